@@ -1,0 +1,50 @@
+# make book · make test · make smoke · make gpu · make serve · make clean
+# Settings: PROFILE (smoke, cpu, gpu, paper), VENV (the environment to make and use), PYTHON (3.11 or later), PORT.
+
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= cpu
+PORT ?= 8000
+PY = $(VENV)/bin/python
+READY = $(VENV)/.agentprm-ready
+
+export PROFILE
+# Set on some CI machines; it makes every kernel compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+MAKEFLAGS += --no-print-directory
+
+.PHONY: book test lint smoke gpu serve clean
+
+book: $(READY)
+	$(PY) scripts/book.py book
+
+smoke: $(READY)
+	PROFILE=smoke $(PY) scripts/book.py run
+
+gpu: $(READY)
+	PROFILE=gpu $(PY) scripts/book.py book
+
+test: lint
+	$(PY) -m pytest -v --durations=10
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff check --config 'exclude=["notebooks/*.py"]' --line-length 79 notebooks
+	$(PY) -m mypy
+	$(PY) -m pydoclint.main -q agentprm_lite
+
+serve:
+	@test -d _build/html || { echo "No book yet: make book"; exit 1; }
+	@echo "http://127.0.0.1:$(PORT)/"
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+clean:
+	rm -rf _build artifacts .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt --upgrade pip
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt torch
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
+	@touch $(READY)

@@ -1,0 +1,289 @@
+"""Policies, reward models and base models: ordinary Hugging Face checkpoints.
+
+A policy is an ``AutoModelForCausalLM``, a reward model an ``AutoModelForTokenClassification`` with
+one label whose sigmoid is M. Both may carry LoRA adapters (peft). Files are safetensors; beside
+every checkpoint lies ``agentprm.json`` with the boundary rule and the template's fingerprint.
+
+Departure from the paper:
+    1. M is the sigmoid of the head's output, so that it lies in [0, 1] as the outcome does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from agentprm_lite.chat import ChatFormat
+
+WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]+|\s|[^\sA-Za-z0-9]"
+PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
+TINY_TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+
+
+@dataclass(frozen=True)
+class TinySize:
+    """Shape of the tiny model."""
+
+    hidden: int = 192
+    """Hidden size E."""
+    layers: int = 4
+    """Decoder layers."""
+    heads: int = 6
+    """Attention heads."""
+    context: int = 2048
+    """Most tokens in a history."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Shape of the LoRA adapters."""
+
+    r: int = 16
+    """Rank."""
+    alpha: int = 32
+    """Scale; the update is multiplied by alpha / r."""
+
+    def config(self, task: str) -> LoraConfig:
+        """The peft configuration, on all linear layers but the head.
+
+        Args:
+            task: ``"CAUSAL_LM"`` or ``"TOKEN_CLS"``.
+
+        Returns:
+            A configuration without dropout: differences of M are the signal.
+        """
+        reward = task == "TOKEN_CLS"
+        return LoraConfig(
+            task_type=task,
+            r=self.r,
+            lora_alpha=self.alpha,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+            exclude_modules=["score"] if reward else None,
+            modules_to_save=["score"] if reward else None,
+        )
+
+
+def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer that knows the words of some texts, and decodes without loss.
+
+    Args:
+        texts: every text of the task.
+
+    Returns:
+        A fast tokenizer with a chat template.
+
+    Example:
+        >>> tok = tiny_tokenizer(["get 2 stick"])
+        >>> tok.decode(tok.encode("get 2 stick"))
+        'get 2 stick'
+    """
+    words = {word for text in texts for word in re.findall(WORDS, text)}
+    special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]
+    vocab = {word: i for i, word in enumerate([*special, *sorted(words - set(special))])}
+    core = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    core.decoder = decoders.Fuse()
+    core.add_special_tokens(special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        chat_template=TINY_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: int) -> None:
+    """Write an untrained tiny model as a normal Hugging Face folder.
+
+    Args:
+        folder: where to write.
+        texts: every text of the task, for the vocabulary.
+        size: shape of the model.
+        seed: of the initial weights.
+    """
+    tokenizer = tiny_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden,
+        intermediate_size=size.hidden * 8 // 3 // 32 * 32,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=size.context,
+        initializer_range=size.hidden**-0.5,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    ChatFormat(tokenizer).save(folder)
+
+
+def resolve(name: str | Path) -> str:
+    """Folder or hub id behind a name.
+
+    Args:
+        name: a folder, ``smollm2-135m`` or a hub id such as ``Qwen/Qwen2.5-0.5B-Instruct``.
+
+    Returns:
+        What ``from_pretrained`` takes.
+
+    Raises:
+        ValueError: neither a folder with a ``config.json`` nor of the form owner/name.
+    """
+    text = str(name)
+    if (Path(text) / "config.json").exists():
+        return text
+    text = HUB_NAMES.get(text, text)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        raise ValueError(
+            f"model {str(name)!r} is neither a folder with a config.json, nor one of "
+            f"{sorted(HUB_NAMES)}, nor a hub id of the form owner/name"
+        )
+    return text
+
+
+def load_chat(name: str | Path) -> ChatFormat:
+    """Tokenizer and chat format of a model.
+
+    Args:
+        name: see :func:`resolve`.
+
+    Returns:
+        The chat format.
+
+    Raises:
+        ValueError: see :class:`agentprm_lite.chat.ChatFormat`.
+    """
+    return ChatFormat(AutoTokenizer.from_pretrained(resolve(name)))
+
+
+def load_policy(name: str | Path, lora: Lora | None = None) -> Any:
+    """A causal language model, in eval mode on the default device.
+
+    Args:
+        name: see :func:`resolve`.
+        lora: adds fresh adapters to train; the adapter-off model is then the reference policy.
+
+    Returns:
+        The model, a ``PeftModel`` if ``lora`` is given.
+    """
+    model = AutoModelForCausalLM.from_pretrained(resolve(name))
+    if lora is not None:
+        model = get_peft_model(model, lora.config("CAUSAL_LM"))
+    return model.to(default_device()).eval()
+
+
+def new_reward_model(base: str | Path, lora: Lora, seed: int) -> Any:
+    """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
+
+    Args:
+        base: the policy, see :func:`resolve`.
+        lora: shape of the adapters.
+        seed: of head and adapters.
+
+    Returns:
+        A ``PeftModel`` around a token classifier; M starts at 0.5 everywhere.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = _token_classifier(base)
+        torch.nn.init.zeros_(model.score.weight)
+        torch.nn.init.zeros_(model.score.bias)
+        wrapped = get_peft_model(model, lora.config("TOKEN_CLS"))
+    return wrapped.to(default_device()).eval()
+
+
+def _token_classifier(base: str | Path) -> Any:
+    # a fresh head is what is wanted; transformers reports it as missing
+    return AutoModelForTokenClassification.from_pretrained(
+        resolve(base), num_labels=1, classifier_dropout=0.0
+    )
+
+
+def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
+    """Write a policy as a full checkpoint; adapters are merged into the weights.
+
+    Args:
+        model: a policy, with or without adapters. It is changed if it has adapters.
+        chat: its chat format.
+        folder: where to write.
+    """
+    whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    whole.save_pretrained(folder)
+    chat.tokenizer.save_pretrained(folder)
+    chat.save(folder)
+
+
+def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None:
+    """Write the adapters and the head of a reward model.
+
+    Args:
+        model: from :func:`new_reward_model`.
+        chat: chat format of its base.
+        folder: where to write.
+    """
+    model.save_pretrained(str(folder))
+    chat.save(folder)
+
+
+def load_reward_model(base: str | Path, folder: str | Path, chat: ChatFormat) -> Any:
+    """Read what :func:`save_adapter` wrote.
+
+    Args:
+        base: the base that the adapters were trained on.
+        folder: the adapters.
+        chat: the chat format in use; must be the one of the training.
+
+    Returns:
+        The reward model in eval mode on the default device.
+
+    Raises:
+        ValueError: boundary rule or template differ from those of the training.
+    """
+    chat.verify(folder)
+    model = PeftModel.from_pretrained(_token_classifier(base), str(folder))
+    return model.to(default_device()).eval()
+
+
+def default_device() -> torch.device:
+    """A CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def count_parameters(model: Any) -> int:
+    """Number of parameters of a model.
+
+    Args:
+        model: any torch module.
+
+    Returns:
+        The count.
+    """
+    return sum(p.numel() for p in model.parameters())

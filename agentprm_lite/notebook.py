@@ -1,0 +1,72 @@
+"""What a chapter shows: figures with alt text, and the library's own source code."""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+from typing import Any
+
+
+def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
+    """Show a Matplotlib figure with alt text and a caption, in the book and on Colab alike.
+
+    Args:
+        fig: a matplotlib Figure; it is closed afterwards, so that it is not shown twice.
+        alt: what a reader who cannot see the figure has to know, at least 10 characters.
+        caption: what to look at, printed below the figure; empty for none.
+
+    Raises:
+        ValueError: if the alt text is too short to say anything.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> show_figure(Figure(), alt="x")
+        Traceback (most recent call last):
+        ...
+        ValueError: alt: got 'x', expected at least 10 characters that say what the figure shows
+    """
+    if len(alt.strip()) < 10:
+        raise ValueError(
+            f"alt: got {alt!r}, expected at least 10 characters that say what the figure shows"
+        )
+    from IPython.display import display
+    from matplotlib import pyplot
+
+    png = io.BytesIO()
+    fig.savefig(png, format="png", dpi=144, bbox_inches="tight")
+    pyplot.close(fig)
+    data = base64.b64encode(png.getvalue()).decode("ascii")
+    figcaption = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    # Two pixels to a point of the screen: half the image's own width.
+    width = int.from_bytes(png.getvalue()[16:20], "big") // 2
+    page = (
+        f'<figure class="plot"><img alt="{html.escape(alt)}" width="{width}" '
+        f'style="max-width:100%;height:auto;background:white" '
+        f'src="data:image/png;base64,{data}"/>{figcaption}</figure>'
+    )
+    display({"text/html": page, "text/plain": f"[figure: {alt}] {caption}".strip()}, raw=True)
+
+
+def show_source(*objects: Any) -> None:
+    """Show the source code of functions or classes, as the library runs it.
+
+    Args:
+        *objects: functions, classes or modules with Python source.
+
+    Raises:
+        ValueError: if no object is given.
+
+    Example:
+        >>> show_source()
+        Traceback (most recent call last):
+        ...
+        ValueError: show_source: got nothing to show
+    """
+    if not objects:
+        raise ValueError("show_source: got nothing to show")
+    from IPython.display import display
+
+    code = "\n\n".join(inspect.getsource(item).rstrip() for item in objects)
+    display({"text/markdown": f"```python\n{code}\n```", "text/plain": code}, raw=True)

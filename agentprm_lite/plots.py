@@ -1,0 +1,265 @@
+"""The book's figures: data in, a matplotlib Figure out.
+
+Every figure is transparent with mid-grey text, so that it reads on light and dark pages, and tells
+methods apart by colour, marker and line style. Figures come back closed: a cell shows the one that
+it ends with. An interval is (mean, lo, hi), as ``metrics.bootstrap_interval`` returns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+GREY = "#7a7a7a"  # contrast above 4 : 1 on white and on near-black
+Interval = tuple[float, float, float]
+
+
+class Look(NamedTuple):
+    """How one method is drawn."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+
+METHODS = {
+    "SFT": Look(GREY, "s", "--"),
+    "RFT": Look("#9c6b3f", "P", "--"),
+    "ORM": Look("#d55e00", "v", "-."),
+    "PVM": Look("#029e73", "^", ":"),
+    "MC-hard": Look("#8a63d2", "X", "-."),
+    "MC-soft": Look("#c2589f", "D", "--"),
+    "AgentPRM": Look("#0a7ac2", "o", "-"),
+    "oracle": Look(GREY, "*", ":"),
+    "random": Look(GREY, "x", "-."),
+}
+"""The look of each method in every figure; other names take the spare looks in order."""
+SPARE = [
+    Look("#0a7ac2", "o", "-"),
+    Look("#d55e00", "v", "--"),
+    Look("#029e73", "^", "-."),
+    Look("#c2589f", "D", ":"),
+    Look("#9c6b3f", "P", "--"),
+    Look("#8a63d2", "X", "-."),
+]
+HATCHES = ["", "///", "...", "xxx", "\\\\\\", "++", "oo"]
+
+
+def style() -> None:
+    """Set the book's figure style; every function here does so itself."""
+    rc = dict.fromkeys(
+        ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], GREY
+    )
+    rc |= dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], "none")
+    rest = {"axes.grid": True, "grid.color": GREY, "grid.alpha": 0.25, "legend.frameon": False}
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.9, rc=rc | rest)
+
+
+def curve_with_interval(
+    x: Sequence[float] | Mapping[str, Sequence[float]],
+    curves: Mapping[str, Sequence[Interval]],
+    *,
+    xlabel: str = "samples N",
+    ylabel: str = "success rate",
+) -> Figure:
+    """Curves with interval bands over a log2 axis (samples or tokens).
+
+    ``x`` holds the positions of all curves, or of each; ``curves`` one interval a position.
+    """
+    fig, ax = _axes()
+    looks = _looks(curves)
+    shared = None if isinstance(x, Mapping) else list(x)
+    for name, intervals in curves.items():
+        at = list(x[name]) if isinstance(x, Mapping) else list(x)
+        mean, lo, hi = np.array(intervals).T
+        ax.fill_between(at, lo, hi, color=looks[name].color, alpha=0.15, linewidth=0)
+        ax.plot(at, mean, label=name, **looks[name]._asdict())
+    ax.set_xscale("log", base=2)
+    if shared is not None:
+        ax.set_xticks(shared, [f"{n:g}" for n in shared])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return _finish(fig, ax)
+
+
+def beam_points(
+    widths: Sequence[str],
+    results: Mapping[str, Sequence[Interval]],
+    *,
+    reference: Mapping[str, float] | None = None,
+    ylabel: str = "success rate",
+) -> Figure:
+    """Beam search at several sizes such as "2×2": a point with its interval for each method.
+
+    ``reference`` levels, such as greedy SFT, are lines across.
+    """
+    fig, ax = _axes()
+    looks = _looks([*results, *(reference or {})])
+    for i, (name, intervals) in enumerate(results.items()):
+        at = np.arange(len(widths)) + 0.12 * (i - (len(results) - 1) / 2)
+        mean, lo, hi = np.array(intervals).T
+        error = np.maximum(0.0, [mean - lo, hi - mean])
+        color, marker, _ = looks[name]
+        ax.errorbar(at, mean, error, label=name, color=color, fmt=marker, capsize=3)
+    for name, level in (reference or {}).items():
+        ax.axhline(level, label=name, color=looks[name].color, linestyle=looks[name].linestyle)
+    ax.set_xticks(range(len(widths)), widths)
+    ax.set(xlabel="beam: kept × expanded", ylabel=ylabel, xlim=(-0.5, len(widths) - 0.5))
+    return _finish(fig, ax)
+
+
+def value_trajectory(
+    values: Mapping[str, Sequence[float]], actions: Sequence[str], *, ylabel: str = "value M"
+) -> Figure:
+    """Values along one trajectory of T actions: for each line T + 1 values, the root first."""
+    fig, ax = _axes(height=4.2)
+    for name, look in _looks(values).items():
+        ax.plot(range(len(values[name])), values[name], label=name, **look._asdict())
+    names = ["prompt", *(fill(action, 24) for action in actions)]
+    ax.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_ylabel(ylabel)
+    return _finish(fig, ax)
+
+
+def reliability_diagram(
+    bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
+) -> Figure:
+    """Mean outcome against mean prediction, from ``metrics.reliability``; a point's area is its count."""
+    fig, ax = _axes(width=4.4, height=4.4)
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="calibrated")
+    for name, (color, marker, linestyle) in _looks(bins).items():
+        prediction, outcome, count = (np.asarray(x, dtype=float) for x in bins[name])
+        ax.plot(prediction, outcome, color=color, linestyle=linestyle, linewidth=1)
+        sizes = 15 + 150 * count / count.sum()
+        ax.scatter(prediction, outcome, sizes, color=color, marker=marker, label=name)
+    ax.set(xlabel="mean prediction", ylabel="mean outcome")
+    return _finish(fig, ax)
+
+
+def value_distributions(
+    values: Sequence[Sequence[float]], success: Sequence[bool], *, parts: int = 4
+) -> Figure:
+    """Boxes of the values [T_i] in each part of the trajectories, failures beside successes."""
+    fig, ax = _axes()
+    groups: dict[bool, list[list[float]]] = {y: [[] for _ in range(parts)] for y in (False, True)}
+    for row, y in zip(values, success, strict=True):
+        for t, value in enumerate(row):
+            groups[bool(y)][t * parts // len(row)].append(value)
+    for y, color, hatch in ((False, "#d55e00", "///"), (True, "#0a7ac2", "")):
+        at = np.arange(parts) + (0.19 if y else -0.19)
+        drawn = ax.boxplot(
+            groups[y],
+            positions=at,
+            widths=0.32,
+            patch_artist=True,
+            manage_ticks=False,
+            boxprops={"facecolor": color, "alpha": 0.7, "hatch": hatch, "edgecolor": GREY},
+            medianprops={"color": GREY, "linewidth": 2},
+            whiskerprops={"color": GREY},
+            capprops={"color": GREY},
+            flierprops={"marker": ".", "markersize": 3, "markeredgecolor": color},
+        )
+        drawn["boxes"][0].set_label("success" if y else "failure")
+    edges = [f"{100 * i // parts}–{100 * (i + 1) // parts} %" for i in range(parts)]
+    ax.set_xticks(range(parts), edges)
+    ax.set(xlabel="part of the trajectory", ylabel="value M")
+    return _finish(fig, ax)
+
+
+def label_bars(targets: Mapping[str, Sequence[float]], steps: Sequence[str]) -> Figure:
+    """The target of each step, one bar a method; NaN where a step has none."""
+    fig, ax = _axes()
+    width = 0.8 / len(targets)
+    for i, (name, look) in enumerate(_looks(targets).items()):
+        at = np.arange(len(steps)) + width * (i - (len(targets) - 1) / 2)
+        hatch = HATCHES[i % len(HATCHES)]
+        bars = {"color": look.color, "edgecolor": "white", "hatch": hatch, "linewidth": 0}
+        ax.bar(at, targets[name], width, label=name, **bars)
+    ax.set_xticks(range(len(steps)), steps)
+    ax.set_ylabel("target")
+    return _finish(fig, ax)
+
+
+def recipe_tree(tree: Mapping[str, Any]) -> Figure:
+    """A recipe, goal on the left: {"item": str, "count": int, "children": [the same, ...]}."""
+    nodes: list[tuple[float, float, str, bool]] = []
+    edges: list[tuple[float, float, float, float]] = []
+
+    def place(node: Mapping[str, Any], depth: int, first: float) -> tuple[float, float]:
+        """Place a subtree from row ``first`` on; its own row and the next free one."""
+        rows, free = [], first
+        for child in node["children"]:
+            row, free = place(child, depth + 1, free)
+            rows.append(row)
+        row = float(np.mean(rows)) if rows else first
+        edges.extend((depth, row, depth + 1, below) for below in rows)
+        nodes.append((depth, row, fill(f"{node['count']} × {node['item']}", 20), bool(rows)))
+        return row, free if rows else first + 1.0
+
+    _, leaves = place(tree, 0, 0.0)
+    depth = max(node[0] for node in nodes)
+    fig, ax = _axes(width=2.2 * (depth + 1), height=0.7 + 0.6 * leaves)
+    for x0, y0, x1, y1 in edges:
+        ax.plot([x0, x1], [y0, y1], color=GREY, linewidth=1, zorder=1)
+    for x, y, text, crafted in nodes:
+        color = METHODS["AgentPRM" if crafted else "PVM"].color
+        box = {"boxstyle": "round" if crafted else "square", "facecolor": color, "edgecolor": GREY}
+        ax.text(x, y, text, ha="center", va="center", color="white", bbox=box, fontsize=9)
+    ax.set(xlim=(-0.5, depth + 0.5), ylim=(leaves - 0.5, -0.5))
+    ax.axis("off")
+    plt.close(fig)
+    return fig
+
+
+def training_curves(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
+) -> Figure:
+    """For each panel and method (x [n], y [n] or [seeds, n]): the mean, and each seed as a thin line."""
+    fig, axes = _axes(len(panels), width=3.6 * len(panels) + 0.8, height=3.4)
+    looks = _looks(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for ax, (title, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for name, (x, y) in panel.items():
+            seeds = np.atleast_2d(np.asarray(y, dtype=float))
+            color, marker, linestyle = looks[name]
+            if len(seeds) > 1:
+                ax.plot(x, seeds.T, color=color, alpha=0.3, linewidth=0.8)
+            every = max(1, seeds.shape[1] // 8)
+            mark = {"marker": marker, "markevery": every, "linestyle": linestyle}
+            ax.plot(x, seeds.mean(axis=0), color=color, label=name, **mark)
+        ax.set(title=title, xlabel=xlabel)
+    return _finish(fig, np.atleast_1d(axes)[0])
+
+
+def ppo_curves(
+    update: ArrayLike, success: Mapping[str, ArrayLike], turns: Mapping[str, ArrayLike]
+) -> Figure:
+    """PPO with several rewards: success beside turns an episode ([n] or [seeds, n] each)."""
+    measured = {"success rate": success, "turns an episode": turns}
+    return training_curves(
+        {title: {name: (update, y) for name, y in rows.items()} for title, rows in measured.items()}
+    )
+
+
+def _looks(names: Any) -> dict[str, Look]:
+    spare = iter(SPARE * len(list(names)))
+    return {name: METHODS[name] if name in METHODS else next(spare) for name in names}
+
+
+def _axes(columns: int = 1, width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:
+    style()
+    return plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+
+
+def _finish(fig: Figure, ax: Axes) -> Figure:
+    """Take the frame off, put the legend beside the axes, close."""
+    sns.despine(fig)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
+    plt.close(fig)
+    return fig

@@ -1,0 +1,169 @@
+"""Reward models at work: M at every step of a trajectory, or of the next step alone.
+
+Shape legend: B trajectories, T steps (padded), S tokens (padded), E hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentprm_lite.cache import KVBatch, prefill, split_model
+from agentprm_lite.types import Trajectory
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """M along one trajectory."""
+
+    root: float
+    """M at the end of the prompt, before any action."""
+    q: np.ndarray
+    """M after each of the T actions."""
+
+
+def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Right-pad lists of ids with 0.
+
+    Right padding needs no mask in a causal model: no real token sees what comes after it.
+
+    Args:
+        sequences: B lists.
+        device: where the result lives.
+
+    Returns:
+        [B, S] int64.
+    """
+    out = torch.zeros(len(sequences), max(len(s) for s in sequences), dtype=torch.long)
+    for row, ids in zip(out, sequences, strict=True):
+        row[: len(ids)] = torch.as_tensor(ids)
+    return out.to(device)
+
+
+def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
+    """M at every step, in one forward pass, with gradient.
+
+    Args:
+        model: a reward model.
+        trajectories: B trajectories with at least one step each.
+
+    Returns:
+        q [B, T], the root value [B], and the mask [B, T] of real steps.
+
+    Raises:
+        ValueError: a trajectory has no step, or is longer than the model's context (a labelled
+            step is never cut off).
+    """
+    body, head = split_model(model)
+    device = next(body.parameters()).device
+    limit = body.config.max_position_embeddings
+    for trajectory in trajectories:
+        if not trajectory.num_steps:
+            raise ValueError(f"trajectory {trajectory.key} has no step to score")
+        if len(trajectory.ids) > limit:
+            raise ValueError(
+                f"trajectory {trajectory.key} has {len(trajectory.ids)} tokens, the model reads "
+                f"{limit}: its last steps would be lost"
+            )
+    hidden = body(
+        input_ids=pad_ids([t.ids for t in trajectories], device), use_cache=False
+    ).last_hidden_state
+    width = 1 + max(t.num_steps for t in trajectories)
+    where = torch.zeros(len(trajectories), width, dtype=torch.long)
+    mask = torch.zeros(len(trajectories), width, dtype=torch.bool)
+    for b, trajectory in enumerate(trajectories):
+        positions = (trajectory.root_position, *trajectory.score_positions)
+        where[b, : len(positions)] = torch.as_tensor(positions)
+        mask[b, : len(positions)] = True
+    rows = torch.arange(len(trajectories))[:, None].to(device)
+    values = head(hidden[rows, where.to(device)]).squeeze(-1).float().sigmoid()
+    return values[:, 1:], values[:, 0], mask[:, 1:].to(device)
+
+
+def token_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Group items of similar length, at most ``batch_tokens`` padded tokens a group.
+
+    Args:
+        lengths: tokens of each item.
+        batch_tokens: rows × longest row of a group; a longer item stands alone.
+
+    Yields:
+        Lists of indices, shortest items first.
+    """
+    group: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if group and (len(group) + 1) * lengths[i] > batch_tokens:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+class RewardModel:
+    """A trained reward model.
+
+    Args:
+        model: from :func:`agentprm_lite.models.load_reward_model`.
+        batch_tokens: padded tokens of one forward pass.
+    """
+
+    def __init__(self, model: Any, batch_tokens: int = 32768) -> None:
+        self.model = model.eval()
+        self.batch_tokens = batch_tokens
+        self._head = split_model(model)[1]
+
+    @torch.no_grad()
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        """M along whole trajectories, one pass each.
+
+        Args:
+            trajectories: any number, with at least one step each.
+
+        Returns:
+            Their values, in the same order.
+        """
+        out: dict[int, StepValues] = {}
+        for group in token_batches([len(t.ids) for t in trajectories], self.batch_tokens):
+            q, root, _ = step_values(self.model, [trajectories[i] for i in group])
+            for row, i in enumerate(group):
+                steps = trajectories[i].num_steps
+                out[i] = StepValues(float(root[row]), q[row, :steps].double().cpu().numpy())
+        return [out[i] for i in range(len(trajectories))]
+
+    @torch.no_grad()
+    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[KVBatch, np.ndarray, int]:
+        """Read prompts, to score what follows step by step.
+
+        Args:
+            prompts: B lists of ids.
+
+        Returns:
+            Their cache, the root values [B], and the number of tokens computed.
+        """
+        batch, last, computed = prefill(self.model, prompts)
+        return batch, self._read(last), computed
+
+    @torch.no_grad()
+    def score_next(self, batch: KVBatch, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        """M at the end of new tokens, with everything before them in the cache.
+
+        Args:
+            batch: cache of the B histories; extended by the new tokens.
+            tokens: B lists of new ids that end with an action's last token.
+
+        Returns:
+            M [B].
+        """
+        hidden = batch.append(tokens)
+        last = torch.tensor([len(t) - 1 for t in tokens], device=hidden.device)
+        return self._read(hidden[torch.arange(len(tokens), device=hidden.device), last])
+
+    def _read(self, hidden: Tensor) -> np.ndarray:
+        values = self._head(hidden).squeeze(-1).float().sigmoid()
+        return np.asarray(values.double().cpu().numpy())

@@ -1,0 +1,114 @@
+"""Collecting trajectories: tasks × samples into a file, resumable after any crash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.envs import make_env
+from agentprm_lite.sampling import Backend, Episode, SamplingConfig
+from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+
+
+def collect(
+    backend: Backend,
+    tasks: Sequence[Task],
+    samples: int,
+    path: str | Path,
+    *,
+    seed: int = 0,
+    batch: int = 128,
+) -> list[Trajectory]:
+    """Sample every task a number of times and write the trajectories to a file.
+
+    The work is cut into fixed blocks of ``batch`` episodes, written in order. A run that finds whole
+    blocks in the file goes on after them; what a crash left of an unfinished block is played again,
+    with the same random streams, and only the missing lines are added. So the file ends up the same
+    however often the run was killed.
+
+    Args:
+        backend: the policy.
+        tasks: what to do.
+        samples: episodes a task.
+        path: trajectory file; continued if it exists.
+        seed: of the random streams.
+        batch: episodes that move together.
+
+    Returns:
+        All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so on.
+
+    Raises:
+        ValueError: the file holds trajectories of another run.
+    """
+    path = Path(path)
+    jobs = [(task, sample) for task in tasks for sample in range(samples)]
+    done = read_jsonl(path) if path.exists() else []
+    wanted = [(task, sample, seed) for task, sample in jobs]
+    found = [(t.task, t.sample, t.seed) for t in done]
+    if found != wanted[: len(found)]:
+        first = next(i for i, pair in enumerate(found) if i >= len(wanted) or pair != wanted[i])
+        raise ValueError(
+            f"{path}, line {first + 1}: holds {done[first].key} with seed {done[first].seed}, which "
+            "isn't what this run would write there; give another file or remove this one"
+        )
+    with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=None) as bar:
+        for start in range(len(done) // batch * batch, len(jobs), batch):
+            block = jobs[start : start + batch]
+            played = backend.run([backend.start(task, sample, seed) for task, sample in block])
+            new = played[max(0, len(done) - start) :]
+            append_jsonl(path, new)
+            done += new
+            bar.update(len(new))
+    return done
+
+
+def demonstrate(
+    chat: ChatFormat, tasks: Sequence[Task], config: SamplingConfig, *, seed: int = 0
+) -> list[Trajectory]:
+    """Trajectories of the environment's expert, in the ids of a policy.
+
+    Args:
+        chat: chat format of the policy that will learn from them.
+        tasks: what to do.
+        config: whether the rules are shown, and the most tokens of a history.
+        seed: kept in the record; the expert is deterministic.
+
+    Returns:
+        One successful trajectory a task; tasks that the expert can't finish within the limits are
+        left out.
+    """
+    out = []
+    for task in tasks:
+        episode = Episode.start(task, 0, seed, chat, config)
+        while not episode.done:
+            tokens = chat.turn_ids(react(*episode.env.expert_action()))
+            episode.step(tokens, [], chat)
+        if episode.success and len(episode.ids) <= config.max_context:
+            out.append(episode.trajectory("expert"))
+    return out
+
+
+def vocabulary(tasks: Sequence[Task]) -> list[str]:
+    """Texts that together hold every word of some tasks, for the tiny model's tokenizer.
+
+    Args:
+        tasks: the tasks.
+
+    Returns:
+        First observations, and the turns and replies of the expert.
+    """
+    texts = []
+    for task in tasks:
+        env = make_env(task.env)
+        observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
+        texts.append(observation)
+        ended = False
+        while not ended:
+            thought, action = env.expert_action()
+            observation, _, terminated, truncated, _ = env.step(action)
+            texts += [react(thought, action), observation]
+            ended = terminated or truncated
+    return texts

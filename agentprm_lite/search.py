@@ -1,0 +1,241 @@
+"""Search at test time: Best-of-N on a stored pool, step-level beam search, and their baselines.
+
+Best-of-N curves are exact expectations over all subsets of the pool, so that reward models are
+compared on the same candidates. Beam search forks the environments, shares every common prefix
+in both caches and counts all tokens, those of discarded branches too.
+
+Departures from the paper:
+    1. Algorithm 2 begins with N copies of the root, so that every round compares N × M candidates.
+
+Shape legend: K candidates of a task, T steps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agentprm_lite.chat import parse_action
+from agentprm_lite.metrics import best_of_n_curve, pass_at_n
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.sampling import Episode, HFBackend, Play
+from agentprm_lite.types import Task, Trajectory, Usage
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Success of a way to choose among N samples."""
+
+    ns: tuple[int, ...]
+    """Values of N."""
+    success: np.ndarray
+    """[tasks, len(ns)] expected success on each task."""
+    tokens: np.ndarray
+    """[len(ns)] tokens that the policy generates for N samples, mean over tasks."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found for one task."""
+
+    trajectory: Trajectory
+    """The answer."""
+    score: float
+    """Its score at the last step."""
+    usage: Usage
+    """Compute of the whole search on this task, discarded branches included."""
+
+
+def by_task(pool: Sequence[Trajectory]) -> dict[Task, list[int]]:
+    """Places in a pool, task by task.
+
+    Args:
+        pool: candidates of several tasks, equally many of each.
+
+    Returns:
+        For each task the indices of its K candidates.
+
+    Raises:
+        ValueError: tasks have different numbers of candidates.
+    """
+    groups: dict[Task, list[int]] = {}
+    for i, trajectory in enumerate(pool):
+        groups.setdefault(trajectory.task, []).append(i)
+    sizes = {len(g) for g in groups.values()}
+    if len(sizes) > 1:
+        raise ValueError(f"tasks have between {min(sizes)} and {max(sizes)} candidates")
+    return groups
+
+
+def best_of_n(pool: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:
+    """Best-of-N: the sample with the highest score, in expectation over all N-subsets.
+
+    Args:
+        pool: K candidates of each task.
+        scores: one a candidate, for example M at its last step.
+        ns: values of N, at most K.
+
+    Returns:
+        The curve.
+
+    Raises:
+        ValueError: not one score a candidate.
+    """
+    if len(scores) != len(pool):
+        raise ValueError(f"got {len(scores)} scores for {len(pool)} candidates")
+    rows = [
+        best_of_n_curve([scores[i] for i in group], [pool[i].outcome for i in group], ns)
+        for group in by_task(pool).values()
+    ]
+    return Curve(tuple(ns), np.array(rows), _tokens(pool, ns))
+
+
+def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
+    """pass@N: success of a perfect judge, in expectation over all N-subsets.
+
+    Args:
+        pool: K candidates of each task.
+        ns: values of N, at most K.
+
+    Returns:
+        The curve.
+    """
+    rows = [
+        [pass_at_n(len(group), sum(pool[i].success for i in group), n) for n in ns]
+        for group in by_task(pool).values()
+    ]
+    return Curve(tuple(ns), np.array(rows), _tokens(pool, ns))
+
+
+def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
+    """A sample taken at random: the mean outcome, whatever N.
+
+    Args:
+        pool: K candidates of each task.
+        ns: values of N.
+
+    Returns:
+        The curve.
+    """
+    return best_of_n(pool, [0.0] * len(pool), ns)
+
+
+def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
+    """Self-consistency: the sample whose actions occur most often among all K.
+
+    The votes are counted over the whole pool, so this flatters small N.
+
+    Args:
+        pool: K candidates of each task.
+        ns: values of N, at most K.
+
+    Returns:
+        The curve.
+    """
+    answers = [tuple(parse_action(a) for a in t.actions) for t in pool]
+    votes = Counter((t.task, answer) for t, answer in zip(pool, answers, strict=True))
+    scores = [votes[t.task, answer] for t, answer in zip(pool, answers, strict=True)]
+    return best_of_n(pool, scores, ns)
+
+
+def _tokens(pool: Sequence[Trajectory], ns: Sequence[int]) -> np.ndarray:
+    return np.mean([t.usage.generated for t in pool]) * np.array(ns, dtype=float)
+
+
+def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:
+    """One trajectory a task with the most likely tokens.
+
+    Args:
+        backend: a policy with temperature 0.
+        tasks: what to do.
+
+    Returns:
+        One trajectory a task.
+
+    Raises:
+        ValueError: the temperature isn't 0.
+    """
+    if backend.config.temperature != 0:
+        raise ValueError(f"greedy needs temperature 0, got {backend.config.temperature}")
+    return backend.run([backend.start(task, 0, 0) for task in tasks])
+
+
+def beam_search(
+    backend: HFBackend,
+    reward_model: RewardModel,
+    tasks: Sequence[Task],
+    n: int,
+    m: int,
+    *,
+    seed: int = 0,
+) -> list[SearchResult]:
+    """Step-level beam search @N×M (paper, Algorithm 2).
+
+    Every round each kept path is continued by M sampled turns, the reward model scores the new step
+    of each, and the best N paths of a task are kept. A path that is over keeps its place and its
+    score. The answer is the path with the highest score when all kept paths are over.
+
+    Args:
+        backend: the policy; its temperature makes the M turns differ.
+        reward_model: scores M(s, a).
+        tasks: searched side by side.
+        n: paths kept.
+        m: turns sampled a path.
+        seed: of the random streams.
+
+    Returns:
+        One result a task.
+
+    Raises:
+        ValueError: n or m is below 1.
+    """
+    if n < 1 or m < 1:
+        raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
+    roots = [backend.start(task, 0, seed) for task in tasks]
+    beams = [[_Path(root, 0.0) for _ in range(n)] for root in roots]
+    play = Play(backend, roots)
+    read, _, computed = reward_model.start([root.ids for root in roots])
+    usage = [root.usage for root in roots]
+    usage[0] += Usage(scored=computed)
+    while play.active:
+        place = {id(episode): row for row, episode in enumerate(play.active)}
+        children = [
+            (task, place[id(path.episode)], path.episode.fork(number, stream=0))
+            for task, beam in enumerate(beams)
+            for number, path in enumerate(p for p in beam if not p.episode.done for _ in range(m))
+        ]
+        rows = [row for _, row, _ in children]
+        play.select(rows, [child for _, _, child in children])
+        read.select(rows)
+        replies = [child.ids[child.spans[-1][1] :] if child.spans else [] for *_, child in children]
+        turns = play.act()
+        new = [reply + turn for reply, turn in zip(replies, turns, strict=True)]
+        scores = reward_model.score_next(read, new)
+        beams = [[path for path in beam if path.episode.done] for beam in beams]
+        for (task, _, child), score in zip(children, scores, strict=True):
+            beams[task].append(_Path(child, float(score)))
+        beams = [sorted(beam, key=lambda path: -path.score)[:n] for beam in beams]
+        kept = {id(path.episode) for beam in beams for path in beam}
+        play.read([row for row, (*_, child) in enumerate(children) if id(child) in kept])
+        going = {id(episode) for episode in play.active}
+        read.select([row for row, (*_, child) in enumerate(children) if id(child) in going])
+        for (task, _, child), tokens in zip(children, new, strict=True):
+            usage[task] += child.usage + Usage(scored=len(tokens))
+            child.usage = Usage()
+    return [
+        SearchResult(
+            replace(beam[0].episode.trajectory(backend.policy), usage=spent), beam[0].score, spent
+        )
+        for beam, spent in zip(beams, usage, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A path in the beam of one task, and the score of its last step."""
+
+    episode: Episode
+    score: float

@@ -1,0 +1,446 @@
+"""One training loop for everything: SFT, RFT and all reward models.
+
+The loop takes a module whose ``forward`` turns a list of examples into a loss, so that the same
+code runs on one CPU, one GPU and, through Accelerate, under ``torchrun``. Batches are made of
+examples of similar length; their order is a function of (seed, epoch), so that a run that was
+interrupted goes on from its checkpoint to the same final weights.
+
+Shape legend: B examples, T steps, N tokens that carry a loss.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from agentprm_lite import labels as label_functions
+from agentprm_lite.cache import split_model
+from agentprm_lite.labels import Labels
+from agentprm_lite.losses import agentprm_loss, q_loss
+from agentprm_lite.prm import pad_ids, step_values, token_batches
+from agentprm_lite.types import Trajectory
+
+Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
+Example = TypeVar("Example")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast to train."""
+
+    lr: float
+    """Peak learning rate of AdamW; linear warm-up over a tenth of the steps, then cosine to 0."""
+    epochs: int
+    """Passes over the data."""
+    batch_tokens: int = 8192
+    """Padded tokens of one step."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    seed: int = 0
+    """Of the order of the batches."""
+    bf16: bool = False
+    """Compute in bfloat16 under autocast; weights stay float32."""
+
+    def __post_init__(self) -> None:
+        if not (self.lr > 0 and self.epochs >= 1 and self.batch_tokens >= 1):
+            raise ValueError(f"lr, epochs and batch_tokens must be positive, got {self}")
+
+
+class SFTLoss(nn.Module):
+    """Cross-entropy on action tokens only.
+
+    Args:
+        model: a policy in training.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, trajectories: Sequence[Trajectory]) -> tuple[Tensor, dict[str, float]]:
+        """Mean negative log-likelihood of the action tokens.
+
+        Args:
+            trajectories: B demonstrations.
+
+        Returns:
+            The loss, and what to log.
+        """
+        logp = action_logprobs(self.model, trajectories)
+        loss = -logp.mean()
+        return loss, {"loss": float(loss.detach())}
+
+
+def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
+    """log π(token | history) of every action token, in one forward pass.
+
+    Args:
+        model: a policy.
+        trajectories: B trajectories.
+
+    Returns:
+        [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
+    """
+    body, head = split_model(model)
+    device = next(body.parameters()).device
+    ids = pad_ids([t.ids for t in trajectories], device)
+    hidden = body(input_ids=ids, use_cache=False).last_hidden_state
+    rows, columns = action_tokens(trajectories)
+    logits = head(hidden[rows.to(device), columns.to(device) - 1]).float()
+    target = ids[rows.to(device), columns.to(device)]
+    return -nn.functional.cross_entropy(logits, target, reduction="none")
+
+
+def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
+    """Row and column of every action token.
+
+    Args:
+        trajectories: B trajectories.
+
+    Returns:
+        Two [N] tensors: index of the trajectory, position in its ids.
+    """
+    rows, columns = [], []
+    for b, trajectory in enumerate(trajectories):
+        for start, end in trajectory.spans:
+            rows += [b] * (end - start)
+            columns += range(start, end)
+    return torch.as_tensor(rows), torch.as_tensor(columns)
+
+
+class RewardLoss(nn.Module):
+    """Algorithm 1: labels from the model as it is now, without gradient, and a step on them.
+
+    Args:
+        model: a reward model in training.
+        kind: which labels.
+        beta: weight of L_A; only AgentPRM has it.
+        gamma: discount.
+        lam: λ of TD(λ) and GAE.
+
+    Raises:
+        ValueError: the kind is unknown.
+    """
+
+    def __init__(
+        self, model: Any, kind: Kind, beta: float = 1.0, gamma: float = 1.0, lam: float = 0.95
+    ) -> None:
+        super().__init__()
+        known = ("orm", "pvm", "mc_hard", "mc_soft", "agentprm")
+        if kind not in known:
+            raise ValueError(f"kind of reward model is {kind!r}, expected one of {known}")
+        self.model = model
+        self.kind, self.beta, self.gamma, self.lam = kind, beta, gamma, lam
+
+    def forward(self, examples: Sequence[RewardExample]) -> tuple[Tensor, dict[str, float]]:
+        """L_Q + βL_A for AgentPRM, L_Q on other labels.
+
+        Args:
+            examples: B trajectories, with Monte Carlo outcomes where the kind needs them.
+
+        Returns:
+            The loss, and what to log.
+        """
+        trajectories = [e.trajectory for e in examples]
+        q, root, mask = step_values(self.model, trajectories)
+        labels = self.labels(examples, q, root, mask)
+        if self.kind == "agentprm":
+            loss = agentprm_loss(q, root, labels, beta=self.beta)
+        else:
+            loss = q_loss(q, root, labels)
+        return loss, {"loss": float(loss.detach()), "mean_m": float(q[mask].detach().mean())}
+
+    def labels(
+        self, examples: Sequence[RewardExample], q: Tensor, root: Tensor, mask: Tensor
+    ) -> Labels:
+        """Labels of the chosen kind.
+
+        Args:
+            examples: B examples.
+            q: M at the actions [B, T].
+            root: M at the prompts' ends [B].
+            mask: real steps [B, T].
+
+        Returns:
+            The labels.
+        """
+        reward = torch.tensor([e.trajectory.outcome for e in examples], device=q.device)
+        reward = reward.to(q.dtype)
+        if self.kind == "orm":
+            return label_functions.outcome_labels(reward, mask)
+        if self.kind == "pvm":
+            return label_functions.pvm_labels(reward, mask)
+        if self.kind == "agentprm":
+            final = torch.tensor([e.trajectory.final for e in examples], device=q.device)
+            return label_functions.td_gae_labels(
+                q, root, reward, mask, final, gamma=self.gamma, lam=self.lam
+            )
+        outcomes = torch.zeros(*mask.shape, examples[0].rollouts().shape[1])
+        for row, example in zip(outcomes, examples, strict=True):
+            row[: example.trajectory.num_steps] = torch.as_tensor(example.rollouts())
+        of = label_functions.mc_hard_labels if self.kind == "mc_hard" else label_functions.mc_soft_labels
+        return of(outcomes.to(q), mask)
+
+
+@dataclass(frozen=True)
+class RewardExample:
+    """A trajectory, with the outcomes of rollouts from each of its states for Monte Carlo labels."""
+
+    trajectory: Trajectory
+    """The trajectory."""
+    outcomes: np.ndarray | None = None
+    """[T, K] outcome of K rollouts from the state after each action."""
+
+    def rollouts(self) -> np.ndarray:
+        """The outcomes, checked.
+
+        Returns:
+            [T, K].
+
+        Raises:
+            ValueError: there are none, or not one row a step.
+        """
+        if self.outcomes is None or len(self.outcomes) != self.trajectory.num_steps:
+            raise ValueError(
+                f"trajectory {self.trajectory.key}: Monte Carlo labels need one row of outcomes "
+                f"for each of its {self.trajectory.num_steps} steps"
+            )
+        return self.outcomes
+
+
+def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> list[list[int]]:
+    """The batches of one epoch: similar lengths together, in random order.
+
+    Args:
+        lengths: tokens of each example.
+        config: batch size and seed.
+        epoch: number of the epoch.
+
+    Returns:
+        Lists of indices.
+    """
+    rng = random.Random(f"{config.seed}/{epoch}")
+    jittered = [int(n * rng.uniform(0.9, 1.1)) + 1 for n in lengths]
+    groups = list(token_batches(jittered, config.batch_tokens))
+    rng.shuffle(groups)
+    return groups
+
+
+def fit(
+    module: nn.Module,
+    examples: Sequence[Example],
+    length: Callable[[Example], int],
+    config: TrainConfig,
+    *,
+    checkpoint: str | Path | None = None,
+    save_every: int = 100,
+    label: str = "train",
+) -> list[dict[str, float]]:
+    """Train the parameters of a module that require gradients.
+
+    Args:
+        module: ``forward(list of examples)`` returns (loss, dict of numbers to log).
+        examples: the data.
+        length: tokens of an example.
+        config: see :class:`TrainConfig`.
+        checkpoint: folder for the state of an unfinished run; if it holds one, the run goes on
+            from there.
+        save_every: steps between two saves.
+        label: name on the progress bar.
+
+    Returns:
+        One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged.
+
+    Raises:
+        ValueError: there is no example.
+    """
+    if not examples:
+        raise ValueError("no examples to train on")
+    accelerator = Accelerator()
+    params = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
+    module, optimizer = accelerator.prepare(module, optimizer)
+    module.train()
+    lengths = [length(e) for e in examples]
+    plan = [g for epoch in range(config.epochs) for g in make_batches(lengths, config, epoch)]
+    state = _State(Path(checkpoint) if checkpoint else None, params, optimizer)
+    log = state.load()
+    bar = tqdm(plan, desc=label, initial=len(log), disable=None, mininterval=1.0)
+    for step in range(len(log), len(plan)):
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * _schedule(step, len(plan))
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+            loss, logs = module([examples[i] for i in plan[step]])
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        lr = config.lr * _schedule(step, len(plan))
+        log.append({"step": step, "lr": lr, "grad_norm": float(norm), **logs})
+        bar.update()
+        if (step + 1) % save_every == 0 and step + 1 < len(plan):
+            state.save(log)
+    bar.close()
+    module.eval()
+    state.clear()
+    return log
+
+
+def _schedule(step: int, steps: int) -> float:
+    warmup = max(1, steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + float(np.cos(np.pi * (step - warmup) / max(1, steps - warmup))))
+
+
+class _State:
+    """What an interrupted run needs to go on: trained weights, AdamW's moments, the log."""
+
+    def __init__(self, folder: Path | None, params: list[Tensor], optimizer: Any) -> None:
+        self.folder, self.params, self.optimizer = folder, params, optimizer
+
+    def save(self, log: list[dict[str, float]]) -> None:
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"param.{i}": p.detach().clone() for i, p in enumerate(self.params)}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}.{i}": torch.as_tensor(x) for name, x in moments.items()}
+        save_file(tensors, self.folder / "state.new", metadata={"log": json.dumps(log)})
+        os.replace(self.folder / "state.new", self.folder / "state.safetensors")
+
+    def load(self) -> list[dict[str, float]]:
+        if self.folder is None or not (self.folder / "state.safetensors").exists():
+            return []
+        from safetensors import safe_open
+
+        path = self.folder / "state.safetensors"
+        with safe_open(path, "pt") as f:
+            log: list[dict[str, float]] = json.loads(f.metadata()["log"])
+        tensors = load_file(path)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            name, i = key.rsplit(".", 1)
+            if name == "param":
+                with torch.no_grad():
+                    self.params[int(i)].copy_(tensor)
+            else:
+                moments.setdefault(int(i), {})[name] = tensor
+        state = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**state, "state": moments})
+        return log
+
+    def clear(self) -> None:
+        if self.folder is not None:
+            (self.folder / "state.safetensors").unlink(missing_ok=True)
+
+
+def sft(
+    model: Any,
+    demonstrations: Sequence[Trajectory],
+    config: TrainConfig,
+    *,
+    checkpoint: str | Path | None = None,
+) -> list[dict[str, float]]:
+    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens.
+
+    Args:
+        model: a policy, changed in place.
+        demonstrations: trajectories to imitate.
+        config: see :class:`TrainConfig`.
+        checkpoint: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`.
+    """
+    return fit(
+        SFTLoss(model),
+        demonstrations,
+        lambda t: len(t.ids),
+        config,
+        checkpoint=checkpoint,
+        label="sft",
+    )
+
+
+def rft(
+    model: Any,
+    rollouts: Sequence[Trajectory],
+    config: TrainConfig,
+    *,
+    per_task: int = 4,
+    checkpoint: str | Path | None = None,
+) -> list[dict[str, float]]:
+    """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
+
+    Args:
+        model: a policy, changed in place.
+        rollouts: its own trajectories.
+        config: see :class:`TrainConfig`.
+        per_task: most successes of one task, the first ones with different actions.
+        checkpoint: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`.
+
+    Raises:
+        ValueError: no rollout succeeded.
+    """
+    kept: dict[str, list[Trajectory]] = {}
+    for trajectory in rollouts:
+        same = kept.setdefault(trajectory.task.key, [])
+        new = all(trajectory.actions != other.actions for other in same)
+        if trajectory.success and new and len(same) < per_task:
+            same.append(trajectory)
+    chosen = [t for same in kept.values() for t in same]
+    if not chosen:
+        raise ValueError(f"none of the {len(rollouts)} rollouts succeeded: nothing to learn from")
+    return sft(model, chosen, config, checkpoint=checkpoint)
+
+
+def train_reward_model(
+    model: Any,
+    examples: Sequence[RewardExample],
+    kind: Kind,
+    config: TrainConfig,
+    *,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    lam: float = 0.95,
+    checkpoint: str | Path | None = None,
+) -> list[dict[str, float]]:
+    """Train a reward model of any kind on the same trajectories.
+
+    Args:
+        model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
+        examples: trajectories, with Monte Carlo outcomes if the kind needs them.
+        kind: ``orm``, ``pvm``, ``mc_hard``, ``mc_soft`` or ``agentprm``.
+        config: see :class:`TrainConfig`.
+        beta: weight of L_A.
+        gamma: discount.
+        lam: λ.
+        checkpoint: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`.
+    """
+    return fit(
+        RewardLoss(model, kind, beta, gamma, lam),
+        examples,
+        lambda e: len(e.trajectory.ids),
+        config,
+        checkpoint=checkpoint,
+        label=kind,
+    )

@@ -1,0 +1,54 @@
+"""What all tests share: no network, slow tests last."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "agg"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the book take minutes: they come last."""
+    items.sort(key=lambda item: item.get_closest_marker("book") is not None)
+
+
+def is_here(address: Any) -> bool:
+    """Whether a socket address is on this machine."""
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return True
+    host = str(address[0])
+    if host in ("localhost", ""):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that opens a connection to another machine fails."""
+    if request.node.get_closest_marker("network"):
+        yield
+        return
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guard(call: Any) -> Any:
+        def guarded(self: socket.socket, address: Any) -> Any:
+            if not is_here(address):
+                raise RuntimeError(f"a test opened a connection to {address}")
+            return call(self, address)
+
+        return guarded
+
+    monkeypatch.setattr(socket.socket, "connect", guard(connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", guard(connect_ex))
+    yield
