@@ -1,9 +1,9 @@
 """A batch of token sequences of different lengths, each with its keys and values.
 
 Transformers' own caches keep one length for the whole batch, so that rows which grow at different
-speeds fill up with padding. Here every row has its own length: rows can be repeated (the branches of
-a beam), dropped (finished episodes), cut back (a prefix of a known sequence) and extended by a
-different number of tokens each, and no token is ever computed twice.
+speeds fill up with padding. Here every row has its own length: rows can be repeated (the branches
+of a beam), dropped (finished episodes), cut back (a prefix of a known sequence) and extended by a
+different number of tokens each, and no token of a row is ever computed twice.
 
 A cache belongs to the weights that made it. Drop the batch after every weight update.
 
@@ -27,6 +27,7 @@ class _RowLayer(DynamicLayer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.is_initialized = False
         self.positions: Tensor = torch.empty(0)
         self.columns = 0
 
@@ -66,7 +67,8 @@ def split_model(model: Any) -> tuple[Any, Any]:
         The module from token ids to hidden states, and the one from hidden states to logits.
 
     Raises:
-        ValueError: the architecture has neither an output embedding nor a ``score`` head.
+        ValueError: the architecture has neither an output embedding nor a ``score`` head, or does
+            more than the head to make logits (Cohere, Gemma 2, Granite).
     """
     net: PreTrainedModel = model.get_base_model() if hasattr(model, "peft_config") else model
     head = getattr(net, "score", None)
@@ -77,6 +79,9 @@ def split_model(model: Any) -> tuple[Any, Any]:
             f"{type(net).__name__} has no language-model head and no score head; expected "
             "AutoModelForCausalLM or AutoModelForTokenClassification"
         )
+    for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
+        if getattr(net.config, name, None) not in (None, 1):
+            raise ValueError(f"{type(net).__name__} changes its logits after the head ({name})")
     return getattr(net, net.base_model_prefix), head
 
 
@@ -84,21 +89,28 @@ class KVBatch:
     """Token sequences of different lengths, computed once each.
 
     Args:
-        model: a decoder with full attention in every layer; the weights must not change while the
-            batch lives.
+        model: a decoder with full attention in every layer, computed by PyTorch's ``sdpa``
+            (transformers' default); the weights must not change while the batch lives.
 
     Raises:
-        ValueError: the model uses sliding-window or linear attention.
+        ValueError: the model uses sliding-window or linear attention, or not ``sdpa``.
     """
 
     def __init__(self, model: Any) -> None:
         self.body, self.head = split_model(model)
         config = self.body.config
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        window = getattr(config, "sliding_window", None)  # Mistral has it and no layer_types
+        default = ["full_attention" if window is None else "sliding_attention"]
+        kinds = set(getattr(config, "layer_types", None) or default)
         if kinds != {"full_attention"}:
             raise ValueError(
                 f"{config.model_type} has layers of the kinds {sorted(kinds)}; a cache with a "
                 "length a row needs full_attention in every layer"
+            )
+        if config._attn_implementation != "sdpa":  # eager adds a mask where we say what to read
+            raise ValueError(
+                f"the model's attention is {config._attn_implementation!r}; load it with "
+                "attn_implementation='sdpa'"
             )
         self.device = next(self.body.parameters()).device
         self.lengths = torch.zeros(0, dtype=torch.long)
@@ -219,7 +231,7 @@ class KVBatch:
 
 
 def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor, int]:
-    """Compute sequences from nothing, each distinct prefix once.
+    """Compute sequences from nothing; one that begins another is computed with it.
 
     Args:
         model: see :class:`KVBatch`.

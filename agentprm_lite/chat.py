@@ -5,8 +5,8 @@ turns (end of turn, role marks, the observation) are tokenized on their own and 
 that were sampled; nothing that the model produced is ever tokenized again.
 
 Boundary rule ("last-sampled-token"): the score of an action is read at the last token that the
-policy produced in its turn, normally the end-of-turn token; the root value is read at the last token
-before the first turn. The rule and a hash of the template travel with every checkpoint.
+policy produced in its turn, normally the end-of-turn token; the root value is read at the last
+token before the first turn. The rule and a hash of the template travel with every checkpoint.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+#: Where M is read; see above.
 BOUNDARY_RULE = "last-sampled-token"
-TOO_MANY_ACTIONS = (
-    "Error: Only one 'Action' is allowed per response. Please adjust your response."
-)
+#: Reply to a turn with several actions, in the words of AgentGym's client.
+TOO_MANY_ACTIONS = "Error: Only one 'Action' is allowed per response. Please adjust your response."
 _ACTION = re.compile(r"Action:\s*(.*?)(?=\n|$)")
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9, ]")
 _USER, _ASSISTANT = "\u2460user\u2460", "\u2461assistant\u2461"
@@ -186,7 +186,10 @@ class ChatFormat:
             The text.
         """
         kept = ids[:-1] if ids and ids[-1] == self.end_id else ids
-        return str(self.tokenizer.decode(kept, skip_special_tokens=False))
+        text = self.tokenizer.decode(
+            kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return str(text)
 
     @property
     def fingerprint(self) -> str:

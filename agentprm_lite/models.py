@@ -11,7 +11,7 @@ Departure from the paper:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -30,7 +31,7 @@ from transformers import (
 
 from agentprm_lite.chat import ChatFormat
 
-WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]+|\s|[^\sA-Za-z0-9]"
+WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]|\s|[^\sA-Za-z0-9]"
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
 TINY_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
@@ -86,6 +87,8 @@ class Lora:
 def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """A word-level tokenizer that knows the words of some texts, and decodes without loss.
 
+    Every word is known with and without a space before it, numbers are read digit by digit.
+
     Args:
         texts: every text of the task.
 
@@ -97,7 +100,9 @@ def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         >>> tok.decode(tok.encode("get 2 stick"))
         'get 2 stick'
     """
-    words = {word for text in texts for word in re.findall(WORDS, text)}
+    words = {word for text in [*texts, "0123456789"] for word in re.findall(WORDS, text)}
+    bare = {word.removeprefix(" ") for word in words}
+    words |= {form for word in bare if word.isalnum() for form in (word, f" {word}")}
     special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]
     vocab = {word: i for i, word in enumerate([*special, *sorted(words - set(special))])}
     core = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
@@ -184,19 +189,22 @@ def load_chat(name: str | Path) -> ChatFormat:
     return ChatFormat(AutoTokenizer.from_pretrained(resolve(name)))
 
 
-def load_policy(name: str | Path, lora: Lora | None = None) -> Any:
+def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
     """A causal language model, in eval mode on the default device.
 
     Args:
         name: see :func:`resolve`.
         lora: adds fresh adapters to train; the adapter-off model is then the reference policy.
+        seed: of the adapters.
 
     Returns:
         The model, a ``PeftModel`` if ``lora`` is given.
     """
     model = AutoModelForCausalLM.from_pretrained(resolve(name))
     if lora is not None:
-        model = get_peft_model(model, lora.config("CAUSAL_LM"))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = get_peft_model(model, lora.config("CAUSAL_LM"))
     return model.to(default_device()).eval()
 
 
@@ -221,10 +229,10 @@ def new_reward_model(base: str | Path, lora: Lora, seed: int) -> Any:
 
 
 def _token_classifier(base: str | Path) -> Any:
+    config = AutoConfig.from_pretrained(resolve(base), num_labels=1)
+    config.classifier_dropout = 0.0  # 0.1 where a configuration doesn't say
     # a fresh head is what is wanted; transformers reports it as missing
-    return AutoModelForTokenClassification.from_pretrained(
-        resolve(base), num_labels=1, classifier_dropout=0.0
-    )
+    return AutoModelForTokenClassification.from_pretrained(resolve(base), config=config)
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:

@@ -1,8 +1,8 @@
 """The book's figures: data in, a matplotlib Figure out.
 
 Every figure is transparent with mid-grey text, so that it reads on light and dark pages, and tells
-methods apart by colour, marker and line style. Figures come back closed: a cell shows the one that
-it ends with. An interval is (mean, lo, hi), as ``metrics.bootstrap_interval`` returns it.
+methods apart by colour, marker and line style. Figures come back closed, for
+``notebook.show_figure``. An interval is (mean, lo, hi), from ``metrics.bootstrap_interval``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ METHODS = {
     "oracle": Look(GREY, "*", ":"),
     "random": Look(GREY, "x", "-."),
 }
-"""The look of each method in every figure; other names take the spare looks in order."""
+# Names that are not in METHODS take these in order.
 SPARE = [
     Look("#0a7ac2", "o", "-"),
     Look("#d55e00", "v", "--"),
@@ -70,21 +70,15 @@ def curve_with_interval(
     xlabel: str = "samples N",
     ylabel: str = "success rate",
 ) -> Figure:
-    """Curves with interval bands over a log2 axis (samples or tokens).
-
-    ``x`` holds the positions of all curves, or of each; ``curves`` one interval a position.
-    """
+    """Curves with interval bands over a log2 axis; ``x`` holds all curves' positions or each's."""
     fig, ax = _axes()
-    looks = _looks(curves)
-    shared = None if isinstance(x, Mapping) else list(x)
-    for name, intervals in curves.items():
-        at = list(x[name]) if isinstance(x, Mapping) else list(x)
-        mean, lo, hi = np.array(intervals).T
-        ax.fill_between(at, lo, hi, color=looks[name].color, alpha=0.15, linewidth=0)
-        ax.plot(at, mean, label=name, **looks[name]._asdict())
+    for name, look in _looks(curves).items():
+        at = x[name] if isinstance(x, Mapping) else x
+        mean, lo, hi = np.array(curves[name]).T
+        ax.fill_between(at, lo, hi, color=look.color, alpha=0.15, linewidth=0)
+        ax.plot(at, mean, label=name, **look._asdict())
     ax.set_xscale("log", base=2)
-    if shared is not None:
-        ax.set_xticks(shared, [f"{n:g}" for n in shared])
+    ax.xaxis.set_major_formatter("{x:,g}")
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return _finish(fig, ax)
 
@@ -96,18 +90,14 @@ def beam_points(
     reference: Mapping[str, float] | None = None,
     ylabel: str = "success rate",
 ) -> Figure:
-    """Beam search at several sizes such as "2×2": a point with its interval for each method.
-
-    ``reference`` levels, such as greedy SFT, are lines across.
-    """
+    """Beam search at sizes such as "2×2", an interval each; ``reference`` levels as lines."""
     fig, ax = _axes()
     looks = _looks([*results, *(reference or {})])
     for i, (name, intervals) in enumerate(results.items()):
         at = np.arange(len(widths)) + 0.12 * (i - (len(results) - 1) / 2)
         mean, lo, hi = np.array(intervals).T
-        error = np.maximum(0.0, [mean - lo, hi - mean])
-        color, marker, _ = looks[name]
-        ax.errorbar(at, mean, error, label=name, color=color, fmt=marker, capsize=3)
+        error, look = np.maximum(0.0, [mean - lo, hi - mean]), looks[name]
+        ax.errorbar(at, mean, error, label=name, color=look.color, fmt=look.marker, capsize=3)
     for name, level in (reference or {}).items():
         ax.axhline(level, label=name, color=looks[name].color, linestyle=looks[name].linestyle)
     ax.set_xticks(range(len(widths)), widths)
@@ -128,10 +118,8 @@ def value_trajectory(
     return _finish(fig, ax)
 
 
-def reliability_diagram(
-    bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
-) -> Figure:
-    """Mean outcome against mean prediction, from ``metrics.reliability``; a point's area is its count."""
+def reliability_diagram(bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
+    """Mean outcome against mean prediction (``metrics.reliability``); areas show the counts."""
     fig, ax = _axes(width=4.4, height=4.4)
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="calibrated")
     for name, (color, marker, linestyle) in _looks(bins).items():
@@ -153,10 +141,9 @@ def value_distributions(
         for t, value in enumerate(row):
             groups[bool(y)][t * parts // len(row)].append(value)
     for y, color, hatch in ((False, "#d55e00", "///"), (True, "#0a7ac2", "")):
-        at = np.arange(parts) + (0.19 if y else -0.19)
         drawn = ax.boxplot(
             groups[y],
-            positions=at,
+            positions=np.arange(parts) + (0.19 if y else -0.19),
             widths=0.32,
             patch_artist=True,
             manage_ticks=False,
@@ -179,9 +166,8 @@ def label_bars(targets: Mapping[str, Sequence[float]], steps: Sequence[str]) -> 
     width = 0.8 / len(targets)
     for i, (name, look) in enumerate(_looks(targets).items()):
         at = np.arange(len(steps)) + width * (i - (len(targets) - 1) / 2)
-        hatch = HATCHES[i % len(HATCHES)]
-        bars = {"color": look.color, "edgecolor": "white", "hatch": hatch, "linewidth": 0}
-        ax.bar(at, targets[name], width, label=name, **bars)
+        bars = {"color": look.color, "edgecolor": "white", "hatch": HATCHES[i % len(HATCHES)]}
+        ax.bar(at, targets[name], width, label=name, linewidth=0, **bars)
     ax.set_xticks(range(len(steps)), steps)
     ax.set_ylabel("target")
     return _finish(fig, ax)
@@ -193,7 +179,7 @@ def recipe_tree(tree: Mapping[str, Any]) -> Figure:
     edges: list[tuple[float, float, float, float]] = []
 
     def place(node: Mapping[str, Any], depth: int, first: float) -> tuple[float, float]:
-        """Place a subtree from row ``first`` on; its own row and the next free one."""
+        # Places a subtree from row `first` on; returns its own row and the next free one.
         rows, free = [], first
         for child in node["children"]:
             row, free = place(child, depth + 1, free)
@@ -204,13 +190,13 @@ def recipe_tree(tree: Mapping[str, Any]) -> Figure:
         return row, free if rows else first + 1.0
 
     _, leaves = place(tree, 0, 0.0)
-    depth = max(node[0] for node in nodes)
+    depth = max(x for x, *_ in nodes)
     fig, ax = _axes(width=2.2 * (depth + 1), height=0.7 + 0.6 * leaves)
     for x0, y0, x1, y1 in edges:
         ax.plot([x0, x1], [y0, y1], color=GREY, linewidth=1, zorder=1)
     for x, y, text, crafted in nodes:
-        color = METHODS["AgentPRM" if crafted else "PVM"].color
-        box = {"boxstyle": "round" if crafted else "square", "facecolor": color, "edgecolor": GREY}
+        color, shape = ("#0a5f99", "round") if crafted else ("#0a6e52", "square")
+        box = {"boxstyle": shape, "facecolor": color, "edgecolor": GREY}
         ax.text(x, y, text, ha="center", va="center", color="white", bbox=box, fontsize=9)
     ax.set(xlim=(-0.5, depth + 0.5), ylim=(leaves - 0.5, -0.5))
     ax.axis("off")
@@ -221,7 +207,7 @@ def recipe_tree(tree: Mapping[str, Any]) -> Figure:
 def training_curves(
     panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
 ) -> Figure:
-    """For each panel and method (x [n], y [n] or [seeds, n]): the mean, and each seed as a thin line."""
+    """For each panel and method (x [n], y [n] or [seeds, n]): mean, and seeds as thin lines."""
     fig, axes = _axes(len(panels), width=3.6 * len(panels) + 0.8, height=3.4)
     looks = _looks(dict.fromkeys(name for panel in panels.values() for name in panel))
     for ax, (title, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
@@ -230,9 +216,8 @@ def training_curves(
             color, marker, linestyle = looks[name]
             if len(seeds) > 1:
                 ax.plot(x, seeds.T, color=color, alpha=0.3, linewidth=0.8)
-            every = max(1, seeds.shape[1] // 8)
-            mark = {"marker": marker, "markevery": every, "linestyle": linestyle}
-            ax.plot(x, seeds.mean(axis=0), color=color, label=name, **mark)
+            mark = {"marker": marker, "markevery": max(1, seeds.shape[1] // 8)}
+            ax.plot(x, seeds.mean(axis=0), color=color, linestyle=linestyle, label=name, **mark)
         ax.set(title=title, xlabel=xlabel)
     return _finish(fig, np.atleast_1d(axes)[0])
 

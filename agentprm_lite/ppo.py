@@ -4,9 +4,9 @@ One action of this Markov decision process is one turn. Advantages are estimated
 every token of a turn gets the turn's advantage; observation tokens never enter the recursion.
 
 Departures from the paper:
-    1. The process reward is potential-based shaping with a zero terminal potential (Ng et al. 1999),
-       which doesn't change what is optimal. Adding raw Q at every turn pays for longer episodes;
-       it is here as a comparison.
+    1. The process reward is potential-based shaping with a zero terminal potential (Ng et al.
+       1999), which doesn't change what is optimal. Adding raw Q at every turn pays for longer
+       episodes; it is here as a comparison.
     2. The critic is a linear head on the policy's own hidden states, without gradient into them.
 
 Shape legend: B trajectories, T turns (padded), N action tokens of a batch, E hidden size.
@@ -191,7 +191,8 @@ def ppo(
         ``value_error``, ``tokens``.
 
     Raises:
-        ValueError: the temperature isn't 1, or the reward model is missing.
+        ValueError: the temperature isn't 1, the reward model is missing, or no prompt leaves room
+            for a turn.
     """
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
@@ -209,6 +210,8 @@ def ppo(
         seed = config.seed * 100_003 + i
         episodes = [backend.start(t, k, seed) for t in chosen for k in range(config.samples)]
         played = [t for t in backend.run(episodes) if t.num_steps]
+        if not played:
+            raise ValueError("no episode has room for a turn: raise sampling.max_context")
         values = reward_model.score(played) if reward_model else None
         batches, process_reward = _prepare(model, critic, played, values, config)
         log = _learn(model, critic, optimizer, critic_optimizer, batches, config)
@@ -247,7 +250,14 @@ def _prepare(
             q = _pad([values[i].q.tolist() for i in group], mask.device)[1]
             root = torch.tensor([values[i].root for i in group], device=mask.device)
         total = turn_rewards(
-            rewards, q, root, mask, final, kind=config.reward, alpha=config.alpha, gamma=config.gamma
+            rewards,
+            q,
+            root,
+            mask,
+            final,
+            kind=config.reward,
+            alpha=config.alpha,
+            gamma=config.gamma,
         )
         v = torch.zeros_like(rewards)
         v[mask] = critic(hidden)
@@ -258,7 +268,7 @@ def _prepare(
         earned.append(float((total - rewards)[mask].sum()))
         parts.append((trajectories, reference, hidden, advantages[mask], (advantages + v)[mask]))
     everything = torch.cat([advantages for *_, advantages, _ in parts])
-    mean, std = everything.mean(), everything.std() + 1e-6
+    mean, std = everything.mean(), everything.std(correction=0) + 1e-6
     batches = []
     for trajectories, reference, hidden, advantages, returns in parts:
         lengths = [b - a for t in trajectories for a, b in t.spans]

@@ -45,6 +45,22 @@ def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     return out.to(device)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 stay.
+
+    Args:
+        x: any floating-point tensor.
+
+    Returns:
+        The same numbers.
+
+    Example:
+        >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
     """M at every step, in one forward pass, with gradient.
 
@@ -81,25 +97,34 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
         where[b, : len(positions)] = torch.as_tensor(positions)
         mask[b, : len(positions)] = True
     rows = torch.arange(len(trajectories))[:, None].to(device)
-    values = head(hidden[rows, where.to(device)]).squeeze(-1).float().sigmoid()
+    values = at_least_float32(head(hidden[rows, where.to(device)]).squeeze(-1)).sigmoid()
     return values[:, 1:], values[:, 0], mask[:, 1:].to(device)
 
 
-def token_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+def token_batches(
+    lengths: Sequence[int], batch_tokens: int, order: Sequence[int] | None = None
+) -> Iterator[list[int]]:
     """Group items of similar length, at most ``batch_tokens`` padded tokens a group.
 
     Args:
         lengths: tokens of each item.
         batch_tokens: rows × longest row of a group; a longer item stands alone.
+        order: in which the items are taken; shortest first by default.
 
     Yields:
-        Lists of indices, shortest items first.
+        Lists of indices.
+
+    Example:
+        >>> list(token_batches([5, 2, 3], 6))
+        [[1, 2], [0]]
     """
     group: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if group and (len(group) + 1) * lengths[i] > batch_tokens:
+    longest = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__) if order is None else order:
+        longest = max(longest, lengths[i])
+        if group and (len(group) + 1) * longest > batch_tokens:
             yield group
-            group = []
+            group, longest = [], lengths[i]
         group.append(i)
     if group:
         yield group
@@ -165,5 +190,5 @@ class RewardModel:
         return self._read(hidden[torch.arange(len(tokens), device=hidden.device), last])
 
     def _read(self, hidden: Tensor) -> np.ndarray:
-        values = self._head(hidden).squeeze(-1).float().sigmoid()
+        values = at_least_float32(self._head(hidden).squeeze(-1)).sigmoid()
         return np.asarray(values.double().cpu().numpy())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
 from agentprm_lite.envs import make_env
-from agentprm_lite.sampling import Backend, Episode, SamplingConfig
+from agentprm_lite.sampling import Backend, Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 
@@ -24,10 +24,10 @@ def collect(
 ) -> list[Trajectory]:
     """Sample every task a number of times and write the trajectories to a file.
 
-    The work is cut into fixed blocks of ``batch`` episodes, written in order. A run that finds whole
-    blocks in the file goes on after them; what a crash left of an unfinished block is played again,
-    with the same random streams, and only the missing lines are added. So the file ends up the same
-    however often the run was killed.
+    The work is cut into fixed blocks of ``batch`` episodes, written in order. A run that finds
+    whole blocks in the file goes on after them; what a crash left of an unfinished block is played
+    again, with the same random streams, and only the missing lines are added. So the file ends up
+    the same however often the run was killed.
 
     Args:
         backend: the policy.
@@ -38,7 +38,8 @@ def collect(
         batch: episodes that move together.
 
     Returns:
-        All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so on.
+        All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so
+        on.
 
     Raises:
         ValueError: the file holds trajectories of another run.
@@ -46,16 +47,19 @@ def collect(
     path = Path(path)
     jobs = [(task, sample) for task in tasks for sample in range(samples)]
     done = read_jsonl(path) if path.exists() else []
-    wanted = [(task, sample, seed) for task, sample in jobs]
-    found = [(t.task, t.sample, t.seed) for t in done]
+    wanted = [(task, sample, seed, backend.policy) for task, sample in jobs]
+    found = [(t.task, t.sample, t.seed, t.policy) for t in done]
     if found != wanted[: len(found)]:
-        first = next(i for i, pair in enumerate(found) if i >= len(wanted) or pair != wanted[i])
+        first = next(i for i, job in enumerate(found) if i >= len(wanted) or job != wanted[i])
+        other = done[first]
         raise ValueError(
-            f"{path}, line {first + 1}: holds {done[first].key} with seed {done[first].seed}, which "
-            "isn't what this run would write there; give another file or remove this one"
+            f"{path}, line {first + 1}: holds {other.key} with seed {other.seed} of policy "
+            f"{other.policy!r}, which isn't what this run of policy {backend.policy!r} with seed "
+            f"{seed} would write there; give another file or remove this one"
         )
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=None) as bar:
-        for start in range(len(done) // batch * batch, len(jobs), batch):
+        first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
+        for start in range(first, len(jobs), batch):
             block = jobs[start : start + batch]
             played = backend.run([backend.start(task, sample, seed) for task, sample in block])
             new = played[max(0, len(done) - start) :]
@@ -98,9 +102,13 @@ def vocabulary(tasks: Sequence[Task]) -> list[str]:
         tasks: the tasks.
 
     Returns:
-        First observations, and the turns and replies of the expert.
+        First observations, the turns and replies of the expert, and the replies to mistakes.
     """
-    texts = []
+    texts = [TOO_MANY_ACTIONS]
+    for task in {task.env: task for task in tasks}.values():
+        env = make_env(task.env)
+        env.reset(options={"index": task.index})
+        texts += [env.step(action)[0] for action in env.clumsy_actions]
     for task in tasks:
         env = make_env(task.env)
         observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
@@ -112,3 +120,37 @@ def vocabulary(tasks: Sequence[Task]) -> list[str]:
             texts += [react(thought, action), observation]
             ended = terminated or truncated
     return texts
+
+
+def continue_from(
+    backend: HFBackend, trajectory: Trajectory, samples: int
+) -> list[list[Trajectory]]:
+    """Monte Carlo rollouts: play on from the state after each action of a trajectory.
+
+    The environment is brought to each state by playing the trajectory's actions again; the history
+    is the trajectory's own ids, computed once for all states.
+
+    Args:
+        backend: the policy.
+        trajectory: its states are the starting points.
+        samples: rollouts a state.
+
+    Returns:
+        For each of the T actions the rollouts; after the last action of a finished episode there is
+        nothing to play, and its outcome stands for all of them.
+
+    Raises:
+        ValueError: the environment answers otherwise than recorded.
+    """
+    episode = backend.start(trajectory.task, trajectory.sample, trajectory.seed)
+    starts: list[Episode] = []
+    for t, (start, end) in enumerate(trajectory.spans):
+        episode.step(list(trajectory.ids[start:end]), [], backend.chat)
+        if episode.observations[-1] != trajectory.observations[t + 1]:
+            raise ValueError(
+                f"trajectory {trajectory.key}, step {t}: the environment answers "
+                f"{episode.observations[-1]!r}, the record says {trajectory.observations[t + 1]!r}"
+            )
+        starts += [episode.fork(k, stream=trajectory.sample) for k in range(samples)]
+    played = backend.run(starts)
+    return [played[i : i + samples] for i in range(0, len(played), samples)]

@@ -3,7 +3,7 @@
 All episodes of a batch take a turn together. Within a turn one token is sampled for every episode
 that hasn't ended its turn; between turns the observations are read in one chunk. Keys and values
 stay from the first token of the prompt to the last action, finished episodes leave the batch, and
-episodes that begin alike (samples of one task, branches of a beam) share what they have in common.
+samples of one task and branches of a beam share what they have in common.
 
 Every episode draws from a random stream of its own, so that the same seed gives the same trajectory
 in any batch. In floating point the batch's shape changes logits in the last digits; only where a
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentprm_lite.cache import KVBatch, prefill
+from agentprm_lite.cache import prefill
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, parse_action
 from agentprm_lite.envs import TextEnv, make_env
 from agentprm_lite.types import Task, Trajectory, Usage
@@ -110,7 +110,8 @@ class Episode:
         """
         env = make_env(self.task.env)
         env.restore(self.env.snapshot())
-        rng = np.random.default_rng([*_entropy(self.seed, self.task, sample), len(self.ids), stream])
+        entropy = [*_entropy(self.seed, self.task, sample), len(self.ids), stream]
+        rng = np.random.default_rng(entropy)
         return Episode(
             self.task,
             sample,
@@ -174,6 +175,7 @@ class Episode:
         """
         by_rounds = self.truncated_by == "rounds" and self.env.round_limit_is_failure
         end = self.spans[-1][1] if self.spans else self.prompt_len
+        known = len(self.logprobs) == sum(b - a for a, b in self.spans)
         return Trajectory(
             task=self.task,
             sample=self.sample,
@@ -181,7 +183,7 @@ class Episode:
             ids=tuple(self.ids[:end]),
             prompt_len=self.prompt_len,
             spans=tuple(self.spans),
-            logprobs=tuple(self.logprobs),
+            logprobs=tuple(self.logprobs) if known else (),
             actions=tuple(self.actions),
             observations=tuple(self.observations),
             rewards=tuple(self.rewards),
@@ -245,6 +247,9 @@ def choose(
 class Backend(Protocol):
     """What plays episodes to their end."""
 
+    policy: str
+    """Name that the trajectories carry."""
+
     def start(self, task: Task, sample: int, seed: int) -> Episode:
         """An episode of a task, in this policy's format.
 
@@ -279,11 +284,17 @@ class HFBackend:
         chat: its chat format.
         config: how to sample.
         policy: name that the trajectories carry.
+
+    Raises:
+        ValueError: ``config.max_context`` exceeds what the model can read.
     """
 
     def __init__(
         self, model: Any, chat: ChatFormat, config: SamplingConfig, policy: str = "policy"
     ) -> None:
+        limit = model.config.max_position_embeddings
+        if config.max_context > limit:
+            raise ValueError(f"max_context is {config.max_context}, the model reads {limit} tokens")
         self.model, self.chat, self.config, self.policy = model.eval(), chat, config, policy
 
     def start(self, task: Task, sample: int, seed: int) -> Episode:
@@ -340,6 +351,7 @@ class Play:
             episode.truncated_by = "tokens"
         return not episode.done
 
+    @torch.no_grad()
     def act(self) -> list[list[int]]:
         """Sample one turn of every active episode and step the environments.
 
@@ -355,7 +367,8 @@ class Play:
             place = {k: i for i, k in enumerate(rows)}
             logits = batch.head(hidden[[place[k] for k in live]])
             uniforms = np.array([self.active[k].rng.random() for k in live])
-            for k, token, logp in zip(live, *choose(logits, uniforms, config.temperature), strict=True):
+            chosen = choose(logits, uniforms, config.temperature)
+            for k, token, logp in zip(live, *chosen, strict=True):
                 produced[k].append(token)
                 logprobs[k].append(logp)
             live = [

@@ -44,7 +44,7 @@ class SearchResult:
     trajectory: Trajectory
     """The answer."""
     score: float
-    """Its score at the last step."""
+    """Its score at the last step; M at the root if the prompt left no room for a step."""
     usage: Usage
     """Compute of the whole search on this task, discarded branches included."""
 
@@ -104,7 +104,7 @@ def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
         The curve.
     """
     rows = [
-        [pass_at_n(len(group), sum(pool[i].success for i in group), n) for n in ns]
+        pass_at_n([pool[i].success for i in group], ns)
         for group in by_task(pool).values()
     ]
     return Curve(tuple(ns), np.array(rows), _tokens(pool, ns))
@@ -195,9 +195,10 @@ def beam_search(
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
     roots = [backend.start(task, 0, seed) for task in tasks]
-    beams = [[_Path(root, 0.0) for _ in range(n)] for root in roots]
     play = Play(backend, roots)
-    read, _, computed = reward_model.start([root.ids for root in roots])
+    read, values, computed = reward_model.start([root.ids for root in roots])
+    read.select([k for k, root in enumerate(roots) if not root.done])
+    beams = [[_Path(root, float(v))] * n for root, v in zip(roots, values, strict=True)]
     usage = [root.usage for root in roots]
     usage[0] += Usage(scored=computed)
     while play.active:

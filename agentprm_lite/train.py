@@ -16,11 +16,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -29,11 +30,10 @@ from agentprm_lite import labels as label_functions
 from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss
-from agentprm_lite.prm import pad_ids, step_values, token_batches
+from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
-Example = TypeVar("Example")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
     ids = pad_ids([t.ids for t in trajectories], device)
     hidden = body(input_ids=ids, use_cache=False).last_hidden_state
     rows, columns = action_tokens(trajectories)
-    logits = head(hidden[rows.to(device), columns.to(device) - 1]).float()
+    logits = at_least_float32(head(hidden[rows.to(device), columns.to(device) - 1]))
     target = ids[rows.to(device), columns.to(device)]
     return -nn.functional.cross_entropy(logits, target, reduction="none")
 
@@ -112,12 +112,13 @@ def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
     Returns:
         Two [N] tensors: index of the trajectory, position in its ids.
     """
-    rows, columns = [], []
+    rows: list[int] = []
+    columns: list[int] = []
     for b, trajectory in enumerate(trajectories):
         for start, end in trajectory.spans:
             rows += [b] * (end - start)
             columns += range(start, end)
-    return torch.as_tensor(rows), torch.as_tensor(columns)
+    return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
 
 
 class RewardLoss(nn.Module):
@@ -176,8 +177,9 @@ class RewardLoss(nn.Module):
         Returns:
             The labels.
         """
-        reward = torch.tensor([e.trajectory.outcome for e in examples], device=q.device)
-        reward = reward.to(q.dtype)
+        # an episode that was cut has no outcome, whatever its last step earned
+        outcomes = [e.trajectory.outcome if e.trajectory.final else 0.0 for e in examples]
+        reward = torch.tensor(outcomes, dtype=q.dtype, device=q.device)
         if self.kind == "orm":
             return label_functions.outcome_labels(reward, mask)
         if self.kind == "pvm":
@@ -187,37 +189,47 @@ class RewardLoss(nn.Module):
             return label_functions.td_gae_labels(
                 q, root, reward, mask, final, gamma=self.gamma, lam=self.lam
             )
-        outcomes = torch.zeros(*mask.shape, examples[0].rollouts().shape[1])
-        for row, example in zip(outcomes, examples, strict=True):
-            row[: example.trajectory.num_steps] = torch.as_tensor(example.rollouts())
-        of = label_functions.mc_hard_labels if self.kind == "mc_hard" else label_functions.mc_soft_labels
-        return of(outcomes.to(q), mask)
+        rollouts = [e.rollouts() for e in examples]
+        counts = {r.shape[1] for r in rollouts}
+        if len(counts) > 1:
+            raise ValueError(f"examples have {sorted(counts)} rollouts a step, expected one number")
+        successes = torch.zeros(*mask.shape, counts.pop(), dtype=torch.bool)
+        for row, r in zip(successes, rollouts, strict=True):
+            row[: len(r)] = torch.as_tensor(r)
+        if self.kind == "mc_hard":
+            return label_functions.mc_hard_labels(successes.to(q.device), mask)
+        return label_functions.mc_soft_labels(successes.to(q.device), mask)
 
 
 @dataclass(frozen=True)
 class RewardExample:
-    """A trajectory, with the outcomes of rollouts from each of its states for Monte Carlo labels."""
+    """A trajectory, for Monte Carlo labels with the outcomes of rollouts from its states."""
 
     trajectory: Trajectory
     """The trajectory."""
     outcomes: np.ndarray | None = None
-    """[T, K] outcome of K rollouts from the state after each action."""
+    """[T, K] outcome, 0 or 1, of K rollouts from the state after each action."""
 
     def rollouts(self) -> np.ndarray:
-        """The outcomes, checked.
+        """Which rollouts succeeded.
 
         Returns:
-            [T, K].
+            [T, K] bool.
 
         Raises:
-            ValueError: there are none, or not one row a step.
+            ValueError: there are none, not one row a step, or an outcome is neither 0 nor 1.
         """
         if self.outcomes is None or len(self.outcomes) != self.trajectory.num_steps:
             raise ValueError(
                 f"trajectory {self.trajectory.key}: Monte Carlo labels need one row of outcomes "
                 f"for each of its {self.trajectory.num_steps} steps"
             )
-        return self.outcomes
+        if not np.isin(self.outcomes, (0, 1)).all():
+            raise ValueError(
+                f"trajectory {self.trajectory.key}: Monte Carlo labels need outcomes of 0 or 1, "
+                f"got {np.unique(self.outcomes).tolist()}"
+            )
+        return self.outcomes.astype(bool)
 
 
 def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> list[list[int]]:
@@ -232,16 +244,17 @@ def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> lis
         Lists of indices.
     """
     rng = random.Random(f"{config.seed}/{epoch}")
-    jittered = [int(n * rng.uniform(0.9, 1.1)) + 1 for n in lengths]
-    groups = list(token_batches(jittered, config.batch_tokens))
+    jittered = [n * rng.uniform(0.9, 1.1) for n in lengths]
+    order = sorted(range(len(lengths)), key=jittered.__getitem__)
+    groups = list(token_batches(lengths, config.batch_tokens, order))
     rng.shuffle(groups)
     return groups
 
 
 def fit(
     module: nn.Module,
-    examples: Sequence[Example],
-    length: Callable[[Example], int],
+    examples: Sequence[Any],
+    length: Callable[[Any], int],
     config: TrainConfig,
     *,
     checkpoint: str | Path | None = None,
@@ -308,7 +321,7 @@ def _schedule(step: int, steps: int) -> float:
 class _State:
     """What an interrupted run needs to go on: trained weights, AdamW's moments, the log."""
 
-    def __init__(self, folder: Path | None, params: list[Tensor], optimizer: Any) -> None:
+    def __init__(self, folder: Path | None, params: Sequence[Tensor], optimizer: Any) -> None:
         self.folder, self.params, self.optimizer = folder, params, optimizer
 
     def save(self, log: list[dict[str, float]]) -> None:
@@ -324,8 +337,6 @@ class _State:
     def load(self) -> list[dict[str, float]]:
         if self.folder is None or not (self.folder / "state.safetensors").exists():
             return []
-        from safetensors import safe_open
-
         path = self.folder / "state.safetensors"
         with safe_open(path, "pt") as f:
             log: list[dict[str, float]] = json.loads(f.metadata()["log"])

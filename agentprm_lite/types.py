@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +80,8 @@ class Trajectory:
     """One episode of a policy in an environment.
 
     Raises:
-        ValueError: spans, actions, observations and rewards disagree in length, or a span lies
-            outside ``ids``.
+        ValueError: spans, actions, observations and rewards disagree in length, a span lies
+            outside ``ids``, the prompt is empty, or not every action token has a log-probability.
     """
 
     task: Task
@@ -129,6 +130,11 @@ class Trajectory:
         for name, size in sizes.items():
             if size != t:
                 raise ValueError(f"trajectory {self.key}: {t} spans but {size} {name}")
+        if not 1 <= self.prompt_len <= len(self.ids):
+            raise ValueError(
+                f"trajectory {self.key}: prompt_len is {self.prompt_len}, expected 1 to "
+                f"{len(self.ids)}, the number of ids"
+            )
         end = self.prompt_len
         for k, (a, b) in enumerate(self.spans):
             if not end <= a < b <= len(self.ids):
@@ -137,6 +143,12 @@ class Trajectory:
                     f"[{end}, {len(self.ids)}) and not empty"
                 )
             end = b
+        produced = sum(b - a for a, b in self.spans)
+        if len(self.logprobs) not in (0, produced):
+            raise ValueError(
+                f"trajectory {self.key}: {len(self.logprobs)} logprobs for {produced} action "
+                "tokens, expected one each or none"
+            )
 
     @property
     def key(self) -> str:
@@ -193,7 +205,7 @@ class Trajectory:
             task, usage = Task(**data.pop("task")), Usage(**data.pop("usage"))
             spans = tuple((int(a), int(b)) for a, b in data.pop("spans"))
             lists = ("ids", "logprobs", "actions", "observations", "rewards")
-            fields = {name: tuple(data.pop(name)) for name in lists}
+            fields: dict[str, Any] = {name: tuple(data.pop(name)) for name in lists}
             return cls(task=task, usage=usage, spans=spans, **fields, **data)
         except (KeyError, TypeError) as err:
             raise ValueError(f"not a trajectory: {err}") from err

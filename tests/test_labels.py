@@ -210,8 +210,9 @@ def test_gradient_is_lambda_times_the_sarsa_semi_gradient(
 ) -> None:
     """∇ ½(M_t − Q̂_t)² = λ (M_t − G_t) before the last step; no gradient through the labels."""
     m, root, r, lam = case
-    q = row(*m).requires_grad_()
-    labels = td_gae_labels(q, one(root), one(r), real(len(m)), YES, lam=lam)
+    q, v_root = row(*m).requires_grad_(), one(root).requires_grad_()
+    labels = td_gae_labels(q, v_root, one(r), real(len(m)), YES, lam=lam)
+    assert not gae(q, q, v_root, real(len(m)), 1.0, lam).requires_grad
     assert not labels.q.requires_grad
     assert not labels.root.requires_grad
     (0.5 * (q - labels.q).square()).sum().backward()

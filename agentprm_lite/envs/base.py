@@ -83,6 +83,8 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     """The rules: the first user turn."""
     acknowledgement: ClassVar[str]
     """The answer to the rules: the first assistant turn."""
+    clumsy_actions: ClassVar[tuple[str, ...]] = ()
+    """Played in order, they get every kind of reply that an expert never sees."""
     option_names: ClassVar[frozenset[str]] = frozenset({"index", "variant"})
     """Options that `reset` takes."""
 

@@ -104,13 +104,26 @@ def make_plan(
         return []
     best = drafts[0]
     plan = []
-    for kind, rest in best.steps:
+    for i, (kind, rest) in enumerate(best.steps):
         if kind == "get":
             amount = f"{best.wanted[rest]} {rest}"
-            plan.append((f"I need {amount}.", f"get {amount}"))
+            why = [f"{command}. " for command in _purpose(rest, best.steps[i + 1 :])]
+            plan.append((f"{''.join(why)}I need {amount}.", f"get {amount}"))
         else:
             plan.append((f"I have everything for {kind}.", rest))
     return plan
+
+
+def _purpose(item: str, later: tuple[tuple[str, str], ...]) -> list[str]:
+    """Commands from the goal's down to the one that uses an item."""
+    chain: list[str] = []
+    for kind, command in later:
+        if kind != "get":
+            inputs = command.split(" using ")[1].split(", ")
+            if item in (text.split(" ", 1)[1] for text in inputs):
+                chain.insert(0, command)
+                item = kind
+    return chain
 
 
 def _supply(

@@ -100,6 +100,17 @@ class TextCraft(TextEnv):
         'such as "planks", you can use a specific one such as "dark oak planks".'
     )
     acknowledgement: ClassVar[str] = "OK. I will follow the instructions and do my best."
+    clumsy_actions: ClassVar[tuple[str, ...]] = (
+        "",
+        "inventory",
+        "get 1 goal",
+        "get 1 string",
+        "inventory",
+        "craft 1 goal using string",
+        "craft 1 goal using 2 string",
+        "craft 1 goal using 1 string",
+        "craft 1 planks using 1 string",
+    )
 
     def __init__(self, max_rounds: int | None = None) -> None:
         super().__init__(max_rounds)
@@ -161,7 +172,7 @@ class TextCraft(TextEnv):
             >>> env = TextCraft()
             >>> _ = env.reset(options={"goal": "sugar"})
             >>> env.expert_action()
-            ('I need 1 sugar cane.', 'get 1 sugar cane')
+            ('craft 1 sugar using 1 sugar cane. I need 1 sugar cane.', 'get 1 sugar cane')
         """
         if self._rounds is None or self._terminated:
             raise ResetNeeded("call reset() before expert_action()")

@@ -1,0 +1,102 @@
+"""``agentprm``: the pipeline's stages without a notebook.
+
+Every command makes one artifact of a profile and whatever it needs before; what is there already is
+used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from agentprm_lite import pipeline
+from agentprm_lite.ppo import ProcessReward
+from agentprm_lite.study import study
+from agentprm_lite.train import Kind
+from agentprm_lite.types import Trajectory
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments; by default those of the process.
+
+    Returns:
+        Exit status.
+    """
+    args = _parser().parse_args(argv)
+    profile, seed = args.profile, args.seed
+    if args.command == "collect":
+        played = pipeline.rollouts(profile) if args.split == "train" else pipeline.pool(profile)
+        _report(f"{args.split} rollouts", played)
+    elif args.command == "label":
+        examples, tokens = pipeline.mc_rollouts(profile)
+        print(f"Monte Carlo outcomes of {len(examples)} trajectories took {tokens} tokens")
+    elif args.command == "train":
+        if args.model in ("sft", "rft"):
+            print(pipeline.policy(profile, args.model).folder)
+        else:
+            print(pipeline.reward_model_folder(args.model, profile, seed))
+    elif args.command == "eval":
+        _report("greedy SFT", pipeline.greedy_runs(profile))
+        _report("sampled SFT", pipeline.pool(profile))
+    elif args.command == "search":
+        played = pipeline.beam_runs(args.model, profile, args.n, args.m, seed)
+        _report(f"beam {args.n}x{args.m} by {args.model}", played)
+    elif args.command == "ppo":
+        kind = None if args.reward == "outcome" else args.model
+        print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
+        _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
+    else:
+        numbers = study(profile, f"agentprm study --profile {profile} --out {args.out}")
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
+        print(args.out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    kinds = get_args(Kind)
+    parser = argparse.ArgumentParser(prog="agentprm", description="AgentPRM, stage by stage.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--profile", default="cpu", help="smoke, cpu, gpu or paper")
+        sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
+        return sub
+
+    add("collect", "sample trajectories").add_argument(
+        "--split", choices=("train", "test"), default="train"
+    )
+    add("label", "Monte Carlo rollouts from every state")
+    add("train", "train a policy or a reward model").add_argument(
+        "model", choices=("sft", "rft", *kinds)
+    )
+    add("eval", "success of the SFT policy on held-out goals")
+    search = add("search", "beam search on held-out goals")
+    search.add_argument("--model", choices=kinds, default="agentprm")
+    search.add_argument("-n", type=int, default=2, help="paths kept")
+    search.add_argument("-m", type=int, default=2, help="turns sampled a path")
+    ppo = add("ppo", "reinforcement learning")
+    ppo.add_argument("--reward", choices=get_args(ProcessReward), default="shaping")
+    ppo.add_argument("--model", choices=kinds, default="agentprm")
+    add("study", "all numbers of the comparison, as JSON").add_argument("--out", required=True)
+    return parser
+
+
+def _report(name: str, played: list[Trajectory]) -> None:
+    success = np.mean([t.success for t in played])
+    tokens = np.mean([t.usage.generated for t in played])
+    print(f"{name}: {len(played)} trajectories, success {success:.3f}, {tokens:.0f} tokens each")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,555 @@
+"""What a chapter needs, computed once and kept.
+
+Every function makes one artifact of a profile, from the artifacts before it, and stores it in a
+folder whose name carries a hash of everything that went in: sizes, seeds, the artifacts used and the
+source of the modules that compute it. A notebook opened alone makes what it lacks; one that runs
+after the others finds everything. An interrupted artifact is made anew or, where its stage can, goes
+on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.envs import ENVS
+from agentprm_lite.models import (
+    load_chat,
+    load_policy,
+    load_reward_model,
+    make_tiny,
+    new_reward_model,
+    save_adapter,
+    save_policy,
+)
+from agentprm_lite.ppo import ProcessReward, ppo
+from agentprm_lite.prm import RewardModel, StepValues
+from agentprm_lite.profiles import Profile, get_profile
+from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
+from agentprm_lite.sampling import HFBackend, SamplingConfig
+from agentprm_lite.search import beam_search
+from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_model
+from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+
+_BASE = ("types", "chat", "models", "envs", "rollout", "sampling", "cache")
+_SFT = (*_BASE, "train", "losses")
+_REWARD = (*_SFT, "prm", "labels")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy of the pipeline."""
+
+    folder: Path
+    """Checkpoint, an ordinary Hugging Face folder."""
+    chat: ChatFormat
+    """Its chat format."""
+    profile: Profile
+    """The profile that it belongs to."""
+
+    def backend(self, temperature: float) -> HFBackend:
+        """The loaded policy, ready to sample.
+
+        Args:
+            temperature: softmax temperature; 0 is greedy.
+
+        Returns:
+            A backend.
+        """
+        sampling = replace(sampling_config(self.profile), temperature=temperature)
+        return HFBackend(load_policy(self.folder), self.chat, sampling, self.folder.name)
+
+
+def _profile(profile: Profile | str) -> Profile:
+    return get_profile(profile) if isinstance(profile, str) else profile
+
+
+def artifacts_root() -> Path:
+    """Folder of all artifacts: ``AGENTPRM_ARTIFACTS``, or ``artifacts`` in the repository.
+
+    Returns:
+        The folder; for an installed package it is ``artifacts`` in the working directory.
+    """
+    named = os.environ.get("AGENTPRM_ARTIFACTS")
+    if named:
+        return Path(named)
+    repository = Path(__file__).resolve().parents[1]
+    return (repository if (repository / "pyproject.toml").exists() else Path.cwd()) / "artifacts"
+
+
+@lru_cache
+def _source_hash(modules: tuple[str, ...]) -> str:
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for module in modules:
+        paths = sorted((here / module).glob("*.py")) or [here / f"{module}.py"]
+        for path in paths:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _artifact(
+    profile: Profile,
+    name: str,
+    modules: tuple[str, ...],
+    inputs: dict[str, Any],
+    make: Callable[[Path], None],
+) -> Path:
+    """Folder of an artifact; ``make(folder)`` fills it if it isn't there yet."""
+    text = json.dumps([name, profile.name, _source_hash(modules), inputs], sort_keys=True)
+    root = artifacts_root() / profile.name
+    folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    if folder.exists():
+        return folder
+    partial = root / f"{folder.name}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    make(partial)
+    (partial / "inputs.json").write_text(json.dumps(inputs, indent=1, default=str) + "\n")
+    os.replace(partial, folder)
+    return folder
+
+
+def sampling_config(profile: Profile | str) -> SamplingConfig:
+    """Sampling at temperature 1 with the profile's limits.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The settings.
+    """
+    p = _profile(profile)
+    return SamplingConfig(
+        temperature=1.0, max_new_tokens=p.max_new_tokens, max_context=p.max_context, rules=p.rules
+    )
+
+
+def train_tasks(profile: Profile | str) -> tuple[list[Task], list[Task]]:
+    """Tasks of the training split: those with demonstrations, and those for rollouts.
+
+    Goals without demonstrations come first among the rollouts, so that reward models see the
+    policy where it isn't at its best, as it will be on held-out goals.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        One task a goal to demonstrate, and the tasks to roll out.
+    """
+    p = _profile(profile)
+    goals = ENVS[p.env].tasks("train", depths=p.depths)
+    random.Random(0).shuffle(goals)
+    rolled = [replace(t, variant=1_000) for t in reversed(goals)]
+    return goals[: p.demo_goals], rolled[: p.rollout_tasks]
+
+
+def test_tasks(profile: Profile | str) -> list[Task]:
+    """Held-out tasks: their goals are never trained on.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The tasks, evenly spread over the split.
+    """
+    p = _profile(profile)
+    tasks = ENVS[p.env].tasks("test", depths=p.depths)
+    step = max(1.0, len(tasks) / p.eval_tasks)
+    return [tasks[int(i * step)] for i in range(min(p.eval_tasks, len(tasks)))]
+
+
+def base(profile: Profile | str) -> str:
+    """The base model: a name or, for the tiny one, the folder of its untrained weights.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        What :func:`agentprm_lite.models.resolve` takes.
+    """
+    p = _profile(profile)
+    if p.base != "tiny":
+        return p.base
+
+    def make(folder: Path) -> None:
+        env = ENVS[p.env]
+        make_tiny(folder, vocabulary(env.tasks("train") + env.tasks("test")), p.tiny, seed=0)
+
+    return str(_artifact(p, "base", ("chat", "models", "envs"), asdict(p.tiny), make))
+
+
+def demonstrations(profile: Profile | str) -> list[Trajectory]:
+    """Trajectories of the expert on training goals.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The demonstrations in the policy's ids.
+    """
+    p = _profile(profile)
+    start = base(p)
+    goals, _ = train_tasks(p)
+    tasks = [replace(t, variant=v) for v in range(p.demo_variants) for t in goals]
+    sampling = sampling_config(p)
+
+    def make(folder: Path) -> None:
+        append_jsonl(folder / "demos.jsonl", demonstrate(load_chat(start), tasks, sampling))
+
+    inputs = {"base": Path(start).name, "tasks": [t.key for t in tasks], **asdict(sampling)}
+    return read_jsonl(_artifact(p, "demos", _BASE, inputs, make) / "demos.jsonl")
+
+
+def policy(profile: Profile | str, kind: str = "sft") -> Policy:
+    """A policy trained without rewards: ``"sft"``, or ``"rft"`` on its own successes.
+
+    Args:
+        profile: a profile or its name.
+        kind: ``"sft"`` or ``"rft"``.
+
+    Returns:
+        The policy.
+
+    Raises:
+        ValueError: the kind is unknown.
+    """
+    p = _profile(profile)
+    if kind not in ("sft", "rft"):
+        raise ValueError(f"policy {kind!r} is unknown, expected 'sft' or 'rft'")
+    config = p.sft if kind == "sft" else p.rft
+    start = base(p) if kind == "sft" else str(policy(p, "sft").folder)
+    data = demonstrations(p) if kind == "sft" else rollouts(p)
+    tiny = p.base == "tiny"
+
+    def make(folder: Path) -> None:
+        model = load_policy(start, None if tiny else p.lora)
+        train = sft if kind == "sft" else rft
+        log = train(model, data, config, checkpoint=folder / "unfinished")
+        save_policy(model, load_chat(start), folder)
+        (folder / "log.json").write_text(json.dumps(log))
+
+    inputs = {
+        "start": Path(start).name,
+        "config": asdict(config),
+        "lora": None if tiny else asdict(p.lora),
+        "data": _digest(data),
+    }
+    folder = _artifact(p, kind, _SFT, inputs, make)
+    return Policy(folder, load_chat(folder), p)
+
+
+def training_log(folder: Path) -> list[dict[str, float]]:
+    """Log of the training that made an artifact.
+
+    Args:
+        folder: of a policy, a reward model or a PPO run.
+
+    Returns:
+        One dict a step or round.
+    """
+    log: list[dict[str, float]] = json.loads((folder / "log.json").read_text())
+    return log
+
+
+def _digest(data: list[Trajectory]) -> str:
+    text = "\n".join(t.to_json() for t in data)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sampled(
+    p: Profile, actor: Policy, name: str, tasks: list[Task], samples: int, temperature: float
+) -> list[Trajectory]:
+    def make(folder: Path) -> None:
+        backend = actor.backend(temperature)
+        collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=1, batch=p.batch)
+
+    inputs = {
+        "policy": actor.folder.name,
+        "tasks": [t.key for t in tasks],
+        "samples": samples,
+        "temperature": temperature,
+        "batch": p.batch,
+    }
+    return read_jsonl(_artifact(p, name, _BASE, inputs, make) / f"{name}.jsonl")
+
+
+def rollouts(profile: Profile | str) -> list[Trajectory]:
+    """The SFT policy's own trajectories on training goals: what every reward model learns from.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        ``rollout_samples`` trajectories for each of ``rollout_tasks`` goals.
+    """
+    p = _profile(profile)
+    tasks = train_tasks(p)[1]
+    return _sampled(p, policy(p), "rollouts", tasks, p.rollout_samples, 1.0)
+
+
+def pool(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
+    """Candidates on held-out goals: what every reward model chooses from.
+
+    Args:
+        profile: a profile or its name.
+        kind: which policy.
+
+    Returns:
+        ``eval_samples`` trajectories for each held-out goal.
+    """
+    p = _profile(profile)
+    tasks = test_tasks(p)
+    return _sampled(p, policy(p, kind), "pool", tasks, p.eval_samples, p.eval_temperature)
+
+
+def greedy_runs(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
+    """Greedy trajectories on held-out goals.
+
+    Args:
+        profile: a profile or its name.
+        kind: which policy.
+
+    Returns:
+        One trajectory a goal.
+    """
+    p = _profile(profile)
+    return _sampled(p, policy(p, kind), "greedy", test_tasks(p), 1, 0.0)
+
+
+def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
+    """Rollouts from every state of some training trajectories, for Monte Carlo labels.
+
+    The environment is restored to the state after each action and the policy plays on from there.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The examples with their outcomes, and the tokens that the rollouts took.
+    """
+    p = _profile(profile)
+    actor = policy(p)
+    first = [t for t in rollouts(p) if t.sample == 0 and t.num_steps][: p.mc_tasks]
+
+    def make(folder: Path) -> None:
+        backend = actor.backend(1.0)
+        record = []
+        for trajectory in first:
+            played = continue_from(backend, trajectory, p.mc_samples)
+            record.append(
+                {
+                    "outcomes": [[t.outcome for t in row] for row in played],
+                    "tokens": sum(t.usage.generated for row in played for t in row),
+                }
+            )
+        (folder / "outcomes.json").write_text(json.dumps(record))
+
+    inputs = {"policy": actor.folder.name, "data": _digest(first), "samples": p.mc_samples}
+    folder = _artifact(p, "mc", _BASE, inputs, make)
+    record = json.loads((folder / "outcomes.json").read_text())
+    examples = [
+        RewardExample(t, np.array(r["outcomes"])) for t, r in zip(first, record, strict=True)
+    ]
+    return examples, sum(r["tokens"] for r in record)
+
+
+def reward_model_folder(
+    kind: Kind, profile: Profile | str, seed: int = 0, *, beta: float = 1.0, lam: float = 0.95
+) -> Path:
+    """Adapters of a reward model, trained if needed.
+
+    Args:
+        kind: which labels.
+        profile: a profile or its name.
+        seed: of head, adapters and order of the data.
+        beta: weight of L_A.
+        lam: λ.
+
+    Returns:
+        The folder.
+    """
+    p = _profile(profile)
+    actor = policy(p)
+    if kind in ("mc_hard", "mc_soft"):
+        examples = mc_rollouts(p)[0]
+    else:
+        examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+    config = replace(p.reward, seed=seed)
+
+    def make(folder: Path) -> None:
+        model = new_reward_model(actor.folder, p.lora, seed)
+        log = train_reward_model(
+            model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
+        )
+        save_adapter(model, actor.chat, folder)
+        (folder / "log.json").write_text(json.dumps(log))
+
+    inputs = {
+        "policy": actor.folder.name,
+        "kind": kind,
+        "config": asdict(config),
+        "lora": asdict(p.lora),
+        "beta": beta,
+        "lam": lam,
+        "data": _digest([e.trajectory for e in examples]),
+    }
+    return _artifact(p, f"{kind}{seed}", _REWARD, inputs, make)
+
+
+def reward_model(
+    kind: Kind, profile: Profile | str, seed: int = 0, *, beta: float = 1.0, lam: float = 0.95
+) -> RewardModel:
+    """A reward model, trained if needed.
+
+    Args:
+        kind: which labels.
+        profile: a profile or its name.
+        seed: of head, adapters and order of the data.
+        beta: weight of L_A.
+        lam: λ.
+
+    Returns:
+        The loaded reward model.
+    """
+    p = _profile(profile)
+    folder = reward_model_folder(kind, p, seed, beta=beta, lam=lam)
+    actor = policy(p)
+    return RewardModel(load_reward_model(actor.folder, folder, actor.chat))
+
+
+def pool_values(kind: Kind, profile: Profile | str, seed: int = 0) -> list[StepValues]:
+    """M along every candidate of the pool.
+
+    Args:
+        kind: which reward model.
+        profile: a profile or its name.
+        seed: of the reward model.
+
+    Returns:
+        One a candidate, in the order of :func:`pool`.
+    """
+    p = _profile(profile)
+    candidates = pool(p)
+    scorer = reward_model_folder(kind, p, seed)
+
+    def make(folder: Path) -> None:
+        scores = reward_model(kind, p, seed).score(candidates)
+        record = [[v.root, *v.q.tolist()] for v in scores]
+        (folder / "values.json").write_text(json.dumps(record))
+
+    inputs = {"reward_model": scorer.name, "data": _digest(candidates)}
+    folder = _artifact(p, f"values_{kind}{seed}", _REWARD, inputs, make)
+    record = json.loads((folder / "values.json").read_text())
+    return [StepValues(row[0], np.array(row[1:])) for row in record]
+
+
+def beam_runs(
+    kind: Kind, profile: Profile | str, n: int, m: int, seed: int = 0
+) -> list[Trajectory]:
+    """Answers of beam search @N×M on held-out goals.
+
+    Args:
+        kind: which reward model.
+        profile: a profile or its name.
+        n: paths kept.
+        m: turns sampled a path.
+        seed: of reward model and search.
+
+    Returns:
+        One answer a goal; its usage counts the whole search.
+    """
+    p = _profile(profile)
+    actor = policy(p)
+    scorer = reward_model_folder(kind, p, seed)
+    tasks = test_tasks(p)
+
+    def make(folder: Path) -> None:
+        backend = actor.backend(p.eval_temperature)
+        judge = reward_model(kind, p, seed)
+        path = folder / "answers.jsonl"
+        done = len(read_jsonl(path)) if path.exists() else 0
+        size = max(1, p.batch // (n * m))
+        for i in range(done // size * size, len(tasks), size):
+            found = beam_search(backend, judge, tasks[i : i + size], n, m, seed=seed)
+            append_jsonl(path, [r.trajectory for r in found][max(0, done - i) :])
+
+    inputs = {
+        "policy": actor.folder.name,
+        "reward_model": scorer.name,
+        "tasks": [t.key for t in tasks],
+        "temperature": p.eval_temperature,
+        "shape": [n, m, seed, p.batch],
+    }
+    folder = _artifact(p, f"beam_{kind}{seed}_{n}x{m}", (*_REWARD, "search"), inputs, make)
+    return read_jsonl(folder / "answers.jsonl")
+
+
+def ppo_run(
+    profile: Profile | str, reward: ProcessReward, kind: Kind | None = None, seed: int = 0
+) -> Policy:
+    """The SFT policy after PPO.
+
+    Args:
+        profile: a profile or its name.
+        reward: which process reward.
+        kind: reward model behind it; None for ``"outcome"``.
+        seed: of the run.
+
+    Returns:
+        The policy; :func:`training_log` of its folder has one entry a round.
+    """
+    p = _profile(profile)
+    actor = policy(p)
+    config = replace(p.ppo, reward=reward, seed=seed)
+    tasks = train_tasks(p)[1]
+    scorer = reward_model_folder(kind, p).name if kind else None
+
+    def make(folder: Path) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = load_policy(actor.folder, p.lora)
+        judge = reward_model(kind, p) if kind else None
+        log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge)
+        save_policy(model, actor.chat, folder)
+        (folder / "log.json").write_text(json.dumps(log))
+
+    inputs = {
+        "policy": actor.folder.name,
+        "reward_model": scorer,
+        "config": asdict(config),
+        "lora": asdict(p.lora),
+        "tasks": [t.key for t in tasks],
+    }
+    name = f"ppo_{reward}_{kind or 'none'}{seed}"
+    folder = _artifact(p, name, (*_REWARD, "ppo"), inputs, make)
+    return Policy(folder, actor.chat, p)
+
+
+def ppo_pool(
+    profile: Profile | str, reward: ProcessReward, kind: Kind | None = None, seed: int = 0
+) -> list[Trajectory]:
+    """Samples of a policy after PPO on held-out goals, at temperature 1.
+
+    Args:
+        profile: a profile or its name.
+        reward: which process reward.
+        kind: reward model behind it.
+        seed: of the run.
+
+    Returns:
+        A quarter as many samples a goal as in :func:`pool`, at least 4.
+    """
+    p = _profile(profile)
+    actor = ppo_run(p, reward, kind, seed)
+    return _sampled(p, actor, "ppo_pool", test_tasks(p), max(4, p.eval_samples // 4), 1.0)

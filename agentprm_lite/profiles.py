@@ -1,0 +1,145 @@
+"""The four sizes of the same pipeline: plain data, one place.
+
+smoke proves that everything runs, cpu makes the rendered book on two cores, gpu and paper take real
+language models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from agentprm_lite.models import Lora, TinySize
+from agentprm_lite.ppo import PPOConfig
+from agentprm_lite.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All sizes of one run of the pipeline."""
+
+    name: str
+    """Name of the profile; artifacts lie in a folder of this name."""
+    base: str
+    """``"tiny"`` or a model that :func:`agentprm_lite.models.resolve` knows."""
+    env: str = "textcraft"
+    """Environment."""
+    depths: tuple[int, ...] = (1, 2)
+    """Recipe depths of the goals."""
+    rules: bool = False
+    """Show the environment's rules; a model trained from nothing needs none."""
+    tiny: TinySize = field(default_factory=TinySize)
+    """Shape of the tiny model."""
+    lora: Lora = field(default_factory=Lora)
+    """Shape of all adapters."""
+    max_new_tokens: int = 80
+    """Most tokens of a turn."""
+    max_context: int = 2048
+    """Most tokens of a history."""
+    batch: int = 192
+    """Episodes that move together."""
+    demo_goals: int = 200
+    """Training goals with demonstrations; the others are kept for rollouts."""
+    demo_variants: int = 12
+    """Demonstrations a goal, each among other distractors."""
+    sft: TrainConfig = field(default_factory=lambda: TrainConfig(lr=3e-3, epochs=2))
+    """Behaviour cloning."""
+    rft: TrainConfig = field(default_factory=lambda: TrainConfig(lr=5e-4, epochs=1))
+    """Fine-tuning on own successes."""
+    rollout_tasks: int = 200
+    """Training goals that are rolled out, demonstrated or not."""
+    rollout_samples: int = 8
+    """Rollouts a goal at temperature 1 (N_TD)."""
+    reward: TrainConfig = field(default_factory=lambda: TrainConfig(lr=2e-3, epochs=1))
+    """Reward models."""
+    reward_seeds: int = 3
+    """Seeds of every reward model."""
+    mc_tasks: int = 24
+    """Goals with Monte Carlo rollouts from every state."""
+    mc_samples: int = 8
+    """Rollouts a state (N_mc)."""
+    eval_tasks: int = 72
+    """Held-out goals."""
+    eval_samples: int = 16
+    """Candidates a held-out goal."""
+    eval_temperature: float = 1.0
+    """Of candidates and beam search; the paper has 0.7."""
+    beams: tuple[tuple[int, int], ...] = ((1, 1), (2, 2), (4, 4))
+    """Beam searches N × M."""
+    ppo: PPOConfig = field(
+        default_factory=lambda: PPOConfig(iterations=16, tasks=32, samples=4, lr=2e-3)
+    )
+    """Reinforcement learning."""
+
+
+CPU = Profile(
+    name="cpu",
+    base="tiny",
+    tiny=TinySize(hidden=128, layers=4, heads=4),
+    sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
+    rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
+    reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
+)
+SMOKE = replace(
+    CPU,
+    name="smoke",
+    depths=(1,),
+    tiny=TinySize(hidden=64, layers=2, heads=2, context=512),
+    max_new_tokens=32,
+    max_context=400,
+    lora=Lora(r=4, alpha=8),
+    demo_goals=60,
+    demo_variants=2,
+    rollout_tasks=8,
+    rollout_samples=4,
+    reward_seeds=2,
+    mc_tasks=2,
+    mc_samples=2,
+    eval_tasks=6,
+    eval_samples=4,
+    beams=((1, 1), (2, 2)),
+    ppo=PPOConfig(iterations=2, tasks=4, samples=2, lr=1e-3),
+)
+GPU = Profile(
+    name="gpu",
+    base="smollm2-135m",
+    depths=(1, 2, 3),
+    rules=True,
+    max_new_tokens=128,
+    max_context=4096,
+    batch=64,
+    demo_goals=300,
+    demo_variants=1,
+    sft=TrainConfig(lr=2e-4, epochs=3, batch_tokens=16384, bf16=True),
+    rft=TrainConfig(lr=1e-4, epochs=1, batch_tokens=16384, bf16=True),
+    rollout_tasks=444,
+    rollout_samples=16,
+    reward=TrainConfig(lr=1e-4, epochs=2, batch_tokens=16384, bf16=True),
+    eval_tasks=97,
+    eval_samples=64,
+    eval_temperature=0.7,
+    beams=((1, 1), (2, 2), (4, 4), (8, 8)),
+    ppo=PPOConfig(iterations=30, tasks=32, samples=4, lr=1e-4),
+)
+PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
+
+
+def get_profile(name: str) -> Profile:
+    """The profile of a name.
+
+    Args:
+        name: ``"smoke"``, ``"cpu"``, ``"gpu"`` or ``"paper"``.
+
+    Returns:
+        The profile.
+
+    Raises:
+        ValueError: there is no such profile.
+
+    Example:
+        >>> get_profile("cpu").base
+        'tiny'
+    """
+    known = {p.name: p for p in (SMOKE, CPU, GPU, PAPER)}
+    if name not in known:
+        raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
+    return known[name]

@@ -1,0 +1,249 @@
+"""The comparison that the book reports: one profile's numbers, with intervals, as plain data."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from agentprm_lite.metrics import (
+    Interval,
+    bootstrap_interval,
+    compute_multiple_interval,
+    paired_bootstrap,
+)
+from agentprm_lite.pipeline import (
+    beam_runs,
+    greedy_runs,
+    policy,
+    pool,
+    pool_values,
+    ppo_pool,
+    ppo_run,
+    rollouts,
+    training_log,
+)
+from agentprm_lite.ppo import ProcessReward
+from agentprm_lite.prm import StepValues
+from agentprm_lite.profiles import Profile, get_profile
+from agentprm_lite.search import Curve, best_of_n, by_task, majority, oracle
+from agentprm_lite.train import Kind
+from agentprm_lite.types import Trajectory
+
+KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
+
+
+def last_scores(values: Sequence[StepValues]) -> list[float]:
+    """Score of a trajectory: M at its last step.
+
+    Args:
+        values: M along trajectories.
+
+    Returns:
+        One score a trajectory; 0 for one without steps.
+    """
+    return [float(v.q[-1]) if len(v.q) else 0.0 for v in values]
+
+
+def half_scores(values: Sequence[StepValues]) -> list[float]:
+    """Score of a trajectory from its first half: M after step ⌈T/2⌉.
+
+    Args:
+        values: M along trajectories.
+
+    Returns:
+        One score a trajectory; 0 for one without steps.
+    """
+    return [float(v.q[(len(v.q) + 1) // 2 - 1]) if len(v.q) else 0.0 for v in values]
+
+
+def powers_of_two(most: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to a number.
+
+    Args:
+        most: the largest allowed.
+
+    Returns:
+        The powers.
+
+    Example:
+        >>> powers_of_two(9)
+        (1, 2, 4, 8)
+    """
+    return tuple(2**k for k in range(most.bit_length()) if 2**k <= most)
+
+
+def kind_curves(kind: Kind, profile: Profile | str, *, half: bool = False) -> np.ndarray:
+    """Best-of-N of every seed of a reward model.
+
+    Args:
+        kind: which reward model.
+        profile: a profile or its name.
+        half: score by the first half of a trajectory instead of its last step.
+
+    Returns:
+        [seeds, tasks, len(ns)] with ns = :func:`powers_of_two` of the pool's size.
+    """
+    p = get_profile(profile) if isinstance(profile, str) else profile
+    score = half_scores if half else last_scores
+    ns = powers_of_two(p.eval_samples)
+    curves: list[Curve] = [
+        best_of_n(pool(p), score(pool_values(kind, p, seed)), ns) for seed in range(p.reward_seeds)
+    ]
+    return np.stack([c.success for c in curves])
+
+
+def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.ndarray, float]:
+    """Success of beam search for every seed of a reward model.
+
+    Args:
+        kind: which reward model.
+        profile: a profile or its name.
+        n: paths kept.
+        m: turns sampled a path.
+
+    Returns:
+        [seeds, tasks] success, and generated tokens a task.
+    """
+    p = get_profile(profile) if isinstance(profile, str) else profile
+    runs = [beam_runs(kind, p, n, m, seed) for seed in range(p.reward_seeds)]
+    tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
+    return np.array([[t.success for t in run] for run in runs], dtype=float), tokens
+
+
+def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
+    """Mean success of each task.
+
+    Args:
+        trajectories: equally many of every task.
+
+    Returns:
+        [tasks].
+    """
+    groups = by_task(trajectories).values()
+    return np.array([np.mean([trajectories[i].success for i in g]) for g in groups])
+
+
+def study(profile: Profile | str, command: str) -> dict[str, Any]:
+    """All numbers of the comparison.
+
+    Args:
+        profile: a profile or its name.
+        command: what remakes the numbers; stored with them.
+
+    Returns:
+        JSON-able data; every estimate is [mean, low, high] of a 95 % interval.
+    """
+    p = get_profile(profile) if isinstance(profile, str) else profile
+    ns = powers_of_two(p.eval_samples)
+    candidates = pool(p)
+    base = task_means(candidates)
+    out: dict[str, Any] = {
+        "command": command,
+        **provenance(),
+        "profile": p.name,
+        "base": p.base,
+        "env": p.env,
+        "tasks": len(base),
+        "candidates": p.eval_samples,
+        "reward_model_seeds": p.reward_seeds,
+        "ns": list(ns),
+        "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
+        "policy": {
+            "greedy SFT": _row(bootstrap_interval(task_means(greedy_runs(p)))),
+            "sampled SFT": _row(bootstrap_interval(base)),
+        },
+        "best_of_n": {"oracle": _curve(oracle(candidates, ns).success)},
+        "best_of_n_first_half": {},
+        "beam": {},
+        "difference": {},
+        "compute_multiple": {},
+    }
+    if any(t.success for t in rollouts(p)):
+        out["policy"]["greedy RFT"] = _row(bootstrap_interval(task_means(greedy_runs(p, "rft"))))
+    out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
+    curves = {kind: kind_curves(kind, p) for kind in KINDS}
+    halves = {kind: kind_curves(kind, p, half=True) for kind in KINDS}
+    beams = {
+        (kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in p.beams
+    }
+    for kind in KINDS:
+        out["best_of_n"][kind] = _curve(curves[kind])
+        out["best_of_n_first_half"][kind] = _curve(halves[kind])
+        out["beam"][kind] = {
+            f"{n}x{m}": {
+                "success": _row(bootstrap_interval(beams[kind, n, m][0])),
+                "tokens": beams[kind, n, m][1],
+            }
+            for n, m in p.beams
+        }
+    for other in ("orm", "pvm"):
+        pairs = {
+            f"best of {ns[-1]}": (curves["agentprm"][..., -1], curves[other][..., -1]),
+            f"best of {ns[-1]}, first half": (halves["agentprm"][..., -1], halves[other][..., -1]),
+        }
+        for n, m in p.beams:
+            pairs[f"beam {n}x{m}"] = (beams["agentprm", n, m][0], beams[other, n, m][0])
+        out["difference"][f"agentprm - {other}"] = {
+            name: _row(paired_bootstrap(ours, theirs)) for name, (ours, theirs) in pairs.items()
+        }
+        out["compute_multiple"][f"over {other}"] = _row(
+            compute_multiple_interval(ns, curves[other].mean(0), curves["agentprm"].mean(0))
+        )
+    out["ppo"] = {name: _ppo(p, name, kind, base) for name, kind in PPO_RUNS}
+    return out
+
+
+PPO_RUNS: tuple[tuple[ProcessReward, Kind | None], ...] = tuple(
+    (name, None if name == "outcome" else "agentprm") for name in get_args(ProcessReward)
+)
+
+
+def _ppo(p: Profile, name: ProcessReward, kind: Kind | None, base: np.ndarray) -> dict[str, Any]:
+    after = task_means(ppo_pool(p, name, kind))
+    log = training_log(ppo_run(p, name, kind).folder)
+    return {
+        "success": _row(bootstrap_interval(after)),
+        "minus_sft": _row(paired_bootstrap(after, base)),
+        "turns": [round(r["turns"], 3) for r in log],
+        "training_success": [round(r["success"], 4) for r in log],
+        "samples_a_task": max(4, p.eval_samples // 4),
+        "seeds": 1,
+    }
+
+
+
+
+def _row(interval: Interval) -> list[float]:
+    return [round(float(x), 4) for x in interval]
+
+
+def _curve(success: np.ndarray) -> list[list[float]]:
+    return [_row(bootstrap_interval(success[..., k])) for k in range(success.shape[-1])]
+
+
+def provenance() -> dict[str, str]:
+    """Where and when numbers were made.
+
+    Returns:
+        Commit, date, device and versions.
+    """
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
+    else:
+        device = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    return {
+        "commit": commit or "unknown",
+        "date": datetime.date.today().isoformat(),
+        "device": device,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

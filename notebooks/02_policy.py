@@ -1,0 +1,585 @@
+# %% [markdown]
+# # A policy: ReAct, behaviour cloning and RFT
+#
+# At the end you will have trained a small language model to act by imitation,
+# measured how far that carries to goals it has never seen, and let it learn
+# once more from its own successes.
+#
+# | | |
+# |---|---|
+# | Before this | [chapter 1](01_environments.ipynb) |
+# | Run time | see the [status page](../book/status.md) |
+# | Paper | section 3 (policy, ReAct); the baselines SFT and RFT |
+# | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/02_policy.ipynb) |
+
+# %% tags=["hide-input"]
+# On Colab: install the library. At home it is there already.
+import importlib.util
+import subprocess
+import sys
+
+REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
+if importlib.util.find_spec("agentprm_lite") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
+    subprocess.run(pip, check=True)
+
+# %% tags=["parameters"]
+PROFILE = "cpu"
+
+# %% [markdown]
+# ## The question
+#
+# A policy $\pi(a_t \mid s_t)$ reads the history and writes the next turn. Ours
+# is a causal language model that imitates an expert (*behaviour cloning*, or
+# SFT: supervised fine-tuning). *RFT*, rejection-sampling fine-tuning, lets the
+# trained policy play, keeps the episodes that succeeded, and imitates those.
+#
+# **Predict before you run:** with greedy decoding, how far does success fall
+# from goals with demonstrations (shown here among new distractors) to goals
+# that were never trained on? Does RFT lift either?
+#
+# The cells below train what is not there yet, and play. RFT needs at least one
+# success to learn from; without any there is no RFT policy, and we say so.
+
+# %%
+import math
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from agentprm_lite import plots
+from agentprm_lite.chat import parse_action
+from agentprm_lite.envs import make_env
+from agentprm_lite.exercises import attempt
+from agentprm_lite.metrics import bootstrap_interval, paired_bootstrap
+from agentprm_lite.models import count_parameters, load_policy
+from agentprm_lite.notebook import show_figure, show_source
+from agentprm_lite.pipeline import demonstrations, greedy_runs, policy
+from agentprm_lite.pipeline import pool, rollouts, train_tasks, training_log
+from agentprm_lite.profiles import get_profile
+from agentprm_lite.rollout import demonstrate
+from agentprm_lite.train import action_logprobs, action_tokens
+
+# %%
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
+demos = demonstrations(PROFILE)
+policies = {"SFT": policy(PROFILE, "sft")}
+try:
+    policies["RFT"] = policy(PROFILE, "rft")
+except ValueError as error:
+    print("no RFT policy:", error)
+known = [replace(task, variant=2000) for task in train_tasks(PROFILE)[0][:48]]
+runs = {}
+for name, actor in policies.items():
+    greedy = actor.backend(0.0)
+    seen = greedy.run([greedy.start(task, 0, 0) for task in known])
+    runs[name] = {"trained on": seen}
+    runs[name]["held out"] = greedy_runs(PROFILE, name.lower())
+size = count_parameters(load_policy(policies["SFT"].folder))
+print(f"{size:,} parameters, {len(demos)} demonstrations")
+
+
+# %%
+def depth_of(task):
+    return make_env(task.env).reset(options={"index": task.index})[1]["depth"]
+
+
+def success(trajectories, depth=None):
+    """Success of each task, of one depth or of all."""
+    keep = [t for t in trajectories if depth in (None, depth_of(t.task))]
+    return np.array([t.success for t in keep], dtype=float)
+
+
+rates = {}  # policy -> group of goals -> interval
+for name, by_kind in runs.items():
+    rates[name] = {}
+    for kind, trajectories in by_kind.items():
+        for d in sorted({depth_of(t.task) for t in trajectories}):
+            wins = success(trajectories, d)
+            group = f"{kind},\ndepth {d} (n = {len(wins)})"
+            rates[name][group] = bootstrap_interval(wins)
+
+# %%
+groups = list(rates["SFT"])
+fig = plots.beam_points(
+    groups, {name: [r[g] for g in groups] for name, r in rates.items()}
+)
+fig.axes[0].set(xlabel="goals", ylabel="greedy success", ylim=(-0.03, 1.03))
+means = {n: [round(r[g].mean, 2) for g in groups] for n, r in rates.items()}
+show_figure(
+    fig,
+    alt=f"Greedy success by group of goals {groups}: {means}",
+    caption="Greedy success, one episode a goal, one training run; intervals "
+    "over goals. The fall from left to right is what imitation doesn't carry.",
+)
+
+# %% [markdown]
+# ## A turn, and the history around it
+#
+# A turn is a thought and an action, in the ReAct format. A chat template puts
+# marks between the turns. The demonstrations come from the environment's expert:
+# it plays every training goal several times, each time among other distractors.
+# Here is one whole episode, as the model reads it, and the function that makes
+# them:
+
+# %%
+chat = policies["SFT"].chat
+demo = min(demos, key=lambda t: (t.num_steps, len(t.ids)))
+print(chat.tokenizer.decode(demo.ids))
+show_source(demonstrate)
+
+# %% [markdown]
+# A trajectory stores the ids of all this and the place of every turn in them.
+# Nothing is tokenized a second time: what the model produced is kept as it was
+# produced (*ids in, ids out*). The table marks the parts. Only the turns carry
+# loss; `score` is the position of a turn's last token, where a reward model
+# will read its value later, and the `root` before the first turn has one too.
+
+
+# %%
+def parts(trajectory):
+    """(kind, start, end) of every stretch of the ids."""
+    found, end = [("prompt", 0, trajectory.prompt_len)], trajectory.prompt_len
+    for a, b in trajectory.spans:
+        if a > end:
+            found.append(("observation", end, a))
+        found.append(("turn", a, b))
+        end = b
+    return found
+
+
+rows = []
+for kind, a, b in parts(demo):
+    text = chat.tokenizer.decode(demo.ids[a:b]).replace("\n", " ")
+    loss = "■ yes" if kind == "turn" else "□ no"
+    score = {"turn": b - 1, "prompt": "root"}.get(kind, "")
+    rows.append((kind, f"[{a}, {b})", loss, score, text[:24] + "…"))
+pd.DataFrame(rows, columns=["part", "ids", "loss", "score", "text"])
+
+# %%
+longest = max(demos[:200], key=lambda t: t.num_steps)
+looks = {
+    "prompt": (plots.GREY, "", 1),
+    "observation": ("#d55e00", "///", 1),
+    "turn": ("#0a7ac2", "", 2),
+}
+plots.style()
+fig, ax = plt.subplots(figsize=(7.5, 1.8))
+for kind, (color, hatch, height) in looks.items():
+    bars = [(a, b - a) for k, a, b in parts(longest) if k == kind]
+    ax.broken_barh(bars, (0, height), color=color, hatch=hatch, label=kind)
+ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c="#0a7ac2")
+ax.set(xlabel="position in the history", yticks=[], ylim=(0, 2.6))
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+share = sum(b - a for a, b in longest.spans) / len(longest.ids)
+show_figure(
+    fig,
+    alt=f"{longest.num_steps} turns, {share:.0%} of {len(longest.ids)} tokens",
+    caption="One history. High bars are turns: the only tokens with loss. "
+    "Triangles: where the turns end and are scored.",
+)
+
+# %% [markdown]
+# ## Loss on action tokens only
+#
+# Let $x_1, \dots, x_S$ be the ids of a history and $\mathcal A$ the positions
+# inside turns. Behaviour cloning minimizes
+#
+# $$L = -\frac{1}{|\mathcal A|} \sum_{i \in \mathcal A}
+# \log \pi(x_i \mid x_1, \dots, x_{i-1})$$
+#
+# The prompt and the observations are conditions, not targets: the agent doesn't
+# choose them.
+#
+# | symbol | in the code | shape | meaning |
+# |---|---|---|---|
+# | $x$ | `ids` | S | the history |
+# | $\mathcal A$ | `action_tokens(...)` | N | positions inside `spans` |
+# | $\log \pi(x_i \mid \cdot)$ | `action_logprobs(...)` | N | from the logits at $i - 1$ |
+# | $L$ | `-logp.mean()` | | mean over all action tokens of the batch |
+#
+# **By hand.** A history of four tokens: a prompt token, a turn of two tokens,
+# an observation. The model gives the turn's tokens the probabilities 1/2 and
+# 1/4, and the observation 1/100. Then
+# $L = (\ln 2 + \ln 4)/2 = \frac32 \ln 2 = 1.0397$. With the observation counted
+# it would be $(\ln 2 + \ln 4 + \ln 100)/3 = 2.2282$: more than half of it comes
+# from a token that nobody asks the agent to write.
+
+# %%
+logp = np.log([0.5, 0.25, 0.01])
+loss, with_observation = -logp[:2].mean(), -logp.mean()
+print(f"turn only {loss:.4f}, with the observation {with_observation:.4f}")
+assert math.isclose(loss, 1.5 * math.log(2))
+assert math.isclose(round(with_observation, 4), 2.2282)
+show_source(action_logprobs, action_tokens)
+
+# %% [markdown]
+# An independent check, on the trained policy: the whole table of probabilities
+# for one demonstration, without the library's shortcut (which computes logits
+# at the needed positions only), and the shift by one done by hand.
+
+# %%
+model = load_policy(policies["SFT"].folder)
+with torch.no_grad():
+    ids = torch.tensor([demo.ids], device=model.device)
+    table = model(ids).logits[0].double().log_softmax(-1)  # [S, V]
+    by_hand = [
+        float(table[i - 1, demo.ids[i]])
+        for start, end in demo.spans
+        for i in range(start, end)
+    ]
+    library = action_logprobs(model, [demo]).tolist()
+print(f"{len(library)} action tokens, loss {-np.mean(library):.4f}")
+assert np.allclose(by_hand, library, atol=1e-4)
+
+# %% [markdown]
+# ## Training
+
+# %%
+panels = {"loss on action tokens": {}, "gradient norm": {}}
+for name, actor in policies.items():
+    log = training_log(actor.folder)
+    steps = [row["step"] for row in log]
+    for title, key in zip(panels, ("loss", "grad_norm"), strict=True):
+        panels[title][name] = (steps, [row[key] for row in log])
+fig = plots.training_curves(panels, xlabel="step")
+show_figure(
+    fig,
+    alt="Loss and gradient norm by step; last losses: "
+    + ", ".join(
+        f"{name} {training_log(actor.folder)[-1]['loss']:.3f}"
+        for name, actor in policies.items()
+    ),
+    caption="SFT starts at the logarithm of the vocabulary's size. RFT starts "
+    "where SFT ended, on texts that the policy itself wrote.",
+)
+
+# %% [markdown]
+# What each number means: `loss` is the mean of $-\log \pi$ over the action
+# tokens of one batch, in nats; $e^{-\text{loss}}$ is the (geometric) mean
+# probability of an expert's token. `grad_norm` is the length of the gradient
+# before it is cut to 1. `lr` rises for a tenth of the steps and then falls to 0
+# along a cosine. Watch for a loss that falls while the greedy success on new
+# goals does not: then the model learns the goals by heart.
+#
+# ## What the policy does
+#
+# A held-out episode, and what the replies were in all of them. In a failed
+# episode the reply tells what kind of mistake it was.
+
+# %%
+held = runs["SFT"]["held out"]
+shown = next((t for t in held if not t.success), held[0])
+print(shown.observations[0].splitlines()[-1], "success:", shown.success)
+for t in range(min(6, shown.num_steps)):
+    action = parse_action(shown.actions[t])
+    print(f"  {action!r:<50} -> {shown.observations[t + 1][:60]}")
+
+
+# %%
+def reply_kind(reply):
+    kinds = {
+        "Got": "ok: got",
+        "Crafted": "ok: crafted",
+        "Inventory": "ok: inventory",
+        "Could not find enough": "too few items",
+        "Could not find a valid": "no such recipe",
+        "Could not find": "no such item",
+    }
+    return next((v for k, v in kinds.items() if reply.startswith(k)), "format")
+
+
+rows = [
+    (f"{name}, {'success' if t.success else 'failure'}", reply_kind(reply))
+    for name in runs
+    for t in runs[name]["held out"]
+    for reply in t.observations[1:]
+]
+replies = pd.DataFrame(rows, columns=["episodes", "reply"])
+pd.crosstab(replies["reply"], replies["episodes"])
+
+# %% [markdown]
+# `format` means that no command could be read. These are the rules of the
+# parser, AgentGym's:
+
+# %%
+turns = {
+    "one action": "Thought:\nI need it.\n\nAction:\nget 2 stick",
+    "on the same line": "Action: get 2 stick",
+    "signs and spaces": "Action:\nget  2 [stick]!",
+    "a second line": "Action:\nget 2 stick\nand 1 coal",
+    "two actions": "Action:\nget 2 stick\nAction:\nget 1 coal",
+    "no action": "I give up.",
+}
+table = [(k, repr(t), repr(parse_action(t))) for k, t in turns.items()]
+pd.DataFrame(table, columns=["case", "turn", "action"])
+
+# %% [markdown]
+# None, for several actions, is answered by an error and uses up the round; so
+# does the empty action.
+#
+# ## RFT: learning from one's own successes
+#
+# Let $\mathcal D$ be the policy's own episodes on training goals. RFT minimizes
+# the same loss on
+# $\mathcal D^+ = \{\tau \in \mathcal D : r(u, \tau) = 1\}$,
+# with at most four different episodes a goal, so that easy goals don't crowd out
+# the others. It needs rewards but no expert. It can't learn what the policy
+# never gets right.
+
+# %%
+played = rollouts(PROFILE)
+wins = [t for t in played if t.success]
+different = {(t.task, t.actions) for t in wins}
+print(f"{len(played)} episodes of {len({t.task for t in played})} goals")
+print(f"{len(wins)} succeeded, {len(different)} of them different")
+print(f"{len({t.task for t in wins})} goals have a success to learn from")
+
+
+# %%
+def verdict(name, ours, base):
+    mean, lo, hi = paired_bootstrap(ours, base)
+    word = "more" if lo > 0 else "less" if hi < 0 else "undecided"
+    print(f"{name}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
+
+
+SEEDS = 3
+if "RFT" in policies:
+    for kind in ("trained on", "held out"):
+        ours, base = (success(runs[name][kind]) for name in ("RFT", "SFT"))
+        verdict(f"greedy, {kind}, RFT minus SFT (n = {len(ours)})", ours, base)
+    tasks = [t.task for t in held]
+    hot = policies["RFT"].backend(get_profile(PROFILE).eval_temperature)
+    jobs = [hot.start(t, k, 1) for k in range(SEEDS) for t in tasks]
+    ours = success(hot.run(jobs)).reshape(SEEDS, len(tasks))
+    samples = [t for t in pool(PROFILE) if t.sample < SEEDS]
+    base = success(sorted(samples, key=lambda t: t.sample)).reshape(ours.shape)
+    verdict(f"sampled, {SEEDS} seeds, held out, RFT minus SFT", ours, base)
+else:
+    print("nothing to compare: no RFT policy")
+
+# %% [markdown]
+# Read a line like this: the mean difference, its 95 % interval over goals (and
+# seeds, for the sampled line), and a verdict only if the interval leaves out
+# zero. Both policies are one training run each: the intervals say nothing about
+# another seed of the training.
+#
+# ## A misuse that looks right
+#
+# It is tempting to keep the text of a history and to tokenize it again when the
+# ids are needed. The text is the same, so the ids should be? No. A model may
+# write one word in two pieces. The text doesn't show it, and all positions after
+# it are off by one.
+#
+# The cell below takes an expert's episode and splits one number a turn into a
+# space and a digit, as a policy could. The text stays the same to the letter.
+
+
+# %%
+def in_two(ids):
+    """The same text with one token written as two, if there is a way."""
+    for k, token in enumerate(ids):
+        text = chat.tokenizer.decode([token])
+        for cut in range(1, len(text)):
+            pieces = [chat.encode(text[:cut]), chat.encode(text[cut:])]
+            new = [*ids[:k], *pieces[0], *pieces[1], *ids[k + 1 :]]
+            both_single = [len(p) for p in pieces] == [1, 1]
+            if both_single and chat.decode(new) == chat.decode(ids):
+                return new
+    return list(ids)
+
+
+shifts, shift = [], 0
+for a, b in longest.spans:
+    written = in_two(list(longest.ids[a:b]))
+    again = chat.turn_ids(chat.decode(written))
+    assert chat.decode(again) == chat.decode(written), "the text differs"
+    shift += len(written) - len(again)
+    shifts.append(shift)
+sampled = [t.ids[a:b] for t in pool(PROFILE) for a, b in t.spans]
+same = [chat.turn_ids(chat.decode(ids)) == list(ids) for ids in sampled]
+print(f"{same.count(False)} of {len(same)} sampled turns come back otherwise")
+
+# %%
+plots.style()
+fig, ax = plt.subplots(figsize=(6, 2.8))
+ax.step(range(len(shifts)), shifts, where="mid", marker="o", c="#d55e00")
+ax.axhline(0, color="#0a7ac2", linestyle="--", label="ids kept")
+ax.set(xlabel="turn", ylabel="error of its end, tokens")
+ax.legend()
+show_figure(
+    fig,
+    alt=f"The error of a turn's end after re-tokenizing, by turn: {shifts}",
+    caption="Where re-tokenized text puts the end of each turn, less where it "
+    "is. Every turn adds to it; a reward model would read at wrong places.",
+)
+for trajectory in pool(PROFILE):
+    for a, b in trajectory.spans:
+        ended = trajectory.ids[b - 1] == chat.end_id
+        cut = b - a == get_profile(PROFILE).max_new_tokens
+        assert ended or cut, "a turn ends neither by itself nor at its limit"
+print("every score position stands at the last token of a turn")
+
+# %% [markdown]
+# The last assertion holds for every trajectory of this library: a turn ends with
+# the end-of-turn token or at the length limit. It is cheap; keep one like it in
+# your own code.
+#
+# ### Exercise 02.1
+#
+# *Easy, 10 minutes.* Write `sft_loss(logprobs, spans)`. `logprobs[i]` is
+# $\log \pi(x_i \mid x_1, \dots, x_{i-1})$ of the token at position `i`, for
+# every position of a history; `spans` lists the turns as `(start, end)` with
+# `end` not included. Return the behaviour cloning loss.
+
+
+# %% tags=["exercise-02-1"]
+def sft_loss(logprobs, spans):
+    """Return the mean negative log-probability of the action tokens."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_sft_loss
+
+attempt(check_sft_loss, sft_loss)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# First collect the log-probabilities of all tokens inside turns.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Every token counts the same, so a long turn counts more than a short one:
+# one mean over all of them, not a mean of means.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def sft_loss(logprobs, spans):
+#     own = [x for start, end in spans for x in logprobs[start:end]]
+#     return -sum(own) / len(own)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 02.2
+#
+# *Medium, 15 minutes.* Write `keep_for_rft(episodes, per_task)`. An episode is
+# a tuple `(task, actions, success)`. Return the episodes that RFT learns from,
+# in the order in which they came: successes only, of one task at most
+# `per_task`, and none whose actions equal those of one that was kept for the
+# same task.
+
+
+# %% tags=["exercise-02-2"]
+def keep_for_rft(episodes, per_task):
+    """Return the different successes, at most per_task of each task."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_keep_for_rft
+
+attempt(check_keep_for_rft, keep_for_rft)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Keep a dict from task to the actions that you have kept so far.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Compare and count only after you have thrown the failures out: a failure must
+# neither use up a place nor make a success look like a repetition.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def keep_for_rft(episodes, per_task):
+#     kept, seen = [], {}
+#     for task, actions, success in episodes:
+#         same = seen.setdefault(task, [])
+#         if success and actions not in same and len(same) < per_task:
+#             same.append(actions)
+#             kept.append((task, actions, success))
+#     return kept
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Paper and here
+#
+# | | the paper | here |
+# |---|---|---|
+# | simplified | Qwen2.5 and Llama-3.1, instruction-tuned | in the profile cpu a Llama of under a million parameters, from nothing |
+# | simplified | 300 recorded trajectories of AgentGym | demonstrations of the environment's expert, on part of the training goals |
+# | faithful | ReAct turns, AgentGym's prompt and parser | the same; the tiny model is not shown the rules |
+# | faithful | SFT and RFT are judged greedily | the same, and sampled beside it |
+# | ours | which successes RFT keeps is not given | at most four different ones a goal |
+# | ours | | ids in, ids out; the boundary rule and a hash of the template travel with the checkpoint |
+#
+# To vary next: half of the demonstrations; `per_task=1` in RFT; a second round
+# of RFT on rollouts of the RFT policy.
+#
+# ## Summary
+#
+# 1. Behaviour cloning counts action tokens only; the hand case gives 1.0397, and
+#    the library's loss equals a computation on the whole table of probabilities
+#    ([loss](#loss-on-action-tokens-only)).
+# 2. Success is to be read on goals that were never trained on, with an interval
+#    over goals ([the question](#the-question)).
+# 3. RFT imitates the policy's own successes; its verdict against SFT is printed
+#    ([RFT](#rft-learning-from-one-s-own-successes)).
+# 4. The same text can have different ids; positions are stored, never searched
+#    for ([the misuse](#a-misuse-that-looks-right),
+#    `test_ids_are_prompt_turns_and_observations_in_order`).
+#
+# **Quiz**
+#
+# <details><summary>1. Why do observation tokens carry no loss?</summary>
+#
+# The world writes them. To predict them well is no part of acting well, and they
+# would take most of the gradient where they are hard to predict.
+#
+# </details>
+#
+# <details><summary>2. RFT saw no new goals. How could it help on held-out
+# ones?</summary>
+#
+# Its episodes contain the policy's own detours that ended well, on goals
+# without demonstrations too. Whether it helps is a question for an interval.
+#
+# </details>
+#
+# <details><summary>3. Where is the loss of the first token of a turn read?
+# </summary>
+#
+# From the logits one position earlier: at the last token of the prompt or of the
+# observation.
+#
+# </details>
+#
+# **References**
+#
+# - Yao et al. 2023, *ReAct* (arXiv 2210.03629): why a thought comes before each
+#   action.
+# - Yuan et al. 2023 (arXiv 2308.01825): rejection-sampling fine-tuning, and how
+#   it scales with the number of samples.
+# - Xi et al. 2024, *AgentGym* (arXiv 2406.04151): the turn format and the parser.
+# - Xi et al. 2025, *AgentPRM* (arXiv 2511.08325): SFT and RFT as baselines.

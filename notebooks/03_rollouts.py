@@ -1,0 +1,606 @@
+# %% [markdown]
+# # Rollouts and headroom
+#
+# At the end you will have a file of episodes that survives a crash, an unbiased
+# estimate of pass@N with an interval, and an account of every token that the
+# episodes took.
+#
+# | | |
+# |---|---|
+# | Before this | [chapter 2](02_policy.ipynb) |
+# | Run time | see the [status page](../book/status.md) |
+# | Paper | the data of Algorithm 1; the ceiling of Best-of-N and beam search |
+# | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/03_rollouts.ipynb) |
+
+# %% tags=["hide-input"]
+# On Colab: install the library. At home it is there already.
+import importlib.util
+import subprocess
+import sys
+
+REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
+if importlib.util.find_spec("agentprm_lite") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
+    subprocess.run(pip, check=True)
+
+# %% tags=["parameters"]
+PROFILE = "cpu"
+
+# %% [markdown]
+# ## The question
+#
+# A reward model chooses among samples; it does not make them better. So before
+# any reward model is trained: how much could a *perfect* one gain? That is the
+# headroom, the distance from a single episode to pass@N, the chance that at
+# least one of N samples succeeds.
+#
+# **Predict before you run:** by what factor does pass@N exceed the success of
+# one sample, at the largest N? Does sampling once do better or worse than
+# greedy decoding?
+
+# %%
+import json
+import logging
+import math
+import tempfile
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from agentprm_lite import metrics, plots
+from agentprm_lite.chat import parse_action
+from agentprm_lite.envs import make_env
+from agentprm_lite.exercises import attempt
+from agentprm_lite.notebook import show_figure, show_source
+from agentprm_lite.pipeline import greedy_runs, mc_rollouts, policy, pool
+from agentprm_lite.pipeline import test_tasks
+from agentprm_lite.rollout import collect
+from agentprm_lite.search import by_task, oracle, random_choice
+from agentprm_lite.types import Usage
+
+# %%
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
+actor = policy(PROFILE)
+candidates = pool(PROFILE)
+groups = by_task(candidates)  # task -> places of its K samples
+K = len(next(iter(groups.values())))
+wins = np.array([[candidates[i].success for i in g] for g in groups.values()])
+ns = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= K]
+by_key = {t.task: t.success for t in greedy_runs(PROFILE)}
+greedy = np.array([by_key[task] for task in groups], dtype=float)
+
+
+def intervals(curve):
+    """An interval over tasks for each N."""
+    return [metrics.bootstrap_interval(column) for column in curve.success.T]
+
+
+curves = {
+    "oracle": intervals(oracle(candidates, ns)),
+    "random": intervals(random_choice(candidates, ns)),
+    "SFT": [metrics.bootstrap_interval(greedy)] * len(ns),
+}
+
+# %%
+fig = plots.curve_with_interval(ns, curves)
+top = curves["oracle"][-1]
+show_figure(
+    fig,
+    alt=f"pass@N rises from {curves['oracle'][0].mean:.2f} to {top.mean:.2f} "
+    f"at N = {ns[-1]}; greedy SFT {greedy.mean():.2f}.",
+    caption=f"{len(groups)} held-out goals, {K} samples each. oracle: pass@N. "
+    "random: any one of the samples. SFT: one greedy episode. Bands: 95 % "
+    "intervals over goals.",
+)
+single = wins.mean(axis=1)
+best = oracle(candidates, ns).success[:, -1]
+for name, base in (("one sample", single), ("greedy", greedy)):
+    gap = metrics.paired_bootstrap(best, base)
+    print(
+        f"pass@{ns[-1]} minus {name}: {gap.mean:+.3f} "
+        f"[{gap.lo:+.3f}, {gap.hi:+.3f}], n = {len(groups)} goals"
+    )
+gap = metrics.paired_bootstrap(single, greedy)
+word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
+print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
+
+# %% [markdown]
+# The space between *random* and *oracle* is what chapters 6 and 7 fight for. A
+# reward model that chooses at random stays on the lower line; none can leave
+# the upper one. (Beam search can: it samples other episodes.)
+#
+# ## Where a judge can help at all
+#
+# A mean hides three kinds of goals: those that no sample solves (a judge has
+# nothing to choose), those that every sample solves (it can't go wrong), and
+# the mixed ones between.
+
+# %%
+solved = wins.sum(axis=1)
+plots.style()
+fig, ax = plt.subplots(figsize=(6, 2.8))
+bins = np.arange(K + 2) - 0.5
+ax.hist(solved, bins=bins, color="#0a7ac2", edgecolor="white", hatch="//")
+ax.set(xlabel=f"successes among {K} samples", ylabel="held-out goals")
+mixed = int(((solved > 0) & (solved < K)).sum())
+never, always = int((solved == 0).sum()), int((solved == K).sum())
+show_figure(
+    fig,
+    alt=f"{never} goals are never solved, {mixed} sometimes, {always} always.",
+    caption="Only the goals between the two ends can tell judges apart.",
+)
+print(f"never {never}, mixed {mixed}, always {always}")
+
+# %% [markdown]
+# ## pass@N without bias: a case to solve by hand
+#
+# From $K$ samples of a task with $c$ successes: what is the chance that $N$ of
+# them, taken without replacement, hold at least one success? It is one minus
+# the chance of drawing failures only (Chen et al. 2021, equation 1):
+#
+# $$\text{pass@}N = 1 - \binom{K - c}{N} \Big/ \binom{K}{N}$$
+#
+# Take $K = 4$ and $c = 1$. Then pass@1 is $1 - 3/4 = 1/4$, pass@2 is
+# $1 - 3/6 = 1/2$, pass@3 is $1 - 1/4 = 3/4$, pass@4 is 1. The tempting formula
+# $1 - (1 - c/K)^N$ gives $1 - (3/4)^2 = 0.4375$ for $N = 2$: it draws *with*
+# replacement, the same failure may come twice, and the estimate is too low.
+#
+# An independent check: list all subsets.
+
+# %%
+outcomes = [0, 1, 0, 0]
+for n in (1, 2, 3, 4):
+    hits = [any(subset) for subset in combinations(outcomes, n)]
+    exact = sum(hits) / len(hits)
+    library = float(metrics.pass_at_n(outcomes, [n])[0])
+    naive = 1 - (1 - 1 / 4) ** n
+    print(f"N = {n}: all {exact}, library {library}, naive {naive:.4f}")
+    assert math.isclose(exact, library)
+show_source(metrics.pass_at_n)
+
+# %% [markdown]
+# | symbol | in the code | shape | meaning |
+# |---|---|---|---|
+# | $K$ | `len(success)` | | samples of one task that were made |
+# | $c$ | `success.sum()` | | successes among them |
+# | $N$ | `ns` | a few | samples that the judge would be shown |
+# | pass@$N$ | `oracle(pool, ns).success` | tasks × N | one estimate a task |
+#
+# Why this estimator and not "look at the first N samples"? That one is unbiased
+# too, but it throws $K - N$ samples away. Repeat the experiment 4,000 times with
+# a known chance of success, and all three can be judged.
+
+# %%
+rng = np.random.default_rng(0)
+P, SIZE = 0.1, 16
+drawn = rng.random((4000, SIZE)) < P
+at = np.arange(1, SIZE + 1)
+truth = 1 - (1 - P) ** at
+c = drawn.sum(axis=1)
+per_count = [
+    metrics.pass_at_n([1] * k + [0] * (SIZE - k), at) for k in range(SIZE + 1)
+]
+estimates = {
+    "all subsets": np.array(per_count)[c],
+    "first N": np.maximum.accumulate(drawn, axis=1).astype(float),
+    "naive": 1 - (1 - c[:, None] / SIZE) ** at,
+}
+panels = {"bias": {}, "standard deviation": {}}
+for name, values in estimates.items():
+    panels["bias"][name] = (at, values.mean(axis=0) - truth)
+    panels["standard deviation"][name] = (at, values.std(axis=0))
+
+# %%
+fig = plots.training_curves(panels, xlabel="N")
+show_figure(
+    fig,
+    alt="At N = 8: "
+    + "; ".join(
+        f"{name} bias {v[:, 7].mean() - truth[7]:+.3f}, sd {v[:, 7].std():.3f}"
+        for name, v in estimates.items()
+    ),
+    caption="Three estimators of pass@N from 16 samples, chance of success "
+    "0.1. The naive one is biased; the first N samples are noisy.",
+)
+assert abs(estimates["all subsets"].mean(axis=0) - truth).max() < 0.02
+assert estimates["naive"][:, 7].mean() < truth[7] - 0.02
+
+
+# %% [markdown]
+# ## Collecting, and going on after a crash
+#
+# `collect` plays tasks × samples and appends each episode to a file as one line
+# of JSON. Every episode has its own random stream, a function of (seed, task,
+# sample): so a run that was killed plays the missing episodes exactly as it
+# would have. Below a file is cut in the middle of a line, as a crash would
+# leave it.
+
+
+# %%
+class Shown(logging.Handler):
+    """Prints the library's warnings, without the folder."""
+
+    def emit(self, record):
+        print("warning:", record.getMessage().split("/")[-1])
+
+
+logging.getLogger("agentprm_lite").addHandler(Shown())
+backend = actor.backend(1.0)
+tasks = test_tasks(PROFILE)[:4]
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "episodes.jsonl"
+    whole = collect(backend, tasks, 2, path, seed=7, batch=4)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(0.6 * len(content))])
+    left = path.read_bytes().count(b"\n")
+    again = collect(backend, tasks, 2, path, seed=7, batch=4)
+    print(f"{len(whole)} episodes; {left} whole lines after the cut")
+    print("same file after the second run:", path.read_bytes() == content)
+    assert [t.key for t in again] == [t.key for t in whole]
+    assert [t.ids for t in again] == [t.ids for t in whole]
+
+# %% [markdown]
+# What one line holds:
+
+# %%
+example = max(candidates, key=lambda t: t.num_steps)
+record = {
+    "version": json.loads(example.to_json())["version"],
+    "task, sample": f"{example.task.key}, {example.sample}",
+    "seed": example.seed,
+    "ids": f"{len(example.ids)} tokens",
+    "prompt_len": example.prompt_len,
+    "spans": f"{example.num_steps} turns, first {example.spans[0]}",
+    "logprobs": f"{len(example.logprobs)}, one an action token",
+    "rewards": str(example.rewards[-3:]) + " (the last three)",
+    "ended by": example.truncated_by or "the environment",
+    "success": example.success,
+    "usage": str(example.usage),
+}
+for name, value in record.items():
+    print(f"{name:<20}{value}")
+
+# %% [markdown]
+# ## The tokens
+#
+# Success is one axis of every later figure, compute the other. Each episode
+# counts the tokens that the policy sampled (`generated`), those it had to read
+# (`prefilled`), and those it would have had to read again at each turn, had it
+# not kept their keys and values (`cached`).
+#
+# Without the cache every turn reads the whole history before it. So the sum of
+# `prefilled` and `cached` must be the sum of all histories. That is a check on
+# the bookkeeping from outside:
+
+# %%
+total = sum((t.usage for t in candidates), Usage())
+histories = sum(start for t in candidates for start, _ in t.spans)
+print(total)
+print(f"sum of all histories: {histories:,}")
+assert total.prefilled + total.cached == histories
+with_cache = total.generated + total.prefilled
+without = with_cache + total.cached
+print(f"computed tokens: {with_cache:,} with the cache, {without:,} without")
+print(f"the cache saves {1 - with_cache / without:.0%}")
+
+# %%
+longest = sorted(candidates, key=lambda t: -t.num_steps)[0]
+kept = [end for _, end in longest.spans]
+plain = np.cumsum(kept)
+fig = plots.training_curves(
+    {
+        "one episode": {
+            "keys and values kept": (np.arange(1, len(kept) + 1), kept),
+            "read again each turn": (np.arange(1, len(kept) + 1), plain),
+        }
+    },
+    xlabel="turn",
+)
+fig.axes[0].set_ylabel("tokens computed so far")
+show_figure(
+    fig,
+    alt=f"After {len(kept)} turns: {kept[-1]} tokens with the cache, "
+    f"{plain[-1]} without.",
+    caption="With the cache the cost grows with the history's length, without "
+    "it with its square.",
+)
+
+# %% [markdown]
+# ## Temperature
+#
+# The samples must differ, or N of them are worth one. Temperature $\theta$
+# divides the logits before the softmax. A low one repeats the greedy episode; a
+# high one makes mistakes. The best temperature for one sample is not the best
+# for sixteen.
+
+# %%
+few = test_tasks(PROFILE)[:: max(1, len(groups) // 24)][:24]
+DRAWS = min(K, 4)
+rows = []
+for temperature in (0.5, 1.0, 1.5):
+    hot = actor.backend(temperature)
+    jobs = [hot.start(task, k, 3) for task in few for k in range(DRAWS)]
+    played = hot.run(jobs)
+    won = np.array([t.success for t in played]).reshape(len(few), DRAWS)
+    one = metrics.bootstrap_interval(won.mean(axis=1))
+    any_ = metrics.bootstrap_interval(won.any(axis=1))
+    texts = {(t.task, t.actions) for t in played}
+    rows.append((
+        temperature,
+        f"{one.mean:.2f} [{one.lo:.2f}, {one.hi:.2f}]",
+        f"{any_.mean:.2f} [{any_.lo:.2f}, {any_.hi:.2f}]",
+        f"{len(texts) / len(played):.0%}",
+    ))
+print(f"{len(few)} goals x {DRAWS} samples")
+names = ["temperature", "pass@1", f"pass@{DRAWS}", "different episodes"]
+pd.DataFrame(rows, columns=names)
+
+# %% [markdown]
+# ## Where an outcome is decided
+#
+# When is an episode lost? Take the episodes that have Monte Carlo rollouts from
+# every state and ended in failure. Two answers for each of their turns: could
+# the *expert* still reach the goal in the rounds that are left? And did *any
+# rollout of the policy itself* reach it?
+
+
+# %%
+def expert_could(trajectory):
+    """After each turn: would the expert still succeed?"""
+    options = {"index": trajectory.task.index}
+    options["variant"] = trajectory.task.variant
+    env, fork = make_env(trajectory.task.env), make_env(trajectory.task.env)
+    env.reset(options=options)
+    could = []
+    for turn in trajectory.actions:
+        *_, over, cut, info = env.step(parse_action(turn) or "")
+        fork.restore(env.snapshot())
+        while not (over or cut):
+            *_, over, cut, info = fork.step(fork.expert_action()[1])
+        could.append(bool(info["success"]))
+    return could
+
+
+examples, _ = mc_rollouts(PROFILE)
+lost = [e for e in examples if not e.trajectory.success]
+bins = np.arange(5)  # fifths of an episode
+shares = {"expert could": [], "a rollout did": []}
+print(f"{len(lost)} failed episodes of {len(examples)}")
+
+# %%
+for e in lost:
+    at_turn = {
+        "expert could": np.array(expert_could(e.trajectory), float),
+        "a rollout did": e.outcomes.max(axis=1).astype(float),
+    }
+    t = e.trajectory.num_steps
+    for name, values in at_turn.items():
+        places = ((bins + 1) * t / 5 - 1e-9).astype(int)
+        shares[name].append(values[np.minimum(places, t - 1)])
+if lost:
+    fig = plots.beam_points(
+        ["20 %", "40 %", "60 %", "80 %", "end"],
+        {
+            name: [metrics.bootstrap_interval(c) for c in np.array(v).T]
+            for name, v in shares.items()
+        },
+        ylabel="share of failed episodes",
+    )
+    fig.axes[0].set_xlabel("part of the episode that is played")
+    means = [np.mean(v, axis=0).round(2).tolist() for v in shares.values()]
+    show_figure(
+        fig,
+        alt=f"Failed episodes that {' / '.join(shares)} still save: {means}",
+        caption="The gap between the two is what the policy can't do, though "
+        "the world would allow it. Intervals over episodes.",
+    )
+
+# %% [markdown]
+# In TextCraft hardly anything is lost for good: base items are unlimited, so
+# the expert can nearly always recover while rounds are left. The policy can't.
+# What a reward model must learn is the second answer, not the first: the value
+# *of this policy*. Where that curve falls early, a judge can stop an episode
+# early; that is what beam search lives on.
+#
+# ## A misuse that looks right
+#
+# One seed for everything makes runs reproducible, and it is easy to give it to
+# every sample. Then all samples of a goal are the same episode.
+#
+# **Predict before you run:** what does pass@N look like?
+
+# %%
+same = [backend.start(task, 0, 1) for task in few for _ in range(DRAWS)]
+own = [backend.start(task, k, 1) for task in few for k in range(DRAWS)]
+sets = {"one stream for all": backend.run(same), "own": backend.run(own)}
+upto = [n for n in (1, 2, 4) if n <= DRAWS]
+fig = plots.curve_with_interval(
+    upto, {name: intervals(oracle(t, upto)) for name, t in sets.items()}
+)
+fig.axes[0].set_ylabel("pass@N")
+show_figure(
+    fig,
+    alt="pass@N: "
+    + "; ".join(
+        f"{name} {oracle(t, upto).success.mean(axis=0).round(2).tolist()}"
+        for name, t in sets.items()
+    ),
+    caption="The symptom of a shared stream: pass@N is flat. It looks as if "
+    "the policy had no headroom.",
+)
+for name, played in sets.items():
+    many = {
+        task: len({played[i].ids for i in g})
+        for task, g in by_task(played).items()
+    }
+    print(f"{name}: {max(many.values())} different episodes of one goal")
+assert max(many.values()) > 1, "all samples are equal: check their seeds"
+# %% [markdown]
+# ### Exercise 03.1
+#
+# *Easy, 10 minutes.* Write `pass_at_n(successes, n)`: the unbiased estimate of
+# pass@n from a list of outcomes (True or False), $1 \le n \le K$. Use
+# `math.comb`.
+
+
+# %% tags=["exercise-03-1"]
+def pass_at_n(successes, n):
+    """Return the chance that n of the samples hold a success."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_pass_at_n
+
+attempt(check_pass_at_n, pass_at_n)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Count the ways to draw n failures.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `math.comb(failures, n)` is 0 where there are fewer than n failures: no special
+# case is needed.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def pass_at_n(successes, n):
+#     k = len(successes)
+#     failures = k - sum(successes)
+#     return 1 - math.comb(failures, n) / math.comb(k, n)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 03.2
+#
+# *Medium, 15 minutes.* Write `still_to_play(jobs, content)` for a run that goes
+# on after a crash. `jobs` is the list of (task, sample) to play, in order;
+# `content` is the text of the file: one line of JSON an episode, such as
+# `{"task": "sugar", "sample": 1}`, each ended by a line break. The last line may
+# be cut. Return the jobs that are not in the file yet, in order.
+
+
+# %% tags=["exercise-03-2"]
+def still_to_play(jobs, content):
+    """Return the (task, sample) pairs that no whole line holds."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_still_to_play
+
+attempt(check_still_to_play, still_to_play)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A line is whole if it ends with a line break. A cut line can be valid JSON, or
+# begin like one: don't rely on the parser to tell.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `content.split("\n")[:-1]` are the whole lines: what stands after the last line
+# break is cut, or empty.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def still_to_play(jobs, content):
+#     done = set()
+#     for line in content.split("\n")[:-1]:
+#         record = json.loads(line)
+#         done.add((record["task"], record["sample"]))
+#     return [job for job in jobs if job not in done]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Paper and here
+#
+# | | the paper | here |
+# |---|---|---|
+# | faithful | collection at temperature 1.0 | the same |
+# | simplified | 16 episodes a query (N_TD) | fewer in the profile cpu (`rollout_samples`), on more goals |
+# | ours | candidates at temperature 0.7 | 1.0 in the profile cpu (`eval_temperature`): a small model repeats itself when it is colder |
+# | ours | samples are counted | tokens are counted, sampled, read and kept apart |
+# | ours | one run, no intervals | intervals over goals, pass@N without bias |
+#
+# ## What the numbers mean
+#
+# | name | meaning | watch for |
+# |---|---|---|
+# | pass@N | chance that a perfect judge finds a success | it says nothing about a real judge |
+# | mixed goals | solved by some samples | with few of them no judge can shine |
+# | `generated` | sampled tokens, the dearest | grows with failures: they are long |
+# | `prefilled`, `cached` | read once, and not read again | counted on the first episode of a batch where a prompt is shared |
+# | `truncated_by` | `"rounds"` or `"tokens"` | many `"tokens"`: the limit is too short |
+#
+# To vary next: `rollout_samples`; the temperature of the candidates; the
+# headroom of the RFT policy (`pool(PROFILE, "rft")`).
+#
+# ## Summary
+#
+# 1. The headroom is printed with its interval
+#    ([the question](#the-question)); it comes from the mixed goals alone
+#    ([where a judge can help](#where-a-judge-can-help-at-all)).
+# 2. pass@N over all subsets is unbiased and steadier than the first N; the
+#    formula with replacement is too low
+#    ([pass@N](#pass-n-without-bias-a-case-to-solve-by-hand),
+#    `test_pass_at_n_is_the_share_of_subsets_with_a_success`).
+# 3. A run that was killed ends with the same file
+#    ([collecting](#collecting-and-going-on-after-a-crash)).
+# 4. Tokens are counted, and the count agrees with the lengths of all histories
+#    ([the tokens](#the-tokens)).
+# 5. The world forgives more than the policy can use
+#    ([where an outcome is decided](#where-an-outcome-is-decided)).
+#
+# **Quiz**
+#
+# <details><summary>1. A judge that always picks the best of 16: which success
+# does it have?</summary>
+#
+# pass@16. With 16 samples made, that is the share of goals that were solved at
+# least once.
+#
+# </details>
+#
+# <details><summary>2. pass@N is flat in N. Name two reasons.</summary>
+#
+# The samples are equal (a shared seed, a temperature near zero), or every goal
+# is solved always or never: no mixed goals.
+#
+# </details>
+#
+# <details><summary>3. Why is an interval over episodes, as if they were
+# independent, too narrow?</summary>
+#
+# Samples of one goal resemble each other. The goals are what was drawn, so the
+# goals are resampled.
+#
+# </details>
+#
+# **References**
+#
+# - Chen et al. 2021 (arXiv 2107.03374), section 2.1: the estimator of pass@k and
+#   why the simple one is biased.
+# - Cobbe et al. 2021 (arXiv 2110.14168): sampling many and choosing with a
+#   learned score, where headroom became a plan.
+# - Snell et al. 2024 (arXiv 2408.03314): how to spend compute at test time.

@@ -1,0 +1,679 @@
+# %% [markdown]
+# # 5. Training AgentPRM with LoRA
+#
+# At the end you will have three kinds of reward models (ORM, PVM, AgentPRM)
+# trained on the same trajectories, their values along successes and failures
+# on goals that were never trained on, and numbers with intervals for how well
+# these values rank and how well they are calibrated.
+#
+# | | |
+# |---|---|
+# | Before this | [chapter 4](04_labels.ipynb): what the values are trained toward |
+# | Run time | see the [status page](../book/status.md) |
+# | Paper | section 3, equations 4, 9 and 10, Algorithm 1; claims C4 and C8 |
+# | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/05_agentprm.ipynb) |
+
+# %% tags=["hide-input"]
+# On Colab: install the library. At home it is there already.
+import importlib.util
+import subprocess
+import sys
+
+REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
+if importlib.util.find_spec("agentprm_lite") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
+    subprocess.run(pip, check=True)
+
+# %% tags=["parameters"]
+PROFILE = "cpu"
+
+# %% tags=["hide-input"]
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from agentprm_lite import metrics, pipeline, plots
+from agentprm_lite.chat import parse_action
+from agentprm_lite.exercises import attempt
+from agentprm_lite.labels import pvm_labels, td_gae_labels
+from agentprm_lite.losses import advantage_loss, agentprm_loss, q_loss
+from agentprm_lite.models import count_parameters, new_reward_model
+from agentprm_lite.notebook import show_figure, show_source
+from agentprm_lite.profiles import get_profile
+from agentprm_lite.train import RewardLoss
+
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
+
+# %% [markdown]
+# ## The question
+#
+# Half-way through an episode, can a reward model tell a trajectory that will
+# succeed from one that will fail? Three kinds learn from the same rollouts.
+# They differ in their labels only: ORM gets the outcome at the last turn, PVM
+# gets it at every turn, AgentPRM gets TD labels and a second loss on the
+# differences of its values.
+#
+# We measure with AUROC: the chance that a success gets a higher value than a
+# failure. 0.5 is a coin, 1 is perfect. There are two ways to count. *Pooled*
+# compares any success with any failure. *Within a task* compares only
+# trajectories of the same goal, which is what search needs. Pooled flatters: a
+# model that only knows which goals are easy scores well.
+#
+# **Predict before you run:** ORM was never trained on turns in the middle. How
+# will it do there? And will the gap between the three be larger in the left or
+# in the right panel?
+
+# %%
+profile = get_profile(PROFILE)
+KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
+SEEDS = range(profile.reward_seeds)
+candidates = pipeline.pool(PROFILE)  # held-out goals
+values = {
+    name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+    for name, kind in KINDS.items()
+}
+success = np.array([float(t.success) for t in candidates])
+tasks = [t.task.key for t in candidates]
+lengths = [t.num_steps for t in candidates]
+mixed = sum(0 < success[np.array(tasks) == k].mean() < 1 for k in set(tasks))
+print(f"{len(set(tasks))} goals, {len(candidates)} trajectories")
+print(f"{success.sum():.0f} successes, {mixed} goals with both outcomes")
+print(f"{len(SEEDS)} seeds of each reward model")
+
+
+# %%
+def within(rows, part):
+    """AUROC inside each goal with both outcomes, at a part of the way."""
+    at = [v.q[int(part * (len(v.q) - 1) + 0.5)] for v in rows]
+    return metrics.within_task_auroc(at, success, tasks)
+
+
+def mean(x):
+    return float(np.mean(x)) if len(x) else np.nan
+
+
+PARTS = [0.0, 0.25, 0.5, 0.75, 1.0]
+pooled, inside = {}, {}
+for name, seeds in values.items():
+    inside[name] = [[mean(within(v, f)) for f in PARTS] for v in seeds]
+    rows = [[v.q for v in seed] for seed in seeds]
+    pooled[name] = [
+        metrics.auroc_by_step(r, success, PARTS, "fraction") for r in rows
+    ]
+
+# %%
+panels = {"pooled over goals": pooled, "within a goal": inside}
+middle = {name: np.mean([r[2] for r in rows]) for name, rows in inside.items()}
+show_figure(
+    plots.training_curves(
+        {
+            title: {name: (PARTS, y) for name, y in panel.items()}
+            for title, panel in panels.items()
+        },
+        xlabel="part of the trajectory",
+    ),
+    alt="AUROC against the part of the trajectory. Within a goal half-way: "
+    + ", ".join(f"{k} {v:.2f}" for k, v in middle.items()),
+    caption="AUROC of the values on held-out goals; thin lines are seeds. "
+    "Look at the middle of the right panel: the end gives the outcome away.",
+)
+
+
+# %%
+def compare(text, ours, base):
+    """A difference with its 95 % interval and what it says."""
+    if not np.size(ours) or not np.size(base):
+        return print(f"{text}: no goal with both outcomes")
+    d = metrics.paired_bootstrap(ours, base)
+    word = "higher" if d.lo > 0 else "lower" if d.hi < 0 else "undecided"
+    print(f"{text}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
+
+
+half = {k: [within(v, 0.5) for v in rows] for k, rows in values.items()}
+first = {k: [within(v, 0.0) for v in rows] for k, rows in values.items()}
+print(f"AUROC within a goal, {mixed} goals, {len(SEEDS)} seeds")
+for where, table in (("first turn", first), ("half-way", half)):
+    for base in ("ORM", "PVM"):
+        text = f"{where}: AgentPRM minus {base}"
+        compare(text, table["AgentPRM"], table[base])
+
+# %% [markdown]
+# One warning about "half-way". A success may take 4 turns and a failure 20, so
+# the middle of a failure comes later, when more has gone wrong. The first turn
+# is free of this, and chapters [6](06_best_of_n.ipynb) and
+# [7](07_beam_search.ipynb) test the values where they are used.
+#
+# ## The model: a head on the policy's trunk
+#
+# $M$ starts from the policy. Its trunk turns the token ids of a history into
+# one vector a token. A linear head with one output and a sigmoid turn such a
+# vector into $M \in (0, 1)$. The trunk's weights stay as they are; LoRA trains
+# small matrices beside them, $W + \frac{\alpha}{r} B A$ with $B = 0$ at the
+# start. The head starts at zero too, so the untrained $M$ is 0.5 everywhere:
+# the hand case of chapter 4.
+#
+# **Where $M$ is read.** At the last token that the policy produced in a turn,
+# normally the end-of-turn token. The model has then seen the whole action and
+# not yet the answer of the world. The root is read at the last token of the
+# prompt. This *boundary rule* is saved with every checkpoint, and loading
+# refuses a model that was trained with another one.
+
+# %%
+actor = pipeline.policy(PROFILE)
+model = new_reward_model(actor.folder, profile.lora, seed=0)
+trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+print(f"{trained:,} of {count_parameters(model):,} weights are trained")
+
+t = candidates[0]
+rows = []
+for name, p in zip(
+    ["root", *range(t.num_steps)], (t.root_position, *t.score_positions)
+):
+    before = actor.chat.tokenizer.decode(list(t.ids[max(0, p - 2) : p]))
+    token = actor.chat.tokenizer.decode([t.ids[p]])
+    rows.append((name, p, before, token))
+columns = ["turn", "position", "two tokens before", "M is read at"]
+pd.DataFrame(rows, columns=columns).head(6)
+
+# %% [markdown]
+# ## Algorithm 1 as code
+#
+# For every batch: $M$ at all turns in one forward pass; labels from these same
+# values, without gradient; one step on
+#
+# $$L_Q = \mathbb E\left[\tfrac12 (M_t - \hat Q_t)^2\right] \tag{4}$$
+# $$L_A = \mathbb E\left[\tfrac12 \big((M_t - M_{t-1}) -
+# (\hat Q_t - \hat Q_{t-1})\big)^2\right] \tag{9}$$
+# $$L = L_Q + \beta L_A \tag{10}$$
+#
+# $L_Q$ asks for the right level (promise), $L_A$ for the right differences
+# (progress). Equation 9 has no ½ in the paper, Algorithm 1 has it; we use it in
+# both terms. All other kinds of reward models go through the same function and
+# take $L_Q$ alone.
+
+# %%
+show_source(RewardLoss.forward, advantage_loss)
+
+# %% [markdown]
+# | symbol | variable | shape | meaning |
+# |---|---|---|---|
+# | $M_t$ | `q` | [B, T] | value at the last token of turn $t$ |
+# | $M_{-1}$ | `root`, `v_root` | [B] | value at the end of the prompt |
+# | $\hat Q_t$ | `labels.q` | [B, T] | target of $M_t$, detached |
+# | $\hat Q_{-1}$ | `labels.root` | [B] | target of the root |
+# | | `mask` | [B, T] | real turns |
+# | $\beta$ | `beta` | | weight of $L_A$: 1 |
+#
+# ## A case to solve by hand
+#
+# Two turns, a success, λ = ½. The model says 0.5 at the root, 0.6 after the
+# first turn, 0.8 after the second. Labels, from the end: $\hat Q_1 = 1$,
+# $\hat Q_0 = ½ · 0.6 + ½ · 1 = 0.8$, and for the root
+# $½ · 0.5 + ½ · 0.8 = 0.65$.
+#
+# $$L_Q = \tfrac12 \cdot \tfrac13 \left(0.15^2 + 0.2^2 + 0.2^2\right)
+# = 0.017083$$
+#
+# The model's differences are 0.1 and 0.2, those of the labels 0.15 and 0.2:
+#
+# $$L_A = \tfrac12 \cdot \tfrac12 \left(0.05^2 + 0^2\right) = 0.000625,
+# \qquad L = 0.017708.$$
+
+# %%
+q = torch.tensor([[0.6, 0.8]], dtype=torch.float64)
+root, won = torch.tensor([0.5]).double(), torch.tensor([1.0]).double()
+mask, final = q > 0, torch.tensor([True])
+labels = td_gae_labels(q, root, won, mask, final, lam=0.5)
+print("labels", labels.q.tolist(), "root", labels.root.tolist())
+l_q, l_a = q_loss(q, root, labels), advantage_loss(q, root, labels)
+print(f"L_Q {l_q:.6f}, L_A {l_a:.6f}")
+print(f"L   {agentprm_loss(q, root, labels, beta=1.0):.6f}")
+assert abs(agentprm_loss(q, root, labels) - 0.0177083) < 1e-6
+
+# %% [markdown]
+# ### Exercise 05.1
+#
+# *Medium, 15 minutes.* Write `loss_by_hand(m, labels, beta)`. `m` and `labels`
+# are lists of T + 1 numbers with the root first: $M_{-1}, M_0, \dots$ and
+# $\hat Q_{-1}, \hat Q_0, \dots$ Return $L_Q + \beta L_A$ as a float.
+
+
+# %% tags=["exercise-05-1"]
+def loss_by_hand(m, labels, beta):
+    """L_Q + beta * L_A of one trajectory, the root being labelled too."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_loss_by_hand
+
+attempt(check_loss_by_hand, loss_by_hand)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# There are T + 1 values, so T + 1 terms in L_Q, and T differences in L_A. Each
+# loss is the mean over its own terms.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# With numpy, `np.diff(m)` gives all differences, the first being
+# $M_0 - M_{-1}$.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def loss_by_hand(m, labels, beta):
+#     m, labels = np.array(m), np.array(labels)
+#     l_q = 0.5 * np.mean((m - labels) ** 2)
+#     l_a = 0.5 * np.mean((np.diff(m) - np.diff(labels)) ** 2)
+#     return float(l_q + beta * l_a)
+# ```
+#
+# </details>
+#
+# ## A check against finite differences
+#
+# The gradient that training uses must be that of the loss with the labels held
+# *fixed*. We move each value by a millionth and look at the change of the loss:
+# once with the labels kept, once with labels that are computed anew. Only the
+# first may agree with autograd. The second shows what would happen if the
+# gradient ran through the labels.
+#
+# And a limit that must hold: with β = 0 and λ = 1, AgentPRM is PVM, to the last
+# bit. The last line asserts it.
+
+# %%
+m = torch.tensor([0.5, 0.6, 0.3, 0.8], dtype=torch.float64)
+real, tiny = torch.ones(1, 3, dtype=torch.bool), 1e-6 * torch.eye(4).double()
+
+
+def loss(m, lam=0.95, beta=1.0, labels=None):
+    q, root = m[None, 1:], m[:1]
+    td = td_gae_labels(q, root, won, real, final, lam=lam)
+    return agentprm_loss(q, root, labels or td, beta=beta)
+
+
+x = m.clone().requires_grad_()
+loss(x).backward()
+kept = td_gae_labels(m[None, 1:], m[:1], won, real, final)
+for name, given in (("fixed", kept), ("moving", None)):
+    up, down = ([loss(m + s * e, labels=given) for e in tiny] for s in (1, -1))
+    slope = (torch.stack(up) - torch.stack(down)) / 2e-6
+    print(f"labels {name}: autograd {x.grad.numpy().round(5)},", end=" ")
+    print(f"differences {slope.numpy().round(5)}")
+    assert torch.allclose(slope, x.grad, atol=1e-7) == (name == "fixed")
+assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
+
+# %% [markdown]
+# ## Training
+#
+# The artifacts of this profile are trained once and kept. Their logs hold one
+# line a step.
+
+# %%
+panels, folder = {}, pipeline.reward_model_folder
+for key in ("loss", "mean_m", "grad_norm"):
+    panels[key] = {}
+    for name, kind in KINDS.items():
+        logs = [pipeline.training_log(folder(kind, PROFILE, s)) for s in SEEDS]
+        n = min(map(len, logs))
+        rows, w = [[e[key] for e in log[:n]] for log in logs], n // 15 + 1
+        smooth = [np.convolve(r, np.ones(w) / w, "valid") for r in rows]
+        panels[key][name] = (np.arange(w, n + 1), smooth)
+ends = {k: np.mean(y, axis=0)[-1] for k, (_, y) in panels["mean_m"].items()}
+show_figure(
+    plots.training_curves(panels, xlabel="step"),
+    alt="Loss, mean M and gradient norm over the steps. Last mean M: "
+    + ", ".join(f"{k} {v:.2f}" for k, v in ends.items()),
+    caption="Running means, thin lines are seeds. Losses of different kinds "
+    "can't be compared: each has its own labels.",
+)
+
+# %% [markdown]
+# Do not read the left panel as a race. AgentPRM's labels contain its own
+# values, so its loss is small from the first step and says little. What must
+# happen: mean $M$ moves from 0.5 toward the share of successes among the
+# rollouts, and the gradient norm stays bounded.
+#
+# ## Values along a success and a failure
+#
+# Two held-out trajectories of the same goal, if a goal has both outcomes. Each
+# line begins at the root.
+
+# %%
+order = sorted(range(len(tasks)), key=lambda i: -candidates[i].num_steps)
+good = {tasks[i]: i for i in order if success[i]}
+bad = {tasks[i]: i for i in order if not success[i]}
+both = [k for k in good if k in bad and candidates[good[k]].num_steps > 2]
+key = (both or [tasks[0]])[0]
+for i in [found[key] for found in (good, bad) if key in found]:
+    t, n = candidates[i], min(10, candidates[i].num_steps)
+    rows = {k: [[v[i].root, *v[i].q] for v in r] for k, r in values.items()}
+    lines = {k: np.mean(r, axis=0)[: n + 1] for k, r in rows.items()}
+    actions = [(parse_action(a) or "(none)")[:40] for a in t.actions[:n]]
+    end, q = "success" if t.success else "failure", lines["AgentPRM"]
+    show_figure(
+        plots.value_trajectory(lines, actions),
+        alt=f"Values along a {end}: AgentPRM from {q[0]:.2f} at the prompt to "
+        f"{q[-1]:.2f} after turn {n - 1}.",
+        caption=f"A {end} of {t.num_steps} turns (at most 10 shown), mean of "
+        f"{len(SEEDS)} seeds. Where do the lines move, on which action?",
+    )
+
+# %% [markdown]
+# ## Are the values chances?
+#
+# $M_t$ is meant to be the chance of success after turn $t$. *Calibrated* means:
+# of all turns valued near 0.7, seven in ten belong to successes. The *Brier
+# score* is the mean of $(M - r)^2$, the *ECE* the mean gap between prediction
+# and outcome over ten bins. The baseline says the same number everywhere: the
+# share of successes among the training rollouts.
+
+# %%
+goals = list(dict.fromkeys(tasks))
+groups = [[i for i, k in enumerate(tasks) if k == g] for g in goals]
+
+
+def flat(rows, which):
+    """Values and outcomes of all turns of some trajectories."""
+    r = np.repeat(success[which], [lengths[i] for i in which])
+    return np.concatenate([rows[i] for i in which]), r
+
+
+q_rows = {k: [[v.q for v in s] for s in seeds] for k, seeds in values.items()}
+rate = np.mean([t.success for t in pipeline.rollouts(PROFILE)])
+q_rows["base rate"] = [[np.full(n, rate) for n in lengths]]
+briers = {}
+for k, rows in q_rows.items():
+    briers[k] = [[metrics.brier(*flat(r, g)) for g in groups] for r in rows]
+    b = metrics.bootstrap_interval(briers[k])
+    gaps = ", ".join(f"{metrics.ece(*flat(r, order)):.3f}" for r in rows)
+    print(f"{k}: Brier {b.mean:.3f} [{b.lo:.3f}, {b.hi:.3f}], ECE {gaps}")
+
+# %%
+bins = {}
+for k in KINDS:
+    seeds = [flat(r, order) for r in q_rows[k]]
+    scores, outcome = (np.concatenate(x) for x in zip(*seeds, strict=True))
+    bins[k] = metrics.reliability(scores, outcome)
+gap = {k: np.abs(p - o).max() for k, (p, o, _) in bins.items()}
+show_figure(
+    plots.reliability_diagram(bins),
+    alt="Mean outcome against mean prediction in ten bins; largest gap: "
+    + ", ".join(f"{k} {v:.2f}" for k, v in gap.items()),
+    caption="All turns of all held-out trajectories, seeds together. On the "
+    "diagonal a value is a chance; below it the model hopes too much.",
+)
+for base in ("base rate", "ORM", "PVM"):
+    text = f"Brier: AgentPRM minus {base} (lower is better)"
+    compare(text, briers["AgentPRM"], briers[base])
+
+# %% [markdown]
+# Calibration and ranking are two things. A model can rank well within a goal
+# and be badly calibrated; Best-of-N does not mind. Or it can say the base rate
+# everywhere, be calibrated, and rank nothing. New goals are harder than
+# training goals, so some hope too much is to be expected.
+#
+# ## Values by outcome
+#
+# Claim C8: values separate the turns of successes and failures. Each box holds
+# the values in one quarter of the trajectories.
+
+# %%
+rows = q_rows["AgentPRM"][0]
+medians = {}
+for y, word in ((1.0, "successes"), (0.0, "failures")):
+    chosen = [r for r, s in zip(rows, success, strict=True) if s == y]
+    medians[word] = np.median(np.concatenate(chosen)) if chosen else np.nan
+show_figure(
+    plots.value_distributions(rows, success),
+    alt="AgentPRM's values by quarter of the trajectory and outcome; medians "
+    + ", ".join(f"{k} {v:.2f}" for k, v in medians.items()),
+    caption="AgentPRM, seed 0. Boxes that part early mean that the outcome "
+    "shows early; boxes that part only at the end mean that it does not.",
+)
+
+# %% [markdown]
+# ## Progress: what a turn is worth
+#
+# $M_t - M_{t-1}$ is the estimated advantage of turn $t$. The world's answer
+# tells us what the turn did: it got something, it crafted something, or it had
+# no effect (an error, or a look at the inventory). $M_t$ was read before that
+# answer was known.
+
+# %%
+def effect(answer):
+    word = answer.split(" ")[0].lower()
+    return word if word in ("got", "crafted") else "none"
+
+
+effects = [[effect(o) for o in t.observations[1:]] for t in candidates]
+table = []
+for what in ("got", "crafted", "none"):
+    some = [g for g in groups if any(what in effects[i] for i in g)]
+    for name in KINDS if some else ():
+        means = [[np.mean([d for i in g for d, e in zip(
+            np.diff(v[i].q, prepend=v[i].root), effects[i], strict=True)
+            if e == what]) for g in some] for v in values[name]]  # fmt: skip
+        x = metrics.bootstrap_interval(means)
+        table.append((what, name, len(some), x.mean, x.lo, x.hi))
+columns = ["turn", "model", "goals", "progress", "low", "high"]
+pd.DataFrame(table, columns=columns).round(3)
+
+# %% [markdown]
+# A useful model gives turns without effect no credit: their interval should
+# not lie above 0. ORM was not trained on differences, or on any turn but the
+# last; what it says here is extrapolation.
+#
+# ### Exercise 05.2
+#
+# *Easy, 10 minutes.* Write `score_positions(produced)`. `produced` has one
+# entry a token: True where the policy produced it, False for prompt and
+# observations. Return the list of positions at which $M$ is read: the last
+# token of every turn. Turns never touch each other.
+
+
+# %% tags=["exercise-05-2"]
+def score_positions(produced):
+    """Index of the last produced token of every turn."""
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_score_positions
+
+attempt(check_score_positions, score_positions)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A token is the last of its turn if the next token was not produced by the
+# policy, or if there is no next token.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Put one False after the end; then every turn ends before a False.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def score_positions(produced):
+#     after = [*produced[1:], False]
+#     pairs = enumerate(zip(produced, after, strict=True))
+#     return [i for i, (now, then) in pairs if now and not then]
+# ```
+#
+# </details>
+#
+# ## A misuse that looks right: one token off
+#
+# Positions were computed on ids without a begin-of-text token, the model reads
+# ids with it. Every position is now one too early. Nothing crashes, $M$ is a
+# number in [0, 1] at every token, and the curves look like values. But the
+# model is asked one token before the end of its turn, where it was never
+# trained.
+
+# %%
+def early(t):
+    """The same trajectory with every position one token too early."""
+    spans = tuple((a - 1, b - 1) for a, b in t.spans)
+    return replace(t, prompt_len=t.prompt_len - 1, spans=spans)
+
+
+judge = pipeline.reward_model("agentprm", PROFILE, 0)
+t = candidates[(good or bad).get(key, 0)]
+n, (right, off) = min(10, t.num_steps), judge.score([t, early(t)])
+readings = {"at the turn's end": right, "one token early": off}
+lines = {name: [v.root, *v.q[:n]] for name, v in readings.items()}
+show_figure(
+    plots.value_trajectory(lines, [f"turn {k}" for k in range(n)]),
+    alt="M along one trajectory, read rightly and one token early: they "
+    f"differ by up to {np.abs(right.q - off.q).max():.2f}.",
+    caption="Both lines look like values. Only a check on the token can tell "
+    "which of them is what the model was trained for.",
+)
+
+
+# %%
+def check_positions(t):
+    """M must be read where a turn ends."""
+    for start, end in t.spans:
+        ended = t.ids[end - 1] == actor.chat.end_id
+        cut = end - start == profile.max_new_tokens
+        token = actor.chat.tokenizer.decode([t.ids[end - 1]])
+        assert ended or cut, f"M is read at {token!r}, not at a turn's end"
+
+
+for other in candidates:
+    if other.truncated_by != "tokens":
+        check_positions(other)
+try:
+    check_positions(early(t))
+except AssertionError as error:
+    print("caught:", error)
+
+# %% [markdown]
+# ## An experiment: what does $L_A$ add?
+#
+# Claim C4 says that removing $L_A$ hurts. We train AgentPRM with β = 0 on the
+# same data, with the same seed, and compare the ranking within goals. MC-soft
+# stands beside it: a model trained on soft Monte Carlo labels of a few
+# trajectories. It had far fewer examples, so this is no test of the labels.
+
+# %%
+others = {
+    "AgentPRM, β = 0": pipeline.reward_model("agentprm", PROFILE, 0, beta=0.0),
+    "MC-soft": pipeline.reward_model("mc_soft", PROFILE, 0),
+}
+few, tokens = pipeline.mc_rollouts(PROFILE)
+print(f"MC-soft learned from {len(few)} trajectories, {tokens:,} tokens")
+print(f"the others from {len(pipeline.rollouts(PROFILE)):,} trajectories")
+with_la = values["AgentPRM"][0]
+for name, other in others.items():
+    scored = other.score(candidates)
+    for where, part in (("first turn", 0.0), ("half-way", 0.5)):
+        text = f"{where}: AgentPRM minus {name}"
+        compare(text, within(with_la, part), within(scored, part))
+
+# %% [markdown]
+# One seed each: the interval covers the choice of goals, not the luck of the
+# training. A verdict here is a hint; the spread of the seeds in the first
+# figure says how large a difference has to be.
+#
+# Another mistake that hides well is *dropout*. Some heads have dropout 0.1 by
+# default. The difference of two values is small, so noise in each of them can
+# drown it. The library sets all dropout of reward models to 0.
+#
+# ## What each number means, and what to vary
+#
+# | number | meaning | watch |
+# |---|---|---|
+# | `loss` | $L_Q + \beta L_A$ on the batch | comparable within one kind only |
+# | `mean_m` | mean value over the batch's turns | stuck at 0.5: head or learning rate; 0 or 1 everywhere: saturated |
+# | `grad_norm` | gradient before clipping at 1 | always above 1: the learning rate is set by the clipping |
+# | `lr` | learning rate of the step | warm-up, then cosine to 0 |
+# | AUROC within a goal | ranking of solutions | 0.5 is a coin |
+# | AUROC pooled | ranking of solutions and goals | flatters |
+# | Brier, ECE | calibration | compare with the base rate |
+# | progress | $M_t - M_{t-1}$ | above 0 for turns without effect: dithering pays |
+#
+# Vary next: λ (1 and 0.8), β (0 and 4), the LoRA rank, two epochs.
+#
+# ## Paper and here
+#
+# | | the paper | here |
+# |---|---|---|
+# | faithful | labels from the same forward pass, detached | the same |
+# | faithful | λ = 0.95, β = 1 | the same |
+# | mended | ½ in one of two places | ½ in both losses |
+# | ours | $V(s_0)$ undefined | the root is read, labelled, and the first difference is $M_0 - M_{-1}$ |
+# | ours | range of $M$ not stated | sigmoid |
+# | simplified | full fine-tuning, ≤ 5 epochs, lr 1e-6 | LoRA and head, the profile's epochs |
+# | ours | values shown for examples | AUROC within goals, calibration, seeds, intervals |
+#
+# ## Summary
+#
+# 1. $L_Q$ trains levels, $L_A$ differences; the hand case gives 0.017708
+#    ([a case to solve by hand](05_agentprm.ipynb#a-case-to-solve-by-hand)).
+# 2. The gradient holds the labels fixed, and β = 0 with λ = 1 is PVM
+#    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
+#    `tests/test_train.py`).
+# 3. Ranking within a goal is measured apart from knowing the easy goals
+#    ([the question](05_agentprm.ipynb#the-question)).
+# 4. A value can rank well without being a chance
+#    ([are the values chances?](05_agentprm.ipynb#are-the-values-chances)).
+# 5. One token off still looks like values; a check on the token catches it
+#    ([a misuse that looks right](05_agentprm.ipynb#a-misuse-that-looks-right-one-token-off)).
+#
+# ## Quiz
+#
+# **1.** All values are raised by 0.1. Which of $L_Q$ and $L_A$ changes, the
+# labels being kept?
+#
+# <details><summary>Answer</summary>
+#
+# $L_Q$. Differences do not see a common shift.
+#
+# </details>
+#
+# **2.** A model gives every trajectory of a goal the same value, the goal's
+# success rate. What are its pooled AUROC and its AUROC within goals?
+#
+# <details><summary>Answer</summary>
+#
+# Pooled above 0.5 where goals differ, within goals exactly 0.5: every pair is a
+# tie.
+#
+# </details>
+#
+# **3.** Why is $M$ read before the world's answer and not after it?
+#
+# <details><summary>Answer</summary>
+#
+# It has to score an action when search has to choose. The answer of the world
+# comes later and would leak into the score.
+#
+# </details>
+#
+# ## References
+#
+# - Xi et al. 2025, [AgentPRM](https://arxiv.org/abs/2511.08325): Algorithm 1
+#   and the losses.
+# - Hu et al. 2022, [LoRA](https://arxiv.org/abs/2106.09685): the adapters.
+# - Guo et al. 2017,
+#   [On calibration of modern neural networks](https://arxiv.org/abs/1706.04599):
+#   reliability diagrams and ECE.
+# - Setlur et al. 2025, [Rewarding progress](https://arxiv.org/abs/2410.08146):
+#   why advantages and not values should be the process reward.

@@ -1,0 +1,600 @@
+# %% [markdown]
+# # Best-of-N and compute efficiency
+#
+# At the end you will have computed the expected success of Best-of-N by hand for four samples, checked the
+# library's estimator by brute force, drawn the curves of three reward models with intervals over seeds and tasks,
+# and put an interval on the sentence "ours needs $k$ times fewer samples".
+#
+# | | |
+# |---|---|
+# | Before this | [chapter 3](03_rollouts.ipynb) (pass@N), [chapter 5](05_agentprm.ipynb) (the reward models) |
+# | Run time | see the [status page](../book/status.md) |
+# | Paper | section 4: Best-of-N (score of a trajectory = $M$ at its last step), claims C1 to C3 |
+# | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/06_best_of_n.ipynb) |
+
+# %% tags=["hide-input"]
+# On Colab: install the library. At home it is there already.
+import importlib.util
+import subprocess
+import sys
+
+REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
+if importlib.util.find_spec("agentprm_lite") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
+    subprocess.run(pip, check=True)
+
+# %% tags=["parameters"]
+PROFILE = "cpu"
+
+# %% [markdown]
+# ## The question
+#
+# A policy has made $N$ finished attempts at a task. A reward model reads them and we keep the one with the highest
+# score. How much better is that than one attempt, and what does it cost?
+#
+# All judges here choose from the **same stored candidates**, so a difference between two curves comes from the
+# judges alone. There are two bounds. *random* takes any of the $N$. *oracle* takes a success if there is one:
+# that is pass@N of [chapter 3](03_rollouts.ipynb).
+#
+# The figure comes first. Each reward model is trained with several seeds; the bands are 95 % bootstrap intervals over
+# seeds and tasks. The greedy attempts of SFT and RFT ([chapter 2](02_policy.ipynb)) cost one sample each and are
+# drawn as level lines.
+#
+# **Predict before you run.**
+# 1. Where will the three reward models lie between *random* and *oracle*?
+# 2. Which of them sees something at the last step that the others do not?
+# 3. Can a curve of a reward model fall as $N$ grows?
+
+# %%
+import numpy as np
+import pandas as pd
+
+from agentprm_lite import metrics, pipeline, plots, search
+from agentprm_lite.notebook import show_figure, show_source
+from agentprm_lite.profiles import get_profile
+
+profile = get_profile(PROFILE)
+SEEDS = range(profile.reward_seeds)
+NS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= profile.eval_samples]
+KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
+candidates = pipeline.pool(PROFILE)
+TASKS = list(search.by_task(candidates))
+print(f"{len(TASKS)} held-out tasks, {profile.eval_samples} candidates each")
+print(f"{len(SEEDS)} seeds of each reward model; N = {NS}")
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
+
+# %%
+values = {
+    name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+    for name, kind in KINDS.items()
+}
+
+
+def curves_of(score):
+    """[seeds, tasks, NS] of each reward model; score: StepValues -> float."""
+    return {
+        name: np.array([
+            search.best_of_n(candidates, [score(v) for v in run], NS).success
+            for run in runs
+        ])
+        for name, runs in values.items()
+    }
+
+
+by_last = curves_of(lambda v: v.q[-1])
+
+# %%
+def greedy_line(kind):
+    """[1, tasks, NS]: one greedy attempt, the same at every N."""
+    runs = pipeline.greedy_runs(PROFILE, kind)
+    found = {t.task: t.outcome for t in runs}
+    one = np.array([found[task] for task in TASKS])
+    return np.repeat(one[None, :, None], len(NS), axis=2)
+
+
+baselines = {
+    "oracle": search.oracle(candidates, NS).success[None],
+    "random": search.random_choice(candidates, NS).success[None],
+    "majority": search.majority(candidates, NS).success[None],
+    "SFT": greedy_line("sft"),
+}
+try:
+    baselines["RFT"] = greedy_line("rft")
+except ValueError as reason:
+    print(f"no line for RFT: {reason}")
+
+# %%
+def intervals(curves):
+    """For each curve [seeds, tasks, NS] one interval an N."""
+    return {
+        name: [metrics.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
+        for name, c in curves.items()
+    }
+
+
+last = intervals(by_last | baselines)
+shown = {k: v for k, v in last.items() if k != "majority"}
+top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
+show_figure(
+    plots.curve_with_interval(NS, shown),
+    alt=f"Success against N. At N = {NS[-1]}: {top}.",
+    caption="Best-of-N by M at the last step, between the bounds random "
+    "and oracle (pass@N). Bands: 95 %, over seeds and tasks.",
+)
+
+# %% [markdown]
+# ## A case to solve by hand
+#
+# Four samples of one task. The judge likes a failure most:
+#
+# | sample | a | b | c | d |
+# |---|---|---|---|---|
+# | score | 0.9 | 0.6 | 0.4 | 0.2 |
+# | success | 0 | 1 | 0 | 1 |
+#
+# Best-of-2: there are six pairs. The three with *a* choose *a*: failure. $\{b,c\}$ and $\{b,d\}$ choose *b*:
+# success. $\{c,d\}$ chooses *c*: failure. The mean is $2/6 = 1/3$. In the same way $N=1$ gives $2/4$, $N=3$ gives $1/4$
+# (only $\{b,c,d\}$), and $N=4$ gives 0. **A curve can fall**: more samples give a wrong judge more chances to find the failure that it
+# overrates. Meanwhile pass@2 is $1 - \binom{2}{2}/\binom{4}{2} = 5/6$.
+
+# %%
+from itertools import combinations
+
+
+def brute_force(scores, success, n):
+    """Mean over all n-subsets; tied winners count equally."""
+    means = []
+    for subset in combinations(range(len(scores)), n):
+        best = max(scores[i] for i in subset)
+        won = [success[i] for i in subset if scores[i] == best]
+        means.append(sum(won) / len(won))
+    return sum(means) / len(means)
+
+
+hand = [0.9, 0.6, 0.4, 0.2], [0, 1, 0, 1]
+print("by enumeration", [brute_force(*hand, n) for n in (1, 2, 3, 4)])
+print("the library   ", metrics.best_of_n_curve(*hand, [1, 2, 3, 4]))
+print("pass@2        ", metrics.pass_at_n(hand[1], [2]))
+assert np.allclose(
+    metrics.best_of_n_curve(*hand, [1, 2, 3, 4]), [1 / 2, 1 / 3, 1 / 4, 0]
+)
+
+# %% [markdown]
+# ## The estimator
+#
+# The score of a trajectory is $M$ at its last step. We have $K$ candidates and want the expected outcome of the best
+# of $N \le K$. Taking the first $N$ throws the others away. Instead we average over **all** subsets. Sort by score; let
+# group $g$ hold $K_g$ samples of equal score with mean outcome $\bar r_g$, and let $L_g$ samples have lower
+# scores. The winner comes from $g$ if the subset lies within the lower $L_g + K_g$, but not within the lower $L_g$:
+#
+# $$\widehat{\mathrm{BoN}}_N = \sum_g \frac{\binom{L_g + K_g}{N} - \binom{L_g}{N}}{\binom{K}{N}} \, \bar r_g$$
+#
+# Each $N$-subset of independent samples is itself a sample of size $N$, so this is unbiased. With the outcome as score
+# it is pass@N (Chen et al. 2021).
+#
+# | symbol | in the code | shape | meaning |
+# |---|---|---|---|
+# | $K$ | `len(scores)` | | stored candidates of a task |
+# | $N$ | `ns` | [len(ns)] | sizes of the subset |
+# | $M_{T-1}$ | `scores` | [K] | score of each candidate |
+# | $r$ | `success` | [K] | outcome of each candidate |
+# | $K_g$ | `sizes` | [groups] | candidates in a group of equal score |
+# | $L_g$ | `upto[:-1]` | [groups] | candidates with lower scores |
+# | $\bar r_g$ | `means` | [groups] | mean outcome of a group |
+
+# %%
+show_source(metrics.best_of_n_curve, search.best_of_n)
+
+# %%
+# An independent check: enumeration, on random cases with many ties.
+rng = np.random.default_rng(0)
+worst = 0.0
+for _ in range(50):
+    size = int(rng.integers(2, 9))
+    scores = rng.integers(0, 3, size) / 2  # 0, 0.5 or 1: ties
+    success = rng.integers(0, 2, size)
+    for n in range(1, size + 1):
+        ours = metrics.best_of_n_curve(scores, success, [n])[0]
+        worst = max(worst, abs(ours - brute_force(scores, success, n)))
+print(f"largest difference in 50 cases: {worst:.1e}")
+assert worst < 1e-12
+
+# %% [markdown]
+# ## A misuse that looks right
+#
+# `argmax` of the first $N$ scores looks like Best-of-N. It is wrong in two ways. It breaks **ties by order**, and it
+# **reuses the same first samples** for every $N$. If the file is sorted (successes first, as after a filter or a
+# sort by reward), the order carries the answer.
+#
+# The test below is made so that the truth is known: 300 tasks, 16 samples each, and a judge that knows nothing: its
+# score is always 0.5. Its true curve is flat. The assertion after the figure catches both mistakes: the order of the
+# candidates must not matter, and a constant score must give the plain mean.
+
+# %%
+def naive(scores, success, n):
+    return success[int(np.argmax(scores[:n]))]
+
+
+def right(scores, success, n):
+    return metrics.best_of_n_curve(scores, success, [n])[0]
+
+
+rng = np.random.default_rng(1)
+chance = rng.beta(0.5, 1.0, size=300)  # of success, task by task
+made = (rng.random((300, 16)) < chance[:, None]).astype(float)
+ordered = -np.sort(-made, axis=1)  # successes first
+same, sizes = np.full(16, 0.5), [1, 2, 4, 8, 16]
+know_nothing = {
+    name: [np.mean([rule(same, r, n) for r in rows]) for n in sizes]
+    for name, rule, rows in (("library", right, made),
+                             ("argmax, as sampled", naive, made),
+                             ("argmax, successes first", naive, ordered))
+}
+
+# %%
+know_nothing["oracle"] = [metrics.pass_at_n(r, sizes) for r in made]
+know_nothing["oracle"] = np.mean(know_nothing["oracle"], axis=0)
+points = {k: [(y, y, y) for y in v] for k, v in know_nothing.items()}
+first, true = know_nothing["argmax, successes first"][0], made.mean()
+show_figure(
+    plots.curve_with_interval(sizes, points),
+    alt=f"A judge without knowledge. The library's estimate is flat at "
+    f"{true:.2f}; argmax on the sorted file is flat at {first:.2f}, "
+    "the oracle's value at N = 16.",
+    caption="The symptom: a curve that is high at N = 1 already, and a judge "
+    "without knowledge that meets the oracle at the largest N.",
+)
+
+
+# %%
+def orderless(estimate, k=8, trials=20):
+    """Whether an estimate(scores, success, n) ignores the order."""
+    rng = np.random.default_rng(2)
+    for _ in range(trials):
+        scores, r = rng.integers(0, 3, k) / 2, rng.integers(0, 2, k)
+        p = rng.permutation(k)
+        a, b = estimate(scores, r, 3), estimate(scores[p], r[p], 3)
+        if abs(float(a) - float(b)) > 1e-12:
+            return False
+    return True
+
+
+assert orderless(right) and not orderless(naive)
+assert np.isclose(right(same, made[0], 4), made[0].mean())
+print("the library ignores the order, argmax does not")
+
+# %% [markdown]
+# ## The experiment
+#
+# All judges, with intervals. The rows *SFT* and *RFT* are greedy and cost one sample. *majority* votes for the most
+# frequent sequence of actions among all $K$ candidates.
+#
+# Read the comparisons below the table, not the overlap of two bands: on the same tasks much of the noise is common to both
+# judges and cancels in the difference.
+
+# %%
+def verdict(what, difference):
+    mean, lo, hi = difference
+    word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
+    print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
+
+
+def against(ours, others, curves, at=-1):
+    for other in others:
+        pair = curves[ours][:, :, at], curves[other][:, :, at]
+        what = f"{ours} minus {other} at N = {NS[at]}"
+        verdict(what, metrics.paired_bootstrap(*pair))
+
+
+against("AgentPRM", ["ORM", "PVM", *baselines], by_last | baselines)
+print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
+columns = [f"N = {n}" for n in NS]
+text = {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
+        for k, v in last.items()}
+pd.DataFrame(text, index=columns).T.iloc[:, ::2]
+
+# %% [markdown]
+# ## The compute multiple
+#
+# "Ours needs $k$ times fewer samples" means: take the best score that the baseline reaches, find where each
+# curve first reaches it (linear in $\log N$), and divide: $k = N_{\text{base}} / N_{\text{ours}}$. If the
+# baseline goes 0.1, 0.2, 0.3 at $N = 1, 2, 4$ and ours 0.1, 0.3, 0.4, then $k = 4/2 = 2$.
+#
+# The point estimate alone misleads: where curves are flat, a small step up or down moves $N$ a lot. So it gets an interval. In
+# each bootstrap resample the target is the baseline's own best. A lower end of 0 says that in some resamples ours
+# never gets there. The paper reports more than 8 times without an interval (claim C2).
+
+# %%
+assert metrics.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
+                                [0.1, 0.3, 0.4]) == 2.0
+ours = by_last["AgentPRM"].mean(axis=0)
+for name in ("ORM", "PVM", "random"):
+    base = (by_last | baselines)[name].mean(axis=0)
+    k, lo, hi = metrics.compute_multiple_interval(NS, base, ours)
+    says = ("fewer samples" if lo > 1 else "more samples" if hi < 1
+            else "undecided: the interval holds 1")
+    print(f"{name} over AgentPRM: {k:.2f} [{lo:.2f}, {hi:.2f}]: {says}")
+
+# %% [markdown]
+# Samples are not what one pays. The same curves over tokens: what the policy generates for $N$ attempts. The greedy
+# lines are single points here. What the judge computes comes on top and is the same for all three reward models, which have
+# the same size; it is printed.
+
+# %%
+per_sample = np.mean([t.usage.generated for t in candidates])
+read = np.mean([len(t.ids) for t in candidates])
+greedy = pipeline.greedy_runs(PROFILE, "sft")
+x = {name: per_sample * np.array(NS) for name in (*by_last, "oracle")}
+x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
+y = {name: last[name] for name in x} | {"SFT": last["SFT"][:1]}
+print(f"one sample: {per_sample:.0f} generated tokens;"
+      f" a judge reads {read:.0f}")
+show_figure(
+    plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
+    alt=f"Success against generated tokens, {per_sample:.0f} a sample; "
+    f"greedy SFT is one point at {x['SFT'][0]:.0f} tokens.",
+    caption="Best-of-N over tokens. What lies left of the greedy point "
+    "costs less than a greedy attempt.",
+)
+
+# %% [markdown]
+# ## Why the curves may tie
+#
+# In TextCraft the last action nearly gives the outcome away. A success ends with the craft of the goal item; a failure
+# ends with whatever the policy did when its rounds ran out. A judge that can read the last action alone sorts well, and ORM is
+# trained on just that step. The figure asks when the judges know: the AUROC (chance that a success outscores a failure) at
+# different parts of the trajectory. 0.5 is knowing nothing.
+
+# %%
+won = [float(t.success) for t in candidates]
+PARTS = [0.0, 0.25, 0.5, 0.75, 1.0]
+auc = {name: np.array([
+    metrics.auroc_by_step([v.q for v in run], won, PARTS, "fraction")
+    for run in runs
+]) for name, runs in values.items()}
+if np.isnan(auc["ORM"]).any():
+    print("only one outcome in the pool: there is no AUROC")
+else:
+    ends = ", ".join(f"{k} {v.mean(0)[0]:.2f} to {v.mean(0)[-1]:.2f}"
+                     for k, v in auc.items())
+    panel = {"AUROC": {k: (PARTS, v) for k, v in auc.items()}}
+    show_figure(
+        plots.training_curves(panel, xlabel="part of the trajectory"),
+        alt=f"AUROC from the first to the last action: {ends}.",
+        caption="Thin lines are seeds. Compare the left, where a search has "
+        "to choose, with the right, where Best-of-N chooses.",
+    )
+
+# %% [markdown]
+# ## Choosing by half a trajectory
+#
+# A search ([chapter 7](07_beam_search.ipynb)) must choose long before the end. So the second experiment hides the second half. For
+# a trajectory with $T$ actions the score is $M$ after its first $\lfloor T/2 \rfloor$ actions (the root value if $T = 1$): the last
+# action is never seen. Everything else stays: the same candidates, the same estimator.
+#
+# One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$, and failures are
+# long. The control *short* knows $T$ and nothing else: its score is $-T$. A judge that does not beat *short* may have seen nothing but
+# length.
+
+# %%
+def half(v):
+    h = len(v.q) // 2
+    return v.q[h - 1] if h else v.root
+
+
+by_half = curves_of(half)
+lengths = [-t.num_steps for t in candidates]
+extra = {
+    "short": search.best_of_n(candidates, lengths, NS).success[None],
+    "oracle": baselines["oracle"],
+    "random": baselines["random"],
+}
+at_half = intervals(by_half | extra)
+top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in at_half.items())
+show_figure(
+    plots.curve_with_interval(NS, at_half),
+    alt=f"Best-of-N by half a trajectory. At N = {NS[-1]}: {top}.",
+    caption="The same candidates, chosen by M after half of the actions.",
+)
+against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
+
+# %% [markdown]
+# The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
+# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random.
+
+# %%
+SEEN = [0, 1, 2, 3, 4, 6, 8, 12, 20]
+
+
+def after(k):
+    """M after k actions; a path that is over keeps its last value."""
+    return lambda v: v.q[min(k, len(v.q)) - 1] if k else v.root
+
+
+early = [curves_of(after(k)) for k in SEEN]
+seen = {k: [metrics.bootstrap_interval(c[k][:, :, -1]) for c in early]
+        for k in KINDS}
+ends = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
+marks, N = np.array(SEEN) + 1.0, NS[-1]  # a log axis has no 0
+show_figure(
+    plots.curve_with_interval(marks, seen, xlabel="1 + actions seen"),
+    alt=f"Success of Best-of-{N} by the actions that the judge sees; "
+    f"after two actions: {ends}.",
+    caption=f"Best-of-{N} from the beginnings of the candidates.",
+)
+
+# %% [markdown]
+# ## Ranking tasks or ranking attempts?
+#
+# A high AUROC over the whole pool can come from knowing which *tasks* are easy. Best-of-N chooses within a task, so that
+# knowledge is worth nothing here. The measure that counts is the AUROC inside each task that has both outcomes. If the first column is
+# high and the second is near 0.5, the judge ranks tasks.
+
+# %%
+names = [t.task for t in candidates]
+record = []
+for name, runs in values.items():
+    for when, score in (("last", lambda v: v.q[-1]), ("half", half)):
+        s = [[score(v) for v in run] for run in runs]
+        whole = np.mean([metrics.auroc(row, won) for row in s])
+        inside = np.array(
+            [metrics.within_task_auroc(row, won, names) for row in s]
+        )
+        line = [name, when, f"{whole:.3f}", "none", inside.shape[1]]
+        if inside.size:
+            mean, lo, hi = metrics.bootstrap_interval(inside)
+            line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
+        record.append(line)
+pd.DataFrame(
+    record, columns=["judge", "score", "whole pool", "in a task", "tasks"]
+)
+
+# %% [markdown]
+# ### Exercise 06.1
+#
+# *Medium, 15 minutes.* Write `best_of(scores, success, n)`: the expected outcome of the best-scored of `n` samples, over all
+# subsets of size `n`. Samples that tie for the best count equally. You may enumerate.
+
+
+# %% tags=["exercise-06-1"]
+def best_of(scores, success, n):
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import attempt, check_best_of
+
+attempt(check_best_of, best_of)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `itertools.combinations(range(len(scores)), n)` gives all subsets of indices.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# In each subset take the mean outcome of all members whose score equals the highest; then take the mean over subsets.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def best_of(scores, success, n):
+#     means = []
+#     for subset in combinations(range(len(scores)), n):
+#         best = max(scores[i] for i in subset)
+#         won = [success[i] for i in subset if scores[i] == best]
+#         means.append(sum(won) / len(won))
+#     return sum(means) / len(means)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 06.2
+#
+# *Medium, 15 minutes.* Write `samples_needed(ns, curve, target)`: the smallest $N$ at which the curve reaches the target,
+# interpolated linearly over $\log N$ between the points. It is `ns[0]` if the first point reaches it, and `float("inf")` if
+# none does.
+
+
+# %% tags=["exercise-06-2"]
+def samples_needed(ns, curve, target):
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_samples_needed
+
+attempt(check_samples_needed, samples_needed)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Find the first index `i` with `curve[i] >= target`; the answer lies between `ns[i - 1]` and `ns[i]`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# With `part = (target - curve[i - 1]) / (curve[i] - curve[i - 1])` the answer is `ns[i - 1] * (ns[i] / ns[i - 1]) ** part`.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def samples_needed(ns, curve, target):
+#     for i, score in enumerate(curve):
+#         if score >= target:
+#             if i == 0:
+#                 return float(ns[0])
+#             part = (target - curve[i - 1]) / (score - curve[i - 1])
+#             return ns[i - 1] * (ns[i] / ns[i - 1]) ** part
+#     return float("inf")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Paper and here
+#
+# | | the paper | here | why |
+# |---|---|---|---|
+# | Faithful | the score of a trajectory is $M$ at its last step | the same | |
+# | Ours | one draw of $N$ samples | the expectation over all $N$-subsets of a stored pool | less noise, the same candidates for all judges |
+# | Ours | no seeds, no intervals | several seeds, bootstrap over seeds and tasks | with 100 tasks one standard error is 4 to 5 points |
+# | Ours | "more than 8 times" | the multiple with an interval | where curves are flat a point estimate is nearly free |
+# | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
+# | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a tiny policy at the profile's temperature | two cores |
+#
+# ## What each number means, what to watch, what to vary
+#
+# - *success at N*: mean over tasks of the expected outcome. *token axis*: tokens that the policy generates.
+# - *multiple*: $N_{\text{base}}/N_{\text{ours}}$ at the baseline's best score; 0: ours never gets there.
+# - *within-task AUROC*: over the tasks with both outcomes only; look at how many there are.
+# - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *short* on a level with
+#   the judges (they may have learned length), and a high AUROC over the pool with 0.5 within tasks.
+# - **Vary** `eval_samples`, the temperature, MC labels (`pool_values("mc_soft", PROFILE, 0)`), and the part that the judge sees.
+#
+# ## Summary
+#
+# 1. Best-of-N can be computed exactly over a stored pool; ties count equally
+#    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/test_metrics.py`, `tests/test_search.py`).
+# 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
+# 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
+# 4. Which judge is ahead, and by how much, is printed with its interval under [the experiment](06_best_of_n.ipynb#the-experiment) and
+#    [choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory). "Undecided" is a result.
+# 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
+#    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
+#
+# ## Quiz
+#
+# <details><summary>1. A judge gives all candidates the same score. What is its Best-of-8?</summary>
+#
+# The mean outcome of the pool: every member of a subset ties.
+#
+# </details>
+#
+# <details><summary>2. Can a perfect judge have Best-of-N below pass@N?</summary>
+#
+# No. With the outcome as score the two are the same formula.
+#
+# </details>
+#
+# <details><summary>3. The multiple is 3.1 with the interval [0, 9]. What may be said?</summary>
+#
+# That it is undecided: ours may need fewer samples, more, or never reach the score.
+#
+# </details>
+#
+# ## References
+#
+# - Xi et al. 2025, *AgentPRM*: tables 1 and 3, against which to hold these curves.
+# - Chen et al. 2021, *Evaluating Large Language Models Trained on Code*: the unbiased pass@k.
+# - Cobbe et al. 2021, *Training Verifiers to Solve Math Word Problems*: Best-of-N with a verifier, and its fall at large $N$.
+# - Snell et al. 2024, *Scaling LLM Test-Time Compute Optimally*: when to search and when to sample.

@@ -1,0 +1,557 @@
+# %% [markdown]
+# # Step-level beam search
+#
+# At the end you will have run a 2×2 beam search by hand, seen every branch get its own environment and its own rows in two
+# caches, and compared beam search with greedy and Best-of-N at equal generated tokens, with intervals.
+#
+# | | |
+# |---|---|
+# | Before this | [chapter 1](01_environments.ipynb) (snapshots), [chapter 6](06_best_of_n.ipynb) (Best-of-N) |
+# | Run time | see the [status page](../book/status.md) |
+# | Paper | Algorithm 2, table 1, claims C1 and C3 |
+# | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/07_beam_search.ipynb) |
+
+# %% tags=["hide-input"]
+# On Colab: install the library. At home it is there already.
+import importlib.util
+import subprocess
+import sys
+
+REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
+if importlib.util.find_spec("agentprm_lite") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
+    subprocess.run(pip, check=True)
+
+# %% tags=["parameters"]
+PROFILE = "cpu"
+
+# %% [markdown]
+# ## The question
+#
+# Best-of-N reads finished attempts. A process reward model can do more: it can tell *during* the attempt which branch to follow.
+# Beam search @N×M keeps $N$ paths; every round it tries $M$ turns on each, scores the $N \cdot M$ new turns, and keeps the best $N$.
+#
+# The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one random
+# sample, and pass@N of the stored pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones.
+#
+# **Predict before you run.**
+# 1. A beam of 1×1 makes no choice. Where will it lie?
+# 2. ORM is trained on last steps alone. What will it say in the middle of a path?
+# 3. A beam of 4×4 tries 16 turns a round. Does it cost 16 samples?
+
+# %%
+import numpy as np
+import pandas as pd
+
+from agentprm_lite import metrics, pipeline, plots, search
+from agentprm_lite.notebook import show_figure, show_source
+from agentprm_lite.profiles import get_profile
+
+profile = get_profile(PROFILE)
+SEEDS = range(profile.reward_seeds)
+KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
+candidates = pipeline.pool(PROFILE)
+TASKS = list(search.by_task(candidates))
+runs = {
+    (name, n, m): [pipeline.beam_runs(kind, PROFILE, n, m, s) for s in SEEDS]
+    for name, kind in KINDS.items()
+    for n, m in profile.beams
+}
+print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
+
+
+# %%
+def table_of(answers, value=lambda t: t.outcome):
+    """[seeds, tasks] of a list of answers a seed."""
+    rows = [{t.task: value(t) for t in run} for run in answers]
+    return np.array([[row[task] for task in TASKS] for row in rows], float)
+
+
+won = {key: table_of(answers) for key, answers in runs.items()}
+greedy = pipeline.greedy_runs(PROFILE, "sft")
+K = profile.eval_samples
+lines = {
+    "SFT": table_of([greedy]).mean(),
+    "random": search.random_choice(candidates, [1]).success.mean(),
+    "oracle": search.oracle(candidates, [K]).success.mean(),
+}
+print({name: round(float(x), 3) for name, x in lines.items()}, f"K = {K}")
+
+# %%
+widths = [f"{n}×{m}" for n, m in profile.beams]
+points = {
+    name: [metrics.bootstrap_interval(won[name, n, m])
+           for n, m in profile.beams]
+    for name in KINDS
+}
+says = "; ".join(
+    f"{k} " + ", ".join(f"{i.mean:.2f}" for i in v) for k, v in points.items()
+)
+show_figure(
+    plots.beam_points(widths, points, reference=lines),
+    alt=f"Success at beams {', '.join(widths)}: {says}.",
+    caption="Beam search by three reward models; bars: 95 % over seeds and "
+    f"tasks. Oracle: pass@{K} of the stored pool.",
+)
+
+# %% [markdown]
+# ## A case to solve by hand
+#
+# A beam of 2×2. Each turn has a name and a score; ✓ marks a path that is over.
+#
+# | round | candidates | kept |
+# |---|---|---|
+# | 1 | a 0.50, b 0.60, c 0.30, d 0.55 | b, d |
+# | 2 | from b: ba 0.20, bb 0.40; from d: da 0.70 ✓, db 0.50 | da ✓, db |
+# | 3 | da 0.70 ✓ keeps its place and score; from db: dba 0.65 ✓, dbb 0.10 | da ✓, dba ✓ |
+#
+# All kept paths are over, so the answer is the best: **da**. Three things to see. Round 1 already compares $N \cdot M = 4$ turns, because the
+# search begins with $N$ copies of the root. Both places of round 2 go to children of *d*: places belong to the beam and not to a parent. And *a* is
+# gone after round 1, whatever it would have led to.
+
+# %%
+SCORES = {"a": 0.5, "b": 0.6, "c": 0.3, "d": 0.55, "ba": 0.2, "bb": 0.4,
+          "da": 0.7, "db": 0.5, "dba": 0.65, "dbb": 0.1}
+OVER = {"da", "dba"}
+beam = [""]
+while not all(path in OVER for path in beam):
+    new = [
+        child for child in SCORES for path in beam
+        if path not in OVER and child[:-1] == path
+    ]
+    pool = [path for path in beam if path in OVER] + new
+    beam = sorted(pool, key=SCORES.get, reverse=True)[:2]
+    print("candidates", pool, "-> kept", beam)
+assert beam == ["da", "dba"]
+
+# %% [markdown]
+# ## Algorithm 2 and the library
+#
+# From the root, until all kept paths are over or the round limit is reached:
+#
+# $$\mathcal B_{t+1} = \operatorname*{top\,N}_{(s, a)} \; M_\phi(s, a), \qquad s \in \mathcal B_t,\; a = a^{(1)}, \dots, a^{(M)} \sim \pi(\cdot \mid s)$$
+#
+# and the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M$ at its **last** step: neither
+# a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
+#
+# | symbol | in the code | shape | meaning |
+# |---|---|---|---|
+# | $N$ | `n` | | paths kept |
+# | $M$ | `m` | | turns sampled on each path |
+# | $\mathcal B_t$ | `beams[task]` | up to N paths | kept paths of one task |
+# | $a^{(k)}$ | `turns` | N·M lists of ids | new turns |
+# | $M_\phi(s, a)$ | `scores` | [N·M] | value at the last token of each new turn |
+# | | `play`, `read` | N·M rows | the policy's cache and the reward model's cache |
+
+# %%
+show_source(search.beam_search)
+
+# %% [markdown]
+# ## Forked environments, two caches
+#
+# Two branches of one path must not share a world. `Episode.fork` copies the episode: its ids, and a new environment that is restored from a snapshot. The
+# policy's keys and values and those of the reward model are rows of two batches; `select(rows)` repeats and reorders them as the beam does, so that no common
+# prefix is computed twice.
+#
+# We run a small search and check it against two independent computations: the answer's actions **replayed** in a fresh environment must give the same
+# replies and the same outcome, and its score must equal $M$ from one **full pass** without any cache.
+
+# %%
+from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
+from agentprm_lite.envs import make_env
+
+actor = pipeline.policy(PROFILE)
+backend = actor.backend(profile.eval_temperature)
+judge = pipeline.reward_model("agentprm", PROFILE, 0)
+found = search.beam_search(backend, judge, TASKS[:3], 2, 2, seed=0)
+for result in found:
+    t = result.trajectory
+    env = make_env(t.task.env)
+    options = {"index": t.task.index, "variant": t.task.variant}
+    replies, reward = [env.reset(options=options)[0]], 0.0
+    for action in map(parse_action, t.actions):
+        reply, reward, *_ = env.step(action or "")
+        replies.append(TOO_MANY_ACTIONS if action is None else reply)
+    full = judge.score([t])[0].q[-1]
+    print(f"{t.num_steps} turns, cached {result.score:.6f}, full {full:.6f}")
+    assert tuple(replies) == t.observations and reward == t.outcome
+    assert abs(result.score - full) < 1e-5
+
+# %% [markdown]
+# ## A misuse that looks right
+#
+# After a round the kept children are a *reordering with repeats* of the old rows. Forget `select` on one cache and everything still runs: every row has a
+# plausible history, only not its own. The score then belongs to a mixture of two paths.
+#
+# We take stored candidates, put their history up to the second action into the reward model's cache, reverse the order of the beam, and append the second
+# action. Once with `select`, once without. The truth is the full pass.
+
+# %%
+some = {t.task: t for t in candidates if t.num_steps > 1}
+paths = list(some.values())[:24]
+parts = []
+for t in paths:
+    start, end = t.spans[1]
+    parts.append((list(t.ids[:start]), list(t.ids[start:end])))
+truth = np.array([v.q[1] for v in judge.score(paths)])[::-1]
+turned = list(range(len(paths)))[::-1]
+next_turns = [parts[k][1] for k in turned]
+
+
+def second_scores(reorder):
+    batch, _, _ = judge.start([history for history, _ in parts])
+    if reorder:
+        batch.select(turned)
+    return judge.score_next(batch, next_turns)
+
+
+good, stale = second_scores(True), second_scores(False)
+
+# %%
+import matplotlib.pyplot as plt
+
+plots.style()
+fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+ax.axline((truth[0], truth[0]), slope=1, color=plots.GREY, linewidth=1)
+ax.scatter(truth, good, marker="o", color="#0a7ac2", label="with select")
+ax.scatter(truth, stale, marker="x", color="#d55e00", label="without")
+ax.set(xlabel="M by a full pass", ylabel="M with the cache")
+ax.legend()
+off = np.abs(stale - truth).max()
+show_figure(
+    fig,
+    alt=f"With select all {len(paths)} points lie on the diagonal; without "
+    f"it the largest error is {off:.3f}.",
+    caption="The symptom: scores that are off, though nothing fails.",
+)
+assert np.abs(good - truth).max() < 1e-5  # the check that catches it
+print(f"largest error: {np.abs(good - truth).max():.1e} with, {off:.1e}")
+
+# %% [markdown]
+# The same mistake with environments: two branches that share one world. Branch A gets the ingredient. Branch B skips that and crafts at once, which must fail:
+# B has nothing. In a shared world it succeeds, on what A carries. The search then reports a success that no policy could repeat. What catches it is the replay above.
+
+# %%
+def two_branches(fork):
+    root = make_env("textcraft")
+    root.reset(options={"goal": "sugar"})
+    a, b = root, root
+    if fork:
+        b = make_env("textcraft")
+        b.restore(root.snapshot())
+    a.step("get 1 sugar cane")
+    return b.step("craft 1 sugar using 1 sugar cane")[:2]
+
+
+print("shared:", two_branches(fork=False))
+print("forked:", two_branches(fork=True))
+assert two_branches(fork=True)[1] == 0.0
+
+# %% [markdown]
+# ## The experiment: equal generated tokens
+#
+# A wider beam is better than a narrow one for a dull reason too: it samples more. So the fair question is: what would Best-of-N reach with the **same number of generated
+# tokens**, from the same policy and the same reward model? Discarded branches are counted. All points stand over tokens below; the greedy attempt is the point
+# SFT. The table takes for each beam the largest $N$ whose tokens do not exceed the beam's.
+
+# %%
+def tokens_of(key, what="generated"):
+    """Mean over seeds and tasks of one count of the whole search."""
+    return np.mean([getattr(t.usage, what) for run in runs[key] for t in run])
+
+
+sample = np.mean([t.usage.generated for t in candidates])
+NS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= K]
+last = {
+    name: [[v.q[-1] for v in pipeline.pool_values(kind, PROFILE, s)]
+           for s in SEEDS]
+    for name, kind in KINDS.items()
+}
+
+
+def chosen(name, ns):
+    """Best-of-N by one kind: [seeds, tasks, len(ns)]."""
+    return np.array([search.best_of_n(candidates, row, ns).success
+                     for row in last[name]])
+
+
+# %%
+x, y = {}, {}
+for name in KINDS:
+    x[f"beam {name}"] = [tokens_of((name, *b)) for b in profile.beams]
+    y[f"beam {name}"] = points[name]
+best = chosen("AgentPRM", NS)
+x["Best-of-N AgentPRM"] = sample * np.array(NS)
+y["Best-of-N AgentPRM"] = [metrics.bootstrap_interval(best[:, :, j])
+                           for j in range(len(NS))]
+x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
+y["SFT"] = [metrics.bootstrap_interval(table_of([greedy]))]
+ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)
+show_figure(
+    plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
+    alt=f"Success over tokens; the right end of each line: {ends}.",
+    caption="Compare at equal tokens: go straight up from a beam's point "
+    "to the line of Best-of-N.",
+)
+
+
+# %%
+def verdict(what, difference):
+    mean, lo, hi = difference
+    word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
+    print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
+
+
+for name in KINDS:
+    for n, m in profile.beams:
+        equal = int(np.clip(tokens_of((name, n, m)) // sample, 1, K))
+        other = chosen(name, [equal])[:, :, 0]
+        verdict(f"{name} beam {n}×{m} minus its Best-of-{equal}",
+                metrics.paired_bootstrap(won[name, n, m], other))
+wide, narrow = profile.beams[-1], profile.beams[0]
+for name in KINDS:
+    pair = won[name, *wide], won[name, *narrow]
+    verdict(f"{name}: {widths[-1]} minus {widths[0]}",
+            metrics.paired_bootstrap(*pair))
+
+# %%
+for n, m in profile.beams:
+    for other in ("ORM", "PVM"):
+        pair = won["AgentPRM", n, m], won[other, n, m]
+        verdict(f"{n}×{m}: AgentPRM minus {other}",
+                metrics.paired_bootstrap(*pair))
+    pair = won["AgentPRM", n, m], table_of([greedy])
+    verdict(f"{n}×{m}: AgentPRM minus greedy SFT",
+            metrics.paired_bootstrap(*pair))
+print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
+
+# %% [markdown]
+# How to read it. *Undecided* means that the interval holds zero. If a beam beats Best-of-N at equal tokens, its choices in the middle were worth more than
+# choosing at the end. If it does not, either the values in the middle are poor, or the policy's samples of one state are so alike that there is
+# little to choose from, or both.
+#
+# ## Where a beam goes wrong
+#
+# **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
+# become narrow. We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best. Identical paths have identical values,
+# so counting distinct values counts distinct paths.
+
+# %%
+class Recorder:
+    """A judge that passes everything on and keeps the scores."""
+
+    def __init__(self, judge):
+        self.judge, self.start, self.rounds = judge, judge.start, []
+
+    def score_next(self, batch, tokens):
+        self.rounds.append(self.judge.score_next(batch, tokens))
+        return self.rounds[-1]
+
+
+n, m = profile.beams[-1]
+counts = {}
+for task in TASKS[:: max(1, len(TASKS) // 6)][:6]:
+    recorder = Recorder(judge)
+    search.beam_search(backend, recorder, [task], n, m, seed=0)
+    for k, scores in enumerate(recorder.rounds):
+        shades = np.unique(scores.round(6))
+        kept = np.unique(np.sort(scores)[::-1][:n].round(6))
+        counts.setdefault(k, []).append((len(shades), len(kept)))
+
+# %%
+depth = [k for k in counts if k < 20]
+every, kept = np.array([np.mean(counts[k], axis=0) for k in depth]).T
+levels = {f"candidates (of {n * m})": (depth, every),
+          f"best {n}": (depth, kept)}
+show_figure(
+    plots.training_curves({"distinct paths": levels}, xlabel="round"),
+    alt=f"Distinct candidates: {every[0]:.1f} in the first round, "
+    f"{every[-1]:.1f} in the last; among the best {n}: {kept[0]:.1f} and "
+    f"{kept[-1]:.1f}.",
+    caption=f"A {n}×{m} beam on six tasks. A level of 1 is a beam that has "
+    "collapsed to one path. Places of paths that are over are not counted.",
+)
+
+# %% [markdown]
+# **Going in circles, and stopping too early.** A path that is over keeps its score, and no later path can catch up with one that is overrated. In TextCraft the world ends an
+# episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
+# are, and what share of their actions repeat an earlier action of the same path. A high share says that the reward model likes standing still.
+
+# %%
+def repeats(t):
+    seen = [parse_action(a) for a in t.actions]
+    return 1 - len(set(seen)) / len(seen) if seen else 0.0
+
+
+record = []
+for (name, n, m), answers in runs.items():
+    lost = [t for run in answers for t in run if not t.success]
+    turns = np.mean([t.num_steps for t in lost]) if lost else np.nan
+    again = np.mean([repeats(t) for t in lost]) if lost else np.nan
+    record.append([name, f"{n}×{m}", len(lost), turns, again])
+head = ["judge", "beam", "failures", "turns", "repeated"]
+pd.DataFrame(record, columns=head).round(2)
+
+# %% [markdown]
+# ## What the caches save
+#
+# Without a cache each turn encodes the whole history again. The usage of a search counts both: *computed* tokens (generated and prefilled) and *cached* ones, whose keys and values
+# were there already. Their sum is what a search without caches would compute.
+
+# %%
+record = []
+for n, m in profile.beams:
+    key = ("AgentPRM", n, m)
+    made, read = tokens_of(key), tokens_of(key, "prefilled")
+    whole = made + read + tokens_of(key, "cached")
+    factor = f"{whole / (made + read):.1f}×"
+    record.append([f"{n}×{m}", made, read, whole, factor,
+                   tokens_of(key, "scored")])
+head = ["beam", "generated", "prefilled", "without cache", "saved", "scored"]
+pd.DataFrame(record, columns=head).round(0)
+
+# %% [markdown]
+# ### Exercise 07.1
+#
+# *Medium, 15 minutes.* Write one round: `next_beam(beam, expand, n)`. A path is a tuple `(name, score, over)`. `beam` is a list of paths; `expand(path)` gives the scored children of a
+# path that is not over. Return the best `n`, best first; a path that is over keeps its place and score.
+
+
+# %% tags=["exercise-07-1"]
+def next_beam(beam, expand, n):
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import attempt, check_next_beam
+
+attempt(check_next_beam, next_beam)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Candidates are the paths that are over and the children of all others, in one list.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `sorted(pool, key=lambda path: -path[1])[:n]`
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def next_beam(beam, expand, n):
+#     pool = [path for path in beam if path[2]]
+#     for path in beam:
+#         if not path[2]:
+#             pool += expand(path)
+#     return sorted(pool, key=lambda path: -path[1])[:n]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 07.2
+#
+# *Medium, 15 minutes.* Write `tokens_computed(prompt, turns)`: two numbers, the tokens that a policy computes for one path with a cache, and without one. `turns` is a list of
+# `(action, reply)` lengths. Every turn the policy must know the whole history before it; the action's own tokens are computed as they are sampled. The reply to the last action is never read.
+
+
+# %% tags=["exercise-07-2"]
+def tokens_computed(prompt, turns):
+    raise NotImplementedError
+
+
+# %%
+from agentprm_lite.exercises import check_tokens_computed
+
+attempt(check_tokens_computed, tokens_computed)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# With a cache every token is computed once. Without, each turn costs the history before it and its own action.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Walk over the turns with a running history; after each turn it grows by action and reply.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def tokens_computed(prompt, turns):
+#     history, without = prompt, 0
+#     for action, reply in turns:
+#         without += history + action
+#         history += action + reply
+#     return history - turns[-1][1], without
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Paper and here
+#
+# | | the paper | here | why |
+# |---|---|---|---|
+# | Faithful | Algorithm 2: expand, score the new step, keep the best $N$ | the same | |
+# | Ours | begins with one root | begins with $N$ copies of it | every round compares $N \times M$ turns |
+# | Ours | beams 2×2, 4×4, 8×8 | 1×1, 2×2, 4×4 in the profile cpu | two cores; 1×1 is the control that chooses nothing |
+# | Ours | samples | generated tokens, discarded branches included | paths of different length cost different amounts |
+# | Simplified | temperature 0.7 | the profile's temperature | the tiny policy's samples are alike when it is low |
+# | Ours | one run | seeds of reward model and search, intervals by seed and task | |
+#
+# ## What each number means, what to watch, what to vary
+#
+# - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
+#   *scored*: tokens that the reward model computed. All are means a task.
+# - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
+# - **Watch** 1×1 away from *random* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
+#   (an overrated state: the wider, the surer it is found).
+# - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs("mc_soft", PROFILE, 2, 2, 0)`.
+#
+# ## Summary
+#
+# 1. A beam keeps $N$ places, not a place a parent ([the hand case](07_beam_search.ipynb#a-case-to-solve-by-hand)).
+# 2. Cached scores equal the full pass, and answers can be replayed
+#    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/test_search.py`, `tests/test_cache.py`).
+# 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
+# 4. Whether beams beat Best-of-N at equal tokens is printed with intervals
+#    ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).
+# 5. Beams can collapse ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
+#
+# ## Quiz
+#
+# <details><summary>1. Why may scores of paths of different length be compared?</summary>
+#
+# Each estimates the chance of success from its last state, with $\gamma = 1$; a sum over steps could not be compared.
+#
+# </details>
+#
+# <details><summary>2. Can a beam beat pass@16 of a stored pool?</summary>
+#
+# Yes. The pool is one set of samples; the beam makes new ones from states that the value model prefers.
+#
+# </details>
+#
+# <details><summary>3. Two kept paths are the same. What does a 2×2 beam do next?</summary>
+#
+# It samples four turns from one state: a 1×4 beam in effect.
+#
+# </details>
+#
+# ## References
+#
+# - Xi et al. 2025, *AgentPRM*: Algorithm 2 and table 1.
+# - Snell et al. 2024, *Scaling LLM Test-Time Compute Optimally*: beams against Best-of-N at equal compute, and when beams over-optimize.
+# - Uesato et al. 2022, *Solving math word problems with process- and outcome-based feedback*: step scores as a guide for search.
+# - Lightman et al. 2023, *Let's Verify Step by Step*: process supervision for choosing solutions.

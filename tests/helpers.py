@@ -1,0 +1,92 @@
+"""Stand-ins that tests share: a tiny model with random weights, TextCraft tasks, trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.envs import TextCraft
+from agentprm_lite.models import Lora, TinySize, load_policy, make_tiny, new_reward_model
+from agentprm_lite.rollout import vocabulary
+from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
+from agentprm_lite.types import Trajectory
+
+torch.set_num_threads(1)  # these models are so small that threads only wait for each other
+
+TASKS = TextCraft.tasks("train", depths=(1,))[::18]  # 7 goals of one step each
+TEXTS = [*vocabulary(TASKS), TextCraft.instructions, TextCraft.acknowledgement]
+SIZE = TinySize(hidden=32, layers=2, heads=2)
+
+
+def tiny_folder(folder: Path, *, seed: int = 0) -> Path:
+    """A folder with a tiny random policy; use the fixture ``folder`` for one that exists already.
+
+    The row of the end token is made longer, so that its logit spreads more than others': turns end
+    after 6 tokens in the middle, many after one, some not within 64.
+    """
+    make_tiny(folder, TEXTS, SIZE, seed)
+    model = load_policy(folder)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[model.config.eos_token_id] *= 6  # tied to the head
+    model.save_pretrained(folder)
+    return folder
+
+
+def float64(model: Any) -> Any:
+    """The same model in float64: what differs in exact arithmetic shows, rounding doesn't."""
+    return model.double().eval()
+
+
+def backend(model: Any, chat: ChatFormat, **config: Any) -> HFBackend:
+    """A sampling backend with short turns and no rules; ``config`` changes the rest."""
+    return HFBackend(model, chat, SamplingConfig(**{"max_new_tokens": 12, "rules": False} | config))
+
+
+def random_trajectories(chat: ChatFormat, n: int, seed: int) -> list[Trajectory]:
+    """Trajectories of 1 to 7 steps, without a model: expert turns among clumsy ones.
+
+    Some succeed, some run out of rounds, some are cut (``final`` is False). Log-probabilities are
+    random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    out = []
+    for i in range(n):
+        config = SamplingConfig(rules=False)
+        episode = Episode.start(TASKS[i % len(TASKS)], i // len(TASKS), seed, chat, config)
+        episode.env.max_rounds = int(rng.integers(1, 8))
+        while not episode.done:
+            clumsy = react("I need nothing.", "inventory")
+            expert = rng.random() < 0.6
+            turn = chat.turn_ids(react(*episode.env.expert_action()) if expert else clumsy)
+            episode.step(turn, (-rng.random(len(turn))).tolist(), chat)
+            if not episode.done and rng.random() < 0.1:
+                episode.truncated_by = "tokens"
+        out.append(episode.trajectory("stand-in"))
+    return out
+
+
+def whole_logprobs(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """log π(ids[k] | ids[:k]) for k ≥ 1 by one ordinary forward pass, no cache: [S - 1]."""
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, :-1]
+    return logits.log_softmax(-1)[torch.arange(len(ids) - 1), torch.tensor(list(ids)[1:])]
+
+
+def randomize(model: Any, *, seed: int = 1, scale: float = 0.3) -> Any:
+    """The same model with random numbers in all that is trained: adapters and heads."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.copy_(torch.randn(p.shape, generator=generator) * scale)
+    return model
+
+
+def random_reward_model(folder: Path, *, seed: int = 1) -> Any:
+    """A reward model whose M differs everywhere; a fresh one says 0.5 at every token."""
+    return randomize(new_reward_model(folder, Lora(r=4, alpha=8), seed), seed=seed)

@@ -1,0 +1,353 @@
+"""Rows of different lengths give the numbers of one whole pass, whatever is done to them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import float64
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Model,
+)
+
+from agentprm_lite.cache import KVBatch, prefill, split_model
+from agentprm_lite.models import Lora, load_policy, new_reward_model
+
+V = 60
+SHAPE: dict[str, Any] = {
+    "vocab_size": V,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+@pytest.fixture(scope="module", params=["causal", "causal+lora", "reward", "grouped heads"])
+def model(request: pytest.FixtureRequest, folder: Path) -> Any:
+    """Float64 models: a policy, one with adapters that do something, a reward model, a Qwen2."""
+    torch.manual_seed(0)
+    if request.param == "causal":
+        return float64(load_policy(folder))
+    if request.param == "grouped heads":  # two heads share a key: H differs from the query's heads
+        return float64(Qwen2ForCausalLM(Qwen2Config(**SHAPE)))
+    lora = Lora(r=4, alpha=8)
+    net = (
+        new_reward_model(folder, lora, 0)
+        if request.param == "reward"
+        else load_policy(folder, lora)
+    )
+    with torch.no_grad():
+        for p in net.parameters():
+            if p.requires_grad:
+                p += 0.3 * torch.randn_like(p)
+    return float64(net)
+
+
+@torch.no_grad()
+def whole(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """Logits [S, ·] by the model's own forward, one row, no cache."""
+    out: torch.Tensor = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
+    return out
+
+
+@torch.no_grad()
+def logits(batch: KVBatch, hidden: torch.Tensor) -> torch.Tensor:
+    out: torch.Tensor = batch.head(hidden)
+    return out
+
+
+def equal(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+
+
+def words(rng: random.Random, n: int) -> list[int]:
+    return [rng.randrange(V) for _ in range(n)]
+
+
+def test_pieces_of_any_length_equal_one_pass(model: Any):
+    rng = random.Random(0)
+    lengths = [[5, 0, 1, 7], [1, 9, 0, 3], [3, 3, 3, 0], [2, 0, 0, 11]]  # a row's pieces
+    pieces = [[words(rng, n) for n in row] for row in lengths]
+    batch = KVBatch(model)
+    got: list[list[torch.Tensor]] = [[] for _ in pieces]
+    for k in range(4):
+        out = logits(batch, batch.append([row[k] for row in pieces]))
+        for b, row in enumerate(pieces):
+            got[b].append(out[b, : len(row[k])])
+    assert batch.lengths.tolist() == [13, 13, 9, 13]
+    for b, row in enumerate(pieces):
+        equal(torch.cat(got[b]), whole(model, [i for piece in row for i in piece]))
+
+
+def test_one_token_at_a_time_equals_one_pass(model: Any):
+    ids = words(random.Random(1), 12)
+    batch = KVBatch(model)
+    got = torch.cat([logits(batch, batch.append([[i]]))[0] for i in ids])
+    equal(got, whole(model, ids))
+
+
+def test_an_empty_list_leaves_its_row_unchanged(model: Any):
+    rng = random.Random(2)
+    a, b, more, last = words(rng, 6), words(rng, 4), words(rng, 9), words(rng, 3)
+    batch = KVBatch(model)
+    batch.append([a, b])
+    for _ in range(3):  # what is written beside row 0 must not be seen later
+        batch.append([[], more])
+    assert batch.lengths.tolist() == [6, 31]
+    out = logits(batch, batch.append([last, []]))
+    equal(out[0], whole(model, a + last)[6:])
+
+
+def test_rows_repeat_drop_reorder_and_shrink(model: Any):
+    rng = random.Random(3)
+    a, b, c = words(rng, 8), words(rng, 5), words(rng, 11)
+    batch = KVBatch(model)
+    batch.append([a, b, c])
+    batch.select([2, 0, 2, 2], [11, 3, 0, 7])  # c whole, a cut, c from nothing, c cut; b dropped
+    assert len(batch) == 4
+    histories = [c, a[:3], [], c[:7]]
+    for _ in range(2):
+        new = [words(rng, n) for n in (2, 6, 1, 4)]
+        out = logits(batch, batch.append(new))
+        for k, (past, tail) in enumerate(zip(histories, new, strict=True)):
+            equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
+        histories = [past + tail for past, tail in zip(histories, new, strict=True)]
+
+
+def test_select_nothing_leaves_no_row(model: Any):
+    batch = KVBatch(model)
+    batch.append([[1, 2]])
+    batch.select([])
+    assert len(batch) == 0
+
+
+def test_a_copy_is_independent(model: Any):
+    rng = random.Random(4)
+    a, b, x, y = (words(rng, n) for n in (6, 9, 3, 5))
+    batch = KVBatch(model)
+    batch.append([a, b])
+    copy = batch.copy([1, 0])
+    out = logits(copy, copy.append([x, y]))
+    equal(out[0, :3], whole(model, b + x)[9:])
+    equal(out[1, :5], whole(model, a + y)[6:])
+    assert batch.lengths.tolist() == [6, 9]
+    out = logits(batch, batch.append([x, y]))  # the copy has left no trace
+    equal(out[0, :3], whole(model, a + x)[6:])
+    equal(out[1, :5], whole(model, b + y)[9:])
+
+
+def test_replace_takes_over_what_the_copy_computed(model: Any):
+    rng = random.Random(5)
+    rows = [words(rng, n) for n in (4, 10, 7, 2)]
+    batch = KVBatch(model)
+    batch.append(rows)
+    copy = batch.copy([3, 1])
+    for _ in range(2):
+        new = [words(rng, 5), words(rng, 3)]
+        copy.append(new)
+        rows[3] += new[0]
+        rows[1] += new[1]
+    batch.replace([3, 1], copy)
+    assert batch.lengths.tolist() == [4, 16, 7, 12]
+    last = [words(rng, n) for n in (3, 1, 2, 4)]
+    out = logits(batch, batch.append(last))
+    for k, (past, tail) in enumerate(zip(rows, last, strict=True)):
+        equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
+
+
+def test_replacing_nothing_changes_nothing(model: Any):
+    batch = KVBatch(model)
+    batch.append([[1, 2], [3]])
+    batch.replace([], batch.copy([0]))
+    assert batch.lengths.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_sequence_of_operations_equals_one_pass(folder: Path, seed: int):
+    model = float64(load_policy(folder))
+    rng = random.Random(seed)
+    histories = [words(rng, rng.randint(1, 9)) for _ in range(4)]
+    batch = KVBatch(model)
+    batch.append(histories)
+    for _ in range(12):
+        kind = rng.choice(["append", "select", "cut", "copy", "replace"])
+        if kind == "append":
+            new = [words(rng, rng.choice([0, 1, 1, 6])) for _ in histories]
+            new[0] = new[0] or [7]
+            batch.append(new)
+            histories = [h + n for h, n in zip(histories, new, strict=True)]
+        elif kind == "replace":
+            rows = rng.sample(range(len(histories)), rng.randint(1, len(histories)))
+            part = batch.copy(rows)
+            new = [words(rng, rng.randint(1, 3)) for _ in rows]
+            part.append(new)
+            batch.replace(rows, part)
+            for r, n in zip(rows, new, strict=True):
+                histories[r] = histories[r] + n
+        else:
+            rows = [rng.randrange(len(histories)) for _ in range(rng.randint(1, 6))]
+            lengths = [rng.randint(0, len(histories[r])) for r in rows] if kind == "cut" else None
+            if kind == "copy":
+                batch = batch.copy(rows)
+            else:
+                batch.select(rows, lengths)
+            histories = [histories[r] for r in rows]
+            if lengths is not None:
+                histories = [h[:n] for h, n in zip(histories, lengths, strict=True)]
+        assert batch.lengths.tolist() == [len(h) for h in histories]
+    out = logits(batch, batch.append([[5]] * len(histories)))
+    for k, past in enumerate(histories):
+        equal(out[k, 0], whole(model, [*past, 5])[-1])
+
+
+def test_float32_is_close(folder: Path):
+    model = load_policy(folder)
+    ids = words(random.Random(6), 30)
+    batch = KVBatch(model)
+    batch.append([ids[:20], ids])
+    out = logits(batch, batch.append([ids[20:], [1]]))
+    torch.testing.assert_close(out[0, :10], whole(model, ids)[20:], rtol=0, atol=1e-4)
+
+
+def test_wrong_calls_are_refused(folder: Path):
+    batch = KVBatch(load_policy(folder))
+    for tokens in ([], [[]], [[], []]):
+        with pytest.raises(ValueError, match="expected one list a row and at least one token"):
+            KVBatch(load_policy(folder)).append(tokens)
+    batch.append([[1], [2, 3]])
+    with pytest.raises(ValueError, match="got 1 lists with 1 tokens in all for 2 rows"):
+        batch.append([[1]])
+    for rows in ([2], [-1, 0]):
+        with pytest.raises(ValueError, match="the batch has 2"):
+            batch.select(rows)
+    with pytest.raises(ValueError, match="not lengthen"):
+        batch.select([0, 1], [2, 2])
+
+
+# --- prefill --------------------------------------------------------------------------------------
+
+
+def counted(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """[rows, columns] of every forward pass of the model's body."""
+    body = split_model(model)[0]
+    shapes: list[tuple[int, int]] = []
+    forward = body.forward
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(body, "forward", counting)
+    return shapes
+
+
+def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: pytest.MonkeyPatch):
+    rng = random.Random(7)
+    a, b = words(rng, 9), words(rng, 6)
+    sequences = [a[:4], b, a, a[:4], a[:7], [*a[:4], 59, 58], b, b[:1]]
+    shapes = counted(model, monkeypatch)
+    batch, last, computed = prefill(model, sequences)
+    # a (9), b (6) and the branch at a[:4] (6) are computed; the other five begin one of them
+    assert computed == 9 + 6 + 6
+    assert shapes == [(3, 9)]
+    monkeypatch.undo()
+    assert batch.lengths.tolist() == [len(s) for s in sequences]
+    for k, sequence in enumerate(sequences):
+        equal(logits(batch, last[k]), whole(model, sequence)[-1])
+    new = [words(rng, 1 + k % 3) for k in range(len(sequences))]
+    out = logits(batch, batch.append(new))
+    for k, (past, tail) in enumerate(zip(sequences, new, strict=True)):
+        equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
+
+
+def test_prefill_of_equal_prompts_computes_one(folder: Path):
+    prompt = words(random.Random(8), 20)
+    batch, last, computed = prefill(load_policy(folder), [prompt] * 5)
+    assert computed == 20
+    assert len(batch) == 5
+    assert torch.equal(last[0], last[4])
+
+
+def test_prefill_of_a_chain_computes_the_longest(folder: Path):
+    # Monte Carlo rollouts start at every state of one history
+    history = words(random.Random(9), 30)
+    assert prefill(load_policy(folder), [history[:n] for n in (30, 5, 17, 29, 1)])[2] == 30
+
+
+# --- weights that change --------------------------------------------------------------------------
+
+
+def test_a_new_batch_sees_new_weights_and_an_old_one_does_not(folder: Path):
+    model = float64(load_policy(folder))
+    ids = words(random.Random(10), 10)
+    old = KVBatch(model)
+    old.append([ids[:6]])
+    before = whole(model, ids)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.05 * torch.randn_like(p)
+    after = whole(model, ids)
+    assert not torch.allclose(before, after, atol=1e-3)
+    new = KVBatch(model)
+    new.append([ids[:6]])
+    equal(logits(new, new.append([ids[6:]]))[0], after[6:])
+    # the stale batch mixes old keys with new weights: it equals neither
+    stale = logits(old, old.append([ids[6:]]))[0]
+    assert not torch.allclose(stale, after[6:], atol=1e-3)
+    assert not torch.allclose(stale, before[6:], atol=1e-3)
+
+
+# --- models that it would compute wrongly ---------------------------------------------------------
+
+
+def test_sliding_windows_are_refused():
+    layers = Qwen2Config(**SHAPE, use_sliding_window=True, sliding_window=8, max_window_layers=1)
+    with pytest.raises(ValueError, match=r"qwen2 has layers .*sliding_attention"):
+        KVBatch(Qwen2ForCausalLM(layers))
+    # Mistral names no layer types; a cache that ignored its window would be wrong from token 9 on
+    with pytest.raises(ValueError, match=r"mistral has layers .*sliding_attention"):
+        KVBatch(MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=8)))
+    KVBatch(MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=None)))
+
+
+def test_attention_that_misreads_the_mask_is_refused():
+    config = LlamaConfig(**SHAPE)
+    config._attn_implementation = "eager"
+    with pytest.raises(ValueError, match="load it with attn_implementation='sdpa'"):
+        KVBatch(LlamaForCausalLM(config))
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=8.0)), "logits_scaling"),
+        (CohereForCausalLM(CohereConfig(**SHAPE, logit_scale=0.06)), "logit_scale"),
+    ],
+)
+def test_logits_that_are_not_the_heads_are_refused(net: Any, name: str):
+    with pytest.raises(ValueError, match=rf"changes its logits after the head \({name}\)"):
+        split_model(net)
+
+
+def test_a_model_without_a_head_is_refused():
+    with pytest.raises(ValueError, match="no language-model head and no score head"):
+        split_model(Qwen2Model(Qwen2Config(**SHAPE)))

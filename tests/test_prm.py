@@ -1,0 +1,199 @@
+"""Reward models: one pass against step by step, where M is read, batches, errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import float64, random_reward_model, random_trajectories
+
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.models import Lora, new_reward_model
+from agentprm_lite.prm import RewardModel, pad_ids, step_values, token_batches
+from agentprm_lite.types import Trajectory
+
+
+@pytest.fixture(scope="module")
+def model64(folder: Path) -> Any:
+    return float64(random_reward_model(folder))
+
+
+@pytest.fixture(scope="module")
+def trajectories(chat: ChatFormat) -> list[Trajectory]:
+    return random_trajectories(chat, 9, seed=3)
+
+
+def whole_values(model: Any, trajectory: Trajectory) -> np.ndarray:
+    """M at every token by the ordinary forward pass of the token classifier: [S]."""
+    with torch.no_grad():
+        out = model(input_ids=torch.tensor([trajectory.ids])).logits[0, :, 0]
+    return out.sigmoid().double().numpy()
+
+
+def step_by_step(judge: RewardModel, trajectories: list[Trajectory]) -> list[list[float]]:
+    """[root, M_0, M_1, ...] of every trajectory through ``score_next``; rows leave at their end."""
+    batch, roots, _ = judge.start([t.ids[: t.prompt_len] for t in trajectories])
+    out = [[float(root)] for root in roots]
+    rows = list(range(len(trajectories)))
+    for step in range(max(t.num_steps for t in trajectories)):
+        going = [k for k in rows if trajectories[k].num_steps > step]
+        batch.select([rows.index(k) for k in going])
+        new = []
+        for k in going:
+            t = trajectories[k]
+            begin = t.spans[step - 1][1] if step else t.prompt_len
+            new.append(t.ids[begin : t.spans[step][1]])
+        for k, m in zip(going, judge.score_next(batch, new), strict=True):
+            out[k].append(float(m))
+        rows = going
+    return out
+
+
+def test_values_of_the_stand_in_differ(model64: Any, trajectories: list[Trajectory]) -> None:
+    """The tests below would say nothing about a constant M."""
+    values = [x for s in RewardModel(model64).score(trajectories) for x in (s.root, *s.q)]
+    assert np.std(values) > 0.05
+    assert len({t.num_steps for t in trajectories}) > 2
+
+
+@pytest.mark.parametrize(("double", "tolerance"), [(False, 1e-5), (True, 1e-10)])
+def test_one_pass_equals_step_by_step(
+    folder: Path, trajectories: list[Trajectory], double: bool, tolerance: float
+) -> None:
+    model = random_reward_model(folder)
+    judge = RewardModel(float64(model) if double else model)
+    whole = judge.score(trajectories)
+    cached = step_by_step(judge, trajectories)
+    for values, steps in zip(whole, cached, strict=True):
+        np.testing.assert_allclose([values.root, *values.q], steps, atol=tolerance, rtol=0)
+
+
+def test_step_by_step_in_another_order(model64: Any, trajectories: list[Trajectory]) -> None:
+    """Rows that are repeated and reordered before a step keep their own histories."""
+    judge = RewardModel(model64)
+    a, b = [t for t in trajectories if t.num_steps >= 2][:2]
+    batch, _, computed = judge.start([a.ids[: a.spans[0][1]], b.ids[: b.spans[0][1]]])
+    assert computed == a.spans[0][1] + b.spans[0][1]
+    batch.select([1, 0, 1])
+    second = [t.ids[t.spans[0][1] : t.spans[1][1]] for t in (b, a)]
+    m = judge.score_next(batch, [*second, b.ids[b.spans[0][1] :]])
+    want = [whole_values(model64, t) for t in (b, a)]
+    expected = [want[0][b.score_positions[1]], want[1][a.score_positions[1]], want[0][-1]]
+    np.testing.assert_allclose(m, expected, atol=1e-10, rtol=0)
+
+
+def test_scores_are_the_classifiers_own_at_the_recorded_positions(
+    model64: Any, trajectories: list[Trajectory]
+) -> None:
+    """Against the ordinary forward pass, one trajectory at a time, no padding, no split model; the
+    neighbouring positions hold other values."""
+    scored = RewardModel(model64).score(trajectories)
+    for trajectory, values in zip(trajectories, scored, strict=True):
+        m = whole_values(model64, trajectory)
+        ends = np.array([end for _, end in trajectory.spans])
+        np.testing.assert_allclose(values.q, m[ends - 1], atol=1e-12, rtol=0)
+        assert values.root == pytest.approx(m[trajectory.prompt_len - 1], abs=1e-12)
+        assert np.abs(values.q - m[ends - 2]).min() > 1e-6
+        assert abs(values.root - m[trajectory.prompt_len]) > 1e-6
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 400, 100_000])
+def test_batch_composition_does_not_matter(
+    model64: Any, trajectories: list[Trajectory], batch_tokens: int
+) -> None:
+    alone = [RewardModel(model64).score([t])[0] for t in trajectories]
+    together = RewardModel(model64, batch_tokens).score(trajectories)
+    for one, other in zip(alone, together, strict=True):
+        assert one.root == pytest.approx(other.root, abs=1e-12)
+        np.testing.assert_allclose(one.q, other.q, atol=1e-12, rtol=0)
+
+
+def test_score_keeps_order_and_takes_nothing(model64: Any, trajectories: list[Trajectory]) -> None:
+    judge = RewardModel(model64)
+    forward, backward = judge.score(trajectories), judge.score(trajectories[::-1])[::-1]
+    assert [len(s.q) for s in forward] == [t.num_steps for t in trajectories]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_allclose(one.q, other.q, atol=1e-12, rtol=0)
+    assert judge.score([]) == []
+
+
+def test_position_is_the_last_produced_token(
+    model64: Any, chat: ChatFormat, trajectories: list[Trajectory]
+) -> None:
+    """A token changes M from its own position on: the first token after an action (the reply's)
+    leaves that action's M as it is, the last token of the action doesn't."""
+    judge = RewardModel(model64)
+    trajectory = max(trajectories, key=lambda t: t.num_steps)
+    before = judge.score([trajectory])[0]
+    middle = trajectory.num_steps // 2
+    _, end = trajectory.spans[middle]
+    other = chat.encode("get")[0]
+
+    def changed(position: int) -> np.ndarray:
+        ids = list(trajectory.ids)
+        assert ids[position] != other
+        ids[position] = other
+        after = judge.score([replace(trajectory, ids=tuple(ids))])[0]
+        return np.abs(np.array([after.root - before.root, *(after.q - before.q)]))
+
+    by_reply, by_action = changed(end), changed(end - 1)
+    assert by_reply[: middle + 2].max() == 0 and by_reply[middle + 2 :].min() > 1e-9
+    assert by_action[: middle + 1].max() == 0 and by_action[middle + 1 :].min() > 1e-9
+    by_first = changed(trajectory.prompt_len)
+    assert by_first[0] == 0 and by_first[1:].min() > 1e-9
+    assert changed(trajectory.prompt_len - 1).min() > 1e-9
+
+
+def test_step_values_masks_real_steps(model64: Any, trajectories: list[Trajectory]) -> None:
+    q, root, mask = step_values(model64, trajectories)
+    longest = max(t.num_steps for t in trajectories)
+    assert q.shape == mask.shape == (len(trajectories), longest) and root.shape == (len(q),)
+    assert mask.sum(1).tolist() == [t.num_steps for t in trajectories]
+    assert not (mask[:, 1:] & ~mask[:, :-1]).any()
+    assert q.requires_grad and q.dtype == torch.float64
+
+
+def test_a_fresh_reward_model_says_one_half(folder: Path, trajectories: list[Trajectory]) -> None:
+    judge = RewardModel(new_reward_model(folder, Lora(r=4, alpha=8), 0))
+    for values in judge.score(trajectories):
+        assert values.root == 0.5 and (values.q == 0.5).all()
+
+
+def test_too_long_and_empty_are_errors(folder: Path, trajectories: list[Trajectory]) -> None:
+    """A labelled step is never cut off: the error names the trajectory and both lengths."""
+    model = random_reward_model(folder)
+    judge = RewardModel(model)
+    by_length = sorted(trajectories, key=lambda t: len(t.ids))
+    short, long = by_length[0], by_length[-1]
+    model.get_base_model().model.config.max_position_embeddings = len(long.ids) - 1
+    size = len(long.ids)
+    with pytest.raises(ValueError, match=f"{long.key} has {size} tokens.* {size - 1}"):
+        judge.score([short, long])
+    judge.score([short])
+    nothing: dict[str, Any] = dict.fromkeys(("spans", "actions", "rewards", "logprobs"), ())
+    empty = replace(short, observations=short.observations[:1], **nothing)
+    with pytest.raises(ValueError, match=f"{short.key} has no step"):
+        judge.score([empty])
+
+
+def test_half_precision_gives_float32(folder: Path, trajectories: list[Trajectory]) -> None:
+    q, _, _ = step_values(random_reward_model(folder).bfloat16(), trajectories[:2])
+    assert q.dtype == torch.float32
+
+
+def test_pad_ids() -> None:
+    out = pad_ids([[1, 2, 3], [4]], torch.device("cpu"))
+    assert out.tolist() == [[1, 2, 3], [4, 0, 0]]
+
+
+def test_token_batches_worked() -> None:
+    """Budget 12, shortest first: 2 | 2·3, 3·3 and 4·3 fit | 4·5 doesn't; 9 alone, 20 alone."""
+    lengths = [9, 3, 2, 20, 3, 3]
+    assert list(token_batches(lengths, 12)) == [[2, 1, 4, 5], [0], [3]]
+    # given order: a long item first counts for those after it
+    assert list(token_batches([5, 2, 2], 10, [0, 1, 2])) == [[0, 1], [2]]
+    assert list(token_batches([], 10)) == []

@@ -1,0 +1,542 @@
+"""Search: choices from a pool against enumeration, beam search against a slow one without cache."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import (
+    TASKS,
+    backend,
+    float64,
+    random_reward_model,
+    random_trajectories,
+    whole_logprobs,
+)
+
+from agentprm_lite import search
+from agentprm_lite.cache import KVBatch, split_model
+from agentprm_lite.chat import ChatFormat, parse_action, react
+from agentprm_lite.envs import TextCraft, TextEnv, make_env
+from agentprm_lite.models import load_policy
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.sampling import Episode, HFBackend, Play, choose
+from agentprm_lite.search import (
+    SearchResult,
+    beam_search,
+    best_of_n,
+    greedy,
+    majority,
+    oracle,
+    random_choice,
+)
+from agentprm_lite.types import Task, Trajectory, Usage
+
+# --- choosing from a pool
+
+
+@pytest.fixture(scope="module")
+def pool(chat: ChatFormat) -> list[Trajectory]:
+    """Five candidates of each of seven tasks, tasks in turn."""
+    return random_trajectories(chat, 35, seed=4)
+
+
+def enumerate_subsets(
+    pool: Sequence[Trajectory], n: int, pick: Callable[[tuple[int, ...]], float]
+) -> list[float]:
+    """Mean of ``pick`` over all n-subsets of each task's candidates."""
+    out = []
+    for task in dict.fromkeys(t.task for t in pool):
+        places = [i for i, t in enumerate(pool) if t.task == task]
+        subsets = list(itertools.combinations(places, n))
+        out.append(sum(map(pick, subsets)) / len(subsets))
+    return out
+
+
+def best_of(pool: Sequence[Trajectory], scores: Sequence[float]) -> Callable[[Any], float]:
+    def pick(subset: tuple[int, ...]) -> float:
+        top = max(scores[i] for i in subset)
+        return float(np.mean([pool[i].outcome for i in subset if scores[i] == top]))
+
+    return pick
+
+
+def test_best_of_n_against_enumeration(pool: list[Trajectory]) -> None:
+    scores = np.random.default_rng(0).integers(0, 4, 35) / 3  # with ties
+    ns = [1, 2, 3, 5]
+    curve = best_of_n(pool, scores.tolist(), ns)
+    for column, n in zip(curve.success.T, ns, strict=True):
+        np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, scores)))
+    assert curve.ns == (1, 2, 3, 5) and curve.success.shape == (7, 4)
+    assert np.ptp(curve.success.mean(0)) > 0.02  # the choice makes a difference
+
+
+def test_oracle_against_enumeration(pool: list[Trajectory]) -> None:
+    """pass@N: any of the N. A perfect judge's Best-of-N is the same."""
+    curve = oracle(pool, [1, 2, 5])
+    for column, n in zip(curve.success.T, [1, 2, 5], strict=True):
+        expected = enumerate_subsets(pool, n, lambda s: float(any(pool[i].success for i in s)))
+        np.testing.assert_allclose(column, expected)
+    perfect = best_of_n(pool, [t.outcome for t in pool], [1, 2, 5])
+    np.testing.assert_allclose(curve.success, perfect.success)
+
+
+def test_random_choice_is_the_mean_whatever_n(pool: list[Trajectory]) -> None:
+    curve = random_choice(pool, [1, 2, 4])
+    for column in curve.success.T:
+        np.testing.assert_allclose(column, enumerate_subsets(pool, 1, lambda s: pool[s[0]].outcome))
+
+
+def test_majority_against_enumeration(pool: list[Trajectory]) -> None:
+    """Votes: candidates of the same task with the same parsed actions. Spaces don't matter."""
+    spaced = [
+        replace(t, actions=tuple(a + " " for a in t.actions)) if i % 2 else t
+        for i, t in enumerate(pool)
+    ]
+    votes = [
+        sum(other.task == t.task and other.actions == t.actions for other in pool) for t in pool
+    ]
+    assert max(votes) > 1
+    for n, column in zip([1, 3, 5], majority(spaced, [1, 3, 5]).success.T, strict=True):
+        np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, votes)))
+
+
+def test_tokens_of_a_choice(pool: list[Trajectory]) -> None:
+    """Generating N samples takes N times the mean of a sample."""
+    counted = [replace(t, usage=Usage(generated=10 + i)) for i, t in enumerate(pool)]
+    assert best_of_n(counted, [0.0] * 35, [1, 4]).tokens.tolist() == [27.0, 108.0]
+
+
+def test_pool_errors(pool: list[Trajectory]) -> None:
+    with pytest.raises(ValueError, match="between 4 and 5 candidates"):
+        oracle(pool[1:], [1])
+    with pytest.raises(ValueError, match="34 scores for 35 candidates"):
+        best_of_n(pool, [0.0] * 34, [1])
+    with pytest.raises(ValueError):
+        best_of_n(pool, [0.0] * 35, [6])
+
+
+# --- beam search by real models
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Any:
+    return float64(load_policy(folder))
+
+
+@pytest.fixture(scope="module")
+def judge(folder: Path) -> RewardModel:
+    return RewardModel(float64(random_reward_model(folder)))
+
+
+@pytest.fixture
+def four_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextCraft, "default_rounds", 4)
+
+
+def slow_turn(model: Any, episode: Episode, policy: HFBackend) -> list[int]:
+    """One turn with a whole forward pass a token."""
+    tokens: list[int] = []
+    logps: list[float] = []
+    while len(tokens) < policy.config.max_new_tokens and tokens[-1:] != [policy.chat.end_id]:
+        with torch.no_grad():
+            logits = model(torch.tensor([episode.ids + tokens]), use_cache=False).logits[:, -1]
+        new, logp = choose(logits, np.array([episode.rng.random()]), policy.config.temperature)
+        tokens += new
+        logps += logp
+    episode.step(tokens, logps, policy.chat)
+    longest = len(episode.ids) + policy.config.max_new_tokens
+    if not episode.done and longest > policy.config.max_context:
+        episode.truncated_by = "tokens"
+    return tokens
+
+
+def slow_beam(
+    policy: HFBackend, judge: RewardModel, task: Task, n: int, m: int, seed: int
+) -> tuple[Trajectory, float, Usage]:
+    """Algorithm 2 without cache or batch: every score is that of a whole trajectory."""
+    root = policy.start(task, 0, seed)
+    spent = Usage(prefilled=root.prompt_len, scored=root.prompt_len)
+    beam: list[tuple[float, Episode]] = [(0.0, root)] * n
+    while not all(e.done for _, e in beam):
+        candidates = [(score, e) for score, e in beam if e.done]
+        going = [e for _, e in beam if not e.done]
+        replies = {}
+        for number, parent in enumerate(e for e in going for _ in range(m)):
+            child = parent.fork(number, stream=0)
+            tokens = slow_turn(policy.model, child, policy)
+            (values,) = judge.score([child.trajectory("slow")])
+            candidates.append((float(values.q[-1]), child))
+            before = parent.spans[-1][1] if parent.spans else parent.prompt_len
+            scored = child.spans[-1][1] - before
+            spent += Usage(generated=len(tokens), env_steps=1, scored=scored)
+            replies[id(child)] = len(child.ids) - child.spans[-1][1]
+        beam = sorted(candidates, key=lambda c: -c[0])[:n]
+        for _, e in beam:
+            if not e.done:
+                new = replies[id(e)]
+                spent += Usage(prefilled=new, cached=len(e.ids) - new)
+    score, best = beam[0]
+    return best.trajectory("slow"), score, spent
+
+
+@pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 2), (3, 2), (1, 3)])
+def test_beam_search_equals_the_slow_one(
+    model: Any, judge: RewardModel, chat: ChatFormat, n: int, m: int
+) -> None:
+    """Tokens, log-probabilities, scores and counts: caches, forks and order in the whole search.
+
+    With 1×1 the slow one is plain sampling with the forked streams.
+    """
+    policy = backend(model, chat)
+    tasks = TASKS[:4]
+    found = beam_search(policy, judge, tasks, n, m, seed=3)
+    total = Usage()
+    for task, result in zip(tasks, found, strict=True):
+        trajectory, score, spent = slow_beam(policy, judge, task, n, m, seed=3)
+        assert result.trajectory.task == task
+        assert result.trajectory.ids == trajectory.ids
+        assert result.trajectory.spans == trajectory.spans
+        assert result.trajectory.observations == trajectory.observations
+        np.testing.assert_allclose(result.trajectory.logprobs, trajectory.logprobs, atol=1e-9)
+        assert result.score == pytest.approx(score, abs=1e-10)
+        total += spent
+        assert result.usage.generated == spent.generated
+        assert result.usage.env_steps == spent.env_steps
+        assert result.trajectory.usage == result.usage
+    everything = Usage()
+    for result in found:
+        everything += result.usage
+    assert everything == total
+
+
+@pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize("double", [False, True])
+def test_score_of_the_answer_is_the_reward_models(
+    folder: Path, chat: ChatFormat, double: bool
+) -> None:
+    policy, scorer = load_policy(folder), random_reward_model(folder)
+    if double:
+        policy, scorer = float64(policy), float64(scorer)
+    judge = RewardModel(scorer)
+    found = beam_search(backend(policy, chat), judge, TASKS, 2, 3, seed=1)
+    scores = judge.score([r.trajectory for r in found])
+    for result, values in zip(found, scores, strict=True):
+        assert result.score == pytest.approx(values.q[-1], abs=1e-10 if double else 1e-5)
+        assert result.trajectory.num_steps == 4 and result.trajectory.truncated_by == "rounds"
+        logp = whole_logprobs(policy, result.trajectory.ids)
+        expected = [float(logp[k - 1]) for a, b in result.trajectory.spans for k in range(a, b)]
+        np.testing.assert_allclose(
+            result.trajectory.logprobs, expected, atol=1e-9 if double else 1e-4
+        )
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_tokens_and_steps_are_all_counted(
+    model: Any, judge: RewardModel, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against counters in the caches, in the environment and at the sampler."""
+    computed: Counter[Any] = Counter()
+    append, step, act = KVBatch.append, TextEnv.step, Play.act
+    acting = False
+
+    def counted_append(self: KVBatch, tokens: Sequence[Sequence[int]]) -> Any:
+        who = "judge" if self.body is split_model(judge.model)[0] else "policy"
+        computed[who, acting] += sum(map(len, tokens))
+        computed[who, "rows"] += sum(map(bool, tokens)) if not acting else 0
+        return append(self, tokens)
+
+    def counted_step(self: TextEnv, action: str) -> Any:
+        computed["steps"] += 1
+        return step(self, action)
+
+    def counted_act(self: Play) -> Any:
+        nonlocal acting
+        acting = True
+        turns = act(self)
+        acting = False
+        computed["generated"] += sum(map(len, turns))
+        return turns
+
+    monkeypatch.setattr(KVBatch, "append", counted_append)
+    monkeypatch.setattr(TextEnv, "step", counted_step)
+    monkeypatch.setattr(Play, "act", counted_act)
+    tasks = TASKS[:3]
+    spent = [r.usage for r in beam_search(backend(model, chat), judge, tasks, 2, 2)]
+    assert sum(u.scored for u in spent) == computed["judge", False]
+    assert sum(u.env_steps for u in spent) == computed["steps"] == 3 * 4 * 4  # 2 × 2, four rounds
+    assert sum(u.generated for u in spent) == computed["generated"]
+    # in ``read`` a row computes its last sampled token before the reply; the prompts' rows don't
+    fed = computed["policy", "rows"] - len(tasks)
+    assert sum(u.prefilled for u in spent) == computed["policy", False] - fed
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_tasks_do_not_influence_each_other(
+    model: Any, judge: RewardModel, chat: ChatFormat
+) -> None:
+    policy = backend(model, chat)
+    together = beam_search(policy, judge, TASKS[:4], 2, 2)
+    backward = beam_search(policy, judge, TASKS[3::-1], 2, 2)[::-1]
+    for task, one, other in zip(TASKS, together, backward, strict=False):
+        (alone,) = beam_search(policy, judge, [task], 2, 2)
+        assert one.trajectory.ids == other.trajectory.ids == alone.trajectory.ids
+        assert one.score == pytest.approx(alone.score, abs=1e-10)
+        assert one.usage.generated == alone.usage.generated
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_seeds(model: Any, judge: RewardModel, chat: ChatFormat) -> None:
+    def ids(seed: int) -> list[tuple[int, ...]]:
+        found = beam_search(backend(model, chat), judge, TASKS[:3], 2, 2, seed=seed)
+        return [r.trajectory.ids for r in found]
+
+    assert ids(0) == ids(0) != ids(1)
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_one_by_one_at_temperature_zero_is_greedy(
+    model: Any, judge: RewardModel, chat: ChatFormat
+) -> None:
+    policy = backend(model, chat, temperature=0)
+    found = beam_search(policy, judge, TASKS[:3], 1, 1)
+    assert [r.trajectory.ids for r in found] == [t.ids for t in greedy(policy, TASKS[:3])]
+    with pytest.raises(ValueError, match=r"temperature 0, got 1.0"):
+        greedy(backend(model, chat), TASKS)
+
+
+def test_episodes_that_run_out_of_tokens_end(
+    model: Any, judge: RewardModel, chat: ChatFormat
+) -> None:
+    """Context 100, turns of up to 12: prompts of 94 to 156 tokens leave no room, the others end
+    after some turns, at different times; with context 20 no prompt leaves room."""
+    policy = backend(model, chat, max_context=100)
+    found = beam_search(policy, judge, TASKS, 2, 2)
+    lengths = []
+    for task, result in zip(TASKS, found, strict=True):
+        t = result.trajectory
+        prompt = policy.start(task, 0, 0).prompt_len
+        assert t.task == task and t.truncated_by == "tokens" and t.truncated and not t.final
+        assert len(t.ids) <= max(100, prompt) and (t.num_steps == 0) == (prompt + 12 > 100)
+        if t.num_steps:
+            assert result.score == pytest.approx(judge.score([t])[0].q[-1], abs=1e-10)
+            lengths.append(t.num_steps)
+        else:
+            _, (root,), _ = judge.start([t.ids])
+            assert result.score == pytest.approx(root, abs=1e-10)
+            assert result.usage.generated == 0
+    assert lengths and len(lengths) < len(TASKS)
+    nothing = beam_search(backend(model, chat, max_context=20), judge, TASKS, 2, 2)
+    assert all(r.trajectory.num_steps == 0 and r.trajectory.truncated for r in nothing)
+
+
+def test_beam_sizes_are_checked(model: Any, judge: RewardModel, chat: ChatFormat) -> None:
+    for n, m in [(0, 1), (1, 0)]:
+        with pytest.raises(ValueError, match=f"got {n} x {m}"):
+            beam_search(backend(model, chat), judge, TASKS, n, m)
+
+
+# --- beam search by a scripted policy and a judge that is a function: what is kept and answered
+
+
+class ScriptedPlay(Play):
+    """Episodes that do what ``say`` says; no model and no cache."""
+
+    say: Callable[[Episode], str]
+
+    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
+        self.backend = backend
+        self.active = list(episodes)
+
+    def act(self) -> list[list[int]]:
+        turns = [self.backend.chat.turn_ids(react("x", type(self).say(e))) for e in self.active]
+        for episode, turn in zip(self.active, turns, strict=True):
+            episode.step(turn, [], self.backend.chat)
+        return turns
+
+    def read(self, rows: Sequence[int]) -> None:
+        self.active = [self.active[k] for k in rows if not self.active[k].done]
+
+    def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
+        self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
+
+
+Value = Callable[[Task, tuple[str, ...]], float]
+
+
+class Histories:
+    """Rows of (prompt, actions so far)."""
+
+    def __init__(self, rows: list[tuple[tuple[int, ...], tuple[str, ...]]]) -> None:
+        self.rows = rows
+
+    def select(self, rows: Sequence[int]) -> None:
+        self.rows = [self.rows[k] for k in rows]
+
+
+class Judge:
+    """Scores a history by a function of its task and actions."""
+
+    def __init__(self, policy: HFBackend, tasks: Sequence[Task], value: Value) -> None:
+        self.chat, self.value = policy.chat, value
+        self.tasks = {tuple(policy.start(task, 0, 0).ids): task for task in tasks}
+        self.mark = policy.chat.observation_ids("")[-1]
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[Histories, np.ndarray, int]:
+        return Histories([(tuple(p), ()) for p in prompts]), np.zeros(len(prompts)), 0
+
+    def score_next(self, batch: Histories, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        rows = []
+        for (prompt, actions), new in zip(batch.rows, tokens, strict=True):
+            begin = max((k + 1 for k, x in enumerate(new) if x == self.mark), default=0)
+            assert (begin > 0) == bool(actions)  # a later turn comes with the reply before it
+            rows.append((prompt, (*actions, str(parse_action(self.chat.decode(new[begin:]))))))
+        batch.rows = rows
+        return np.array([self.value(self.tasks[prompt], actions) for prompt, actions in rows])
+
+
+def remaining(task: Task, actions: Sequence[str]) -> float:
+    """Steps that the expert still needs after some actions; 0 if the goal is reached."""
+    env = make_env(task.env)
+    env.reset(options={"index": task.index, "variant": task.variant})
+    env.max_rounds = 100
+    ended = False
+    for action in actions:
+        _, _, ended, _, _ = env.step(action)
+    steps = 0
+    while not ended:
+        _, _, ended, _, _ = env.step(env.expert_action()[1])
+        steps += 1
+    return steps
+
+
+@pytest.fixture
+def scripted(
+    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[SearchResult]]:
+    """beam_search with a script and a judge."""
+    policy = backend(model, chat)
+    monkeypatch.setattr(search, "Play", ScriptedPlay)
+
+    def run(
+        say: Callable[[Episode], str],
+        value: Value,
+        tasks: Sequence[Task],
+        n: int,
+        m: int,
+        seed: int = 0,
+    ) -> list[SearchResult]:
+        monkeypatch.setattr(ScriptedPlay, "say", say, raising=False)
+        judge: Any = Judge(policy, tasks, value)
+        return beam_search(policy, judge, tasks, n, m, seed=seed)
+
+    return run
+
+
+DYE = TASKS[-1]  # get 1 dandelion, craft 1 yellow dye using 1 dandelion
+GET, CRAFT, LOOK = "get 1 dandelion", "craft 1 yellow dye using 1 dandelion", "inventory"
+
+
+def lines(*texts: str) -> Callable[[Episode], str]:
+    """A script: one action after the other, in the order of the children."""
+    left: Iterator[str] = iter(texts)
+    return lambda episode: next(left)
+
+
+def table(**values: float) -> Value:
+    """Scores by the initials of the actions: glc = get, look, craft."""
+    return lambda task, actions: values["".join("l" if a == LOOK else a[0] for a in actions)]
+
+
+def test_a_path_that_is_over_keeps_its_place_and_its_score(scripted: Any) -> None:
+    """2×1. get 0.5 and look 0.4 are kept; get-craft is over with 0.6 and kept beside look-look 0.9;
+    only the latter goes on: get 0.7, then craft 0.3, over. Of the two that are over 0.6 wins."""
+    values = table(g=0.5, l=0.4, gc=0.6, ll=0.9, llg=0.7, llgc=0.3)
+    (result,) = scripted(lines(GET, LOOK, CRAFT, LOOK, GET, CRAFT), values, [DYE], 2, 1)
+    # the script has no seventh line: the path that is over isn't played on
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, CRAFT]
+    assert result.score == 0.6 and result.trajectory.success and result.trajectory.terminated
+    assert result.usage.env_steps == 6
+
+
+def test_a_path_that_is_over_can_lose_its_place(scripted: Any) -> None:
+    """1×2. get 0.5 beats look 0.4; get-craft is over with 0.1 and loses against get-look 0.2."""
+    values = table(g=0.5, l=0.4, gc=0.1, gl=0.2, glc=0.8, gll=0.0)
+    (result,) = scripted(lines(GET, LOOK, CRAFT, LOOK, LOOK, CRAFT), values, [DYE], 1, 2)
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
+    assert result.score == 0.8
+
+
+def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
+    """2×2, first round of four: 0.2, 0.4, 0.1, 0.3 keeps the second and the fourth, in this order;
+    then both children of the former win: 0.9 and 0.8 against 0.7 and 0.6."""
+    scores = iter([0.2, 0.4, 0.1, 0.3, 0.8, 0.9, 0.6, 0.7, 1.0, 0.5, 0.4, 0.3])
+    script = lines(*[LOOK, GET, GET, LOOK], *[GET, LOOK, LOOK, LOOK], *[CRAFT] * 4)
+    (result,) = scripted(script, lambda task, actions: next(scores), [DYE], 2, 2)
+    # 0.9 is get-look, first in the beam; its first child ends with 1.0
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
+    assert result.score == 1.0 and result.usage.env_steps == 12
+
+
+def test_the_answer_is_what_a_fresh_environment_gives(scripted: Any) -> None:
+    """Forks share nothing: the answer's observations and rewards are those of its actions alone."""
+    answers = []
+    for seed in range(3):
+        answers += scripted(noisy_expert, lambda t, a: -remaining(t, a), TASKS, 2, 3, seed)
+    for result in answers:
+        t = result.trajectory
+        env = make_env(t.task.env)
+        observation, _ = env.reset(options={"index": t.task.index, "variant": t.task.variant})
+        replies = [env.step(str(parse_action(a))) for a in t.actions]
+        assert t.observations == (observation, *(r[0] for r in replies))
+        assert t.rewards == tuple(r[1] for r in replies)
+        assert t.terminated == replies[-1][2]
+
+
+def test_forks_of_an_episode_share_nothing(model: Any, chat: ChatFormat) -> None:
+    parent = backend(model, chat).start(DYE, 0, 0)
+    one, other = parent.fork(0, 0), parent.fork(1, 0)
+    before, ids = other.env.snapshot(), list(other.ids)
+    for action in (GET, CRAFT):
+        one.step(chat.turn_ids(react("x", action)), [], chat)
+    assert one.success
+    assert other.env.snapshot() == before == parent.env.snapshot()
+    assert other.ids == ids == parent.ids and not other.spans and not parent.rewards
+    assert one.rng.random() != other.rng.random() != parent.rng.random()
+
+
+def noisy_expert(episode: Episode) -> str:
+    """The expert's action half of the time, else a look that takes a round."""
+    return episode.env.expert_action()[1] if episode.rng.random() < 0.5 else LOOK
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_search_with_the_truth_beats_sampling(scripted: Any) -> None:
+    """Four rounds, mostly two steps needed. A judge that counts the steps left: 2×2 beats 1×1 and
+    4×4 beats it; with the opposite judge search is worse than sampling."""
+
+    def success(n: int, m: int, sign: float = 1.0) -> float:
+        return float(
+            np.mean(
+                [
+                    r.trajectory.success
+                    for seed in range(6)
+                    for r in scripted(
+                        noisy_expert, lambda t, a: -sign * remaining(t, a), TASKS, n, m, seed
+                    )
+                ]
+            )
+        )
+
+    one, two, four = success(1, 1), success(2, 2), success(4, 4)
+    assert 0.4 < one < two - 0.15 and two <= four
+    assert four > 0.95
+    assert success(2, 2, sign=-1.0) < one - 0.3
