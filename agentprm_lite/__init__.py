@@ -1,0 +1,1 @@
+"""Process reward models for language-model agents: promise, progress, search, PPO."""

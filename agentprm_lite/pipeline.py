@@ -1,10 +1,10 @@
 """What a chapter needs, computed once and kept.
 
 Every function makes one artifact of a profile, from the artifacts before it, and stores it in a
-folder whose name carries a hash of everything that went in: sizes, seeds, the artifacts used and the
-source of the modules that compute it. A notebook opened alone makes what it lacks; one that runs
-after the others finds everything. An interrupted artifact is made anew or, where its stage can, goes
-on.
+folder whose name carries a hash of everything that went in: sizes, seeds, the artifacts used and
+the source of the modules that compute it. A notebook opened alone makes what it lacks; one that
+runs after the others finds everything. An interrupted artifact is made anew or, where its stage
+can, goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.envs import ENVS
+from agentprm_lite.envs.families import exchange
 from agentprm_lite.models import (
     load_chat,
     load_policy,
@@ -36,7 +37,13 @@ from agentprm_lite.models import (
 from agentprm_lite.ppo import ProcessReward, ppo
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.profiles import Profile, get_profile
-from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
+from agentprm_lite.rollout import (
+    collect,
+    continue_from,
+    demonstrate,
+    translate,
+    vocabulary,
+)
 from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_model
@@ -192,6 +199,9 @@ def base(profile: Profile | str) -> str:
 def demonstrations(profile: Profile | str) -> list[Trajectory]:
     """Trajectories of the expert on training goals.
 
+    For the tiny model, which knows nothing, some of them are translated: colours, woods, stones and
+    metals trade places, so that it learns to read the commands.
+
     Args:
         profile: a profile or its name.
 
@@ -205,9 +215,19 @@ def demonstrations(profile: Profile | str) -> list[Trajectory]:
     sampling = sampling_config(p)
 
     def make(folder: Path) -> None:
-        append_jsonl(folder / "demos.jsonl", demonstrate(load_chat(start), tasks, sampling))
+        chat, rng = load_chat(start), random.Random(0)
+        demos = demonstrate(chat, tasks, sampling)
+        for i, demo in enumerate(demos):
+            if rng.random() < p.demo_translated:
+                demos[i] = translate(demo, chat, sampling, exchange(i))
+        append_jsonl(folder / "demos.jsonl", demos)
 
-    inputs = {"base": Path(start).name, "tasks": [t.key for t in tasks], **asdict(sampling)}
+    inputs = {
+        "base": Path(start).name,
+        "tasks": [t.key for t in tasks],
+        "translated": p.demo_translated,
+        **asdict(sampling),
+    }
     return read_jsonl(_artifact(p, "demos", _BASE, inputs, make) / "demos.jsonl")
 
 

@@ -41,6 +41,8 @@ class Profile:
     """Training goals with demonstrations; the others are kept for rollouts."""
     demo_variants: int = 12
     """Demonstrations a goal, each among other distractors."""
+    demo_translated: float = 0.0
+    """Share of the demonstrations in which colours, woods, stones and metals trade places."""
     sft: TrainConfig = field(default_factory=lambda: TrainConfig(lr=3e-3, epochs=2))
     """Behaviour cloning."""
     rft: TrainConfig = field(default_factory=lambda: TrainConfig(lr=5e-4, epochs=1))
@@ -74,18 +76,24 @@ class Profile:
 CPU = Profile(
     name="cpu",
     base="tiny",
-    tiny=TinySize(hidden=128, layers=4, heads=4),
+    demo_translated=0.6,
+    tiny=TinySize(hidden=128, layers=2, heads=4),
+    max_context=1024,
+    demo_goals=300,
+    demo_variants=14,
+    rollout_tasks=180,
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
+    ppo=PPOConfig(iterations=12, tasks=24, samples=4, lr=1e-3),
 )
 SMOKE = replace(
     CPU,
     name="smoke",
     depths=(1,),
     tiny=TinySize(hidden=64, layers=2, heads=2, context=512),
-    max_new_tokens=32,
-    max_context=400,
+    max_new_tokens=24,
+    max_context=320,
     lora=Lora(r=4, alpha=8),
     demo_goals=60,
     demo_variants=2,

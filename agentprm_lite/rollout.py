@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -93,6 +94,41 @@ def demonstrate(
         if episode.success and len(episode.ids) <= config.max_context:
             out.append(episode.trajectory("expert"))
     return out
+
+
+def translate(
+    trajectory: Trajectory, chat: ChatFormat, config: SamplingConfig, words: Callable[[str], str]
+) -> Trajectory:
+    """A demonstration in other words, for training only.
+
+    Args:
+        trajectory: a demonstration; it isn't changed.
+        chat: chat format of the policy that will learn from it.
+        config: whether the rules are shown.
+        words: from text to text, for example :func:`agentprm_lite.envs.families.exchange`.
+
+    Returns:
+        The demonstration with all observations and turns translated and tokenized.
+    """
+    env = make_env(trajectory.task.env)
+    rules = (env.instructions, env.acknowledgement) if config.rules else None
+    observations = [words(text) for text in trajectory.observations]
+    actions = [words(text) for text in trajectory.actions]
+    ids = chat.opening_ids(observations[0], rules)
+    prompt_len, spans = len(ids), []
+    for action, observation in zip(actions, observations[1:], strict=True):
+        turn = chat.turn_ids(action)
+        spans.append((len(ids), len(ids) + len(turn)))
+        ids += turn + chat.observation_ids(observation)
+    return replace(
+        trajectory,
+        ids=tuple(ids[: spans[-1][1]]),
+        prompt_len=prompt_len,
+        spans=tuple(spans),
+        actions=tuple(actions),
+        observations=tuple(observations),
+        policy="expert, translated",
+    )
 
 
 def vocabulary(tasks: Sequence[Task]) -> list[str]:

@@ -21,7 +21,6 @@ from agentprm_lite.metrics import (
 from agentprm_lite.pipeline import (
     beam_runs,
     greedy_runs,
-    policy,
     pool,
     pool_values,
     ppo_pool,

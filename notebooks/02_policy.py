@@ -162,16 +162,14 @@ pd.DataFrame(rows, columns=["part", "ids", "loss", "score", "text"])
 
 # %%
 longest = max(demos[:200], key=lambda t: t.num_steps)
-looks = {
-    "prompt": (plots.GREY, "", 1),
-    "observation": ("#d55e00", "///", 1),
-    "turn": ("#0a7ac2", "", 2),
-}
+looks = {"prompt": (plots.GREY, "", 1), "observation": ("#d55e00", "//", 1)}
+looks["turn"] = ("#0a7ac2", "", 2)
 plots.style()
 fig, ax = plt.subplots(figsize=(7.5, 1.8))
 for kind, (color, hatch, height) in looks.items():
     bars = [(a, b - a) for k, a, b in parts(longest) if k == kind]
-    ax.broken_barh(bars, (0, height), color=color, hatch=hatch, label=kind)
+    style = {"facecolor": color, "edgecolor": "white", "hatch": hatch}
+    ax.broken_barh(bars, (0, height), label=kind, **style)
 ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c="#0a7ac2")
 ax.set(xlabel="position in the history", yticks=[], ylim=(0, 2.6))
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -387,18 +385,19 @@ def in_two(ids):
         for cut in range(1, len(text)):
             pieces = [chat.encode(text[:cut]), chat.encode(text[cut:])]
             new = [*ids[:k], *pieces[0], *pieces[1], *ids[k + 1 :]]
-            both_single = [len(p) for p in pieces] == [1, 1]
-            if both_single and chat.decode(new) == chat.decode(ids):
+            one_each = [len(p) for p in pieces] == [1, 1]
+            if one_each and chat.decode(new) == chat.decode(ids):
                 return new
     return list(ids)
 
 
+# %%
 shifts, shift = [], 0
 for a, b in longest.spans:
     written = in_two(list(longest.ids[a:b]))
     again = chat.turn_ids(chat.decode(written))
     assert chat.decode(again) == chat.decode(written), "the text differs"
-    shift += len(written) - len(again)
+    shift += len(again) - len(written)
     shifts.append(shift)
 sampled = [t.ids[a:b] for t in pool(PROFILE) for a, b in t.spans]
 same = [chat.turn_ids(chat.decode(ids)) == list(ids) for ids in sampled]
@@ -410,6 +409,7 @@ fig, ax = plt.subplots(figsize=(6, 2.8))
 ax.step(range(len(shifts)), shifts, where="mid", marker="o", c="#d55e00")
 ax.axhline(0, color="#0a7ac2", linestyle="--", label="ids kept")
 ax.set(xlabel="turn", ylabel="error of its end, tokens")
+ax.set_xticks(range(len(shifts)))
 ax.legend()
 show_figure(
     fig,

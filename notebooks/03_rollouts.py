@@ -51,12 +51,9 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, plots
-from agentprm_lite.chat import parse_action
-from agentprm_lite.envs import make_env
 from agentprm_lite.exercises import attempt
 from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.pipeline import greedy_runs, mc_rollouts, policy, pool
-from agentprm_lite.pipeline import test_tasks
+from agentprm_lite.pipeline import greedy_runs, policy, pool, test_tasks
 from agentprm_lite.rollout import collect
 from agentprm_lite.search import by_task, oracle, random_choice
 from agentprm_lite.types import Usage
@@ -70,8 +67,8 @@ groups = by_task(candidates)  # task -> places of its K samples
 K = len(next(iter(groups.values())))
 wins = np.array([[candidates[i].success for i in g] for g in groups.values()])
 ns = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= K]
-by_key = {t.task: t.success for t in greedy_runs(PROFILE)}
-greedy = np.array([by_key[task] for task in groups], dtype=float)
+greedy_of = {t.task: float(t.success) for t in greedy_runs(PROFILE)}
+greedy = np.array([greedy_of[task] for task in groups])
 
 
 def intervals(curve):
@@ -79,23 +76,22 @@ def intervals(curve):
     return [metrics.bootstrap_interval(column) for column in curve.success.T]
 
 
+# %%
 curves = {
-    "oracle": intervals(oracle(candidates, ns)),
-    "random": intervals(random_choice(candidates, ns)),
+    "pass@N": intervals(oracle(candidates, ns)),
+    "any one sample": intervals(random_choice(candidates, ns)),
     "SFT": [metrics.bootstrap_interval(greedy)] * len(ns),
 }
+low, high = curves["pass@N"][0].mean, curves["pass@N"][-1].mean
+show_figure(
+    plots.curve_with_interval(ns, curves),
+    alt=f"pass@N goes from {low:.2f} to {high:.2f} at N = {ns[-1]}; "
+    f"greedy SFT is at {greedy.mean():.2f}.",
+    caption=f"{len(groups)} held-out goals, {K} samples each; SFT is one "
+    "greedy episode. Bands: 95 % intervals over goals.",
+)
 
 # %%
-fig = plots.curve_with_interval(ns, curves)
-top = curves["oracle"][-1]
-show_figure(
-    fig,
-    alt=f"pass@N rises from {curves['oracle'][0].mean:.2f} to {top.mean:.2f} "
-    f"at N = {ns[-1]}; greedy SFT {greedy.mean():.2f}.",
-    caption=f"{len(groups)} held-out goals, {K} samples each. oracle: pass@N. "
-    "random: any one of the samples. SFT: one greedy episode. Bands: 95 % "
-    "intervals over goals.",
-)
 single = wins.mean(axis=1)
 best = oracle(candidates, ns).success[:, -1]
 for name, base in (("one sample", single), ("greedy", greedy)):
@@ -109,9 +105,9 @@ word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
 # %% [markdown]
-# The space between *random* and *oracle* is what chapters 6 and 7 fight for. A
-# reward model that chooses at random stays on the lower line; none can leave
-# the upper one. (Beam search can: it samples other episodes.)
+# The space between *any one sample* and *pass@N* is what chapters 6 and 7 fight
+# for. A reward model that chooses blindly stays on the lower line; none can rise
+# above the upper one. (Beam search can: it samples other episodes.)
 #
 # ## Where a judge can help at all
 #
@@ -217,7 +213,7 @@ assert estimates["naive"][:, 7].mean() < truth[7] - 0.02
 # of JSON. Every episode has its own random stream, a function of (seed, task,
 # sample): so a run that was killed plays the missing episodes exactly as it
 # would have. Below a file is cut in the middle of a line, as a crash would
-# leave it.
+# leave it; then the fields of one line are listed.
 
 
 # %%
@@ -229,6 +225,8 @@ class Shown(logging.Handler):
 
 
 logging.getLogger("agentprm_lite").addHandler(Shown())
+
+# %%
 backend = actor.backend(1.0)
 tasks = test_tasks(PROFILE)[:4]
 with tempfile.TemporaryDirectory() as folder:
@@ -242,9 +240,6 @@ with tempfile.TemporaryDirectory() as folder:
     print("same file after the second run:", path.read_bytes() == content)
     assert [t.key for t in again] == [t.key for t in whole]
     assert [t.ids for t in again] == [t.ids for t in whole]
-
-# %% [markdown]
-# What one line holds:
 
 # %%
 example = max(candidates, key=lambda t: t.num_steps)
@@ -349,13 +344,15 @@ pd.DataFrame(rows, columns=names)
 
 
 # %%
+from agentprm_lite.chat import parse_action
+from agentprm_lite.envs import make_env
+
+
 def expert_could(trajectory):
     """After each turn: would the expert still succeed?"""
-    options = {"index": trajectory.task.index}
-    options["variant"] = trajectory.task.variant
-    env, fork = make_env(trajectory.task.env), make_env(trajectory.task.env)
-    env.reset(options=options)
-    could = []
+    task, could = trajectory.task, []
+    env, fork = make_env(task.env), make_env(task.env)
+    env.reset(options={"index": task.index, "variant": task.variant})
     for turn in trajectory.actions:
         *_, over, cut, info = env.step(parse_action(turn) or "")
         fork.restore(env.snapshot())
@@ -365,22 +362,22 @@ def expert_could(trajectory):
     return could
 
 
+# %%
+from agentprm_lite.pipeline import mc_rollouts
+
 examples, _ = mc_rollouts(PROFILE)
 lost = [e for e in examples if not e.trajectory.success]
-bins = np.arange(5)  # fifths of an episode
-shares = {"expert could": [], "a rollout did": []}
-print(f"{len(lost)} failed episodes of {len(examples)}")
+shares = {"the expert could": [], "a rollout did": []}
+for e in lost:
+    t = e.trajectory.num_steps
+    at = np.array([math.ceil(t * k / 5) - 1 for k in range(1, 6)])
+    expert = np.array(expert_could(e.trajectory), dtype=float)
+    shares["the expert could"].append(expert[at])
+    shares["a rollout did"].append(e.outcomes.max(axis=1)[at])
+k = examples[0].outcomes.shape[1]
+print(f"{len(lost)} failed episodes of {len(examples)}, {k} rollouts a state")
 
 # %%
-for e in lost:
-    at_turn = {
-        "expert could": np.array(expert_could(e.trajectory), float),
-        "a rollout did": e.outcomes.max(axis=1).astype(float),
-    }
-    t = e.trajectory.num_steps
-    for name, values in at_turn.items():
-        places = ((bins + 1) * t / 5 - 1e-9).astype(int)
-        shares[name].append(values[np.minimum(places, t - 1)])
 if lost:
     fig = plots.beam_points(
         ["20 %", "40 %", "60 %", "80 %", "end"],
@@ -391,10 +388,10 @@ if lost:
         ylabel="share of failed episodes",
     )
     fig.axes[0].set_xlabel("part of the episode that is played")
-    means = [np.mean(v, axis=0).round(2).tolist() for v in shares.values()]
+    means = {k: np.mean(v, axis=0).round(2) for k, v in shares.items()}
     show_figure(
         fig,
-        alt=f"Failed episodes that {' / '.join(shares)} still save: {means}",
+        alt=f"Shares by part of the episode: {means}",
         caption="The gap between the two is what the policy can't do, though "
         "the world would allow it. Intervals over episodes.",
     )
@@ -417,28 +414,26 @@ if lost:
 same = [backend.start(task, 0, 1) for task in few for _ in range(DRAWS)]
 own = [backend.start(task, k, 1) for task in few for k in range(DRAWS)]
 sets = {"one stream for all": backend.run(same), "own": backend.run(own)}
+
+# %%
 upto = [n for n in (1, 2, 4) if n <= DRAWS]
+found = {name: oracle(played, upto) for name, played in sets.items()}
+means = {k: c.success.mean(axis=0).round(2) for k, c in found.items()}
 fig = plots.curve_with_interval(
-    upto, {name: intervals(oracle(t, upto)) for name, t in sets.items()}
+    upto, {name: intervals(curve) for name, curve in found.items()}
 )
 fig.axes[0].set_ylabel("pass@N")
 show_figure(
     fig,
-    alt="pass@N: "
-    + "; ".join(
-        f"{name} {oracle(t, upto).success.mean(axis=0).round(2).tolist()}"
-        for name, t in sets.items()
-    ),
+    alt=f"pass@N at N = {upto}: {means}",
     caption="The symptom of a shared stream: pass@N is flat. It looks as if "
     "the policy had no headroom.",
 )
 for name, played in sets.items():
-    many = {
-        task: len({played[i].ids for i in g})
-        for task, g in by_task(played).items()
-    }
-    print(f"{name}: {max(many.values())} different episodes of one goal")
-assert max(many.values()) > 1, "all samples are equal: check their seeds"
+    of_task = [{played[i].ids for i in g} for g in by_task(played).values()]
+    print(f"{name}: up to {max(map(len, of_task))} episodes of one goal differ")
+assert max(map(len, of_task)) > 1, "all samples are equal: check their seeds"
+
 # %% [markdown]
 # ### Exercise 03.1
 #

@@ -275,7 +275,7 @@ print("the library ignores the order, argmax does not")
 
 # %%
 def verdict(what, difference):
-    mean, lo, hi = difference
+    mean, lo, hi = np.round(difference, 3) + 0.0  # no "-0.000"
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
 
@@ -334,8 +334,7 @@ show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens, {per_sample:.0f} a sample; "
     f"greedy SFT is one point at {x['SFT'][0]:.0f} tokens.",
-    caption="Best-of-N over tokens. What lies left of the greedy point "
-    "costs less than a greedy attempt.",
+    caption="The same curves over what they cost. Compare at equal tokens.",
 )
 
 # %% [markdown]
@@ -373,9 +372,9 @@ else:
 # a trajectory with $T$ actions the score is $M$ after its first $\lfloor T/2 \rfloor$ actions (the root value if $T = 1$): the last
 # action is never seen. Everything else stays: the same candidates, the same estimator.
 #
-# One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$, and failures are
-# long. The control *short* knows $T$ and nothing else: its score is $-T$. A judge that does not beat *short* may have seen nothing but
-# length.
+# One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$. In TextCraft that is much:
+# a success ends the episode, a failure goes on until its rounds run out. The control *short* knows $T$ and nothing else: its score is $-T$. If
+# *short* is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
 
 # %%
 def half(v):
@@ -384,6 +383,7 @@ def half(v):
 
 
 by_half = curves_of(half)
+plots.METHODS["short"] = plots.Look("#c2589f", "D", ":")
 lengths = [-t.num_steps for t in candidates]
 extra = {
     "short": search.best_of_n(candidates, lengths, NS).success[None],
@@ -401,7 +401,8 @@ against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
 
 # %% [markdown]
 # The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
-# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random.
+# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. The control *over* knows one thing only: which candidates
+# have ended with a success within $k$ actions. What a judge has above *over* is foresight: it prefers good paths that are still under way.
 
 # %%
 SEEN = [0, 1, 2, 3, 4, 6, 8, 12, 20]
@@ -413,16 +414,25 @@ def after(k):
 
 
 early = [curves_of(after(k)) for k in SEEN]
-seen = {k: [metrics.bootstrap_interval(c[k][:, :, -1]) for c in early]
-        for k in KINDS}
+for k, curves in zip(SEEN, early, strict=True):
+    over = [t.success and t.num_steps <= k for t in candidates]
+    curves["over"] = search.best_of_n(candidates, over, NS).success[None]
+seen = {name: [metrics.bootstrap_interval(c[name][:, :, -1]) for c in early]
+        for name in early[0]}
+
+# %%
 ends = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
 marks, N = np.array(SEEN) + 1.0, NS[-1]  # a log axis has no 0
+plots.METHODS["over"] = plots.METHODS["short"]
 show_figure(
     plots.curve_with_interval(marks, seen, xlabel="1 + actions seen"),
     alt=f"Success of Best-of-{N} by the actions that the judge sees; "
     f"after two actions: {ends}.",
     caption=f"Best-of-{N} from the beginnings of the candidates.",
 )
+for k in (1, 2, 4):
+    print(f"after {k} actions:")
+    against("AgentPRM", ["ORM", "PVM", "over"], early[SEEN.index(k)])
 
 # %% [markdown]
 # ## Ranking tasks or ranking attempts?

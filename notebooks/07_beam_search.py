@@ -280,26 +280,27 @@ def chosen(name, ns):
 # %%
 x, y = {}, {}
 for name in KINDS:
-    x[f"beam {name}"] = [tokens_of((name, *b)) for b in profile.beams]
-    y[f"beam {name}"] = points[name]
+    x[name] = [tokens_of((name, *b)) for b in profile.beams]
+    y[name] = points[name]
 best = chosen("AgentPRM", NS)
-x["Best-of-N AgentPRM"] = sample * np.array(NS)
-y["Best-of-N AgentPRM"] = [metrics.bootstrap_interval(best[:, :, j])
-                           for j in range(len(NS))]
+x["Best-of-N"] = sample * np.array(NS)
+y["Best-of-N"] = [metrics.bootstrap_interval(best[:, :, j])
+                  for j in range(len(NS))]
+plots.METHODS["Best-of-N"] = plots.Look("#8a63d2", "X", "--")
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y["SFT"] = [metrics.bootstrap_interval(table_of([greedy]))]
 ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success over tokens; the right end of each line: {ends}.",
-    caption="Compare at equal tokens: go straight up from a beam's point "
-    "to the line of Best-of-N.",
+    caption="Beams by ORM, PVM and AgentPRM, and Best-of-N by AgentPRM. Go "
+    "straight up or down from a beam's point to the line of Best-of-N.",
 )
 
 
 # %%
 def verdict(what, difference):
-    mean, lo, hi = difference
+    mean, lo, hi = np.round(difference, 3) + 0.0  # no "-0.000"
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
 

@@ -376,7 +376,7 @@ show_figure(
 
 # %%
 def verdict(what, difference):
-    mean, lo, hi = difference
+    mean, lo, hi = np.round(difference, 3) + 0.0  # no "-0.000"
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
 
