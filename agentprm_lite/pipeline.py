@@ -171,9 +171,25 @@ def test_tasks(profile: Profile | str) -> list[Task]:
         The tasks, evenly spread over the split.
     """
     p = _profile(profile)
-    tasks = ENVS[p.env].tasks("test", depths=p.depths)
-    step = max(1.0, len(tasks) / p.eval_tasks)
-    return [tasks[int(i * step)] for i in range(min(p.eval_tasks, len(tasks)))]
+    return _spread(ENVS[p.env].tasks("test", depths=p.depths), p.eval_tasks)
+
+
+def beam_tasks(profile: Profile | str) -> list[Task]:
+    """Held-out tasks of beam search, some of :func:`test_tasks`.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The tasks.
+    """
+    p = _profile(profile)
+    return _spread(test_tasks(p), p.beam_tasks)
+
+
+def _spread(tasks: list[Task], count: int) -> list[Task]:
+    step = max(1.0, len(tasks) / count)
+    return [tasks[int(i * step)] for i in range(min(count, len(tasks)))]
 
 
 def base(profile: Profile | str) -> str:
@@ -492,7 +508,7 @@ def beam_runs(
     p = _profile(profile)
     actor = policy(p)
     scorer = reward_model_folder(kind, p, seed)
-    tasks = test_tasks(p)
+    tasks = beam_tasks(p)
 
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)

@@ -67,6 +67,8 @@ class Profile:
     """Of candidates and beam search; the paper has 0.7."""
     beams: tuple[tuple[int, int], ...] = ((1, 1), (2, 2), (4, 4))
     """Beam searches N × M."""
+    beam_tasks: int = 72
+    """Held-out goals of a beam search, spread evenly."""
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(iterations=16, tasks=32, samples=4, lr=2e-3)
     )
@@ -81,11 +83,13 @@ CPU = Profile(
     max_context=1024,
     demo_goals=300,
     demo_variants=14,
-    rollout_tasks=180,
+    rollout_tasks=120,
+    mc_tasks=8,
+    beam_tasks=24,
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=12, tasks=24, samples=4, lr=1e-3),
+    ppo=PPOConfig(iterations=8, tasks=24, samples=4, lr=1e-3),
 )
 SMOKE = replace(
     CPU,
@@ -125,6 +129,7 @@ GPU = Profile(
     eval_tasks=97,
     eval_samples=64,
     eval_temperature=0.7,
+    beam_tasks=97,
     beams=((1, 1), (2, 2), (4, 4), (8, 8)),
     ppo=PPOConfig(iterations=30, tasks=32, samples=4, lr=1e-4),
 )

@@ -431,8 +431,9 @@ show_figure(
 )
 for name, played in sets.items():
     of_task = [{played[i].ids for i in g} for g in by_task(played).values()]
-    print(f"{name}: up to {max(map(len, of_task))} episodes of one goal differ")
-assert max(map(len, of_task)) > 1, "all samples are equal: check their seeds"
+    most = max(map(len, of_task))
+    print(f"{name}: up to {most} different episodes of one goal")
+assert most > 1, "all samples are equal: check their seeds"
 
 # %% [markdown]
 # ### Exercise 03.1

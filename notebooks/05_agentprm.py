@@ -111,6 +111,7 @@ show_figure(
     plots.training_curves(
         {
             title: {name: (PARTS, y) for name, y in panel.items()}
+            | {"random": (PARTS, [0.5] * len(PARTS))}
             for title, panel in panels.items()
         },
         xlabel="part of the trajectory",
@@ -118,7 +119,7 @@ show_figure(
     alt="AUROC against the part of the trajectory. Within a goal half-way: "
     + ", ".join(f"{k} {v:.2f}" for k, v in middle.items()),
     caption="AUROC of the values on held-out goals; thin lines are seeds. "
-    "Look at the middle of the right panel: the end gives the outcome away.",
+    "Look at the right panel's left half: the last turn may tell the outcome.",
 )
 
 
@@ -126,7 +127,8 @@ show_figure(
 def compare(text, ours, base):
     """A difference with its 95 % interval and what it says."""
     if not np.size(ours) or not np.size(base):
-        return print(f"{text}: no goal with both outcomes")
+        print(f"{text}: no goal with both outcomes")
+        return
     d = metrics.paired_bootstrap(ours, base)
     word = "higher" if d.lo > 0 else "lower" if d.hi < 0 else "undecided"
     print(f"{text}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
@@ -169,13 +171,12 @@ print(f"{trained:,} of {count_parameters(model):,} weights are trained")
 
 t = candidates[0]
 rows = []
-for name, p in zip(
-    ["root", *range(t.num_steps)], (t.root_position, *t.score_positions)
-):
+for k, p in enumerate((t.root_position, *t.score_positions)):
+    name = f"turn {k - 1}" if k else "root"
     before = actor.chat.tokenizer.decode(list(t.ids[max(0, p - 2) : p]))
     token = actor.chat.tokenizer.decode([t.ids[p]])
     rows.append((name, p, before, token))
-columns = ["turn", "position", "two tokens before", "M is read at"]
+columns = ["value", "position", "two tokens before", "M is read at"]
 pd.DataFrame(rows, columns=columns).head(6)
 
 # %% [markdown]
@@ -192,7 +193,9 @@ pd.DataFrame(rows, columns=columns).head(6)
 # $L_Q$ asks for the right level (promise), $L_A$ for the right differences
 # (progress). Equation 9 has no ½ in the paper, Algorithm 1 has it; we use it in
 # both terms. All other kinds of reward models go through the same function and
-# take $L_Q$ alone.
+# take $L_Q$ alone. An episode that was cut by the token limit has no outcome
+# (`final` is False): AgentPRM's labels bootstrap there, ORM and PVM take it as
+# a failure.
 
 # %%
 show_source(RewardLoss.forward, advantage_loss)
@@ -320,7 +323,7 @@ assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
 
 # %%
 panels, folder = {}, pipeline.reward_model_folder
-for key in ("loss", "mean_m", "grad_norm"):
+for key in ("loss", "mean_m"):
     panels[key] = {}
     for name, kind in KINDS.items():
         logs = [pipeline.training_log(folder(kind, PROFILE, s)) for s in SEEDS]
@@ -331,7 +334,7 @@ for key in ("loss", "mean_m", "grad_norm"):
 ends = {k: np.mean(y, axis=0)[-1] for k, (_, y) in panels["mean_m"].items()}
 show_figure(
     plots.training_curves(panels, xlabel="step"),
-    alt="Loss, mean M and gradient norm over the steps. Last mean M: "
+    alt="Loss and mean M over the steps of training. Last mean M: "
     + ", ".join(f"{k} {v:.2f}" for k, v in ends.items()),
     caption="Running means, thin lines are seeds. Losses of different kinds "
     "can't be compared: each has its own labels.",
@@ -341,7 +344,8 @@ show_figure(
 # Do not read the left panel as a race. AgentPRM's labels contain its own
 # values, so its loss is small from the first step and says little. What must
 # happen: mean $M$ moves from 0.5 toward the share of successes among the
-# rollouts, and the gradient norm stays bounded.
+# rollouts. A line that stays at 0.5 has learned nothing. That is what AgentPRM
+# does where all episodes were cut: they have no outcome to learn from.
 #
 # ## Values along a success and a failure
 #
@@ -360,8 +364,10 @@ for i in [found[key] for found in (good, bad) if key in found]:
     lines = {k: np.mean(r, axis=0)[: n + 1] for k, r in rows.items()}
     actions = [(parse_action(a) or "(none)")[:40] for a in t.actions[:n]]
     end, q = "success" if t.success else "failure", lines["AgentPRM"]
+    fig = plots.value_trajectory(lines, actions)
+    fig.axes[0].set_ylim(0, 1)
     show_figure(
-        plots.value_trajectory(lines, actions),
+        fig,
         alt=f"Values along a {end}: AgentPRM from {q[0]:.2f} at the prompt to "
         f"{q[-1]:.2f} after turn {n - 1}.",
         caption=f"A {end} of {t.num_steps} turns (at most 10 shown), mean of "
@@ -419,8 +425,8 @@ for base in ("base rate", "ORM", "PVM"):
 # %% [markdown]
 # Calibration and ranking are two things. A model can rank well within a goal
 # and be badly calibrated; Best-of-N does not mind. Or it can say the base rate
-# everywhere, be calibrated, and rank nothing. New goals are harder than
-# training goals, so some hope too much is to be expected.
+# everywhere, be calibrated, and rank nothing. Held-out goals may be harder than
+# training goals: then every model hopes too much, and the base rate does so too.
 #
 # ## Values by outcome
 #
@@ -448,6 +454,7 @@ show_figure(
 # tells us what the turn did: it got something, it crafted something, or it had
 # no effect (an error, or a look at the inventory). $M_t$ was read before that
 # answer was known.
+
 
 # %%
 def effect(answer):
@@ -524,6 +531,7 @@ attempt(check_score_positions, score_positions)
 # number in [0, 1] at every token, and the curves look like values. But the
 # model is asked one token before the end of its turn, where it was never
 # trained.
+
 
 # %%
 def early(t):

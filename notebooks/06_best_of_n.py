@@ -52,10 +52,11 @@ import pandas as pd
 from agentprm_lite import metrics, pipeline, plots, search
 from agentprm_lite.notebook import show_figure, show_source
 from agentprm_lite.profiles import get_profile
+from agentprm_lite.study import half_scores, last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
-NS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= profile.eval_samples]
+NS = powers_of_two(profile.eval_samples)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
 candidates = pipeline.pool(PROFILE)
 TASKS = list(search.by_task(candidates))
@@ -72,17 +73,17 @@ values = {
 
 
 def curves_of(score):
-    """[seeds, tasks, NS] of each reward model; score: StepValues -> float."""
+    """[seeds, tasks, NS] of each reward model."""
     return {
         name: np.array([
-            search.best_of_n(candidates, [score(v) for v in run], NS).success
+            search.best_of_n(candidates, score(run), NS).success
             for run in runs
         ])
         for name, runs in values.items()
     }
 
 
-by_last = curves_of(lambda v: v.q[-1])
+by_last = curves_of(last_scores)
 
 # %%
 def greedy_line(kind):
@@ -280,10 +281,10 @@ def verdict(what, difference):
     print(f"{what}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
 
 
-def against(ours, others, curves, at=-1):
+def against(ours, others, curves, note=""):
     for other in others:
-        pair = curves[ours][:, :, at], curves[other][:, :, at]
-        what = f"{ours} minus {other} at N = {NS[at]}"
+        pair = curves[ours][:, :, -1], curves[other][:, :, -1]
+        what = f"{ours} minus {other} at N = {NS[-1]}{note}"
         verdict(what, metrics.paired_bootstrap(*pair))
 
 
@@ -349,8 +350,9 @@ show_figure(
 won = [float(t.success) for t in candidates]
 PARTS = [0.0, 0.25, 0.5, 0.75, 1.0]
 auc = {name: np.array([
-    metrics.auroc_by_step([v.q for v in run], won, PARTS, "fraction")
-    for run in runs
+    metrics.auroc_by_step(
+        [v.q if len(v.q) else [v.root] for v in run], won, PARTS, "fraction"
+    ) for run in runs
 ]) for name, runs in values.items()}
 if np.isnan(auc["ORM"]).any():
     print("only one outcome in the pool: there is no AUROC")
@@ -369,27 +371,21 @@ else:
 # ## Choosing by half a trajectory
 #
 # A search ([chapter 7](07_beam_search.ipynb)) must choose long before the end. So the second experiment hides the second half. For
-# a trajectory with $T$ actions the score is $M$ after its first $\lfloor T/2 \rfloor$ actions (the root value if $T = 1$): the last
-# action is never seen. Everything else stays: the same candidates, the same estimator.
+# a trajectory with $T$ actions the score is $M$ after its first $\lceil T/2 \rceil$ actions (`study.half_scores`): unless $T = 1$, the last
+# action is not seen. Everything else stays: the same candidates, the same estimator.
 #
 # One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$. In TextCraft that is much:
 # a success ends the episode, a failure goes on until its rounds run out. The control *short* knows $T$ and nothing else: its score is $-T$. If
 # *short* is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
 
 # %%
-def half(v):
-    h = len(v.q) // 2
-    return v.q[h - 1] if h else v.root
-
-
-by_half = curves_of(half)
-plots.METHODS["short"] = plots.Look("#c2589f", "D", ":")
+by_half = curves_of(half_scores)
+plots.METHODS |= dict.fromkeys(
+    ("short", "over"), plots.Look("#c2589f", "D", ":")
+)
 lengths = [-t.num_steps for t in candidates]
-extra = {
-    "short": search.best_of_n(candidates, lengths, NS).success[None],
-    "oracle": baselines["oracle"],
-    "random": baselines["random"],
-}
+extra = {k: baselines[k] for k in ("oracle", "random")}
+extra["short"] = search.best_of_n(candidates, lengths, NS).success[None]
 at_half = intervals(by_half | extra)
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in at_half.items())
 show_figure(
@@ -405,34 +401,26 @@ against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
 # have ended with a success within $k$ actions. What a judge has above *over* is foresight: it prefers good paths that are still under way.
 
 # %%
-SEEN = [0, 1, 2, 3, 4, 6, 8, 12, 20]
-
-
 def after(k):
-    """M after k actions; a path that is over keeps its last value."""
-    return lambda v: v.q[min(k, len(v.q)) - 1] if k else v.root
-
-
-early = [curves_of(after(k)) for k in SEEN]
-for k, curves in zip(SEEN, early, strict=True):
     over = [t.success and t.num_steps <= k for t in candidates]
-    curves["over"] = search.best_of_n(candidates, over, NS).success[None]
-seen = {name: [metrics.bootstrap_interval(c[name][:, :, -1]) for c in early]
-        for name in early[0]}
+    blind = search.best_of_n(candidates, over, NS).success[None]
+    return {"over": blind} | curves_of(
+        lambda run: [[v.root, *v.q][: k + 1][-1] for v in run]
+    )
 
-# %%
-ends = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
-marks, N = np.array(SEEN) + 1.0, NS[-1]  # a log axis has no 0
-plots.METHODS["over"] = plots.METHODS["short"]
+
+early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8, 12, 20)}
+at = [k + 1 for k in early]  # a log axis has no 0
+seen = {name: [metrics.bootstrap_interval(c[name][:, :, -1])
+               for c in early.values()] for name in early[0]}
+says = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
 show_figure(
-    plots.curve_with_interval(marks, seen, xlabel="1 + actions seen"),
-    alt=f"Success of Best-of-{N} by the actions that the judge sees; "
-    f"after two actions: {ends}.",
-    caption=f"Best-of-{N} from the beginnings of the candidates.",
+    plots.curve_with_interval(at, seen, xlabel="1 + actions seen"),
+    alt=f"Success by the actions that a judge sees; after two: {says}.",
+    caption=f"Best-of-{NS[-1]} from the beginnings of the candidates.",
 )
 for k in (1, 2, 4):
-    print(f"after {k} actions:")
-    against("AgentPRM", ["ORM", "PVM", "over"], early[SEEN.index(k)])
+    against("AgentPRM", ["ORM", "PVM", "over"], early[k], f", {k} actions")
 
 # %% [markdown]
 # ## Ranking tasks or ranking attempts?
@@ -445,8 +433,8 @@ for k in (1, 2, 4):
 names = [t.task for t in candidates]
 record = []
 for name, runs in values.items():
-    for when, score in (("last", lambda v: v.q[-1]), ("half", half)):
-        s = [[score(v) for v in run] for run in runs]
+    for when, score in (("last", last_scores), ("half", half_scores)):
+        s = [score(run) for run in runs]
         whole = np.mean([metrics.auroc(row, won) for row in s])
         inside = np.array(
             [metrics.within_task_auroc(row, won, names) for row in s]

@@ -46,18 +46,18 @@ import pandas as pd
 from agentprm_lite import metrics, pipeline, plots, search
 from agentprm_lite.notebook import show_figure, show_source
 from agentprm_lite.profiles import get_profile
+from agentprm_lite.study import last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
-candidates = pipeline.pool(PROFILE)
-TASKS = list(search.by_task(candidates))
+TASKS = pipeline.beam_tasks(PROFILE)
+candidates = [t for t in pipeline.pool(PROFILE) if t.task in TASKS]
 runs = {
     (name, n, m): [pipeline.beam_runs(kind, PROFILE, n, m, s) for s in SEEDS]
     for name, kind in KINDS.items()
     for n, m in profile.beams
 }
-print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
@@ -69,6 +69,7 @@ def table_of(answers, value=lambda t: t.outcome):
     return np.array([[row[task] for task in TASKS] for row in rows], float)
 
 
+print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
 won = {key: table_of(answers) for key, answers in runs.items()}
 greedy = pipeline.greedy_runs(PROFILE, "sft")
 K = profile.eval_samples
@@ -263,10 +264,9 @@ def tokens_of(key, what="generated"):
 
 
 sample = np.mean([t.usage.generated for t in candidates])
-NS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= K]
+NS = powers_of_two(K)
 last = {
-    name: [[v.q[-1] for v in pipeline.pool_values(kind, PROFILE, s)]
-           for s in SEEDS]
+    name: [last_scores(pipeline.pool_values(kind, PROFILE, s)) for s in SEEDS]
     for name, kind in KINDS.items()
 }
 

@@ -297,7 +297,7 @@ def slope(x):
     return torch.autograd.grad(x, z, retain_graph=True)[0].numpy().round(4)
 
 
-print(f"mean of k3 {float(pi @ k3):.6f}, KL(π‖ref) {float(forward):.6f}")
+print(f"mean of k3 {pi @ k3:.6f}, KL(π‖ref) {forward:.6f}")
 sampled = slope(pi.detach() @ k3)  # tokens are sampled: no gradient into pi
 print("expected gradient of the loss", sampled)
 print("gradient of KL(ref‖π)        ", slope(other))

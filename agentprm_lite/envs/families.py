@@ -12,11 +12,15 @@ import re
 from collections.abc import Callable
 
 FAMILIES: tuple[tuple[str, ...], ...] = (
-    ("white", "orange", "magenta", "light blue", "yellow", "lime", "pink", "gray")
-    + ("light gray", "cyan", "purple", "blue", "brown", "green", "red", "black"),
+    (
+        *("white", "orange", "magenta", "light blue", "yellow", "lime", "pink", "gray"),
+        *("light gray", "cyan", "purple", "blue", "brown", "green", "red", "black"),
+    ),
     ("oak", "spruce", "birch", "jungle", "acacia", "dark oak", "crimson", "warped"),
-    ("stone", "cobblestone", "blackstone", "andesite", "diorite", "granite", "sandstone")
-    + ("red sandstone", "prismarine", "quartz", "end stone", "purpur", "basalt"),
+    (
+        *("stone", "cobblestone", "blackstone", "andesite", "diorite", "granite", "sandstone"),
+        *("red sandstone", "prismarine", "quartz", "end stone", "purpur", "basalt"),
+    ),
     ("iron", "gold", "diamond", "netherite", "golden"),
 )
 _WORDS = sorted((word for family in FAMILIES for word in family), key=len, reverse=True)

@@ -1,5 +1,7 @@
 """Wrong answers to exercise 05.2."""
 
+from itertools import pairwise
+
 
 def wrong_first(produced):
     """the first tokens of the turns"""
@@ -17,7 +19,7 @@ def wrong_late(produced):
 
 def wrong_open_end(produced):
     """the last turn is missing"""
-    pairs = zip(produced, produced[1:], strict=False)
+    pairs = pairwise(produced)
     return [i for i, (now, then) in enumerate(pairs) if now and not then]
 
 
