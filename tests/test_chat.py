@@ -157,12 +157,13 @@ def test_decode_gives_the_text_and_drops_one_end(tokenizer: Any):
 
 
 def test_decode_cleans_nothing_up():
-    # with this flag, plain decode() turns " ," into "," and "do n't" into "don't"
-    tokenizer = chatml_tokenizer()
+    text = "craft 1 a using 2 b , 1 c . do n't"
+    tokenizer = tiny_tokenizer([text])
     tokenizer.clean_up_tokenization_spaces = True
     chat = ChatFormat(tokenizer)
-    text = "craft 1 a using 2 b , 1 c . do n't"
     assert chat.decode(chat.turn_ids(text)) == text
+    # the contrast: with this flag, the plain call turns " ," into "," and " n't" into "n't"
+    assert tokenizer.decode(chat.encode(text)) == "craft 1 a using 2 b, 1 c. don't"
 
 
 # --- what can't be used ---------------------------------------------------------------------------

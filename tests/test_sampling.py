@@ -430,7 +430,7 @@ def midway(chat: ChatFormat) -> Episode:
     return episode
 
 
-def test_a_fork_has_the_same_state_and_its_own_stream(midway: Episode):
+def test_a_fork_has_the_same_state_and_its_own_stream(midway: Episode, chat: ChatFormat):
     forks = [midway.fork(0, 0), midway.fork(1, 0), midway.fork(0, 1)]
     for fork in forks:
         assert fork.env.snapshot() == midway.env.snapshot()
@@ -444,6 +444,9 @@ def test_a_fork_has_the_same_state_and_its_own_stream(midway: Episode):
     assert draws[3] == draws[4]  # a fork takes nothing from its parent's stream
     assert len({tuple(d) for d in draws[:4]}) == 4
     assert midway.fork(0, 0).rng.random(4).tolist() == draws[0]
+    turn = chat.turn_ids("get 1 string")
+    midway.step(turn, [-0.5] * len(turn), chat)
+    assert midway.fork(0, 0).rng.random(4).tolist() != draws[0]  # another state, another stream
 
 
 def test_a_fork_goes_its_own_way(midway: Episode, chat: ChatFormat):

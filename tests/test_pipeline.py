@@ -1,0 +1,119 @@
+"""Artifacts are made once, from the right tasks; the study and the command line use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agentprm_lite import cli, pipeline, study
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.envs.families import FAMILIES, exchange
+from agentprm_lite.envs.textcraft import TextCraft
+from agentprm_lite.models import load_chat
+from agentprm_lite.prm import StepValues
+from agentprm_lite.profiles import CPU, SMOKE, get_profile
+from agentprm_lite.rollout import demonstrate, translate
+from agentprm_lite.sampling import SamplingConfig
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    return tmp_path
+
+
+def test_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'big' is unknown, expected one of \['cpu', 'gpu'"):
+        get_profile("big")
+
+
+def test_goals_of_training_and_test_are_apart() -> None:
+    demonstrated, rolled = pipeline.train_tasks(CPU)
+    held_out = {t.index for t in pipeline.test_tasks(CPU)}
+    assert len(held_out) == 72
+    assert not held_out & {t.index for t in (*demonstrated, *rolled)}
+    new = {t.index for t in rolled} - {t.index for t in demonstrated}
+    assert len(new) == 348 - 300  # every goal without a demonstration is rolled out
+    assert set(pipeline.beam_tasks(CPU)) <= set(pipeline.test_tasks(CPU))
+
+
+def test_an_artifact_is_made_once(root: Path) -> None:
+    first = pipeline.base(SMOKE)
+    written = Path(first, "model.safetensors").stat().st_mtime_ns
+    assert pipeline.base(SMOKE) == first
+    assert Path(first, "model.safetensors").stat().st_mtime_ns == written
+    assert Path(first).parent == root / "smoke"
+
+
+def test_an_interrupted_artifact_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "make_tiny", fail)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.base(SMOKE)
+    assert [p.suffix for p in (root / "smoke").iterdir()] == [".partial"]
+    assert Path(pipeline.base(SMOKE), "config.json").exists()
+
+
+def test_unknown_policy(root: Path) -> None:
+    with pytest.raises(ValueError, match="policy 'dpo' is unknown"):
+        pipeline.policy(SMOKE, "dpo")
+
+
+def test_exchange_keeps_families_and_identifiers() -> None:
+    swap = exchange(5)
+    for family in FAMILIES:
+        assert sorted(swap(word) for word in family) == sorted(family)
+    text = "Crafted 1 minecraft:dark_oak_planks"
+    assert swap(text) == f"Crafted 1 minecraft:{swap('dark oak').replace(' ', '_')}_planks"
+    assert swap("crafting redstone cookies") == "crafting redstone cookies"  # whole words only
+
+
+def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path) -> None:
+    chat: ChatFormat = load_chat(pipeline.base(SMOKE))
+    sampling = SamplingConfig(rules=False)
+    demo = demonstrate(chat, TextCraft.tasks("train", depths=(2,))[:1], sampling)[0]
+    same = translate(demo, chat, sampling, lambda text: text)
+    assert (same.ids, same.spans, same.prompt_len) == (demo.ids, demo.spans, demo.prompt_len)
+    swap = exchange(2)
+    other = translate(demo, chat, sampling, swap)
+    assert other.actions == tuple(swap(a) for a in demo.actions) != demo.actions
+    for (a, b), action in zip(other.spans, other.actions, strict=True):
+        assert chat.decode(other.ids[a:b]) == action
+
+
+def test_scores_by_the_last_step_and_by_the_first_half() -> None:
+    values = [StepValues(0.5, np.array([0.1, 0.2, 0.3])), StepValues(0.5, np.array([0.7]))]
+    assert study.last_scores(values) == [0.3, 0.7]
+    assert study.half_scores(values) == [0.2, 0.7]  # step ⌈3/2⌉ = 2; step 1
+
+
+def test_command_line_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "gpt"])
+    assert "invalid choice: 'gpt'" in capsys.readouterr().err
+
+
+def test_command_line_eval_reports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.pipeline, "greedy_runs", lambda profile: [])
+    monkeypatch.setattr(cli, "_report", lambda name, played: print(name, len(played)))
+    monkeypatch.setattr(cli.pipeline, "pool", lambda profile: [1, 2])
+    assert cli.main(["eval", "--profile", "smoke"]) == 0
+    assert capsys.readouterr().out == "greedy SFT 0\nsampled SFT 2\n"
+
+
+def test_committed_results_name_their_command_commit_and_device() -> None:
+    files = sorted((Path(__file__).parents[1] / "results").glob("study_*.json"))
+    for path in files:
+        data = json.loads(path.read_text())
+        missing = {"command", "commit", "date", "device", "profile"} - set(data)
+        assert not missing, f"{path.name} lacks {sorted(missing)}"
