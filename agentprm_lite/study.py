@@ -20,6 +20,7 @@ from agentprm_lite.metrics import (
 )
 from agentprm_lite.pipeline import (
     beam_runs,
+    beam_tasks,
     greedy_runs,
     pool,
     pool_values,
@@ -151,6 +152,7 @@ def study(profile: Profile | str, command: str) -> dict[str, Any]:
         "env": p.env,
         "tasks": len(base),
         "candidates": p.eval_samples,
+        "beam_tasks": len(beam_tasks(p)),
         "reward_model_seeds": p.reward_seeds,
         "ns": list(ns),
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),

@@ -255,19 +255,19 @@ assert np.allclose(by_hand, library, atol=1e-4)
 panels = {"loss on action tokens": {}, "gradient norm": {}}
 for name, actor in policies.items():
     log = training_log(actor.folder)
-    steps = [row["step"] for row in log]
+    pieces = np.array_split(np.arange(len(log)), min(40, len(log)))
+    x = [100 * (piece[-1] + 1) / len(log) for piece in pieces]
     for title, key in zip(panels, ("loss", "grad_norm"), strict=True):
-        panels[title][name] = (steps, [row[key] for row in log])
-fig = plots.training_curves(panels, xlabel="step")
+        y = [np.mean([log[i][key] for i in piece]) for piece in pieces]
+        panels[title][name] = (x, y)
+    first, last = panels["loss on action tokens"][name][1][:: len(x) - 1]
+    print(f"{name}: {len(log)} steps, loss {first:.3f} to {last:.3f}")
 show_figure(
-    fig,
-    alt="Loss and gradient norm by step; last losses: "
-    + ", ".join(
-        f"{name} {training_log(actor.folder)[-1]['loss']:.3f}"
-        for name, actor in policies.items()
-    ),
-    caption="A model from nothing starts at the logarithm of its vocabulary's "
-    "size. RFT starts where SFT ended, on texts that it wrote itself.",
+    plots.training_curves(panels, xlabel="% of the training"),
+    alt="Loss and gradient norm during the training, as printed above.",
+    caption="Means over stretches of the training. A model from nothing "
+    "starts near the logarithm of its vocabulary's size; RFT starts where SFT "
+    "ended, on texts that it wrote itself.",
 )
 
 # %% [markdown]
@@ -356,24 +356,22 @@ print(f"{len({t.task for t in wins})} goals have a success to learn from")
 def verdict(name, ours, base):
     mean, lo, hi = paired_bootstrap(ours, base)
     word = "more" if lo > 0 else "less" if hi < 0 else "undecided"
-    print(f"{name}: {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
+    n = np.shape(ours)[-1]
+    print(f"{name} (n = {n}): {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")
 
 
-SEEDS = 3
+SEEDS, tasks = 3, [t.task for t in held[::2]]
+print("RFT minus SFT" if "RFT" in policies else "there is no RFT policy")
 if "RFT" in policies:
     for kind in ("trained on", "held out"):
         ours, base = (success(runs[name][kind]) for name in ("RFT", "SFT"))
-        verdict(f"greedy, {kind}, RFT minus SFT (n = {len(ours)})", ours, base)
-    tasks = [t.task for t in held[::2]]
+        verdict(f"greedy, {kind}", ours, base)
     hot = policies["RFT"].backend(get_profile(PROFILE).eval_temperature)
     jobs = [hot.start(t, k, 1) for k in range(SEEDS) for t in tasks]
     ours = success(hot.run(jobs)).reshape(SEEDS, len(tasks))
     of_sft = {(t.sample, t.task): t for t in pool(PROFILE)}
     base = success([of_sft[k, t] for k in range(SEEDS) for t in tasks])
-    name = f"sampled, {SEEDS} seeds, held out, RFT minus SFT (n = {len(tasks)})"
-    verdict(name, ours, base.reshape(ours.shape))
-else:
-    print("nothing to compare: no RFT policy")
+    verdict("sampled, 3 seeds, held out", ours, base.reshape(ours.shape))
 
 # %% [markdown]
 # Read a line like this: the mean difference, its 95 % interval over goals (and

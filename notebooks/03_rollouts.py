@@ -167,13 +167,13 @@ show_source(metrics.pass_at_n)
 # | pass@$N$ | `oracle(pool, ns).success` | tasks × N | one estimate a task |
 #
 # Why this estimator and not "look at the first N samples"? That one is unbiased
-# too, but it throws $K - N$ samples away. Repeat the experiment 4,000 times with
+# too, but it throws $K - N$ samples away. Repeat the experiment 20,000 times with
 # a known chance of success, and all three can be judged.
 
 # %%
 rng = np.random.default_rng(0)
 P, SIZE = 0.1, 16
-drawn = rng.random((4000, SIZE)) < P
+drawn = rng.random((20_000, SIZE)) < P
 at = np.arange(1, SIZE + 1)
 truth = 1 - (1 - P) ** at
 c = drawn.sum(axis=1)
@@ -202,7 +202,7 @@ show_figure(
     caption="Three estimators of pass@N from 16 samples, chance of success "
     "0.1. The naive one is biased; the first N samples are noisy.",
 )
-assert abs(estimates["all subsets"].mean(axis=0) - truth).max() < 0.02
+assert abs(estimates["all subsets"].mean(axis=0) - truth).max() < 0.01
 assert estimates["naive"][:, 7].mean() < truth[7] - 0.02
 
 
@@ -309,11 +309,11 @@ show_figure(
 #
 # The samples must differ, or N of them are worth one. Temperature $\theta$
 # divides the logits before the softmax. A low one repeats the greedy episode; a
-# high one makes mistakes. The best temperature for one sample is not the best
-# for sixteen.
+# high one makes mistakes. The best temperature for one sample need not be the
+# best for sixteen.
 
 # %%
-few = test_tasks(PROFILE)[:: max(1, len(groups) // 24)][:24]
+few = test_tasks(PROFILE)[:: max(1, len(groups) // 18)][:18]
 DRAWS = min(K, 4)
 rows = []
 for temperature in (0.5, 1.0, 1.5):
@@ -412,8 +412,8 @@ if lost:
 
 # %%
 same = [backend.start(task, 0, 1) for task in few for _ in range(DRAWS)]
-own = [backend.start(task, k, 1) for task in few for k in range(DRAWS)]
-sets = {"one stream for all": backend.run(same), "own": backend.run(own)}
+own = [t for t in candidates if t.task in few and t.sample < DRAWS]
+sets = {"one stream for all": backend.run(same), "one each": own}
 
 # %%
 upto = [n for n in (1, 2, 4) if n <= DRAWS]
@@ -535,7 +535,7 @@ attempt(check_still_to_play, still_to_play)
 # |---|---|---|
 # | faithful | collection at temperature 1.0 | the same |
 # | simplified | 16 episodes a query (N_TD) | fewer in the profile cpu (`rollout_samples`), on more goals |
-# | ours | candidates at temperature 0.7 | 1.0 in the profile cpu (`eval_temperature`): a small model repeats itself when it is colder |
+# | ours | candidates at temperature 0.7 | 1.0 in the profile cpu (`eval_temperature`): the samples must differ |
 # | ours | samples are counted | tokens are counted, sampled, read and kept apart |
 # | ours | one run, no intervals | intervals over goals, pass@N without bias |
 #

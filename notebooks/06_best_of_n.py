@@ -420,7 +420,7 @@ show_figure(
     caption=f"Best-of-{NS[-1]} from the beginnings of the candidates.",
 )
 for k in (1, 2, 4):
-    against("AgentPRM", ["ORM", "PVM", "over"], early[k], f", {k} actions")
+    against("AgentPRM", ["ORM", "PVM", "over"], early[k], f", k = {k}")
 
 # %% [markdown]
 # ## Ranking tasks or ranking attempts?

@@ -32,7 +32,8 @@ PROFILE = "cpu"
 # Beam search @N×M keeps $N$ paths; every round it tries $M$ turns on each, scores the $N \cdot M$ new turns, and keeps the best $N$.
 #
 # The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one random
-# sample, and pass@N of the stored pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones.
+# sample, and pass@N of the stored pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
+# profile may search on a part of the held-out goals; everything in this chapter is about those goals, and their number is printed.
 #
 # **Predict before you run.**
 # 1. A beam of 1×1 makes no choice. Where will it lie?
@@ -41,7 +42,6 @@ PROFILE = "cpu"
 
 # %%
 import numpy as np
-import pandas as pd
 
 from agentprm_lite import metrics, pipeline, plots, search
 from agentprm_lite.notebook import show_figure, show_source
@@ -52,7 +52,8 @@ profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
 TASKS = pipeline.beam_tasks(PROFILE)
-candidates = [t for t in pipeline.pool(PROFILE) if t.task in TASKS]
+pool = pipeline.pool(PROFILE)
+candidates = [t for t in pool if t.task in TASKS]
 runs = {
     (name, n, m): [pipeline.beam_runs(kind, PROFILE, n, m, s) for s in SEEDS]
     for name, kind in KINDS.items()
@@ -122,9 +123,9 @@ while not all(path in OVER for path in beam):
         child for child in SCORES for path in beam
         if path not in OVER and child[:-1] == path
     ]
-    pool = [path for path in beam if path in OVER] + new
-    beam = sorted(pool, key=SCORES.get, reverse=True)[:2]
-    print("candidates", pool, "-> kept", beam)
+    both = [path for path in beam if path in OVER] + new
+    beam = sorted(both, key=SCORES.get, reverse=True)[:2]
+    print("candidates", both, "-> kept", beam)
 assert beam == ["da", "dba"]
 
 # %% [markdown]
@@ -265,10 +266,11 @@ def tokens_of(key, what="generated"):
 
 sample = np.mean([t.usage.generated for t in candidates])
 NS = powers_of_two(K)
-last = {
-    name: [last_scores(pipeline.pool_values(kind, PROFILE, s)) for s in SEEDS]
-    for name, kind in KINDS.items()
-}
+here = [i for i, t in enumerate(pool) if t.task in TASKS]
+last = {name: [
+    np.array(last_scores(pipeline.pool_values(kind, PROFILE, s)))[here]
+    for s in SEEDS
+] for name, kind in KINDS.items()}
 
 
 def chosen(name, ns):
@@ -329,15 +331,15 @@ for n, m in profile.beams:
 print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]
-# How to read it. *Undecided* means that the interval holds zero. If a beam beats Best-of-N at equal tokens, its choices in the middle were worth more than
-# choosing at the end. If it does not, either the values in the middle are poor, or the policy's samples of one state are so alike that there is
-# little to choose from, or both.
+# How to read it. *Undecided* means that the interval holds zero. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
+# ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), while the beam must foresee it. If a beam beats Best-of-N at equal tokens all the same, its choices in the middle were worth
+# more than choosing at the end. If it does not, either the values in the middle are poor, or the policy's samples of one state are so alike that there is little to choose from, or both.
 #
 # ## Where a beam goes wrong
 #
 # **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
-# become narrow. We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best. Identical paths have identical values,
-# so counting distinct values counts distinct paths.
+# become narrow. We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best. Two candidates count as one path if the new turn and its value
+# (to four digits) are the same: the same turn after another history would get another value.
 
 # %%
 class Recorder:
@@ -347,8 +349,9 @@ class Recorder:
         self.judge, self.start, self.rounds = judge, judge.start, []
 
     def score_next(self, batch, tokens):
-        self.rounds.append(self.judge.score_next(batch, tokens))
-        return self.rounds[-1]
+        scores = self.judge.score_next(batch, tokens)
+        self.rounds.append(list(zip(scores.round(4), map(tuple, tokens))))
+        return scores
 
 
 n, m = profile.beams[-1]
@@ -356,10 +359,9 @@ counts = {}
 for task in TASKS[:: max(1, len(TASKS) // 6)][:6]:
     recorder = Recorder(judge)
     search.beam_search(backend, recorder, [task], n, m, seed=0)
-    for k, scores in enumerate(recorder.rounds):
-        shades = np.unique(scores.round(6))
-        kept = np.unique(np.sort(scores)[::-1][:n].round(6))
-        counts.setdefault(k, []).append((len(shades), len(kept)))
+    for k, new in enumerate(recorder.rounds):
+        kept = sorted(new, key=lambda pair: -pair[0])[:n]
+        counts.setdefault(k, []).append((len(set(new)), len(set(kept))))
 
 # %%
 depth = [k for k in counts if k < 20]
@@ -381,6 +383,9 @@ show_figure(
 # are, and what share of their actions repeat an earlier action of the same path. A high share says that the reward model likes standing still.
 
 # %%
+import pandas as pd
+
+
 def repeats(t):
     seen = [parse_action(a) for a in t.actions]
     return 1 - len(set(seen)) / len(seen) if seen else 0.0

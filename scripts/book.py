@@ -26,6 +26,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import results
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
@@ -162,7 +164,8 @@ def kernel_environment() -> None:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning,ignore::DeprecationWarning")
+    quiet = "ignore::FutureWarning,ignore::DeprecationWarning,ignore:IProgress not found"
+    os.environ.setdefault("PYTHONWARNINGS", quiet)
 
 
 def execute(name: str, profile: str, bar: bool = True) -> dict[str, Any]:
@@ -349,6 +352,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
         shutil.copytree(ROOT / "results", folder / "results")
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
+    put(folder / "book" / "_generated" / "results.md", results.page().encode())
     config = read("_config.yml")
     if profile == "smoke":
         config = config.replace(

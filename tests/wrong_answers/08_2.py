@@ -2,9 +2,7 @@
 
 
 def change(rewards, before, after, alpha):
-    return [
-        r + alpha * (new - old) for r, new, old in zip(rewards, after, before, strict=True)
-    ]
+    return [r + alpha * (new - old) for r, new, old in zip(rewards, after, before, strict=True)]
 
 
 def wrong_raw_q(rewards, q, root, final, alpha):
