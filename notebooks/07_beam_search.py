@@ -350,7 +350,8 @@ class Recorder:
 
     def score_next(self, batch, tokens):
         scores = self.judge.score_next(batch, tokens)
-        self.rounds.append(list(zip(scores.round(4), map(tuple, tokens))))
+        turns = map(tuple, tokens)
+        self.rounds.append(list(zip(scores.round(4), turns, strict=True)))
         return scores
 
 

@@ -135,7 +135,8 @@ show_source(gae)
 def last_tokens(observation_tokens):
     """Advantages at the ends of turns of 10 tokens; values 0 between."""
     turns = [[v] * 10 + [0.0] * observation_tokens for v in V]
-    path = sum(turns, [])[: 40 + 3 * observation_tokens]
+    path = [v for turn in turns for v in turn]
+    path = path[: 40 + 3 * observation_tokens]
     ends = [9 + t * (10 + observation_tokens) for t in range(4)]
     return advantages(path, [0.0] * (len(path) - 1) + [1.0])[ends]
 
