@@ -252,7 +252,7 @@ assert np.allclose(by_hand, library, atol=1e-4)
 # ## Training
 
 # %%
-panels = {"loss on action tokens": {}, "gradient norm": {}}
+panels, ends = {"loss on action tokens": {}, "gradient norm": {}}, []
 for name, actor in policies.items():
     log = training_log(actor.folder)
     pieces = np.array_split(np.arange(len(log)), min(40, len(log)))
@@ -260,11 +260,11 @@ for name, actor in policies.items():
     for title, key in zip(panels, ("loss", "grad_norm"), strict=True):
         y = [np.mean([log[i][key] for i in piece]) for piece in pieces]
         panels[title][name] = (x, y)
-    first, last = panels["loss on action tokens"][name][1][:: len(x) - 1]
-    print(f"{name}: {len(log)} steps, loss {first:.3f} to {last:.3f}")
+    first, *_, last = (row["loss"] for row in log)
+    ends.append(f"{name} from {first:.2f} to {last:.2f} in {len(log)} steps")
 show_figure(
     plots.training_curves(panels, xlabel="% of the training"),
-    alt="Loss and gradient norm during the training, as printed above.",
+    alt=f"Loss and gradient norm by step. Loss of {'; '.join(ends)}.",
     caption="Means over stretches of the training. A model from nothing "
     "starts near the logarithm of its vocabulary's size; RFT starts where SFT "
     "ended, on texts that it wrote itself.",

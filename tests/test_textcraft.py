@@ -425,12 +425,21 @@ def test_expert_solves_every_task():
     env, table = TextCraft(max_rounds=60), recipe_table()
     longer, rounds = {}, collections.defaultdict(list)
     for index, goal in enumerate(table.goals):
-        env.reset(options={"index": index, "variant": index % 4})
+        _, info = env.reset(options={"index": index, "variant": index % 4})
         done = False
         while not done:
             thought, action = env.expert_action()
-            assert len(thought.split()) <= 10
-            assert thought.endswith(".")
+            *quoted, last = thought.removesuffix(".").split(". ")
+            if action.startswith("get"):
+                # the commands from the goal's down to the one that uses what is got
+                assert last == f"I need {action.removeprefix('get ')}"
+                assert f" {goal} using " in quoted[0]
+                made = [re.sub(r"craft \d+ (.*) using .*", r"\1", q) for q in quoted]
+                used = [*made[1:], action.split(" ", 2)[2]]
+                for command, item in zip(quoted, used, strict=True):
+                    assert item in re.split(r",? \d+ ", command.split(" using")[1])
+            else:
+                assert (quoted, last.split(" for ")[0]) == ([], "I have everything")
             assert "\n" not in thought + action
             told, reward, done, truncated, info = env.step(action)
             assert not truncated
@@ -478,7 +487,13 @@ def test_expert_by_hand():
         "craft 4 crimson planks using 1 crimson stems",
     )
     assert acts == [
-        ("I need 2 crimson stems.", "get 2 crimson stems"),
+        (
+            "craft 3 crimson fence using 2 stick, 4 crimson planks. "
+            "craft 4 stick using 2 crimson planks. "
+            "craft 4 crimson planks using 1 crimson stems. "
+            "I need 2 crimson stems.",
+            "get 2 crimson stems",
+        ),
         planks,
         ("I have everything for stick.", "craft 4 stick using 2 crimson planks"),
         planks,
