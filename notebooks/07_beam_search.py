@@ -342,16 +342,14 @@ print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 # (to four digits) are the same: the same turn after another history would get another value.
 
 # %%
-class Recorder:
-    """A judge that passes everything on and keeps the scores."""
-
+class Recorder:  # a judge that keeps the scores
     def __init__(self, judge):
         self.judge, self.start, self.rounds = judge, judge.start, []
 
     def score_next(self, batch, tokens):
         scores = self.judge.score_next(batch, tokens)
-        turns = map(tuple, tokens)
-        self.rounds.append(list(zip(scores.round(4), turns, strict=True)))
+        both = zip(scores.round(4), map(tuple, tokens), strict=True)
+        self.rounds.append(list(both))
         return scores
 
 
