@@ -44,6 +44,7 @@ PROFILE = "cpu"
 import json
 from dataclasses import asdict
 from itertools import product
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,7 +52,6 @@ import pandas as pd
 
 from agentprm_lite import plots
 from agentprm_lite.envs import TextCraft, TextEnv, make_env, recipe_tree
-from agentprm_lite.exercises import attempt
 from agentprm_lite.metrics import bootstrap_interval
 from agentprm_lite.models import load_chat
 from agentprm_lite.notebook import show_figure, show_source
@@ -213,8 +213,9 @@ assert rewards == [0.0, 1.0] and terminated and not truncated
 # over the turns that the policy may take (paper, equations 2, 3 and 5):
 #
 # $$Q(s_t, a_t) = \mathbb E\,[r \mid s_t, a_t, \pi], \qquad
-# V(s_t) = \mathbb E_{a \sim \pi}\, Q(s_t, a), \qquad
-# A(s_t, a_t) = Q(s_t, a_t) - V(s_t)$$
+# V(s_t) = \mathbb E_{a \sim \pi}\, Q(s_t, a)$$
+#
+# $$A(s_t, a_t) = Q(s_t, a_t) - V(s_t)$$
 #
 # The paper calls $Q$ *promise* and $A$ *progress*. Write $F_k$ for the value
 # with the cane in hand and $E_k$ for empty hands, $k$ rounds before the end.
@@ -324,7 +325,8 @@ pd.DataFrame(rows, columns=["action", "observation", "reward", "over"])
 while not (terminated or truncated):
     thought, action = env.expert_action()
     observation, reward, terminated, truncated, info = env.step(action)
-    print(f"{thought}\n    {action} -> {observation} (reward {reward})")
+    print(fill(thought, 72))
+    print(f"  > {action}\n    {observation} (reward {reward})")
 assert info["success"]
 
 # %% [markdown]
@@ -486,7 +488,7 @@ def try_actions(env, actions):
 
 
 # %%
-from agentprm_lite.exercises import check_try_actions
+from agentprm_lite.exercises import attempt, check_try_actions
 
 attempt(check_try_actions, try_actions)
 
@@ -619,14 +621,15 @@ attempt(check_state_value, state_value)
 #
 # </details>
 #
-# <details><summary>2. Where would $V(s_t) = Q(s_{t-1}, a_{t-1})$ fail?</summary>
+# <details><summary>2. Where would the value of a state differ from
+# that of the turn before it?</summary>
 #
 # Where the same action can have several answers: then $Q$ is the mean of the
 # values of the states that may follow.
 #
 # </details>
 #
-# <details><summary>3. What does `snapshot` not need to save, and why?</summary>
+# <details><summary>3. What does a snapshot not need to save, and why?</summary>
 #
 # The text of the observations: it follows from the task and the actions. Nor
 # the generator that draws tasks at `reset`: an episode has no dice.

@@ -289,7 +289,7 @@ shown = next((t for t in held if not t.success), held[0])
 print(shown.observations[0].splitlines()[-1], "success:", shown.success)
 for t in range(min(6, shown.num_steps)):
     action = parse_action(shown.actions[t])
-    print(f"  {action!r:<50} -> {shown.observations[t + 1][:60]}")
+    print(f"  > {action}\n    {shown.observations[t + 1][:72]}")
 
 
 # %%
@@ -334,7 +334,7 @@ pd.DataFrame(table, columns=["case", "turn", "action"])
 # None, for several actions, is answered by an error and uses up the round; so
 # does the empty action.
 #
-# ## RFT: learning from one's own successes
+# ## RFT: learning from own successes
 #
 # Let $\mathcal D$ be the policy's own episodes on training goals. RFT minimizes
 # the same loss on
@@ -560,7 +560,7 @@ attempt(check_keep_for_rft, keep_for_rft)
 # 2. Success is to be read on goals that were never trained on, with an interval
 #    over goals ([the question](#the-question)).
 # 3. RFT imitates the policy's own successes; its verdict against SFT is printed
-#    ([RFT](#rft-learning-from-one-s-own-successes)).
+#    ([RFT](#rft-learning-from-own-successes)).
 # 4. The same text can have different ids; positions are stored, never searched
 #    for ([the misuse](#a-misuse-that-looks-right),
 #    `test_ids_are_prompt_turns_and_observations_in_order`).

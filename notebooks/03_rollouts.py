@@ -132,7 +132,7 @@ show_figure(
 print(f"never {never}, mixed {mixed}, always {always}")
 
 # %% [markdown]
-# ## pass@N without bias: a case to solve by hand
+# ## An unbiased estimate: a case to solve by hand
 #
 # From $K$ samples of a task with $c$ successes: what is the chance that $N$ of
 # them, taken without replacement, hold at least one success? It is one minus
@@ -559,7 +559,7 @@ attempt(check_still_to_play, still_to_play)
 #    ([where a judge can help](#where-a-judge-can-help-at-all)).
 # 2. pass@N over all subsets is unbiased and steadier than the first N; the
 #    formula with replacement is too low
-#    ([pass@N](#pass-n-without-bias-a-case-to-solve-by-hand),
+#    ([the hand case](#an-unbiased-estimate-a-case-to-solve-by-hand),
 #    `test_pass_at_n_is_the_share_of_subsets_with_a_success`).
 # 3. A run that was killed ends with the same file
 #    ([collecting](#collecting-and-going-on-after-a-crash)).

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import results
+import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -352,7 +352,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
         shutil.copytree(ROOT / "results", folder / "results")
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
-    put(folder / "book" / "_generated" / "results.md", results.page().encode())
+    put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
     config = read("_config.yml")
     if profile == "smoke":
         config = config.replace(

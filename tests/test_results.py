@@ -6,8 +6,7 @@ import json
 import re
 
 import pytest
-
-import results
+import results_page as results
 
 
 def test_cell_and_verdict() -> None:

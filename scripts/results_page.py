@@ -1,6 +1,6 @@
 """Tables and figure of the results page, from results/study_cpu.json and nothing else.
 
-python scripts/results.py    writes results/study_cpu.png (README and results page)
+python scripts/results_page.py    writes results/study_cpu.png (README and results page)
 """
 
 from __future__ import annotations
