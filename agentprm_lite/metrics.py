@@ -154,7 +154,9 @@ def reliability(
 
 
 def ece(scores: ArrayLike, success: ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error: Σ_b (E_b / E) |mean prediction − mean outcome| over the bins.
+    """Expected calibration error.
+
+    ``Σ_b (E_b / E) |mean prediction − mean outcome|`` over the bins b.
 
     Args:
         scores: [E] predictions.

@@ -209,7 +209,7 @@ def base(profile: Profile | str) -> str:
         env = ENVS[p.env]
         make_tiny(folder, vocabulary(env.tasks("train") + env.tasks("test")), p.tiny, seed=0)
 
-    return str(_artifact(p, "base", ("chat", "models", "envs"), asdict(p.tiny), make))
+    return str(_artifact(p, "base", _BASE, asdict(p.tiny), make))
 
 
 def demonstrations(profile: Profile | str) -> list[Trajectory]:

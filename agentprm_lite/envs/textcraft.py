@@ -63,6 +63,7 @@ class TextCraft(TextEnv):
         3. A number above 10**100 is read as 10**100; AgentGym's server fails from 4,301 digits on.
         4. An index outside 0-543 is an error; AgentGym takes it modulo the number of goals.
         5. A step after the end is refused; AgentGym plays on.
+
         Kept: the dataclass repr in "Could not find a valid recipe for ItemTagWithCount(...)".
 
     Source:
