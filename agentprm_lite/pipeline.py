@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.envs import ENVS
@@ -552,9 +551,7 @@ def ppo_run(
     scorer = reward_model_folder(kind, p).name if kind else None
 
     def make(folder: Path) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = load_policy(actor.folder, p.lora)
+        model = load_policy(actor.folder, p.lora, seed=seed)
         judge = reward_model(kind, p) if kind else None
         log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge)
         save_policy(model, actor.chat, folder)
