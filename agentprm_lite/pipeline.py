@@ -154,7 +154,7 @@ def train_tasks(profile: Profile | str) -> tuple[list[Task], list[Task]]:
         One task a goal to demonstrate, and the tasks to roll out.
     """
     p = _profile(profile)
-    goals = ENVS[p.env].tasks("train", depths=p.depths)
+    goals = ENVS[p.env].tasks("train", levels=p.levels)
     random.Random(0).shuffle(goals)
     rolled = [replace(t, variant=1_000) for t in reversed(goals)]
     return goals[: p.demo_goals], rolled[: p.rollout_tasks]
@@ -170,7 +170,7 @@ def test_tasks(profile: Profile | str) -> list[Task]:
         The tasks, evenly spread over the split.
     """
     p = _profile(profile)
-    return _spread(ENVS[p.env].tasks("test", depths=p.depths), p.eval_tasks)
+    return _spread(ENVS[p.env].tasks("test", levels=p.levels), p.eval_tasks)
 
 
 def beam_tasks(profile: Profile | str) -> list[Task]:

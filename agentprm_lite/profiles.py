@@ -23,8 +23,8 @@ class Profile:
     """``"tiny"`` or a model that :func:`agentprm_lite.models.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
-    depths: tuple[int, ...] = (1, 2)
-    """Recipe depths of the goals."""
+    levels: tuple[int, ...] = (1, 2)
+    """Difficulties of the tasks; in TextCraft the recipe depths of the goals."""
     rules: bool = False
     """Show the environment's rules; a model trained from nothing needs none."""
     tiny: TinySize = field(default_factory=TinySize)
@@ -94,7 +94,7 @@ CPU = Profile(
 SMOKE = replace(
     CPU,
     name="smoke",
-    depths=(1,),
+    levels=(1,),
     tiny=TinySize(hidden=64, layers=2, heads=2, context=512),
     max_new_tokens=24,
     max_context=320,
@@ -114,7 +114,7 @@ SMOKE = replace(
 GPU = Profile(
     name="gpu",
     base="smollm2-135m",
-    depths=(1, 2, 3),
+    levels=(1, 2, 3),
     rules=True,
     max_new_tokens=128,
     max_context=4096,

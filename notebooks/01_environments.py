@@ -578,7 +578,7 @@ attempt(check_state_value, state_value)
 # |---|---|---|
 # | simplified | four kinds of tasks, served over HTTP | TextCraft, in this process |
 # | faithful | TextCraft's texts, replies, reward, 20 rounds, test goals | the same; differences are numbered in the docstring of `TextCraft` |
-# | faithful | 97 TextCraft queries | `tasks("test", depths=(1, 2, 3))`; with depth 4 there are 100 |
+# | faithful | 97 TextCraft queries | `tasks("test", levels=(1, 2, 3))`; with depth 4 there are 100 |
 # | ours | index to goal depends on the server's file system | recipes are sorted: an index is the same goal everywhere |
 # | ours | | `variant`: the same goal among other distractors |
 # | ours | $\gamma$ is not given | $\gamma = 1$: the value is a chance of success |

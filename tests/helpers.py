@@ -18,7 +18,7 @@ from agentprm_lite.types import Trajectory
 
 torch.set_num_threads(1)  # these models are so small that threads only wait for each other
 
-TASKS = TextCraft.tasks("train", depths=(1,))[::18]  # 7 goals of one step each
+TASKS = TextCraft.tasks("train", levels=(1,))[::18]  # 7 goals of one step each
 TEXTS = [*vocabulary(TASKS), TextCraft.instructions, TextCraft.acknowledgement]
 SIZE = TinySize(hidden=32, layers=2, heads=2)
 

@@ -79,7 +79,7 @@ def test_exchange_keeps_families_and_identifiers() -> None:
 def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path) -> None:
     chat: ChatFormat = load_chat(pipeline.base(SMOKE))
     sampling = SamplingConfig(rules=False)
-    demo = demonstrate(chat, TextCraft.tasks("train", depths=(2,))[:1], sampling)[0]
+    demo = demonstrate(chat, TextCraft.tasks("train", levels=(2,))[:1], sampling)[0]
     same = translate(demo, chat, sampling, lambda text: text)
     assert (same.ids, same.spans, same.prompt_len) == (demo.ids, demo.spans, demo.prompt_len)
     swap = exchange(2)

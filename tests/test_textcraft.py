@@ -81,13 +81,13 @@ def test_splits():
     test = TextCraft.tasks("test")
     indices = [task.index for task in test]
     assert indices == [*range(31), *range(140, 181), *range(420, 445), *range(533, 536)]
-    assert len(TextCraft.tasks("test", depths=(1, 2, 3))) == 97  # the paper's number
-    per_depth = [len(TextCraft.tasks("test", depths=(d,))) for d in (1, 2, 3, 4)]
+    assert len(TextCraft.tasks("test", levels=(1, 2, 3))) == 97  # the paper's number
+    per_depth = [len(TextCraft.tasks("test", levels=(d,))) for d in (1, 2, 3, 4)]
     assert per_depth == [31, 41, 25, 3]
     assert len(TextCraft.tasks("train")) == 444
-    assert [len(TextCraft.tasks("train", depths=(d,))) for d in (1, 2, 3, 4)] == [109, 239, 88, 8]
-    assert TextCraft.tasks("train", depths=(4,), variants=2)[8] == Task("textcraft", 536, 1)
-    for wrong in ({"split": "dev"}, {"split": "test", "depths": (0,)}):
+    assert [len(TextCraft.tasks("train", levels=(d,))) for d in (1, 2, 3, 4)] == [109, 239, 88, 8]
+    assert TextCraft.tasks("train", levels=(4,), variants=2)[8] == Task("textcraft", 536, 1)
+    for wrong in ({"split": "dev"}, {"split": "test", "levels": (0,)}):
         with pytest.raises(ValueError, match=next(reversed(wrong))):
             TextCraft.tasks(**wrong)
     with pytest.raises(ValueError, match="variants"):

@@ -122,9 +122,9 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     @classmethod
     @abc.abstractmethod
     def tasks(
-        cls, split: Split, *, depths: Sequence[int] | None = None, variants: int = 1
+        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
     ) -> list[Task]:
-        """Tasks of a split, by variant and then by index."""
+        """Tasks of a split, by variant and then by index; levels keep some difficulties."""
 
     @abc.abstractmethod
     def expert_action(self) -> tuple[str, str]:

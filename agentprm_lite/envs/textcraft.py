@@ -28,7 +28,7 @@ class TextCraft(TextEnv):
     Description:
         544 goals, one an index, sorted by the depth of their recipe tree (1 to 4: 140, 280, 113
         and 11 goals). The test split is 0-30, 140-180, 420-444 and 533-535: 100 tasks, and 97
-        with depths=(1, 2, 3), which is the number in the AgentPRM paper. The train split is the
+        with levels=(1, 2, 3), which is the number in the AgentPRM paper. The train split is the
         other 444; AgentGym's own file lists 374 of them. `variant` k > 0 keeps the goal and
         draws other distractors and another order.
         Options of `reset`: "index" and "variant"; or "goal" (with "variant") by name, because
@@ -124,13 +124,13 @@ class TextCraft(TextEnv):
 
     @classmethod
     def tasks(
-        cls, split: Split, *, depths: Sequence[int] | None = None, variants: int = 1
+        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
     ) -> list[Task]:
         """Tasks of a split, by variant and then by index.
 
         Args:
             split: "train" or "test"; they share no goal.
-            depths: Depths of recipe tree to keep (1 to 4); None: all.
+            levels: Depths of recipe tree to keep (1 to 4); None: all.
             variants: How many texts of each goal.
 
         Returns:
@@ -140,22 +140,22 @@ class TextCraft(TextEnv):
             ValueError: An unknown split, an unknown depth, or no variant.
 
         Example:
-            >>> len(TextCraft.tasks("test", depths=(1, 2, 3)))
+            >>> len(TextCraft.tasks("test", levels=(1, 2, 3)))
             97
         """
         if split not in ("train", "test"):
             raise ValueError(f'split: expected "train" or "test", got {split!r}')
         if variants < 1:
             raise ValueError(f"variants: expected at least 1, got {variants}")
-        unknown = sorted(set(depths or ()) - {1, 2, 3, 4})
+        unknown = sorted(set(levels or ()) - {1, 2, 3, 4})
         if unknown:
-            raise ValueError(f"depths: expected 1 to 4, got {unknown}")
+            raise ValueError(f"levels: expected 1 to 4, got {unknown}")
         table = recipe_table()
         indices = [
             index
             for index, goal in enumerate(table.goals)
             if (index in _TEST) == (split == "test")
-            and (depths is None or table.depth[goal] in depths)
+            and (levels is None or table.depth[goal] in levels)
         ]
         return [Task(cls.name, index, k) for k in range(variants) for index in indices]
 
