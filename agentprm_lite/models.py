@@ -31,7 +31,7 @@ from transformers import (
 
 from agentprm_lite.chat import ChatFormat
 
-WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]|\s|[^\sA-Za-z0-9]"
+WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
 TINY_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
@@ -87,7 +87,8 @@ class Lora:
 def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """A word-level tokenizer that knows the words of some texts, and decodes without loss.
 
-    Every word is known with and without a space before it, numbers are read digit by digit.
+    Every word is known with and without a space before it. Numbers below 100 are words, longer
+    ones are read digit by digit.
 
     Args:
         texts: every text of the task.
@@ -100,7 +101,7 @@ def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         >>> tok.decode(tok.encode("get 2 stick"))
         'get 2 stick'
     """
-    words = {word for text in [*texts, "0123456789"] for word in re.findall(WORDS, text)}
+    words = {word for text in [*texts, *map(str, range(100))] for word in re.findall(WORDS, text)}
     bare = {word.removeprefix(" ") for word in words}
     words |= {form for word in bare if word.isalnum() for form in (word, f" {word}")}
     special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]
