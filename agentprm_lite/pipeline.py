@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -47,10 +48,6 @@ from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_model
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
-
-_BASE = ("types", "chat", "models", "envs", "rollout", "sampling", "cache")
-_SFT = (*_BASE, "train", "losses")
-_REWARD = (*_SFT, "prm", "labels")
 
 
 @dataclass(frozen=True)
@@ -96,25 +93,38 @@ def artifacts_root() -> Path:
 
 @lru_cache
 def _source_hash(modules: tuple[str, ...]) -> str:
+    """Hash of some modules of the package and of all that they import from it.
+
+    ``envs/__init__`` imports every world, so it is left out; callers name the world they use.
+    """
     here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for module in modules:
-        paths = sorted((here / module).glob("*.py")) or [here / f"{module}.py"]
-        for path in paths:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    sources: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = here.joinpath(*module.split(".")).with_suffix(".py")
+        if module not in sources and path.exists():
+            sources[module] = path.read_text()
+            waiting += re.findall(r"^from agentprm_lite\.([\w.]+) import", sources[module], re.M)
+            waiting += re.findall(r"^from agentprm_lite import (\w+)", sources[module], re.M)
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
 def _artifact(
     profile: Profile,
     name: str,
-    modules: tuple[str, ...],
+    stage: str,
     inputs: dict[str, Any],
     make: Callable[[Path], None],
 ) -> Path:
-    """Folder of an artifact; ``make(folder)`` fills it if it isn't there yet."""
-    text = json.dumps([name, profile.name, _source_hash(modules), inputs], sort_keys=True)
-    root = artifacts_root() / profile.name
+    """Folder of an artifact; ``make(folder)`` fills it if it isn't there yet.
+
+    The stage is the module that computes it.
+    """
+    world = ENVS[profile.env].__module__.removeprefix("agentprm_lite.")
+    source = _source_hash((stage, world, "envs.base", "envs.families"))
+    text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
+    root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     if folder.exists():
         return folder
@@ -137,7 +147,11 @@ def sampling_config(profile: Profile | str) -> SamplingConfig:
     """
     p = _profile(profile)
     return SamplingConfig(
-        temperature=1.0, max_new_tokens=p.max_new_tokens, max_context=p.max_context, rules=p.rules
+        temperature=1.0,
+        max_new_tokens=p.max_new_tokens,
+        max_context=p.max_context,
+        rules=p.rules,
+        max_rounds=p.max_rounds,
     )
 
 
@@ -208,7 +222,7 @@ def base(profile: Profile | str) -> str:
         env = ENVS[p.env]
         make_tiny(folder, vocabulary(env.tasks("train") + env.tasks("test")), p.tiny, seed=0)
 
-    return str(_artifact(p, "base", _BASE, asdict(p.tiny), make))
+    return str(_artifact(p, "base", "rollout", asdict(p.tiny), make))
 
 
 def demonstrations(profile: Profile | str) -> list[Trajectory]:
@@ -243,7 +257,7 @@ def demonstrations(profile: Profile | str) -> list[Trajectory]:
         "translated": p.demo_translated,
         **asdict(sampling),
     }
-    return read_jsonl(_artifact(p, "demos", _BASE, inputs, make) / "demos.jsonl")
+    return read_jsonl(_artifact(p, "demos", "rollout", inputs, make) / "demos.jsonl")
 
 
 def policy(profile: Profile | str, kind: str = "sft") -> Policy:
@@ -280,7 +294,7 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
         "lora": None if tiny else asdict(p.lora),
         "data": _digest(data),
     }
-    folder = _artifact(p, kind, _SFT, inputs, make)
+    folder = _artifact(p, kind, "train", inputs, make)
     return Policy(folder, load_chat(folder), p)
 
 
@@ -313,10 +327,10 @@ def _sampled(
         "policy": actor.folder.name,
         "tasks": [t.key for t in tasks],
         "samples": samples,
-        "temperature": temperature,
         "batch": p.batch,
+        **asdict(replace(sampling_config(p), temperature=temperature)),
     }
-    return read_jsonl(_artifact(p, name, _BASE, inputs, make) / f"{name}.jsonl")
+    return read_jsonl(_artifact(p, name, "rollout", inputs, make) / f"{name}.jsonl")
 
 
 def rollouts(profile: Profile | str) -> list[Trajectory]:
@@ -390,8 +404,13 @@ def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
             )
         (folder / "outcomes.json").write_text(json.dumps(record))
 
-    inputs = {"policy": actor.folder.name, "data": _digest(first), "samples": p.mc_samples}
-    folder = _artifact(p, "mc", _BASE, inputs, make)
+    inputs = {
+        "policy": actor.folder.name,
+        "data": _digest(first),
+        "samples": p.mc_samples,
+        **asdict(sampling_config(p)),
+    }
+    folder = _artifact(p, "mc", "rollout", inputs, make)
     record = json.loads((folder / "outcomes.json").read_text())
     examples = [
         RewardExample(t, np.array(r["outcomes"])) for t, r in zip(first, record, strict=True)
@@ -439,7 +458,7 @@ def reward_model_folder(
         "lam": lam,
         "data": _digest([e.trajectory for e in examples]),
     }
-    return _artifact(p, f"{kind}{seed}", _REWARD, inputs, make)
+    return _artifact(p, f"{kind}{seed}", "train", inputs, make)
 
 
 def reward_model(
@@ -484,7 +503,7 @@ def pool_values(kind: Kind, profile: Profile | str, seed: int = 0) -> list[StepV
         (folder / "values.json").write_text(json.dumps(record))
 
     inputs = {"reward_model": scorer.name, "data": _digest(candidates)}
-    folder = _artifact(p, f"values_{kind}{seed}", _REWARD, inputs, make)
+    folder = _artifact(p, f"values_{kind}{seed}", "prm", inputs, make)
     record = json.loads((folder / "values.json").read_text())
     return [StepValues(row[0], np.array(row[1:])) for row in record]
 
@@ -523,10 +542,10 @@ def beam_runs(
         "policy": actor.folder.name,
         "reward_model": scorer.name,
         "tasks": [t.key for t in tasks],
-        "temperature": p.eval_temperature,
         "shape": [n, m, seed, p.batch],
+        **asdict(replace(sampling_config(p), temperature=p.eval_temperature)),
     }
-    folder = _artifact(p, f"beam_{kind}{seed}_{n}x{m}", (*_REWARD, "search"), inputs, make)
+    folder = _artifact(p, f"beam_{kind}{seed}_{n}x{m}", "search", inputs, make)
     return read_jsonl(folder / "answers.jsonl")
 
 
@@ -563,9 +582,10 @@ def ppo_run(
         "config": asdict(config),
         "lora": asdict(p.lora),
         "tasks": [t.key for t in tasks],
+        **asdict(sampling_config(p)),
     }
     name = f"ppo_{reward}_{kind or 'none'}{seed}"
-    folder = _artifact(p, name, (*_REWARD, "ppo"), inputs, make)
+    folder = _artifact(p, name, "ppo", inputs, make)
     return Policy(folder, actor.chat, p)
 
 

@@ -35,6 +35,8 @@ class Profile:
     """Most tokens of a turn."""
     max_context: int = 2048
     """Most tokens of a history."""
+    max_rounds: int | None = None
+    """Most turns of an episode; None: the environment's usual number, 20 in TextCraft."""
     batch: int = 192
     """Episodes that move together."""
     demo_goals: int = 200
@@ -81,6 +83,7 @@ CPU = Profile(
     demo_translated=0.6,
     tiny=TinySize(hidden=128, layers=2, heads=4),
     max_context=1024,
+    max_rounds=10,
     demo_goals=300,
     demo_variants=14,
     rollout_tasks=120,

@@ -41,6 +41,8 @@ class SamplingConfig:
     """Most tokens of a history; an episode that could exceed it ends as truncated."""
     rules: bool = True
     """Put the environment's rules before the first observation."""
+    max_rounds: int | None = None
+    """Most turns of an episode; None: the environment's usual number."""
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.max_new_tokens < 1 or self.max_context < 2:
@@ -81,12 +83,12 @@ class Episode:
             sample: number of the sample; samples of a task differ by their random stream.
             seed: of the run.
             chat: the policy's chat format.
-            config: whether the rules are shown.
+            config: whether the rules are shown, and the most turns.
 
         Returns:
             An episode without steps.
         """
-        env = make_env(task.env)
+        env = make_env(task.env, config.max_rounds)
         observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
         rules = (env.instructions, env.acknowledgement) if config.rules else None
         ids = chat.opening_ids(observation, rules)

@@ -45,7 +45,7 @@ def test_an_artifact_is_made_once(root: Path) -> None:
     written = Path(first, "model.safetensors").stat().st_mtime_ns
     assert pipeline.base(SMOKE) == first
     assert Path(first, "model.safetensors").stat().st_mtime_ns == written
-    assert Path(first).parent == root / "smoke"
+    assert Path(first).parent == root / "smoke" / "textcraft"
 
 
 def test_an_interrupted_artifact_is_made_again(
@@ -58,8 +58,27 @@ def test_an_interrupted_artifact_is_made_again(
         patch.setattr(pipeline, "make_tiny", fail)
         with pytest.raises(KeyboardInterrupt):
             pipeline.base(SMOKE)
-    assert [p.suffix for p in (root / "smoke").iterdir()] == [".partial"]
+    assert [p.suffix for p in (root / "smoke" / "textcraft").iterdir()] == [".partial"]
     assert Path(pipeline.base(SMOKE), "config.json").exists()
+
+
+def test_source_hash_follows_imports_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def hash_with(changed: str) -> str:
+        def edited(path: Path, *args: object, **kwargs: object) -> str:
+            return read(path) + ("# edited" if path.name == changed else "")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_text", edited)
+            pipeline._source_hash.cache_clear()
+            return pipeline._source_hash(("search", "envs.textcraft"))
+
+    plain = hash_with("none")
+    # search imports prm, which imports cache; textcraft imports recipes
+    assert plain not in {hash_with(f"{name}.py") for name in ("search", "cache", "recipes")}
+    assert plain == hash_with("ppo.py") == hash_with("families.py")
+    pipeline._source_hash.cache_clear()
 
 
 def test_unknown_policy(root: Path) -> None:

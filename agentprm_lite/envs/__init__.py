@@ -10,11 +10,12 @@ ENVS: dict[str, type[TextEnv]] = {"textcraft": TextCraft}
 """Name -> environment."""
 
 
-def make_env(name: str) -> TextEnv:
+def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
     """An environment by its name.
 
     Args:
         name: A key of `ENVS`.
+        max_rounds: Steps after which an episode is truncated; None: the usual number.
 
     Returns:
         A new environment, not reset yet.
@@ -28,4 +29,4 @@ def make_env(name: str) -> TextEnv:
     """
     if name not in ENVS:
         raise ValueError(f"name: expected one of {sorted(ENVS)}, got {name!r}")
-    return ENVS[name]()
+    return ENVS[name](max_rounds)
