@@ -80,7 +80,7 @@ def last_action(text: str) -> str:
         The text after the last "Action:", or all of it if there is none, without spaces around it.
 
     Example:
-        >>> last_action("Thought: red.\n\nAction: search[red mug]")
+        >>> last_action(react("Red.", "search[red mug]"))
         'search[red mug]'
         >>> last_action(" click[Buy Now]")
         'click[Buy Now]'
