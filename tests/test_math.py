@@ -143,7 +143,7 @@ def test_expressions_have_exact_values_or_none(text: str, value: Fraction | None
 
 
 def test_random_expressions_agree_with_fractions():
-    """Against Python's own rules of precedence, on trees whose text and value are built together."""
+    """On trees whose text and value are built together, with few parentheses."""
     rng = random.Random(0)
 
     def tree(depth: int) -> tuple[str, Fraction, int]:
@@ -215,7 +215,7 @@ def test_the_answer_stands_after_four_signs(text: str, answer: str | None):
         ("#### 7", None),
         ("", None),
         ("=" * 10**6, None),
-        ("1+1=" * 10**5, False),
+        ("1+1=" * 10**4 + "3", False),
     ],
 )
 def test_a_step_is_true_false_or_states_nothing(step: str, truth: bool | None):
@@ -234,11 +234,10 @@ def test_every_mark_verifies_and_every_answer_parses():
     folder = reference()
     train, test = read_gsm8k(str(folder))
     assert (len(train), len(test)) == (7473, 1319)
-    rows = [
-        json.loads(line)
-        for name in ("train", "test")
-        for line in gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8")
-    ]
+    rows = []
+    for name in ("train", "test"):
+        with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            rows += [json.loads(line) for line in lines]
     counts = []
     for row in rows:
         found = marks(row["answer"])
@@ -253,14 +252,15 @@ def test_every_mark_verifies_and_every_answer_parses():
     for row, problem in zip(rows, train + test, strict=True):
         assert row["question"].strip() == problem.question
         assert not any("<<" in line for _, line in problem.steps)
-    assert collections.Counter(p.level for p in train + test) == {
-        **{1: 0, 2: 2287, 3: 2520, 4: 1956, 5: 1130},
-        **{6: 506, 7: 267, 8: 110, 9: 15, 11: 1},
-    }
+    levels = collections.Counter(p.level for p in train + test)
+    assert [levels[n] for n in range(12)] == [
+        *(0, 0, 2287, 2520, 1956, 1130),
+        *(506, 267, 110, 15, 0, 1),
+    ]
 
 
 def test_rewards_are_those_of_5276_graded_solutions():
-    """Four models' solutions of the test problems with OpenAI's verdicts, answered as in "A: 18"."""
+    """Four models' solutions of the test problems, with OpenAI's verdicts; they end in "A: 18"."""
     folder = reference()
     env = GSM8K(folder=folder)
     counts: collections.Counter[tuple[bool, bool]] = collections.Counter()
@@ -418,9 +418,7 @@ def replay(question: str) -> int:
             rf"{who} (buys|finds) \d+ (more )?{things}\.", s
         ):
             amount += n[0]
-        elif re.fullmatch(rf"{who} (loses|sells) \d+ {things}\.", s):
-            amount -= n[0]
-        elif re.fullmatch(rf"{who} gives \d+ {things} to \w+\.", s):
+        elif re.fullmatch(rf"{who} (loses|sells|gives) \d+ {things}( to \w+)?\.", s):
             amount -= n[0]
         elif "times as many" in s:
             amount *= n[0]

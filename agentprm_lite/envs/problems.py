@@ -70,9 +70,8 @@ ENDINGS = {
     ),
 }
 ENDING_STEPS = {k: {"now": 0, "together": 2}.get(k, 1) for k in ENDINGS}
-SIGNS = dict(gain="+", lose="-", times="*", share="/", packs="+", boxes="-") | dict(
-    price="*", bags="/", fewer="-", more="+", together="-"
-)
+EVENT_SIGNS = {"gain": "+", "lose": "-", "times": "*", "share": "/", "packs": "+", "boxes": "-"}
+ENDING_SIGNS = {"price": "*", "bags": "/", "fewer": "-", "more": "+", "together": "-"}
 STARTS = ("{p} has {n} {i}.", "{p} starts with {n} {i}.")
 LATE_START = "Before all this {p} had {n} {i}."
 NOISE = {
@@ -243,7 +242,7 @@ class _Draw:
 
     def event(self, kind: str, state: str, a: int) -> tuple[str, int]:
         """Draw and solve an event: its sentence and the new amount."""
-        sign = SIGNS[kind]
+        sign = EVENT_SIGNS[kind]
         pack = kind in ("packs", "boxes")
         n = _between(self.rng, 2, 6 if pack else 9)
         k = _between(self.rng, 2, 4) if sign in "+-" else self.factor(sign, a)
@@ -265,7 +264,7 @@ class _Draw:
             n = a + _between(rng, 2, 15)
             fact = self.tell(fact, n)
             return f"{fact} {self.tell(question)}", self.step(f"{state} {fact}", n, "-", a)
-        sign = SIGNS[kind]
+        sign = ENDING_SIGNS[kind]
         b = _between(rng, 2, 9) if sign in "+-" else self.factor(sign, a)
         fact = self.tell(fact, b, b)
         b = self.step(f"{state} {fact}", a, sign, b)
