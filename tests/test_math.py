@@ -2,6 +2,7 @@
 
 import collections
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -476,6 +477,11 @@ def test_test_templates_are_new_sequences_of_known_sentences():
     assert (len(train), len(test)) == (3840, 1280)
     assert not {t.index // DRAWS for t in train} & {t.index // DRAWS for t in test}
     assert len({make_problem(t.index, 0).question for t in train + test}) == 5120
+
+
+def test_templates_and_split_are_pinned():
+    told = "\n".join(f"{is_test(i)} {t.name}" for i, t in enumerate(templates()))
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "6f9c66bcbd1a79c8"
 
 
 def test_levels_are_numbers_of_steps():
