@@ -70,6 +70,24 @@ def parse_action(text: str) -> str | None:
     return " ".join(action.split())
 
 
+def last_action(text: str) -> str:
+    """The action in a turn with all its characters: brackets, signs, line breaks.
+
+    Args:
+        text: what the policy produced.
+
+    Returns:
+        The text after the last "Action:", or all of it if there is none, without spaces around it.
+
+    Example:
+        >>> last_action(react("Red.", "search[red mug]"))
+        'search[red mug]'
+        >>> last_action(" click[Buy Now]")
+        'click[Buy Now]'
+    """
+    return text.rpartition("Action:")[2].strip()
+
+
 class ChatFormat:
     """A tokenizer's chat template, taken apart into pieces of ids.
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from agentprm_lite.cache import prefill
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, parse_action
+from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat
 from agentprm_lite.envs import TextEnv, make_env
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -148,7 +148,7 @@ class Episode:
         self.spans.append((start, len(self.ids)))
         self.logprobs += logprobs
         text = chat.decode(tokens)
-        action = parse_action(text)
+        action = self.env.parse(text)
         # an empty action changes nothing in any of our worlds, but uses up a round
         observation, reward, terminated, truncated, info = self.env.step(action or "")
         if action is None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentprm_lite.chat import parse_action
+from agentprm_lite.envs import ENVS
 from agentprm_lite.metrics import best_of_n_curve, pass_at_n
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.sampling import Episode, HFBackend, Play
@@ -135,7 +135,7 @@ def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     Returns:
         The curve.
     """
-    answers = [tuple(parse_action(a) for a in t.actions) for t in pool]
+    answers = [tuple(map(ENVS[t.task.env].parse, t.actions)) for t in pool]
     votes = Counter((t.task, answer) for t, answer in zip(pool, answers, strict=True))
     scores = [votes[t.task, answer] for t, answer in zip(pool, answers, strict=True)]
     return best_of_n(pool, scores, ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -53,6 +54,26 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(socket.socket, "connect", guard(connect))
     monkeypatch.setattr(socket.socket, "connect_ex", guard(connect_ex))
     yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_gsm8k(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made problems in GSM8K's file format, where GSM8K is looked for."""
+    from agentprm_lite.envs.problems import make_problem
+
+    folder = tmp_path_factory.mktemp("gsm8k")
+    for split, indices in (("train", range(0, 5000, 163)), ("test", range(81, 5000, 450))):
+        rows = []
+        for problem in (make_problem(index, 0) for index in indices):
+            lines = []
+            for _, line in problem.steps:
+                left, value = line.split(" = ")
+                lines.append(f"Now {left} = <<{left.replace(' ', '')}={value}>>{value}.")
+            answer = "\n".join([*lines, f"#### {problem.answer}"])
+            rows.append(json.dumps({"question": problem.question, "answer": answer}))
+        (folder / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    os.environ["AGENTPRM_GSM8K"] = str(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

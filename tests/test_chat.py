@@ -11,7 +11,7 @@ from helpers import TEXTS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, parse_action, react
+from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, parse_action, react
 from agentprm_lite.models import tiny_tokenizer
 
 CHATML = (
@@ -65,6 +65,21 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
 )
 def test_parse_follows_agentgyms_client(text: str, action: str | None):
     assert parse_action(text) == action
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("Thought:\nRed.\n\nAction:\nsearch[red mug, 2.5 oz]", "search[red mug, 2.5 oz]"),
+        ("Action: click[a]\nAction: click[b]", "click[b]"),
+        ("Thought:\nFive go.\n\nAction:\n12 - 5 = 7\n", "12 - 5 = 7"),
+        (" click[Buy Now] ", "click[Buy Now]"),  # without "Action:" the whole turn
+        ("Action:", ""),
+        ("", ""),
+    ],
+)
+def test_last_action_keeps_every_character(text: str, action: str):
+    assert last_action(text) == action
 
 
 def test_react_is_what_parse_reads():

@@ -15,7 +15,8 @@ import torch
 from helpers import TASKS, backend, float64, random_trajectories, whole_logprobs
 
 from agentprm_lite.cache import split_model
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
+from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, react
+from agentprm_lite.envs import TextCraft
 from agentprm_lite.models import load_policy
 from agentprm_lite.sampling import (
     Episode,
@@ -274,6 +275,15 @@ def test_a_turn_without_action_uses_a_round(chat: ChatFormat):
     episode.step(chat.turn_ids("get 1 string"), [], chat)
     assert episode.observations[-1] == "Could not execute "
     assert episode.env.snapshot()["rounds"] == 1
+
+
+def test_the_environment_says_how_its_action_is_read(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(TextCraft, "parse", staticmethod(last_action))
+    episode = Episode.start(TASKS[0], 0, 0, chat, SamplingConfig(rules=False))
+    episode.step(chat.turn_ids("Action:\nget 1 string\nAction:\nget 2 string"), [], chat)
+    assert episode.observations[-1] == "Got 2 string"  # AgentGym's rule refuses two actions
 
 
 def test_a_turn_cut_by_its_limit_is_ended_for_it(chat: ChatFormat):

@@ -1,13 +1,28 @@
 """Environments of text, in-process, deterministic and forkable."""
 
 from agentprm_lite.envs.base import AnyText, TextEnv
+from agentprm_lite.envs.mathworld import GSM8K, MathWorld
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
 from agentprm_lite.envs.textcraft import TextCraft
 
-__all__ = ["ENVS", "AnyText", "RecipeTree", "TextCraft", "TextEnv", "make_env", "recipe_tree"]
+__all__ = [
+    "ENVS",
+    "GSM8K",
+    "AnyText",
+    "MathWorld",
+    "RecipeTree",
+    "TextCraft",
+    "TextEnv",
+    "make_env",
+    "recipe_tree",
+]
 
-ENVS: dict[str, type[TextEnv]] = {"textcraft": TextCraft}
-"""Name -> environment."""
+ENVS: dict[str, type[TextEnv]] = {
+    "textcraft": TextCraft,
+    "math": MathWorld,
+    "gsm8k": GSM8K,
+}
+"""Name -> environment. GSM8K needs files that are not part of this library."""
 
 
 def make_env(name: str, max_rounds: int | None = None) -> TextEnv:

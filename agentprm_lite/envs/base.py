@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import gymnasium
 from gymnasium.error import ResetNeeded
 
+from agentprm_lite.chat import parse_action
 from agentprm_lite.types import Task
 
 Split = Literal["train", "test"]
@@ -118,6 +119,23 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         env = cls()
         env._task = task
         return env
+
+    @staticmethod
+    def parse(text: str) -> str | None:
+        """The bare action in a policy's turn: by default what AgentGym's client reads.
+
+        Args:
+            text: The turn, thought and action.
+
+        Returns:
+            What `step` takes, "" if there is no action; None if the turn names several actions:
+            then an empty action is played and the turn is answered with an error.
+
+        Example:
+            >>> TextEnv.parse("Thought:\\nI need it.\\n\\nAction:\\nget 1 [stick]")
+            'get 1 stick'
+        """
+        return parse_action(text)
 
     @classmethod
     @abc.abstractmethod
