@@ -10,6 +10,7 @@ can, goes on.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import random
@@ -121,8 +122,11 @@ def _artifact(
 
     The stage is the module that computes it.
     """
-    world = ENVS[profile.env].__module__.removeprefix("agentprm_lite.")
-    source = _source_hash((stage, world, "envs.base", "envs.families"))
+    world = ENVS[profile.env]
+    module = world.__module__.removeprefix("agentprm_lite.")
+    source = _source_hash((stage, module, "envs.base", "envs.families"))
+    if module == world.__module__:  # a reader's own world
+        source += inspect.getsource(world)
     text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
     root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
@@ -549,6 +553,24 @@ def beam_runs(
     return read_jsonl(folder / "answers.jsonl")
 
 
+def ppo_tasks(profile: Profile | str) -> list[Task]:
+    """Training tasks of PPO: those that the SFT policy solves sometimes, but not always.
+
+    Where all samples of a task end alike, they teach nothing about what made the difference.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        Tasks of :func:`rollouts` with both outcomes; all tasks if there are none.
+    """
+    p = _profile(profile)
+    outcomes: dict[Task, set[bool]] = {}
+    for t in rollouts(p):
+        outcomes.setdefault(t.task, set()).add(t.success)
+    return [task for task, seen in outcomes.items() if len(seen) == 2] or list(outcomes)
+
+
 def ppo_run(
     profile: Profile | str, reward: ProcessReward, kind: Kind | None = None, seed: int = 0
 ) -> Policy:
@@ -566,7 +588,7 @@ def ppo_run(
     p = _profile(profile)
     actor = policy(p)
     config = replace(p.ppo, reward=reward, seed=seed)
-    tasks = train_tasks(p)[1]
+    tasks = ppo_tasks(p)
     scorer = reward_model_folder(kind, p).name if kind else None
 
     def make(folder: Path) -> None:

@@ -7,6 +7,7 @@ language models.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agentprm_lite.models import Lora, TinySize
 from agentprm_lite.ppo import PPOConfig
@@ -23,8 +24,8 @@ class Profile:
     """``"tiny"`` or a model that :func:`agentprm_lite.models.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
-    levels: tuple[int, ...] = (1, 2)
-    """Difficulties of the tasks; in TextCraft the recipe depths of the goals."""
+    levels: tuple[int, ...] | None = (1, 2)
+    """Difficulties of the tasks, see the environment's ``tasks``; None: all."""
     rules: bool = False
     """Show the environment's rules; a model trained from nothing needs none."""
     tiny: TinySize = field(default_factory=TinySize)
@@ -139,23 +140,37 @@ GPU = Profile(
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
-def get_profile(name: str) -> Profile:
+# What the tiny model needs to differ in the other worlds. There is no exchange of words there: every
+# task of BabyAI, WebShop and math can be made anew, so demonstrations don't repeat.
+_TINY_WORLDS: dict[str, dict[str, Any]] = {
+    "babyai": {"levels": (1, 2, 3, 4, 5, 10), "max_context": 1024, "max_new_tokens": 48},
+    "webshop": {"levels": None, "max_context": 1024, "max_new_tokens": 64},
+    "math": {"levels": (2, 3), "max_context": 320, "max_new_tokens": 48},
+}
+
+
+def get_profile(name: str, env: str = "textcraft") -> Profile:
     """The profile of a name.
 
     Args:
         name: ``"smoke"``, ``"cpu"``, ``"gpu"`` or ``"paper"``.
+        env: an environment that :func:`agentprm_lite.envs.make_env` knows.
 
     Returns:
-        The profile.
+        The profile; in another world than TextCraft with the sizes that fit there.
 
     Raises:
         ValueError: there is no such profile.
 
     Example:
-        >>> get_profile("cpu").base
-        'tiny'
+        >>> get_profile("cpu").base, get_profile("smoke", "math").levels
+        ('tiny', (2, 3))
     """
     known = {p.name: p for p in (SMOKE, CPU, GPU, PAPER)}
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
-    return known[name]
+    profile = known[name]
+    if env == profile.env:
+        return profile
+    sizes = _TINY_WORLDS.get(env, {}) if profile.base == "tiny" else {}
+    return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})
