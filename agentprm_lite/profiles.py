@@ -140,8 +140,8 @@ GPU = Profile(
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
-# What the tiny model needs to differ in the other worlds. There is no exchange of words there: every
-# task of BabyAI, WebShop and math can be made anew, so demonstrations don't repeat.
+# Where the tiny model differs in the other worlds. No exchange of words: every
+# task there can be made anew, so demonstrations don't repeat.
 _TINY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (1, 2, 3, 4, 5, 10), "max_context": 1024, "max_new_tokens": 48},
     "webshop": {"levels": None, "max_context": 1024, "max_new_tokens": 64},
