@@ -3,10 +3,20 @@
 from agentprm_lite.envs.base import AnyText, TextEnv
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
 from agentprm_lite.envs.textcraft import TextCraft
+from agentprm_lite.envs.webshop import WebShop
 
-__all__ = ["ENVS", "AnyText", "RecipeTree", "TextCraft", "TextEnv", "make_env", "recipe_tree"]
+__all__ = [
+    "ENVS",
+    "AnyText",
+    "RecipeTree",
+    "TextCraft",
+    "TextEnv",
+    "WebShop",
+    "make_env",
+    "recipe_tree",
+]
 
-ENVS: dict[str, type[TextEnv]] = {"textcraft": TextCraft}
+ENVS: dict[str, type[TextEnv]] = {"textcraft": TextCraft, "webshop": WebShop}
 """Name -> environment."""
 
 
