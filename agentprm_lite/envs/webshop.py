@@ -11,12 +11,20 @@ from gymnasium.error import ResetNeeded
 
 from agentprm_lite.envs import webshop_pages as pages
 from agentprm_lite.envs.base import Info, Split, TextEnv
-from agentprm_lite.envs.webshop_catalogue import NO_CAP, Catalogue, Product, catalogue, price_text
+from agentprm_lite.envs.webshop_catalogue import (
+    NO_CAP,
+    Catalogue,
+    Goal,
+    Product,
+    catalogue,
+    price_text,
+)
 from agentprm_lite.envs.webshop_reward import reward
 from agentprm_lite.types import Task
 
 FOLDER_VARIABLE = "AGENTPRM_WEBSHOP"
 EXACT = 1e-9
+WORDS_OF_TITLE = 8
 _OPENING = "Find me "
 _OPENINGS = ("I am looking for ", "Please buy ", "I want to order ")
 
@@ -115,9 +123,7 @@ class WebShop(TextEnv):
         "search[dimmable desk lamps]",
     )
 
-    def __init__(
-        self, max_rounds: int | None = None, catalogue: str | Path | None = None
-    ) -> None:
+    def __init__(self, max_rounds: int | None = None, catalogue: str | Path | None = None) -> None:
         super().__init__(max_rounds)
         self._shop = _shop(catalogue)
         self._index = 0
@@ -170,7 +176,9 @@ class WebShop(TextEnv):
         """Thought and action of a shopper who knows the product and acts through the pages.
 
         Returns:
-            A search with words of the instruction, the way to the product, its options, Buy Now.
+            A search with the last words of what is wanted (one attribute and the kind, in the
+            synthetic catalogue), the way to the product, its options, Buy Now. Where that search
+            doesn't find it, all words are searched, then the product's title.
 
         Raises:
             ResetNeeded: There is no running episode.
@@ -179,7 +187,7 @@ class WebShop(TextEnv):
             raise ResetNeeded("call reset() before expert_action()")
         product = self._wanted
         if self._page == "start":
-            return self._search_for(self._request)
+            return self._search_for(self._last_words)
         if self._page == "results":
             return self._pick()
         if self._asin != product.asin:
@@ -205,7 +213,7 @@ class WebShop(TextEnv):
         return pages.page_html(self._parts(), self._chosen)
 
     @property
-    def _goal(self) -> Any:
+    def _goal(self) -> Goal:
         return self._shop.goals[self._index]
 
     @property
@@ -218,11 +226,16 @@ class WebShop(TextEnv):
         return self._wanted.instruction.removeprefix(_OPENING)
 
     @property
+    def _last_words(self) -> str:
+        """The end of the request, from its last comma on: results to choose among."""
+        return self._request.rpartition(", ")[2]
+
+    @property
     def _instruction(self) -> str:
         goal = self._goal
         text = goal.instruction.removesuffix(price_text(goal.cap)) + price_text(self._cap)
         if self._variant == 0:
-            return str(text)
+            return text
         return _OPENINGS[(self._variant - 1) % len(_OPENINGS)] + text.removeprefix(_OPENING)
 
     def _search_for(self, words: str) -> tuple[str, str]:
@@ -232,14 +245,16 @@ class WebShop(TextEnv):
         """The next step from a page of results to the product, by another search if need be."""
         product = self._wanted
         if self._goal.place not in self._hits:
-            tried = self._hits == self._shop.index.search(self._request.lower())
-            return self._search_for(product.title if tried else self._request)
+            wider = {self._last_words: self._request, self._request: product.title}
+            tried = (words for words in wider if self._hits == self._shop.index.search(words))
+            return self._search_for(wider.get(next(tried, ""), self._last_words))
         number = 1 + self._hits.index(self._goal.place) // pages.PER_PAGE
         if number == self._number:
+            title = " ".join(product.title.split()[:WORDS_OF_TITLE])
             limit = price_text(self._cap).removeprefix(", and ")
             return (
                 f"I want {self._request}{limit and ', ' + limit}. "
-                f"{product.title} is {product.tag}. Its number is {product.asin}.",
+                f"{title} is {product.tag}. Its number is {product.asin}.",
                 f"click[{product.asin}]",
             )
         turn = pages.NEXT if number > self._number else pages.PREVIOUS

@@ -113,7 +113,7 @@ def catalogue(folder: str | Path | None = None) -> Catalogue:
 
     Example:
         >>> len(catalogue().products)
-        1040
+        1108
     """
     return _catalogue(None if folder is None else str(Path(folder).resolve()))
 
@@ -175,6 +175,8 @@ def _catalogue(folder: str | None) -> Catalogue:
     else:
         try:
             products = tuple(_product(record) for record in _records(Path(folder)))
+            if len({product.asin for product in products}) < len(products):
+                raise ValueError("expected every asin once")
             goals = make_goals(products)
             train, test = _splits(Path(folder), len(goals))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError) as err:

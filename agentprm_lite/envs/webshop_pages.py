@@ -123,7 +123,7 @@ def done_page(asin: str, options: Mapping[str, str], reward: float) -> list[Part
         "product category|query|Goal|None|Reward|Your score (min 0.0, max 1.0)|"
         f"{reward}|Reward Details|None"
     ).split("|")
-    chosen = json.dumps(dict(options))
+    chosen = json.dumps(dict(options), sort_keys=True)
     return [Part("text", chosen if line == "OPTIONS" else line) for line in lines]
 
 

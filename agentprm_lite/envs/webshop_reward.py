@@ -17,11 +17,11 @@ from rapidfuzz import fuzz, utils
 from agentprm_lite.envs.webshop_catalogue import Goal, Product
 
 CLOSE = 85
-COLORS = (
+_COLORS = (
     "aqua beige black blue bronze brown burgundy charcoal coral cream gold gray green grey ivory "
     "khaki lavender magenta maroon mint navy olive orange peach pink plum purple red rose silver "
     "tan teal turquoise violet white wine yellow"
-).split()
+)
 _TITLE_WORD = re.compile(r"\w+")
 
 
@@ -100,7 +100,8 @@ def _has(product: Product, attribute: str) -> bool:
 
 def _color(value: str, *, whole: bool = False) -> str | None:
     """The first colour, by the alphabet, that is a value or occurs in it."""
-    return next((color for color in COLORS if color == value or (color in value and not whole)), None)
+    found = (color for color in _COLORS.split() if color in value)
+    return next((color for color in found if color == value or not whole), None)
 
 
 def _plain(text: str) -> str:

@@ -16,14 +16,13 @@ import snowballstemmer
 
 MOST_HITS = 50
 LONGEST_WORD = 255
-STOP_WORDS = frozenset(
+_STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they this to was will with".split()
+    "there these they this to was will with"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 # Letters may hold one of '’.:· between them, digits one of '., and ;
-_WORD = re.compile(
-    r"\w+(?:(?:(?<=[^\W\d_])['’.:·](?=[^\W\d_])|(?<=\d)['.,;](?=\d))\w+)*"  # noqa: RUF039
-)
+_WORD = re.compile(r"\w+(?:(?:(?<=[^\W\d_])['’.:·](?=[^\W\d_])|(?<=\d)['.,;](?=\d))\w+)*")
 _STEMMER = snowballstemmer.stemmer("porter")
 
 

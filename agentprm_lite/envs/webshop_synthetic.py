@@ -1,10 +1,10 @@
-"""A made-up shop: 1,040 products of 40 kinds, many of which differ in one attribute only.
+"""A made-up shop: 1,108 products of 40 kinds, many of which differ in one attribute only.
 
-A kind, such as desk lamps, has families: one a pair of attributes. The product of a family that
-goals ask for may have a twin that costs too much or comes in other option values. Two families of
-a kind share one attribute or none. Titles repeat the words of the instruction, and product numbers
-are made of few pieces, so that a word-level tokenizer knows all of them. Every fifth family is
-held out for tests.
+A kind, such as desk lamps, has families: one a pair of attributes. Goals ask for one product of a
+family; a quarter of the families have a twin that costs too much or comes in other option values.
+Two families of a kind share one attribute or none. Titles repeat the words of the instruction, and
+product numbers are made of few pieces, so that a word-level tokenizer knows all of them. Every
+fifth family is held out for tests.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ DEPARTMENTS = (
 BRANDS = (
     "Almera Bravik Corano Dellmo Elvora Fintra Galdur Hestia Ivando Jolver Kestra Lumora Morvik "
     "Nordal Oltera Pavino Quorra Rendal Sorvia Tavik Ultano Velmar Wendra Zelko"
-).split()
+)
 NUMBER_WORDS = ["".join(parts) for parts in itertools.product(*[("BA", "KO", "LU", "MI")] * 3)]
 
 
@@ -140,9 +140,9 @@ def synthetic_records() -> tuple[list[dict[str, Any]], frozenset[str]]:
 
 
 def _asin(kind: int, place: int) -> str:
-    """A number that no other product has; products of one kind differ in its word already."""
-    word = (kind * 29 + place) % len(NUMBER_WORDS)
-    return f"B0{NUMBER_WORDS[word]}{(kind * 37 + place) % 100:02d}"
+    """A number of ten characters: its word differs within a kind, its digits between kinds."""
+    word = NUMBER_WORDS[(kind * 29 + place) % len(NUMBER_WORDS)]
+    return f"B0{word}{kind * 37 % 100:02d}"
 
 
 def _wanted(
@@ -160,7 +160,7 @@ def _wanted(
     dearest = price + 5 if options and rng.random() < 0.3 else price
     return {
         "family": family,
-        **_described(rng.choice(BRANDS), pair, kind),
+        **_described(rng.choice(BRANDS.split()), pair, kind),
         "pricing": [price] if dearest == price else [price, dearest],
         "query": kind,
         "product_category": f"{shop.path} › {kind}",
@@ -173,7 +173,7 @@ def _wanted(
 
 def _twin(record: dict[str, Any], shop: Department, rng: random.Random) -> dict[str, Any]:
     """The same from another brand: too dear, or in the other values of the first option."""
-    brand = rng.choice([name for name in BRANDS if not record["title"].startswith(name)])
+    brand = rng.choice([name for name in BRANDS.split() if not record["title"].startswith(name)])
     twin = {
         **record,
         **_described(brand, record["attributes"], record["query"]),
