@@ -231,9 +231,11 @@ def _records(folder: Path) -> Iterable[dict[str, Any]]:
             return [json.loads(line) for line in _read(table).splitlines()]
     if (folder / _ITEMS).exists() and (folder / _NOTES).exists():
         notes = json.loads(_read(folder / _NOTES))
-        items = {item["asin"]: item for item in reversed(json.loads(_read(folder / _ITEMS)))}
-        usable = [item for item in reversed(items.values()) if len(item["asin"]) <= 10]
-        return [_translated(item, notes.get(item["asin"], {})) for item in usable]
+        first: dict[str, dict[str, Any]] = {}
+        for item in json.loads(_read(folder / _ITEMS)):
+            first.setdefault(item["asin"], item)
+        usable = [(asin, item) for asin, item in first.items() if len(asin) <= 10]
+        return [_translated(item, notes.get(asin, {})) for asin, item in usable]
     raise FileNotFoundError(f"expected {_ITEMS} and {_NOTES}, or {_TABLE}[.gz], in {folder}")
 
 

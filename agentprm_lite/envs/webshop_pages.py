@@ -134,13 +134,13 @@ def page_text(parts: Sequence[Part]) -> str:
         parts: A page.
 
     Returns:
-        The texts with " [SEP] " between them.
+        The texts with " [SEP] " between them; what is empty leaves no field.
 
     Example:
         >>> page_text(start_page("Find me a lamp"))
         'WebShop [SEP] Instruction: [SEP] Find me a lamp [SEP] Search'
     """
-    return SEPARATOR.join(part.text.strip() for part in parts)
+    return SEPARATOR.join(part.text.strip() for part in parts if part.text)
 
 
 def clickables(parts: Sequence[Part]) -> dict[str, Part]:
