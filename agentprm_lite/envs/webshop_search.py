@@ -7,6 +7,7 @@ in 1.5 % of their places for it (257 recorded searches on a live server).
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ _STOP_WORDS = (
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 # Letters may hold one of '’.:· between them, digits one of '., and ;
 _WORD = re.compile(r"\w+(?:(?:(?<=[^\W\d_])['’.:·](?=[^\W\d_])|(?<=\d)['.,;](?=\d))\w+)*")
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # else it tells all handlers of each index
 _STEMMER = snowballstemmer.stemmer("porter")
 
 
@@ -58,7 +60,7 @@ class SearchIndex:
 
     Example:
         >>> SearchIndex(["a red lamp", "a blue lamp", "a red kettle"]).search("red lamps")
-        [0, 2, 1]
+        [0, 1, 2]
     """
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -115,7 +115,7 @@ def synthetic_records() -> tuple[list[dict[str, Any]], frozenset[str]]:
     Example:
         >>> records, held_out = synthetic_records()
         >>> len(records), len(held_out)
-        (1040, 160)
+        (1108, 160)
     """
     rng = random.Random("webshop synthetic catalogue")
     records: list[dict[str, Any]] = []
