@@ -185,7 +185,7 @@ def page_html(parts: Sequence[Part], chosen: Mapping[str, str] | None = None) ->
         One `div` element.
 
     Example:
-        >>> page_html([Part("title", "<script>")])[-30:]
+        >>> page_html([Part("title", "<script>")])[-29:]
         '<h3>&lt;script&gt;</h3></div>'
     """
     chosen = chosen or {}
