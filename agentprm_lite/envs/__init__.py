@@ -4,6 +4,7 @@ from agentprm_lite.envs.base import AnyText, TextEnv
 from agentprm_lite.envs.mathworld import GSM8K, MathWorld
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
 from agentprm_lite.envs.textcraft import TextCraft
+from agentprm_lite.envs.webshop import WebShop
 
 __all__ = [
     "ENVS",
@@ -13,12 +14,14 @@ __all__ = [
     "RecipeTree",
     "TextCraft",
     "TextEnv",
+    "WebShop",
     "make_env",
     "recipe_tree",
 ]
 
 ENVS: dict[str, type[TextEnv]] = {
     "textcraft": TextCraft,
+    "webshop": WebShop,
     "math": MathWorld,
     "gsm8k": GSM8K,
 }
