@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from gymnasium.error import ResetNeeded
 
-from agentprm_lite.envs import webshop_pages as pages
 from agentprm_lite.chat import last_action
+from agentprm_lite.envs import webshop_pages as pages
 from agentprm_lite.envs.base import Info, Split, TextEnv
 from agentprm_lite.envs.webshop_catalogue import (
     NO_CAP,
