@@ -93,7 +93,7 @@ CPU = Profile(
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=8, tasks=24, samples=4, lr=1e-3),
+    ppo=PPOConfig(iterations=8, tasks=24, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
 )
 SMOKE = replace(
     CPU,
