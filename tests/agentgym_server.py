@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
             STATE.instances.clear()
         played = STATE.played
         if call == "begin":
-            STATE.instances, STATE.faults, STATE.played = {}, [], []
+            STATE.__init__()
         return {"played": played, "faults": STATE.faults, "alive": len(STATE.instances)}
 
     def drop(self):
