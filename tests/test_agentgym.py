@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
-from helpers import backend
 
 from agentprm_lite.envs import ENVS, AgentGymEnv, TextCraft, make_env
 from agentprm_lite.envs.agentgym import _IDLE, ReplayDiffers, close_idle
@@ -26,7 +25,6 @@ from agentprm_lite.envs.agentgym_http import (
     pause,
 )
 from agentprm_lite.envs.base import AFTER_END
-from agentprm_lite.rollout import collect, continue_from
 from agentprm_lite.types import Task
 
 SLEEP = time.sleep  # the client's own pauses are left out below
@@ -612,7 +610,10 @@ def test_wrong_arguments(remote):
 
 
 def test_rollouts_on_a_server(remote, folder, chat, tmp_path):
-    from agentprm_lite.models import load_policy
+    from helpers import backend
+
+    from agentprm_lite.models import load_policy  # torch, which no other test here needs
+    from agentprm_lite.rollout import collect, continue_from
 
     env = remote.env()
     tasks = env.tasks("train", levels=(1,))[::50][:2]
