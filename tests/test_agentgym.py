@@ -526,6 +526,16 @@ def test_instances_are_used_again(remote):
     assert close_idle() == 0
 
 
+def test_the_end_frees_the_instance(remote):
+    over, cut = remote.env("webshop"), remote.env("webshop", max_rounds=1)
+    for env, actions in ((over, ("search[lamp]", "click[buy now]")), (cut, ("search[lamp]",))):
+        env.reset(options={"index": 0})
+        for action in actions:
+            env.step(action)
+        assert env._instance is None
+    assert len(remote.calls("/create")) == 1  # though both environments are still here
+
+
 def test_close_closes_and_the_episode_can_go_on(remote):
     with remote.env() as env:
         env.reset(options={"index": INDEX})

@@ -143,8 +143,9 @@ class Server:
         return _text(call, answer[0])
 
     def step(self, number: int, action: str) -> tuple[str, float, bool]:
-        """Play one action. It is never sent twice: after a lost connection nobody knows here
-        whether the server has played it.
+        """Play one action; it is never sent twice.
+
+        After a lost connection nobody knows here whether the server has played it.
 
         Args:
             number: The instance.
