@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from agentprm_lite.envs.babyai_expert import advise
-from agentprm_lite.envs.babyai_levels import LEVEL_COUNT, LEVEL_NAMES, indices, place_of
+from agentprm_lite.envs.babyai_levels import LEVEL_COUNT, SPLIT_LEVELS, indices, place_of
 from agentprm_lite.envs.babyai_text import Menu, look
-from agentprm_lite.envs.babyai_world import World, blueprint
+from agentprm_lite.envs.babyai_world import EMPTY, World, blueprint
 from agentprm_lite.envs.base import Info, Split, TextEnv
 from agentprm_lite.types import Task
 
@@ -100,9 +100,9 @@ class BabyAI(TextEnv):
             raise ValueError(f'split: expected "train" or "test", got {split!r}')
         if variants < 1:
             raise ValueError(f"variants: expected at least 1, got {variants}")
-        unknown = sorted(set(levels or ()) - set(LEVEL_NAMES))
+        unknown = sorted(set(levels or ()) - set(SPLIT_LEVELS))
         if unknown:
-            raise ValueError(f"levels: expected some of {sorted(LEVEL_NAMES)}, got {unknown}")
+            raise ValueError(f"levels: expected some of {SPLIT_LEVELS}, got {unknown}")
         kept = [
             index
             for index in indices(split)
@@ -163,7 +163,12 @@ class BabyAI(TextEnv):
 
     def _look(self) -> None:
         """Take in the present state."""
-        self._menu = look(self._world, mended=self.compat is None)
+        world, first = self._world, self._world.steps == 0 and self.compat is not None
+        if first and world.carried >= 0:  # the reference's first view is from before it is taken
+            world.cells[world.plan.places[world.carried]] = world.carried
+        self._menu = look(world, mended=self.compat is None)
+        if first and world.carried >= 0:
+            world.cells[world.plan.places[world.carried]] = EMPTY
         self._known |= self._world.seen_places()
 
     def _told(self, text: str) -> str:

@@ -40,7 +40,7 @@ class Clause:
     beside: tuple[int, ...] = ()
     """"put": objects of which one is to stand beside."""
     strict: bool = False
-    """"pick up": whether a wrong object fails the mission."""
+    """Whether a wrong object picked up, or a wrong door toggled, fails the mission."""
     phrase: str = ""
     """The targets in words: "the red ball"."""
     beside_phrase: str = ""
@@ -99,7 +99,8 @@ def compile_mission(env: RoomGridLevel, numbers: dict[int, int]) -> Clause:
 
 
 def _numbers(objects: list[WorldObj], numbers: dict[int, int]) -> tuple[int, ...]:
-    return tuple(numbers[id(thing)] for thing in objects)
+    """Numbers of objects. "A grey object" means walls too, to minigrid; nobody can take those."""
+    return tuple(numbers[id(thing)] for thing in objects if thing.type != "wall")
 
 
 def _phrase(meant: ObjDesc) -> str:
@@ -157,6 +158,8 @@ def _verify_leaf(clause: Clause, world: World, action: int) -> str:
     elif clause.kind == "open" and action == _TOGGLE:
         cell = world.cells[world.front()]
         done = cell in clause.targets and world.states[cell] == 0
+        if clause.strict and not done and cell >= 0 and world.plan.things[cell].kind == "door":
+            return "failure"
     elif clause.kind == "pick up" and action == _PICKUP:
         done = before < 0 and world.carried in clause.targets
         if clause.strict and not done and world.carried >= 0:

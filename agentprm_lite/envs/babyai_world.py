@@ -57,6 +57,8 @@ class Blueprint:
     """First cell of each object."""
     states: tuple[int, ...]
     """OPEN, CLOSED or LOCKED of a door, 0 of other objects."""
+    carried: int
+    """The object that the agent carries from the beginning, -1: none."""
     start: tuple[int, int]
     """First cell and direction of the agent (0 east, 1 south, 2 west, 3 north)."""
     mission: str
@@ -97,6 +99,10 @@ def blueprint(level: int, seed: int) -> Blueprint:
             if cell is not None and cell.type != "wall":
                 objects.append(cell)
                 places.append(here)
+    if env.carrying is not None:  # it lay in the world when the mission was made
+        objects.append(env.carrying)
+        x, y = (int(part) for part in env.carrying.init_pos or ())
+        places.append(x + VIEW + (y + VIEW) * width)
     numbers = {id(thing): number for number, thing in enumerate(objects)}
     x, y = (int(part) + VIEW for part in env.agent_pos)
     return Blueprint(
@@ -105,6 +111,7 @@ def blueprint(level: int, seed: int) -> Blueprint:
         things=tuple(Thing(thing.type, thing.color) for thing in objects),
         places=tuple(places),
         states=tuple(int(thing.encode()[2]) for thing in objects),
+        carried=-1 if env.carrying is None else numbers[id(env.carrying)],
         start=(x + y * width, int(env.agent_dir)),
         mission=str(env.mission),
         clause=compile_mission(env, numbers),
@@ -184,7 +191,9 @@ class World:
         self.places = list(plan.places)  # -1: carried or gone
         self.states = list(plan.states)
         self.agent, self.direction = plan.start
-        self.carried = -1
+        self.carried = plan.carried
+        if self.carried >= 0:
+            self.places[self.carried] = -1
         self.steps = 0
         self.noted = list(plan.places)  # places as the verifier last noted them
         self.flags = first_flags(plan.clause)
@@ -288,8 +297,6 @@ class World:
             if self.states[cell] == LOCKED and not self.has_key(cell):
                 return False
             self.states[cell] = CLOSED if self.states[cell] == OPEN else OPEN
-        elif action == TOGGLE and kind == "box":
-            self.places[cell], self.cells[front] = -1, EMPTY  # no level of ours hides things
         else:
             return False
         return True
