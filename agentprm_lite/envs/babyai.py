@@ -17,7 +17,92 @@ from agentprm_lite.types import Task
 
 
 class BabyAI(TextEnv):
-    """DOC"""
+    """Reach, fetch or open what a mission names, in rooms of which seven cells are seen ahead.
+
+    Description:
+        minigrid's BabyAI worlds as AgentGym numbers them: `index` is its `data_idx`, level
+        index % 40 + 1 with seed index // 40. The splits are AgentGym's: 18 of the 40 levels, 45
+        train and 5 test tasks each. The levels of `tasks` are those numbers: 1 GoToRedBallGrey,
+        2 GoToRedBall, 3 GoToRedBallNoDists, 4 GoToObjS4, 5 GoToLocalS8N7, 6 GoToObjMazeS7,
+        7 GoToImpUnlock, 8 GoToSeqS5R2, 9 GoToRedBlueBall, 10 GoToDoor, 11 GoToObjDoor,
+        19 PickupLoc, 20 PickupDistDebug, 21 PickupAbove, 30 ActionObjDoor, 31 FindObjS7,
+        33 OneRoomS20, 36 SynthLoc. `reset` plays every index from 0 to 39,999, also of the other
+        levels; some of those cannot be done with the offered actions (boxes stay shut).
+        A world has one telling only. `variant` k > 0 plays another world of the same level, seed
+        index // 40 + 1000 k, so that there are as many demonstrations as one wants; no such
+        world is in AgentGym's splits, but in small levels it can look like one that is.
+
+    Actions:
+        "turn left", "turn right", "move forward", "go to <object> <k>", "pickup <object> <k>",
+        "drop", "go through <door> <k>", "toggle and go through <door> <k>", "toggle" and "check
+        available actions". Case and outer spaces do not count. Most are macros: a shortest path
+        in the 7 x 7 view and a last act. A macro stops where a low-level action has no effect.
+
+    Observations:
+        First the goal; then always the things in view, near ones first, with steps ahead and
+        aside, the wall or box ahead, and what is carried; or a message of why nothing happened.
+        The number after an object counts things of that name afresh in every observation: it is
+        no identity. For pickup and "go to" only those are counted that can be reached, so the
+        number in an action can be smaller than in the description.
+        `available_actions=True` (the default) ends each observation with the list of offered
+        actions, as AgentGym's server does today: it is where those numbers can be read. False
+        leaves it out, as in the older AgentTraj-L, and makes observations half as long.
+
+    Reward:
+        1 - 0.9 n / limit when the mission is done after n low-level actions (limit: 16 to 980,
+        by level; n counts at most up to it), else 0.
+
+    Episode end:
+        Terminated when the mission is done, or has failed for good (a wrong object picked up in
+        level 20, where the text says so); truncated after `max_rounds` (20) steps, which counts
+        as failure. Later steps change nothing. minigrid's own limit of low-level actions ends
+        nothing, as in AgentGym.
+
+    Differences from AgentGym:
+        1. A mission done with a reward of at most 0.5 ends the episode. AgentGym goes on and adds
+           the reward to the score again with each later message.
+        2. "pick up <object> <k>", the words of AgentGym's prompt, does what "pickup" does. AgentGym
+           does not know it.
+        3. The goal keeps ", then" and "after you". AgentGym writes "and" for both.
+        4. Two messages name the number of a door where AgentGym prints a dict.
+        5. A macro stops when the mission is done. AgentGym plays it to its end and looks at the
+           last low-level action only, so that a door opened on the way through does not count.
+        6. A macro stops when the world stays as it was; in AgentGym, when the image does.
+        7. A failed mission ends the episode and is told as such. AgentGym says completed and
+           plays on.
+        8. The reward is the step's own and at least 0.1 for a mission done. AgentGym's client
+           gives the sum of rewards so far.
+        9. The round limit, which AgentGym leaves to its controller, is part of the environment;
+           an index above 39,999 is an error; a step after the end is refused without one.
+
+        `compat="agentgym"` undoes 1 to 8: texts, scores and done flags are the server's own.
+        Kept: objects that are not in sight do not block a path, nor do closed doors; facing some
+        ways a path may use cells just outside the view; "check" anywhere in an action asks for
+        the list. Level 4 is GoToObjS4, which AgentGym's GoToObjS6-v0 really was.
+
+    Source:
+        BabyAI by Chevalier-Boisvert et al. 2019 (arXiv 1810.08272), worlds from minigrid
+        (MIT), as served by AgentGym (Xi et al. 2024, arXiv 2406.04151). The text is that
+        of AgentBoard (Ma et al. 2024, arXiv 2401.13178).
+
+    Args:
+        max_rounds: Steps after which an unfinished episode is truncated; None: 20.
+        compat: "agentgym" for the reference with its bugs; None for the mended environment.
+        available_actions: Whether an observation lists the offered actions.
+
+    Raises:
+        ValueError: max_rounds is not positive, or an unknown compat.
+
+    Example:
+        >>> env = BabyAI()
+        >>> observation, info = env.reset(options={"index": 1882})
+        >>> observation.splitlines()[0]
+        'Your goal: go to the red ball'
+        >>> env.expert_action()
+        ('I need the red ball. It is red ball 1.', 'go to red ball 1')
+        >>> env.step("go to red ball 1")[1:3]
+        (0.971875, True)
+    """
 
     name: ClassVar[str] = "babyai"
     default_rounds: ClassVar[int] = 20

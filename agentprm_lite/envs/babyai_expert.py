@@ -31,7 +31,8 @@ Advice = tuple[str, str]
 
 _MOVES = ("turn ", "move ", "go ", "toggle and go ")
 _BLOCKER_COST = 8  # pick it up, turn, drop it, turn back
-_GOOD_LOOK = 4  # new cells that make it worth to look somewhere at once
+_TURN_COST = 1.5  # rounds that a look aside is taken to cost: there and back
+_ROUNDS_PER_STEP = 0.8  # a macro is several low-level steps
 
 
 def pending(clause: Clause, flags: list[int]) -> list[Clause]:
@@ -191,20 +192,24 @@ class _Planner:
 
     def explore(self, need: str) -> Advice | None:
         """Look at cells that have not been shown."""
-        looks = {action: self._new_cells(end) for action, end in self.ends.items()}
-        action = max(looks, key=lambda a: (looks[a] - len(self.menu.macros[a]) / 2))
-        if looks[action] < _GOOD_LOOK:
-            best, goal = 0.0, None
-            for cost, pose in self._from_here():
-                if 50 / (cost + 4) < best:
-                    break
-                value = self._new_cells(pose) / (cost + 4)
-                if value > best and pose != self.here:
-                    best, goal = value, pose
-            found = self._walk(need, {goal}) if goal else None
-            if found is None:
-                return None
-            action = found[1][1]
+        best, action, goal = 0.0, None, None
+        for offered, end in self.ends.items():
+            rounds = _TURN_COST if offered.startswith("turn") else 1.0
+            value = self._new_cells(end) / (rounds + len(self.menu.macros[offered]) / 100)
+            if value > best:
+                best, action = value, offered
+        for cost, pose in self._from_here():
+            rounds = 1 + _ROUNDS_PER_STEP * cost
+            if VIEW * VIEW / rounds <= best:
+                break
+            value = self._new_cells(pose) / rounds
+            if value > best and pose != self.here:
+                best, goal = value, pose
+        if goal is not None:
+            found = self._walk(need, {goal})
+            action = found[1][1] if found else None
+        if action is None:
+            return None
         thing = self.menu.meant.get(action)
         if thing is not None and self.things[thing].kind == "door":
             door = action[action.index(self.things[thing].colour) :]
