@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from agentprm_lite.envs.babyai_mission import Clause, is_done
 from agentprm_lite.envs.babyai_text import Menu, name_of
@@ -72,7 +72,12 @@ def advise(world: World, menu: Menu, known: set[int], *, mended: bool) -> Advice
         found = [pair for leaf in leaves for pair in [planner.pursue(leaf)] if pair]
         if found:
             return min(found)[1]
-        advice = planner.fetch_key(_need(leaves[0])) or planner.explore(_need(leaves[0]))
+        need, area = _need(leaves[0]), leaves[0].area
+        advice = (
+            planner.fetch_key(need)
+            or (planner.explore(need, area - known) if area - known else None)
+            or planner.explore(need, None)
+        )
         if advice:
             return advice
     return f"{_need(leaves[0])} I see no way.", "turn left"
@@ -190,19 +195,19 @@ class _Planner:
                 return found[1]
         return None
 
-    def explore(self, need: str) -> Advice | None:
-        """Look at cells that have not been shown."""
+    def explore(self, need: str, area: Set[int] | None) -> Advice | None:
+        """Look at cells that have not been shown, in an area or anywhere."""
         best, action, goal = 0.0, None, None
         for offered, end in self.ends.items():
             rounds = _TURN_COST if offered.startswith("turn") else 1.0
-            value = self._new_cells(end) / (rounds + len(self.menu.macros[offered]) / 100)
+            value = self._new_cells(end, area) / (rounds + len(self.menu.macros[offered]) / 100)
             if value > best:
                 best, action = value, offered
         for cost, pose in self._from_here():
             rounds = 1 + _ROUNDS_PER_STEP * cost
             if VIEW * VIEW / rounds <= best:
                 break
-            value = self._new_cells(pose) / rounds
+            value = self._new_cells(pose, area) / rounds
             if value > best and pose != self.here:
                 best, goal = value, pose
         if goal is not None:
@@ -348,7 +353,7 @@ class _Planner:
             if enter is not None:
                 heapq.heappush(queue, (cost + enter, (ahead, direction)))
 
-    def _new_cells(self, pose: Pose) -> int:
+    def _new_cells(self, pose: Pose, area: Set[int] | None) -> int:
         """How many cells a pose may show for the first time, if all that is unknown is clear."""
         place, direction = pose
         width = self.world.plan.width
@@ -365,6 +370,6 @@ class _Planner:
         clear[OWN_CELL] = True
         lit = visible(clear)
         return sum(
-            seen and within and p not in known
+            seen and within and p not in known and (area is None or p in area)
             for seen, within, p in zip(lit, inside, places, strict=True)
         )

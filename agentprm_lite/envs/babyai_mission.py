@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from minigrid.core.constants import DIR_TO_VEC
 from minigrid.envs.babyai.core.verifier import (
     AfterInstr,
     AndInstr,
@@ -43,18 +45,23 @@ class Clause:
     """Whether a wrong object picked up, or a wrong door toggled, fails the mission."""
     phrase: str = ""
     """The targets in words: "the red ball"."""
+    area: frozenset[int] = frozenset()
+    """Cells where the targets were if the mission says where ("on your left"); else empty."""
     beside_phrase: str = ""
     """The other objects of "put" in words."""
     parts: tuple[Clause, ...] = ()
     """The two clauses of "and" and "then"."""
 
 
-def compile_mission(env: RoomGridLevel, numbers: dict[int, int]) -> Clause:
+def compile_mission(
+    env: RoomGridLevel, numbers: dict[int, int], cell: Callable[[int, int], int]
+) -> Clause:
     """A mission as data.
 
     Args:
         env: minigrid's environment after a reset.
         numbers: From id() of its objects to their numbers.
+        cell: From a position in its grid to the number of the cell.
 
     Returns:
         The mission.
@@ -79,6 +86,7 @@ def compile_mission(env: RoomGridLevel, numbers: dict[int, int]) -> Clause:
                 _numbers(instr.desc_move.obj_set, numbers),
                 _numbers(instr.desc_fixed.obj_set, numbers),
                 phrase=_phrase(instr.desc_move),
+                area=_area(env, instr.desc_move.loc, cell),
                 beside_phrase=_phrase(instr.desc_fixed),
             )
         assert isinstance(instr, (GoToInstr, OpenInstr, PickupInstr))
@@ -93,6 +101,7 @@ def compile_mission(env: RoomGridLevel, numbers: dict[int, int]) -> Clause:
             _numbers(instr.desc.obj_set, numbers),
             strict=bool(getattr(instr, "strict", False)),
             phrase=_phrase(instr.desc),
+            area=_area(env, instr.desc.loc, cell),
         )
 
     return clause(env.instrs)
@@ -109,6 +118,26 @@ def _phrase(meant: ObjDesc) -> str:
     name = " ".join(word for word in (meant.color, meant.type or "object") if word)
     place = where.get(meant.loc, f" on your {meant.loc}")
     return f"{'a' if len(meant.obj_set) > 1 else 'the'} {name}{place}"
+
+
+def _area(
+    env: RoomGridLevel, where: str | None, cell: Callable[[int, int], int]
+) -> frozenset[int]:
+    """Cells of the agent's first room on one side of it."""
+    if where is None:
+        return frozenset()
+    room = env.room_from_pos(*env.agent_pos)
+    (left, top), (wide, high) = room.top, room.size
+    ahead = DIR_TO_VEC[env.agent_dir]
+    right = (-ahead[1], ahead[0])
+    sign = 1 if where in ("front", "right") else -1
+    axis = ahead if where in ("front", "behind") else right
+    return frozenset(
+        cell(x, y)
+        for x in range(left, left + wide)
+        for y in range(top, top + high)
+        if sign * ((x - env.agent_pos[0]) * axis[0] + (y - env.agent_pos[1]) * axis[1]) > 0
+    )
 
 
 def first_flags(clause: Clause) -> list[int]:

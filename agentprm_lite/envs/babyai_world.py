@@ -114,7 +114,7 @@ def blueprint(level: int, seed: int) -> Blueprint:
         carried=-1 if env.carrying is None else numbers[id(env.carrying)],
         start=(x + y * width, int(env.agent_dir)),
         mission=str(env.mission),
-        clause=compile_mission(env, numbers),
+        clause=compile_mission(env, numbers, lambda x, y: x + VIEW + (y + VIEW) * width),
         max_steps=int(env.max_steps),
     )
 
