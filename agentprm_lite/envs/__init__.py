@@ -5,7 +5,16 @@ from agentprm_lite.envs.base import AnyText, TextEnv
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
 from agentprm_lite.envs.textcraft import TextCraft
 
-__all__ = ["ENVS", "AnyText", "BabyAI", "RecipeTree", "TextCraft", "TextEnv", "make_env", "recipe_tree"]
+__all__ = [
+    "ENVS",
+    "AnyText",
+    "BabyAI",
+    "RecipeTree",
+    "TextCraft",
+    "TextEnv",
+    "make_env",
+    "recipe_tree",
+]
 
 ENVS: dict[str, type[TextEnv]] = {"babyai": BabyAI, "textcraft": TextCraft}
 """Name -> environment."""

@@ -129,15 +129,21 @@ class BabyAI(TextEnv):
         "look",
         "check available actions",
         "drop",
-        "turn left",
-        "turn left",
-        "move forward",
-        "move forward",
-        "move forward",
-        "move forward",
-        "move forward",
-        "move forward",
-        "move forward",
+        *("turn left",) * 4,
+        *("move forward",) * 7,
+    )
+    rare_replies: ClassVar[tuple[str, ...]] = (
+        "There is a barrier in front of you, you can't move forward.",
+        "You cannot drop the object, as there is already an object in front of you.",
+        "You cannot go to red ball 1, as there is no path leading to it.",
+        "You cannot pickup red ball 1, as there is no path leading to it.",
+        "You cannot go through red closed door 1, as it is closed. You should toggle it first.",
+        "You cannot toggle and go through red locked door 1, as you are not carrying a key.",
+        "You cannot toggle and go through red locked door 1, as the color of the key you are "
+        "carrying does not match the color of door.",
+        "You cannot see any objects within sight.The room has walls around you. "
+        "You are facing a box 1 steps away. You are carrying a red ball.",
+        "The task has failed.",
     )
 
     def __init__(
@@ -189,9 +195,7 @@ class BabyAI(TextEnv):
         if unknown:
             raise ValueError(f"levels: expected some of {SPLIT_LEVELS}, got {unknown}")
         kept = [
-            index
-            for index in indices(split)
-            if levels is None or index % LEVEL_COUNT + 1 in levels
+            index for index in indices(split) if levels is None or index % LEVEL_COUNT + 1 in levels
         ]
         return [Task(cls.name, index, k) for k in range(variants) for index in kept]
 
@@ -259,7 +263,9 @@ class BabyAI(TextEnv):
     def _told(self, text: str) -> str:
         if not self.available_actions:
             return text
-        return text + "\nAvailable actions: [" + ", ".join(f'"{a}"' for a in self._menu.macros) + "]"
+        return (
+            text + "\nAvailable actions: [" + ", ".join(f'"{a}"' for a in self._menu.macros) + "]"
+        )
 
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
         action = action.lower().strip()
@@ -283,7 +289,9 @@ class BabyAI(TextEnv):
             return self._close_as_agentgym(text, status, played)
         reward = self._reward() if status == "success" else 0.0
         if status != "continue":
-            text += "\n The task is completed." if status == "success" else "\n The task has failed."
+            text += (
+                "\n The task is completed." if status == "success" else "\n The task has failed."
+            )
         return self._told(text), reward, status != "continue", status == "success"
 
     def _reward(self) -> float:

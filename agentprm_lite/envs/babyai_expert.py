@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Iterable, Iterator, Set
 
@@ -33,6 +34,16 @@ _MOVES = ("turn ", "move ", "go ", "toggle and go ")
 _BLOCKER_COST = 8  # pick it up, turn, drop it, turn back
 _TURN_COST = 1.5  # rounds that a look aside is taken to cost: there and back
 _ROUNDS_PER_STEP = 0.8  # a macro is several low-level steps
+
+
+@functools.cache
+def _inside(width: int, rows: int) -> frozenset[int]:
+    """Cells that are not margin."""
+    return frozenset(
+        column + row * width
+        for column in range(VIEW, width - VIEW)
+        for row in range(VIEW, rows - VIEW)
+    )
 
 
 def pending(clause: Clause, flags: list[int]) -> list[Clause]:
@@ -254,7 +265,9 @@ class _Planner:
             place, direction = min(nearer, key=lambda pose: field.get(pose, 10**9))
             cell = self._cell(place)
             if cell is not None and cell >= 0 and not self._is_door(place):
-                found = self._fetch(f"{need} The {name_of(self.world, cell)} is in the way.", [cell])
+                found = self._fetch(
+                    f"{need} The {name_of(self.world, cell)} is in the way.", [cell]
+                )
                 return (field[self.here], found[1]) if found else None
         return None
 
@@ -356,20 +369,17 @@ class _Planner:
     def _new_cells(self, pose: Pose, area: Set[int] | None) -> int:
         """How many cells a pose may show for the first time, if all that is unknown is clear."""
         place, direction = pose
-        width = self.world.plan.width
-        rows = len(self.world.plan.walls) // width
-        places = [place + offset for offset in view_offsets(width, direction)]
-        known = self.known
-        inside = [
-            VIEW <= p % width < width - VIEW and VIEW <= p // width < rows - VIEW for p in places
+        plan, known = self.world.plan, self.known
+        inside = _inside(plan.width, len(plan.walls) // plan.width)
+        places = [place + offset for offset in view_offsets(plan.width, direction)]
+        fresh = [
+            number
+            for number, p in enumerate(places)
+            if p not in known and p in inside and (area is None or p in area)
         ]
-        clear = [
-            self.world.clear(p) if p in known else within
-            for p, within in zip(places, inside, strict=True)
-        ]
+        if not fresh:
+            return 0
+        clear = [self.world.clear(p) if p in known else p in inside for p in places]
         clear[OWN_CELL] = True
         lit = visible(clear)
-        return sum(
-            seen and within and p not in known and (area is None or p in area)
-            for seen, within, p in zip(lit, inside, places, strict=True)
-        )
+        return sum(lit[number] for number in fresh)

@@ -104,7 +104,7 @@ def compile_mission(
             area=_area(env, instr.desc.loc, cell),
         )
 
-    return clause(env.instrs)
+    return clause(env.instrs)  # type: ignore[attr-defined]  # each level makes its own
 
 
 def _numbers(objects: list[WorldObj], numbers: dict[int, int]) -> tuple[int, ...]:
@@ -120,9 +120,7 @@ def _phrase(meant: ObjDesc) -> str:
     return f"{'a' if len(meant.obj_set) > 1 else 'the'} {name}{place}"
 
 
-def _area(
-    env: RoomGridLevel, where: str | None, cell: Callable[[int, int], int]
-) -> frozenset[int]:
+def _area(env: RoomGridLevel, where: str | None, cell: Callable[[int, int], int]) -> frozenset[int]:
     """Cells of the agent's first room on one side of it."""
     if where is None:
         return frozenset()

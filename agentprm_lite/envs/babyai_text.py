@@ -131,7 +131,7 @@ class Paths:
     def _trace(self, node: int | None) -> list[int] | None:
         if node is None:
             return None
-        path = []
+        path: list[int] = []
         while True:
             node, action = self._parents[node]
             if node < 0:
