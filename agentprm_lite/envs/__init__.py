@@ -1,6 +1,7 @@
 """Environments of text, in-process, deterministic and forkable; and a client for AgentGym's."""
 
 from agentprm_lite.envs.agentgym import PREFIX, AgentGymEnv
+from agentprm_lite.envs.babyai import BabyAI
 from agentprm_lite.envs.base import AnyText, TextEnv
 from agentprm_lite.envs.mathworld import GSM8K, MathWorld
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
@@ -12,6 +13,7 @@ __all__ = [
     "GSM8K",
     "AgentGymEnv",
     "AnyText",
+    "BabyAI",
     "MathWorld",
     "RecipeTree",
     "TextCraft",
@@ -23,6 +25,7 @@ __all__ = [
 
 ENVS: dict[str, type[TextEnv]] = {
     "textcraft": TextCraft,
+    "babyai": BabyAI,
     "webshop": WebShop,
     "math": MathWorld,
     "gsm8k": GSM8K,
