@@ -35,7 +35,7 @@ PROFILE = "cpu"
 #
 # The figure comes first: Best-of-N by $M$ at the last step, as in [chapter 6](06_best_of_n.ipynb). One line is new. *majority* is self-consistency (Wang et
 # al. 2022): no reward model at all, the most frequent **final answer** wins, however it was reached. Its votes are counted over the whole pool, so
-# only its right end is a fair comparison.
+# only its right end is a fair comparison. *SFT* is one greedy attempt, *random* one sample.
 #
 # **Predict before you run.**
 # 1. Is *majority* above or below the reward models?
@@ -67,12 +67,14 @@ if PROFILE == "smoke":
 candidates = pipeline.pool(profile)
 GROUPS = search.by_task(candidates)
 TASKS = list(GROUPS)
-curves = {
-    name: study.kind_curves(kind, profile) for name, kind in KINDS.items()
-}
-for name in ("oracle", "majority", "random_choice"):
-    curve = getattr(search, name)(candidates, NS).success[None]
-    curves[name.removesuffix("_choice")] = curve
+values = {name: [pipeline.pool_values(kind, profile, s) for s in SEEDS]
+          for name, kind in KINDS.items()}
+curves = {name: np.array([
+    search.best_of_n(candidates, study.last_scores(run), NS).success
+    for run in runs]) for name, runs in values.items()}
+for name, way in {"oracle": search.oracle, "majority": search.majority,
+                  "random": search.random_choice}.items():
+    curves[name] = way(candidates, NS).success[None]
 greedy = study.task_means(pipeline.greedy_runs(profile))
 curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
 shown = {name: [metrics.bootstrap_interval(c[:, :, j])
@@ -81,8 +83,7 @@ top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
     plots.curve_with_interval(NS, shown),
     alt=f"Success against N on held-out problems. At N = {NS[-1]}: {top}.",
-    caption="Best-of-N by M at the last step, from the same candidates. SFT "
-    "is one greedy attempt. Bands: 95 %, over seeds and problems.")
+    caption=f"{len(TASKS)} problems. Bands: 95 %, over seeds and problems.")
 
 # %% [markdown]
 # ## A case to solve by hand
@@ -163,7 +164,7 @@ for name, attempts in {"trained templates": pipeline.rollouts(profile),
     means = study.task_means(attempts)
     mean, lo, hi = metrics.bootstrap_interval(means)
     print(f"{name}: sampled success {mean:.3f} [{lo:.3f}, {hi:.3f}], "
-          f"n = {len(means)} problems with numbers never trained on")
+          f"n = {len(means)} problems, drawn anew")
 
 # %% [markdown]
 # ## GSM8K's format by hand
@@ -299,7 +300,7 @@ assert inside["steps"].mean() > 0.55
 # %% [markdown]
 # ## The experiment
 #
-# All ways to choose, at the largest $N$, with paired differences on the same problems. *random* is one sample, *SFT* and *RFT* one greedy attempt. If AgentPRM minus
+# All ways to choose, at the largest $N$, with paired differences on the same problems. If AgentPRM minus
 # *random* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
@@ -327,8 +328,6 @@ pd.DataFrame(
 ).T.iloc[:, ::2]
 
 # %%
-values = {name: [pipeline.pool_values(kind, profile, s) for s in SEEDS]
-          for name, kind in KINDS.items()}
 won = [t.outcome for t in candidates]
 names = [t.task for t in candidates]
 record = []
