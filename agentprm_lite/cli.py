@@ -17,6 +17,7 @@ import numpy as np
 
 from agentprm_lite import pipeline
 from agentprm_lite.ppo import ProcessReward
+from agentprm_lite.profiles import get_profile
 from agentprm_lite.study import study
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
     """
     args = _parser().parse_args(argv)
-    profile, seed = args.profile, args.seed
+    profile, seed = get_profile(args.profile, getattr(args, "env", "textcraft")), args.seed
     if args.command == "collect":
         played = pipeline.rollouts(profile) if args.split == "train" else pipeline.pool(profile)
         _report(f"{args.split} rollouts", played)
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
         _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
     else:
-        numbers = study(profile, f"agentprm study --profile {profile} --out {args.out}")
+        numbers = study(args.profile, f"agentprm study --profile {args.profile} --out {args.out}")
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
         print(args.out)
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--profile", default="cpu", help="smoke, cpu, gpu or paper")
+        if name != "study":  # which covers all worlds
+            sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
 

@@ -395,6 +395,33 @@ def check_shaped(shaped: Any) -> None:
         f"alpha weighs the process reward alone: expected [0.2, -0.2] for alpha 2, got {double}"
     )
 
+# Chapter 10
+
+
+def check_tied_best(tied_best: Any) -> None:
+    """Exercise 10.1: the expected success of the best candidate."""
+    scores = [0.2, 0.9, 0.9, 0.1]
+    got = float(tied_best(scores, [0, 1, 0, 1]))
+    assert not isclose(got, 1.0), "a tie is broken at random: the first of the best isn't chosen"
+    assert not isclose(got, 0.0), "a tie is broken at random: the last of the best isn't chosen"
+    assert isclose(got, 0.5), f"two candidates tie, one of them succeeds: expected 0.5, got {got}"
+    low = float(tied_best([-3.0, -1.0, -2.0], [1, 0, 1]))
+    assert not isclose(low, 1.0), "the largest score wins, also where all are negative"
+    assert isclose(low, 0.0), f"one candidate is best and fails: expected 0, got {low}"
+    assert isclose(float(tied_best([0.5], [1])), 1.0), "a single candidate is the best one"
+
+
+def check_share_won(share_won: Any) -> None:
+    """Exercise 10.2: the share of headroom that a judge wins."""
+    got = share_won([1, 0, 0.5], [0.5, 0, 0.4], [1, 0, 0.8])
+    assert got is not None, "there is headroom here: 0.6 against 0.3"
+    assert not isclose(got, 0.2, abs_tol=1e-6), "divide by the headroom"
+    assert not isclose(got, 5 / 6, abs_tol=1e-6), "subtract one sample's success above and below"
+    assert isclose(got, 2 / 3, abs_tol=1e-6), f"0.2 of 0.3: expected 0.667, got {got}"
+    harm = share_won([0.1, 0.1], [0.2, 0.2], [0.4, 0.4])
+    assert isclose(harm, -0.5, abs_tol=1e-6), f"a harmful judge is negative: -0.5, got {harm}"
+    assert share_won([0.3], [0.3], [0.3]) is None, "no headroom: None"
+
 
 # Chapter 09
 

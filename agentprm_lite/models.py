@@ -101,7 +101,8 @@ def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         >>> tok.decode(tok.encode("get 2 stick"))
         'get 2 stick'
     """
-    words = {word for text in [*texts, *map(str, range(100))] for word in re.findall(WORDS, text)}
+    numbers = {form for n in range(100) for form in (f"{n}", f"{n:02}")}
+    words = {word for text in [*texts, *numbers] for word in re.findall(WORDS, text)}
     bare = {word.removeprefix(" ") for word in words}
     words |= {form for word in bare if word.isalnum() for form in (word, f" {word}")}
     special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]

@@ -321,16 +321,23 @@ def _digest(data: list[Trajectory]) -> str:
 
 
 def _sampled(
-    p: Profile, actor: Policy, name: str, tasks: list[Task], samples: int, temperature: float
+    p: Profile,
+    actor: Policy,
+    name: str,
+    tasks: list[Task],
+    samples: int,
+    temperature: float,
+    seed: int = 1,
 ) -> list[Trajectory]:
     def make(folder: Path) -> None:
         backend = actor.backend(temperature)
-        collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=1, batch=p.batch)
+        collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=seed, batch=p.batch)
 
     inputs = {
         "policy": actor.folder.name,
         "tasks": [t.key for t in tasks],
         "samples": samples,
+        "seed": seed,
         "batch": p.batch,
         **asdict(replace(sampling_config(p), temperature=temperature)),
     }
@@ -623,8 +630,33 @@ def ppo_pool(
         seed: of the run.
 
     Returns:
-        A quarter as many samples a goal as in :func:`pool`, at least 4.
+        Half as many samples a goal as in :func:`pool`, at least 4.
     """
     p = _profile(profile)
     actor = ppo_run(p, reward, kind, seed)
-    return _sampled(p, actor, "ppo_pool", test_tasks(p), max(4, p.eval_samples // 4), 1.0)
+    return _sampled(p, actor, "ppo_pool", test_tasks(p), max(4, p.eval_samples // 2), 1.0)
+
+
+def ppo_training_pool(
+    profile: Profile | str,
+    reward: ProcessReward | None = None,
+    kind: Kind | None = None,
+    seed: int = 0,
+) -> list[Trajectory]:
+    """New samples on the goals that PPO trains on, at temperature 1.
+
+    These goals were chosen by :func:`rollouts`, so those samples can't be the baseline.
+
+    Args:
+        profile: a profile or its name.
+        reward: which process reward; None: the SFT policy, before PPO.
+        kind: reward model behind it.
+        seed: of the run.
+
+    Returns:
+        As many samples a goal as in :func:`ppo_pool`.
+    """
+    p = _profile(profile)
+    actor = policy(p) if reward is None else ppo_run(p, reward, kind, seed)
+    samples = max(4, p.eval_samples // 2)
+    return _sampled(p, actor, "ppo_training_pool", ppo_tasks(p), samples, 1.0, seed=2)

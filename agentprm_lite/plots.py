@@ -84,6 +84,30 @@ def curve_with_interval(
     return _finish(fig, ax)
 
 
+def curves_by_panel(
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[Interval]]],
+    *,
+    xlabel: str = "samples N",
+    ylabel: str = "success rate",
+) -> Figure:
+    """The curves of :func:`curve_with_interval`, one panel a title, two panels a row."""
+    style()
+    rows = (len(panels) + 1) // 2
+    fig, axes = plt.subplots(rows, 2, figsize=(7.2, 2.7 * rows), layout="constrained")
+    for ax, (title, curves) in zip(axes.flat, panels.items(), strict=False):
+        for name, look in _looks(curves).items():
+            mean, lo, hi = np.array(curves[name]).T
+            ax.fill_between(x, lo, hi, color=look.color, alpha=0.15, linewidth=0)
+            ax.plot(x, mean, label=name, **look._asdict())
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:,g}")
+        ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))
+    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    plt.close(fig)
+    return fig
+
+
 def beam_points(
     widths: Sequence[str],
     results: Mapping[str, Sequence[Interval]],

@@ -52,7 +52,7 @@ class PPOConfig:
     """What a turn earns besides the environment's reward."""
     alpha: float = 1.0
     """Weight of the process reward."""
-    critic_lr: float = 1e-2
+    critic_lr: float = 1e-3
     """Learning rate of the critic."""
     epochs: int = 1
     """Passes over a round's episodes."""

@@ -93,7 +93,7 @@ CPU = Profile(
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=8, tasks=24, samples=4, lr=1e-3),
+    ppo=PPOConfig(iterations=8, tasks=24, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
 )
 SMOKE = replace(
     CPU,
@@ -140,8 +140,8 @@ GPU = Profile(
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
-# What the tiny model needs to differ in the other worlds. There is no exchange of words there: every
-# task of BabyAI, WebShop and math can be made anew, so demonstrations don't repeat.
+# Where the tiny model differs in the other worlds. No exchange of words: every
+# task there can be made anew, so demonstrations don't repeat.
 _TINY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (1, 2, 3, 4, 5, 10), "max_context": 1024, "max_new_tokens": 48},
     "webshop": {"levels": None, "max_context": 1024, "max_new_tokens": 64},

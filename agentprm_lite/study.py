@@ -26,6 +26,7 @@ from agentprm_lite.pipeline import (
     pool_values,
     ppo_pool,
     ppo_run,
+    ppo_training_pool,
     rollouts,
     training_log,
 )
@@ -37,6 +38,7 @@ from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
 
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
+WORLDS = ("textcraft", "babyai", "webshop", "math")
 
 
 def last_scores(values: Sequence[StepValues]) -> list[float]:
@@ -100,7 +102,7 @@ def kind_curves(kind: Kind, profile: Profile | str, *, half: bool = False) -> np
 
 
 def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.ndarray, float]:
-    """Success of beam search for every seed of a reward model.
+    """Outcome of beam search for every seed of a reward model.
 
     Args:
         kind: which reward model.
@@ -109,16 +111,16 @@ def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.n
         m: turns sampled a path.
 
     Returns:
-        [seeds, tasks] success, and generated tokens a task.
+        [seeds, tasks] outcome, and generated tokens a task.
     """
     p = get_profile(profile) if isinstance(profile, str) else profile
     runs = [beam_runs(kind, p, n, m, seed) for seed in range(p.reward_seeds)]
     tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
-    return np.array([[t.success for t in run] for run in runs], dtype=float), tokens
+    return np.array([[t.outcome for t in run] for run in runs]), tokens
 
 
 def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
-    """Mean success of each task.
+    """Mean outcome of each task: its success where rewards are 0 or 1.
 
     Args:
         trajectories: equally many of every task.
@@ -127,34 +129,49 @@ def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
         [tasks].
     """
     groups = by_task(trajectories).values()
-    return np.array([np.mean([trajectories[i].success for i in g]) for g in groups])
+    return np.array([np.mean([trajectories[i].outcome for i in g]) for g in groups])
 
 
-def study(profile: Profile | str, command: str) -> dict[str, Any]:
+def study(profile: str, command: str) -> dict[str, Any]:
     """All numbers of the comparison.
 
     Args:
-        profile: a profile or its name.
+        profile: name of a profile.
         command: what remakes the numbers; stored with them.
 
     Returns:
         JSON-able data; every estimate is [mean, low, high] of a 95 % interval.
     """
-    p = get_profile(profile) if isinstance(profile, str) else profile
+    p = get_profile(profile)
+    return {
+        "command": command,
+        **provenance(),
+        "measure": "mean reward of the answers: success in TextCraft and math, where it is 0 or 1",
+        "profile": p.name,
+        "base": p.base,
+        "candidates": p.eval_samples,
+        "reward_model_seeds": p.reward_seeds,
+        "ns": list(powers_of_two(p.eval_samples)),
+        "worlds": {env: world_study(get_profile(profile, env)) for env in WORLDS},
+        "ppo": ppo_study(p),
+    }
+
+
+def world_study(p: Profile) -> dict[str, Any]:
+    """Policies, Best-of-N and beam search in one world.
+
+    Args:
+        p: a profile; it names the world.
+
+    Returns:
+        A part of :func:`study`.
+    """
     ns = powers_of_two(p.eval_samples)
     candidates = pool(p)
     base = task_means(candidates)
     out: dict[str, Any] = {
-        "command": command,
-        **provenance(),
-        "profile": p.name,
-        "base": p.base,
-        "env": p.env,
         "tasks": len(base),
-        "candidates": p.eval_samples,
         "beam_tasks": len(beam_tasks(p)),
-        "reward_model_seeds": p.reward_seeds,
-        "ns": list(ns),
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
         "policy": {
             "greedy SFT": _row(bootstrap_interval(task_means(greedy_runs(p)))),
@@ -166,14 +183,12 @@ def study(profile: Profile | str, command: str) -> dict[str, Any]:
         "difference": {},
         "compute_multiple": {},
     }
-    if any(t.success for t in rollouts(p)):
+    if p.env == "textcraft" and any(t.success for t in rollouts(p)):
         out["policy"]["greedy RFT"] = _row(bootstrap_interval(task_means(greedy_runs(p, "rft"))))
     out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
     curves = {kind: kind_curves(kind, p) for kind in KINDS}
     halves = {kind: kind_curves(kind, p, half=True) for kind in KINDS}
-    beams = {
-        (kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in p.beams
-    }
+    beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in p.beams}
     for kind in KINDS:
         out["best_of_n"][kind] = _curve(curves[kind])
         out["best_of_n_first_half"][kind] = _curve(halves[kind])
@@ -197,28 +212,40 @@ def study(profile: Profile | str, command: str) -> dict[str, Any]:
         out["compute_multiple"][f"over {other}"] = _row(
             compute_multiple_interval(ns, curves[other].mean(0), curves["agentprm"].mean(0))
         )
-    out["ppo"] = {name: _ppo(p, name, kind, base) for name, kind in PPO_RUNS}
+    return out
+
+
+def ppo_study(p: Profile) -> dict[str, Any]:
+    """Every PPO run against SFT, on held-out and on training goals.
+
+    Args:
+        p: a profile.
+
+    Returns:
+        A part of :func:`study`.
+    """
+    before = {"held_out": task_means(pool(p)), "training": task_means(ppo_training_pool(p))}
+    out: dict[str, Any] = {}
+    for name, kind in PPO_RUNS:
+        after = {
+            "held_out": task_means(ppo_pool(p, name, kind)),
+            "training": task_means(ppo_training_pool(p, name, kind)),
+        }
+        log = training_log(ppo_run(p, name, kind).folder)
+        out[name] = {
+            "goals": {where: len(x) for where, x in after.items()},
+            "success": {where: _row(bootstrap_interval(x)) for where, x in after.items()},
+            "minus_sft": {w: _row(paired_bootstrap(x, before[w])) for w, x in after.items()},
+            "turns": [round(row["turns"], 3) for row in log],
+            "training_success": [round(row["success"], 4) for row in log],
+            "seeds": 1,
+        }
     return out
 
 
 PPO_RUNS: tuple[tuple[ProcessReward, Kind | None], ...] = tuple(
     (name, None if name == "outcome" else "agentprm") for name in get_args(ProcessReward)
 )
-
-
-def _ppo(p: Profile, name: ProcessReward, kind: Kind | None, base: np.ndarray) -> dict[str, Any]:
-    after = task_means(ppo_pool(p, name, kind))
-    log = training_log(ppo_run(p, name, kind).folder)
-    return {
-        "success": _row(bootstrap_interval(after)),
-        "minus_sft": _row(paired_bootstrap(after, base)),
-        "turns": [round(r["turns"], 3) for r in log],
-        "training_success": [round(r["success"], 4) for r in log],
-        "samples_a_task": max(4, p.eval_samples // 4),
-        "seeds": 1,
-    }
-
-
 
 
 def _row(interval: Interval) -> list[float]:

@@ -83,8 +83,8 @@ show_figure(
 )
 
 # %% [markdown]
-# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. What counts is the held-out comparison
-# [below](08_ppo.ipynb#the-experiment-held-out-goals).
+# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. What counts is the comparison on the same goals
+# [below](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
 #
 # ## Advantages over turns, by hand
 #
@@ -327,10 +327,11 @@ assert (now - reference).abs().max() < 1e-6
 assert (now.cpu() - stored).abs().max() < 1e-2
 
 # %% [markdown]
-# ## The experiment: held-out goals
+# ## The experiment: training goals and held-out goals
 #
-# Each policy is sampled at temperature 1 on the held-out goals, which neither SFT nor PPO has seen. Before: the stored pool of SFT. After: fresh samples of each run. The same
-# tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
+# Two questions. Did PPO learn what it was trained on? And does that carry over to goals that neither SFT nor PPO has seen? So each policy is sampled at temperature 1 on
+# both sets, before and after. On the training goals the baseline is sampled anew: PPO's goals were chosen because SFT's rollouts had both outcomes there, so those same rollouts would flatter or
+# punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
 # n is printed. Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
 # (`ppo_run(PROFILE, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(PROFILE, "shaping", "orm")` and `ppo_run(PROFILE, "shaping", "pvm")`.
@@ -338,41 +339,41 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # %%
 def by_task(trajectories, value):
     """[tasks] mean of a value over the samples of each task."""
-    found = {}
-    for t in trajectories:
-        found.setdefault(t.task, []).append(value(t))
-    return np.array([np.mean(found[task]) for task in sorted(found)])
+    found = pd.Series([float(value(t)) for t in trajectories])
+    return found.groupby([t.task.key for t in trajectories]).mean().to_numpy()
 
 
-held_out = {"SFT": pipeline.pool(PROFILE)}
+new, held = pipeline.ppo_training_pool, pipeline.ppo_pool
+pools = {"training": {"SFT": new(PROFILE)},
+         "held-out": {"SFT": pipeline.pool(PROFILE)}}
 for name, run in RUNS.items():
-    held_out[name] = pipeline.ppo_pool(PROFILE, *run)
-success = {k: by_task(v, lambda t: t.outcome) for k, v in held_out.items()}
-length = {k: by_task(v, lambda t: t.num_steps) for k, v in held_out.items()}
-print(f"n = {len(success['SFT'])} goals;",
-      {k: f"{len(v)} samples" for k, v in held_out.items()})
-if profile.eval_temperature != 1.0:
-    print(f"SFT's pool has temperature {profile.eval_temperature}, not 1")
+    pools["training"][name] = new(PROFILE, *run)
+    pools["held-out"][name] = held(PROFILE, *run)
+values = {"success": lambda t: t.outcome, "turns": lambda t: t.num_steps}
+tables = {(goals, what): {k: by_task(v, values[what]) for k, v in f.items()}
+          for goals, f in pools.items() for what in values}
+for goals, found in pools.items():
+    print(f"n = {len(tables[goals, 'turns']['SFT'])} {goals} goals;",
+          {k: f"{len(v)} samples" for k, v in found.items()})
 
 # %%
 import matplotlib.pyplot as plt
 
 plots.style()
-fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained")
 says = []
-for ax, title, table in zip(axes, ("success", "turns"), (success, length),
-                            strict=True):
+for ax, ((goals, what), table) in zip(axes.flat, tables.items(), strict=True):
     for i, (name, row) in enumerate(table.items()):
         mean, lo, hi = metrics.bootstrap_interval(row)
         look = plots.SPARE[i - 1] if i else plots.METHODS["SFT"]
         ax.errorbar(mean, -i, xerr=[[mean - lo], [hi - mean]], capsize=3,
                     fmt=look.marker, color=look.color)
-        says.append(f"{name} {title} {mean:.2f}")
+        says.append(f"{goals} {name} {what} {mean:.2f}")
     ax.set_yticks([-i for i in range(len(table))], list(table))
-    ax.set(xlabel=title, ylim=(0.5 - len(table), 0.5))
+    ax.set(xlabel=f"{what}, {goals} goals", ylim=(0.5 - len(table), 0.5))
 show_figure(
-    fig, alt=f"Held-out goals: {'; '.join(says)}.",
-    caption="Success and turns on held-out goals, 95 % over tasks.",
+    fig, alt=f"After PPO: {'; '.join(says)}.",
+    caption="Success and turns before and after, 95 % over tasks.",
 )
 
 # %%
@@ -383,10 +384,9 @@ def verdict(what, difference):
 
 
 def compare(ours, base):
-    for what, table in (("success", success), ("turns", length)):
-        pair = table[ours], table[base]
-        verdict(f"{what}, {ours} minus {base}",
-                metrics.paired_bootstrap(*pair))
+    for (goals, what), table in tables.items():
+        verdict(f"{goals} {what}, {ours} minus {base}",
+                metrics.paired_bootstrap(table[ours], table[base]))
 
 
 for name in RUNS:

@@ -18,6 +18,9 @@ NAMES = {
 }  # fmt: skip
 
 
+WORLDS = {"textcraft": "TextCraft", "babyai": "BabyAI", "webshop": "WebShop", "math": "Math"}
+
+
 def cell(row: list[float]) -> str:
     """Mean and 95 % interval, as percentages."""
     mean, low, high = (100 * x for x in row)
@@ -37,55 +40,62 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def tables(study: dict[str, Any]) -> str:
     """The results page's tables in Markdown."""
-    ns = [str(n) for n in study["ns"]]
-    beams = list(study["beam"]["agentprm"])
     parts = [
         f"Made by `{study['command']}` at commit `{study['commit']}` on {study['date']}, "
-        f"{study['device']}, torch {study['torch']}. {study['tasks']} held-out goals, "
-        f"{study['candidates']} candidates each, {study['reward_model_seeds']} seeds of every "
-        f"reward model; beam search on {study['beam_tasks']} of the goals. Percentages with 95 % "
-        "bootstrap intervals over tasks and seeds.\n",
-        "## Policies\n",
-        table(["policy", "success"], [[k, cell(v)] for k, v in study["policy"].items()]),
-        "## Best-of-N, by M at the last step\n",
+        f"{study['device']}, torch {study['torch']}. {study['candidates']} candidates for every "
+        f"held-out task, {study['reward_model_seeds']} seeds of every reward model. Percentages "
+        "with 95 % bootstrap intervals over tasks and seeds. The measure is the mean reward of the "
+        "answers. In TextCraft and math that is success; BabyAI also pays for speed, and WebShop "
+        "for what fits in part.\n",
+        *(world_tables(WORLDS[env], world, study["ns"]) for env, world in study["worlds"].items()),
+        "## PPO on TextCraft\n",
         table(
-            ["judge", *[f"N = {n}" for n in ns]],
-            [[NAMES[k], *map(cell, rows)] for k, rows in study["best_of_n"].items()],
-        ),
-        "## Best-of-N, by M after the first half\n",
-        table(
-            ["judge", *[f"N = {n}" for n in ns]],
-            [[NAMES[k], *map(cell, rows)] for k, rows in study["best_of_n_first_half"].items()],
-        ),
-        "## Beam search\n",
-        table(
-            ["judge", *beams],
+            ["reward", "goals", "success after", "minus SFT", "verdict", "turns, first to last"],
             [
-                [NAMES[k], *[f"{cell(r['success'])}, {r['tokens']:.0f} tokens" for r in v.values()]]
-                for k, v in study["beam"].items()
+                [f"{k}, 1 seed", f"{v['goals'][where]} {where.replace('_', '-')}",
+                 cell(v["success"][where]), cell(v["minus_sft"][where]),
+                 verdict(v["minus_sft"][where]), f"{v['turns'][0]:.1f}, {v['turns'][-1]:.1f}"]
+                for k, v in study["ppo"].items()
+                for where in ("training", "held_out")
             ],
         ),
-        "## AgentPRM against the baselines\n",
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def world_tables(title: str, world: dict[str, Any], ns: list[int]) -> str:
+    """Tables of one world."""
+    heads = ["judge", *[f"N = {n}" for n in ns]]
+    return "\n".join([
+        f"## {title}\n",
+        f"{world['tasks']} held-out tasks; beam search on {world['beam_tasks']} of them.\n",
+        table(["policy", "reward"], [[k, cell(v)] for k, v in world["policy"].items()]),
+        "Best-of-N, by M at the last step:\n",
+        table(heads, [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n"].items()]),
+        "Best-of-N, by M after the first half:\n",
+        table(
+            heads,
+            [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n_first_half"].items()],
+        ),
+        "Beam search:\n",
+        table(
+            ["judge", *world["beam"]["agentprm"]],
+            [
+                [NAMES[k], *[f"{cell(r['success'])}, {r['tokens']:.0f} tokens" for r in v.values()]]
+                for k, v in world["beam"].items()
+            ],
+        ),
+        "AgentPRM against the baselines:\n",
         table(
             ["difference", "where", "points", "verdict"],
             [
                 [name.replace("agentprm", "AgentPRM").replace("- ", "− "), where, cell(row),
                  verdict(row)]
-                for name, rows in study["difference"].items()
+                for name, rows in world["difference"].items()
                 for where, row in rows.items()
             ],
         ),
-        "## PPO\n",
-        table(
-            ["reward", "success after", "minus SFT", "verdict", "turns, first and last round"],
-            [
-                [k, cell(v["success"]), cell(v["minus_sft"]), verdict(v["minus_sft"]),
-                 f"{v['turns'][0]:.1f}, {v['turns'][-1]:.1f}"]
-                for k, v in study["ppo"].items()
-            ],
-        ),
-    ]  # fmt: skip
-    return "\n".join(parts)
+    ])  # fmt: skip
 
 
 def page() -> str:
@@ -100,17 +110,17 @@ def page() -> str:
 
 def main() -> int:
     from agentprm_lite.metrics import Interval
-    from agentprm_lite.plots import curve_with_interval
+    from agentprm_lite.plots import curves_by_panel
 
     study = json.loads(STUDY.read_text())
-    kinds = ("orm", "pvm", "agentprm")
-    curves = {
-        NAMES[k]: [Interval(*row) for row in study["best_of_n_first_half"][k]] for k in kinds
+    panels = {
+        WORLDS[env]: {
+            NAMES[k]: [Interval(*row) for row in world["best_of_n"][k]]
+            for k in ("orm", "pvm", "agentprm", "oracle")
+        }
+        for env, world in study["worlds"].items()
     }
-    curves["oracle"] = [Interval(*row) for row in study["best_of_n"]["oracle"]]
-    figure = curve_with_interval(
-        study["ns"], curves, xlabel="samples N", ylabel="success of the chosen sample"
-    )
+    figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
     return 0

@@ -31,7 +31,7 @@ def test_every_printed_number_stands_in_the_stored_file() -> None:
         pytest.skip("results/study_cpu.json is not stored yet")
     study = json.loads(results.STUDY.read_text())
     stored = set(re.findall(r"-?\d+\.\d", " ".join(_percentages(study))))
-    page = results.page().split("## Policies", 1)[1]
+    page = results.page().split("## TextCraft", 1)[1]
     printed = set(re.findall(r"(?<![\d.])-?\d+\.\d(?!\d)", page))
     assert printed <= stored, printed - stored
     assert results.FIGURE.exists()

@@ -1,24 +1,32 @@
-"""Environments of text, in-process, deterministic and forkable."""
+"""Environments of text, in-process, deterministic and forkable; and a client for AgentGym's."""
 
+from agentprm_lite.envs.agentgym import PREFIX, AgentGymEnv
+from agentprm_lite.envs.babyai import BabyAI
 from agentprm_lite.envs.base import AnyText, TextEnv
 from agentprm_lite.envs.mathworld import GSM8K, MathWorld
 from agentprm_lite.envs.planning import RecipeTree, recipe_tree
 from agentprm_lite.envs.textcraft import TextCraft
+from agentprm_lite.envs.webshop import WebShop
 
 __all__ = [
     "ENVS",
     "GSM8K",
+    "AgentGymEnv",
     "AnyText",
+    "BabyAI",
     "MathWorld",
     "RecipeTree",
     "TextCraft",
     "TextEnv",
+    "WebShop",
     "make_env",
     "recipe_tree",
 ]
 
 ENVS: dict[str, type[TextEnv]] = {
     "textcraft": TextCraft,
+    "babyai": BabyAI,
+    "webshop": WebShop,
     "math": MathWorld,
     "gsm8k": GSM8K,
 }
@@ -29,7 +37,8 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
     """An environment by its name.
 
     Args:
-        name: A key of `ENVS`.
+        name: A key of `ENVS`, or "agentgym:<world>@<url>" for a world on one of AgentGym's
+            servers (with :class:`AgentGymEnv`'s usual timeout and retries).
         max_rounds: Steps after which an episode is truncated; None: the usual number.
 
     Returns:
@@ -42,6 +51,8 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
         >>> make_env("textcraft").max_rounds
         20
     """
+    if name.startswith(PREFIX):
+        return AgentGymEnv.from_name(name, max_rounds)
     if name not in ENVS:
         raise ValueError(f"name: expected one of {sorted(ENVS)}, got {name!r}")
     return ENVS[name](max_rounds)

@@ -86,6 +86,8 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     """The answer to the rules: the first assistant turn."""
     clumsy_actions: ClassVar[tuple[str, ...]] = ()
     """Played in order, they get every kind of reply that an expert never sees."""
+    rare_replies: ClassVar[tuple[str, ...]] = ()
+    """Replies that those actions cannot get in every task."""
     option_names: ClassVar[frozenset[str]] = frozenset({"index", "variant"})
     """Options that `reset` takes."""
 
