@@ -423,5 +423,49 @@ def check_share_won(share_won: Any) -> None:
     assert share_won([0.3], [0.3], [0.3]) is None, "no headroom: None"
 
 
+# Chapter 09
+
+
+def check_parse_answer(parse_answer: Any) -> None:
+    """Exercise 09.1: the number after the first four signs."""
+    assert parse_answer("48 + 24 = 72") is None, "without #### there is no answer: None"
+    got = parse_answer("Of 12 rolls 3 burn.\n#### 9")
+    assert got != 12, "12 is the first number of the text, not the one after ####"
+    assert got == 9, f"'#### 9' in the second line: expected 9, got {got}"
+    got = parse_answer("#### 9\nThat took 2 steps.")
+    assert got == 9, f"the answer ends with its line: expected 9, got {got}"
+    assert parse_answer("####\n9") is None, "no number in the line of ####: None"
+    assert parse_answer("#### 8 #### 9") == 8, "the first #### counts"
+    got = parse_answer("#### 1,234 rolls")
+    assert got == 1234, f"commas group thousands: expected 1234, got {got}"
+    got = parse_answer("#### -$3")
+    assert got == -3, f"the sign counts: expected -3, got {got}"
+    got = parse_answer("#### $2.50")
+    assert got is not None and isclose(got, 2.5), f"decimals count: expected 2.5, got {got}"
+    assert parse_answer("#### many") is None, "'#### many' states no number: None"
+
+
+def check_first_wrong_step(first_wrong_step: Any) -> None:
+    """Exercise 09.2: the first step that is false or uses a number from nowhere."""
+    told = {12, 5, 3}
+    got = first_wrong_step(["12 - 5 = 7", "7 * 3 = 20", "20 + 5 = 26", "#### 26"], told)
+    assert got != 2, (
+        "steps 1 and 2 are both false: the answer is the first, and places count from 0"
+    )
+    assert got != 0, "step 0, 12 - 5 = 7, is true and uses numbers that were told"
+    assert got == 1, f"7 * 3 = 20 is the first wrong step: expected 1, got {got}"
+    assert told == {12, 5, 3}, "leave the argument told as it is"
+    got = first_wrong_step(["12 - 5 = 7", "7 * 3 = 21", "#### 21"], told)
+    assert got != 2, "a step that states no calculation is not wrong: None is not False"
+    assert got != 1, "7 is known in step 1: it is the result of an earlier step"
+    assert got is None, f"nothing is wrong here: expected None, got {got}"
+    got = first_wrong_step(["12 - 4 = 8", "8 * 3 = 24"], told)
+    assert got == 0, f"12 - 4 = 8 is true, but nobody told 4: expected 0, got {got}"
+    got = first_wrong_step(["7 * 3 = 21", "12 - 5 = 7"], told)
+    assert got == 0, f"7 is used before it is computed: expected 0, got {got}"
+    got = first_wrong_step(["12 + 5 = 17", "17 * 3 = 51"], told)
+    assert got is None, f"a wrong turn can't be seen without the solution: expected None, got {got}"
+
+
 def _close(got: list[float], expected: list[float]) -> bool:
     return all(isclose(a, b, abs_tol=1e-6) for a, b in zip(got, expected, strict=True))

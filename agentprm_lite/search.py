@@ -120,9 +120,11 @@ def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
 
 
 def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """Self-consistency: the sample whose actions occur most often among all K.
+    """Self-consistency (Wang et al. 2022): the sample whose answer occurs most often among all K.
 
-    The votes are counted over the whole pool, so this flatters small N.
+    What an answer is, the environment says (``TextEnv.answer``): the final answer in math, all
+    actions elsewhere. A sample without an answer is taken only where none has one. The votes are
+    counted over the whole pool, so this flatters small N.
 
     Args:
         pool: K candidates of each task.
@@ -131,9 +133,9 @@ def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     Returns:
         The curve.
     """
-    answers = [tuple(map(ENVS[t.task.env].parse, t.actions)) for t in pool]
-    votes = Counter((t.task, answer) for t, answer in zip(pool, answers, strict=True))
-    scores = [votes[t.task, answer] for t, answer in zip(pool, answers, strict=True)]
+    ballots = [(t.task, ENVS[t.task.env].answer(t.actions)) for t in pool]
+    votes = Counter(ballots)
+    scores = [0 if answer is None else votes[task, answer] for task, answer in ballots]
     return best_of_n(pool, scores, ns)
 
 
