@@ -230,7 +230,7 @@ class KVBatch:
         self.lengths = kept
 
 
-def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor, int]:
+def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor, list[int]]:
     """Compute sequences from nothing; one that begins another is computed with it.
 
     Args:
@@ -239,7 +239,8 @@ def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Te
 
     Returns:
         The batch (a row a sequence), the hidden state of every sequence's last token [B, E], and
-        the number of tokens that were computed.
+        for each sequence the number of tokens that were computed for it. A token that several
+        sequences share is counted for the first of them.
     """
     order = sorted(range(len(sequences)), key=lambda i: tuple(sequences[i]))
     source: dict[int, int] = {}
@@ -255,4 +256,9 @@ def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Te
     lengths = [len(s) for s in sequences]
     last = hidden[torch.as_tensor(rows), torch.as_tensor(lengths) - 1]
     batch.select(rows, lengths)
-    return batch, last, sum(len(s) for s in distinct)
+    known = [0] * len(distinct)
+    computed = []
+    for row, length in zip(rows, lengths, strict=True):
+        computed.append(max(0, length - known[row]))
+        known[row] += computed[-1]
+    return batch, last, computed

@@ -162,14 +162,15 @@ class RewardModel:
         return [out[i] for i in range(len(trajectories))]
 
     @torch.no_grad()
-    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[KVBatch, np.ndarray, int]:
+    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[KVBatch, np.ndarray, list[int]]:
         """Read prompts, to score what follows step by step.
 
         Args:
             prompts: B lists of ids.
 
         Returns:
-            Their cache, the root values [B], and the number of tokens computed.
+            Their cache, the root values [B], and the tokens computed for each, those that several
+            prompts share for the first.
         """
         batch, last, computed = prefill(self.model, prompts)
         return batch, self._read(last), computed

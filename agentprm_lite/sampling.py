@@ -3,7 +3,8 @@
 All episodes of a batch take a turn together. Within a turn one token is sampled for every episode
 that hasn't ended its turn; between turns the observations are read in one chunk. Keys and values
 stay from the first token of the prompt to the last action, finished episodes leave the batch, and
-samples of one task and branches of a beam share what they have in common.
+samples of one task and branches of a beam share what they have in common. What is shared is counted
+for the first episode that uses it, so that the counts of a task don't depend on the other tasks.
 
 Every episode draws from a random stream of its own, so that the same seed gives the same trajectory
 in any batch. In floating point the batch's shape changes logits in the last digits; only where a
@@ -344,8 +345,8 @@ class Play:
             self.batch, self.hidden, computed = prefill(
                 backend.model, [e.ids for e in self.active]
             )
-            total = sum(len(e.ids) for e in self.active)
-            self.active[0].usage += Usage(prefilled=computed, cached=total - computed)
+            for episode, new in zip(self.active, computed, strict=True):
+                episode.usage += Usage(prefilled=new, cached=len(episode.ids) - new)
 
     def _room(self, episode: Episode) -> bool:
         config = self.backend.config

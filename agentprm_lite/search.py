@@ -197,8 +197,7 @@ def beam_search(
     read, values, computed = reward_model.start([root.ids for root in roots])
     read.select([k for k, root in enumerate(roots) if not root.done])
     beams = [[_Path(root, float(v))] * n for root, v in zip(roots, values, strict=True)]
-    usage = [root.usage for root in roots]
-    usage[0] += Usage(scored=computed)
+    usage = [root.usage + Usage(scored=new) for root, new in zip(roots, computed, strict=True)]
     while play.active:
         place = {id(episode): row for row, episode in enumerate(play.active)}
         children = [

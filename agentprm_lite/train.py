@@ -10,11 +10,12 @@ Shape legend: B examples, T steps, N tokens that carry a loss.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -269,7 +270,8 @@ def fit(
         length: tokens of an example.
         config: see :class:`TrainConfig`.
         checkpoint: folder for the state of an unfinished run; if it holds one, the run goes on
-            from there.
+            from there. It has to be of the same label, config, batches (numbers and lengths of the
+            examples) and shapes of parameters; what the examples say isn't compared.
         save_every: steps between two saves.
         label: name on the progress bar.
 
@@ -277,7 +279,7 @@ def fit(
         One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged.
 
     Raises:
-        ValueError: there is no example.
+        ValueError: there is no example, or the checkpoint belongs to another run.
     """
     if not examples:
         raise ValueError("no examples to train on")
@@ -288,7 +290,13 @@ def fit(
     module.train()
     lengths = [length(e) for e in examples]
     plan = [g for epoch in range(config.epochs) for g in make_batches(lengths, config, epoch)]
-    state = _State(Path(checkpoint) if checkpoint else None, params, optimizer)
+    run = {
+        "label": label,
+        **asdict(config),
+        "batches": f"{len(plan)} of {len(lengths)} examples, {_digest([lengths, plan])}",
+        "parameters": f"{len(params)} tensors, {_digest([list(p.shape) for p in params])}",
+    }
+    state = _State(Path(checkpoint) if checkpoint else None, params, optimizer, run)
     log = state.load()
     bar = tqdm(plan, desc=label, initial=len(log), disable=None, mininterval=1.0)
     for step in range(len(log), len(plan)):
@@ -318,11 +326,20 @@ def _schedule(step: int, steps: int) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (step - warmup) / max(1, steps - warmup))))
 
 
-class _State:
-    """What an interrupted run needs to go on: trained weights, AdamW's moments, the log."""
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
 
-    def __init__(self, folder: Path | None, params: Sequence[Tensor], optimizer: Any) -> None:
-        self.folder, self.params, self.optimizer = folder, params, optimizer
+
+class _State:
+    """What an interrupted run needs to go on: trained weights, AdamW's moments, the log.
+
+    ``run`` says which run it is: a state of another one is refused.
+    """
+
+    def __init__(
+        self, folder: Path | None, params: Sequence[Tensor], optimizer: Any, run: dict[str, Any]
+    ) -> None:
+        self.folder, self.params, self.optimizer, self.run = folder, params, optimizer, run
 
     def save(self, log: list[dict[str, float]]) -> None:
         if self.folder is None:
@@ -331,7 +348,8 @@ class _State:
         tensors = {f"param.{i}": p.detach().clone() for i, p in enumerate(self.params)}
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"{name}.{i}": torch.as_tensor(x) for name, x in moments.items()}
-        save_file(tensors, self.folder / "state.new", metadata={"log": json.dumps(log)})
+        metadata = {"log": json.dumps(log), "run": json.dumps(self.run)}
+        save_file(tensors, self.folder / "state.new", metadata=metadata)
         os.replace(self.folder / "state.new", self.folder / "state.safetensors")
 
     def load(self) -> list[dict[str, float]]:
@@ -339,7 +357,9 @@ class _State:
             return []
         path = self.folder / "state.safetensors"
         with safe_open(path, "pt") as f:
-            log: list[dict[str, float]] = json.loads(f.metadata()["log"])
+            metadata = f.metadata()
+        log: list[dict[str, float]] = json.loads(metadata["log"])
+        self._check(path, json.loads(metadata.get("run", "{}")))
         tensors = load_file(path)
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
@@ -352,6 +372,18 @@ class _State:
         state = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**state, "state": moments})
         return log
+
+    def _check(self, path: Path, saved: dict[str, Any]) -> None:
+        other = [
+            f"{name} ({saved.get(name)} there, {value} here)"
+            for name, value in self.run.items()
+            if saved.get(name) != value
+        ]
+        if other:
+            raise ValueError(
+                f"{path} belongs to another run, which differs in {', '.join(other)}; give another "
+                "folder or remove this file"
+            )
 
     def clear(self) -> None:
         if self.folder is not None:

@@ -266,8 +266,10 @@ def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: 
     sequences = [a[:4], b, a, a[:4], a[:7], [*a[:4], 59, 58], b, b[:1]]
     shapes = counted(model, monkeypatch)
     batch, last, computed = prefill(model, sequences)
-    # a (9), b (6) and the branch at a[:4] (6) are computed; the other five begin one of them
-    assert computed == 9 + 6 + 6
+    # a (9), b (6) and the branch at a[:4] (6) are computed; the other five begin one of them. a[:4]
+    # comes first: a finds these four known; the branch is a row of its own and computes all six
+    assert computed == [4, 6, 5, 0, 0, 6, 0, 0]
+    assert sum(computed) == 9 + 6 + 6
     assert shapes == [(3, 9)]
     monkeypatch.undo()
     assert batch.lengths.tolist() == [len(s) for s in sequences]
@@ -282,7 +284,7 @@ def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: 
 def test_prefill_of_equal_prompts_computes_one(folder: Path):
     prompt = words(random.Random(8), 20)
     batch, last, computed = prefill(load_policy(folder), [prompt] * 5)
-    assert computed == 20
+    assert computed == [20, 0, 0, 0, 0]
     assert len(batch) == 5
     assert torch.equal(last[0], last[4])
 
@@ -290,7 +292,10 @@ def test_prefill_of_equal_prompts_computes_one(folder: Path):
 def test_prefill_of_a_chain_computes_the_longest(folder: Path):
     # Monte Carlo rollouts start at every state of one history
     history = words(random.Random(9), 30)
-    assert prefill(load_policy(folder), [history[:n] for n in (30, 5, 17, 29, 1)])[2] == 30
+    model = load_policy(folder)
+    assert prefill(model, [history[:n] for n in (30, 5, 17, 29, 1)])[2] == [30, 0, 0, 0, 0]
+    # each is charged with what the ones before it left to compute, never with more than its length
+    assert prefill(model, [history[:n] for n in (5, 17, 1, 30, 29)])[2] == [5, 12, 0, 13, 0]
 
 
 # --- weights that change --------------------------------------------------------------------------

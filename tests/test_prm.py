@@ -77,7 +77,7 @@ def test_step_by_step_in_another_order(model64: Any, trajectories: list[Trajecto
     judge = RewardModel(model64)
     a, b = [t for t in trajectories if t.num_steps >= 2][:2]
     batch, _, computed = judge.start([a.ids[: a.spans[0][1]], b.ids[: b.spans[0][1]]])
-    assert computed == a.spans[0][1] + b.spans[0][1]
+    assert computed == [a.spans[0][1], b.spans[0][1]]
     batch.select([1, 0, 1])
     second = [t.ids[t.spans[0][1] : t.spans[1][1]] for t in (b, a)]
     m = judge.score_next(batch, [*second, b.ids[b.spans[0][1] :]])

@@ -374,6 +374,23 @@ def test_usage_of_a_batch_differs_by_the_shared_prompts(
     assert total.cached == alone.cached + saved
 
 
+def test_usage_of_a_task_in_a_batch_is_that_of_the_task_alone(
+    played: list[Trajectory], model: Any, chat: ChatFormat
+):
+    """The prompt is counted for a task's first sample: n tokens once, and n reused by each other.
+    Booking a batch's prompts on its first episode would give all other tasks a prefill too low."""
+    for task in dict.fromkeys(t.task for t in played):
+        together = [t for t in played if t.task == task]
+        jobs = [(task, t.sample) for t in together]
+        alone = play(backend(model, chat), jobs, len(jobs))
+        assert [t.usage for t in together] == [t.usage for t in alone]
+        first, *others = together
+        assert first.usage == counts(first)
+        for t in others:
+            shared = Usage(prefilled=-t.prompt_len, cached=t.prompt_len)
+            assert t.usage == counts(t) + shared
+
+
 def forward_shapes(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     body = split_model(model)[0]
     shapes: list[tuple[int, int]] = []

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import float64, random_reward_model, random_trajectories, whole_logprobs
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agentprm_lite import train
@@ -485,6 +487,51 @@ def test_a_resumed_run_goes_on_and_does_not_begin_again(
     # six of ten steps are saved: four are left, and a fifth would raise
     log = fit(Fragile(inner, 4), *arguments, checkpoint=tmp_path, save_every=3)
     assert len(log) == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 2e-2}, r"in lr \(0.01 there, 0.02 here\); give another folder or remove this file"),
+        ({"epochs": 2}, r"in epochs \(1 there, 2 here\), batches \(10 of 10 examples, "),
+        ({"seed": 1}, r"in seed \(0 there, 1 here\), batches \("),
+        ({"data": slice(0, 9)}, r"in batches \(10 of 10 examples, .* there, 9 of 9 examples, "),
+        ({"data": slice(None, None, -1)}, r"in batches \(10 of 10 .* there, 10 of 10 .* here\);"),
+        ({"r": 8}, r"in parameters \(.* there, .* here\);"),
+        ({"label": "orm"}, r"in label \(pvm there, orm here\);"),
+        ({"old": True}, r"in label \(None there, pvm here\), lr \(None there"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    folder: Path,
+    examples: list[RewardExample],
+    tmp_path: Path,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    """It would be continued with other batches or settings, or its weights would not fit."""
+    change = dict(change)
+    config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=1)
+
+    def go(data: Any, config: TrainConfig, r: int = 4, label: str = "pvm", at: int = 5) -> None:
+        module = RewardLoss(new_reward_model(folder, Lora(r=r, alpha=8), 0), "pvm")
+        arguments: Any = (data, lambda e: len(e.trajectory.ids), config)
+        fit(Fragile(module, at), *arguments, checkpoint=tmp_path, save_every=2, label=label)
+
+    with pytest.raises(Interrupted):
+        go(examples, config)
+    state = tmp_path / "state.safetensors"
+    if change.pop("old", False):  # as they were written before the run was told
+        with safe_open(state, "pt") as f:
+            log = f.metadata()["log"]
+        save_file(load_file(state), state, metadata={"log": log})
+    before = state.read_bytes()
+    other: Any = {k: change.pop(k) for k in ("r", "label") if k in change}
+    data = examples[change.pop("data", slice(None))]
+    with pytest.raises(ValueError, match=rf"state\.safetensors belongs to another run.*{message}"):
+        go(data, replace(config, **change), **other)
+    assert state.read_bytes() == before
 
 
 # --- RFT
