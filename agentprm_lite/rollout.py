@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
-from agentprm_lite.envs import make_env
+from agentprm_lite.envs import ENVS, make_env
 from agentprm_lite.sampling import Backend, Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
@@ -30,6 +30,10 @@ def collect(
     again, with the same random streams, and only the missing lines are added. So the file ends up
     the same however often the run was killed.
 
+    Of how the backend samples, a file tells the prompts and the round limit; these are compared
+    (not for worlds on a server). Temperature and limits of tokens are not told: give a policy that
+    is sampled otherwise another name.
+
     Args:
         backend: the policy.
         tasks: what to do.
@@ -43,7 +47,7 @@ def collect(
         on.
 
     Raises:
-        ValueError: the file holds trajectories of another run.
+        ValueError: the file holds trajectories of another run, or of other settings.
     """
     path = Path(path)
     jobs = [(task, sample) for task in tasks for sample in range(samples)]
@@ -58,6 +62,7 @@ def collect(
             f"{other.policy!r}, which isn't what this run of policy {backend.policy!r} with seed "
             f"{seed} would write there; give another file or remove this one"
         )
+    _check_settings(backend, path, done)
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=None) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
@@ -68,6 +73,26 @@ def collect(
             done += new
             bar.update(len(new))
     return done
+
+
+def _check_settings(backend: Backend, path: Path, done: Sequence[Trajectory]) -> None:
+    """Compare recorded episodes with those that the backend would begin, one an environment."""
+    remedy = "give another file or remove this one"
+    for env, t in {t.task.env: t for t in reversed(done) if t.task.env in ENVS}.items():
+        new = backend.start(t.task, t.sample, t.seed)
+        if tuple(new.ids) != t.ids[: t.prompt_len]:
+            raise ValueError(
+                f"{path}: the prompt of {t.key} isn't what this run would begin with (rules, chat "
+                f"format or environment are others); {remedy}"
+            )
+        limit = new.env.max_rounds
+        for o in done:
+            cut = o.truncated_by == "rounds" and o.num_steps < limit
+            if o.task.env == env and (cut or o.num_steps > limit):
+                raise ValueError(
+                    f"{path}: {o.key} has {o.num_steps} rounds{' and was cut there' * cut}, the "
+                    f"limit of this run is {limit}; {remedy}"
+                )
 
 
 def demonstrate(

@@ -225,6 +225,33 @@ def test_another_policys_file_is_refused(whole: Path, player: HFBackend, tmp_pat
         run(other, path)
 
 
+@pytest.mark.parametrize("lines", [5, 6, 16], ids=["within a block", "whole blocks", "complete"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rules": True}, r"a\.jsonl: the prompt of textcraft/.* isn't what this run would begin"),
+        ({"max_rounds": 19}, r"has 20 rounds.*, the limit of this run is 19; give another file"),
+        ({"max_rounds": 21}, r"has 20 rounds and was cut there, the limit of this run is 21;"),
+    ],
+    ids=str,
+)
+def test_a_file_of_other_settings_is_refused(
+    whole: Path,
+    player: HFBackend,
+    tmp_path: Path,
+    lines: int,
+    change: dict[str, Any],
+    message: str,
+):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(whole.read_bytes().splitlines(keepends=True)[:lines]))
+    before = path.read_bytes()
+    other = Counting(HFBackend(player.model, player.chat, replace(player.config, **change)))
+    with pytest.raises(ValueError, match=message):
+        run(other, path)
+    assert other.played == [] and path.read_bytes() == before
+
+
 def test_a_doubled_line_is_refused(whole: Path, player: HFBackend, tmp_path: Path):
     lines = whole.read_bytes().splitlines(keepends=True)
     path = tmp_path / "a.jsonl"

@@ -237,9 +237,7 @@ def independent_loss(kind: Kind, example: RewardExample, m: list[float], lam: fl
         ]
     errors = [(x - y) ** 2 for x, y in zip(m, target, strict=True) if y is not None]
     pairs = zip(m, m[1:], target, target[1:], strict=False)
-    gains = [
-        ((b - a) - (y - x)) ** 2 for a, b, x, y in pairs if x is not None and y is not None
-    ]
+    gains = [((b - a) - (y - x)) ** 2 for a, b, x, y in pairs if x is not None and y is not None]
     return [errors, gains]
 
 
@@ -354,9 +352,7 @@ def test_seeds(folder: Path, examples: list[RewardExample]) -> None:
         assert same(a, again) and not same(a, b)
 
 
-def test_training_moves_adapters_and_head_only(
-    folder: Path, examples: list[RewardExample]
-) -> None:
+def test_training_moves_adapters_and_head_only(folder: Path, examples: list[RewardExample]) -> None:
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     names = [n for n, p in model.named_parameters() if p.requires_grad]
@@ -385,9 +381,7 @@ def test_every_kind_learns_to_tell_success(
     assert last[success].mean() > last[~success].mean() + 0.3
 
 
-def test_a_step_lost_to_truncation_is_an_error(
-    folder: Path, examples: list[RewardExample]
-) -> None:
+def test_a_step_lost_to_truncation_is_an_error(folder: Path, examples: list[RewardExample]) -> None:
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
     longest = max((e.trajectory for e in examples), key=lambda t: len(t.ids))
     split_model(model)[0].config.max_position_embeddings = len(longest.ids) - 1
