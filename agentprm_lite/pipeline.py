@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import linecache
 import os
 import random
 import re
@@ -111,6 +112,21 @@ def _source_hash(modules: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
+def _own_source(world: type) -> str:
+    """The files that a reader's own world is written in; in a notebook, their cells.
+
+    `inspect.getsource` finds no class of a notebook, but linecache has the cell of every function.
+    """
+    files = {
+        inspect.unwrap(getattr(member, "__func__", member)).__code__.co_filename
+        for part in world.__mro__
+        if part.__module__ == world.__module__
+        for member in vars(part).values()
+        if inspect.isroutine(member) and not inspect.isbuiltin(member)
+    }
+    return "\n".join(sorted("".join(linecache.getlines(name)) for name in files))
+
+
 def _artifact(
     profile: Profile,
     name: str,
@@ -126,7 +142,7 @@ def _artifact(
     module = world.__module__.removeprefix("agentprm_lite.")
     source = _source_hash((stage, module, "envs.base", "envs.families"))
     if module == world.__module__:  # a reader's own world
-        source += inspect.getsource(world)
+        source += _own_source(world)
     text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
     root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
