@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import linecache
 import os
 import random
 import re
@@ -111,6 +112,21 @@ def _source_hash(modules: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
+def _own_source(world: type) -> str:
+    """The files that a reader's own world is written in; in a notebook, their cells.
+
+    `inspect.getsource` finds no class of a notebook, but linecache has the cell of every function.
+    """
+    files = {
+        inspect.unwrap(getattr(member, "__func__", member)).__code__.co_filename
+        for part in world.__mro__
+        if part.__module__ == world.__module__
+        for member in vars(part).values()
+        if inspect.isroutine(member) and not inspect.isbuiltin(member)
+    }
+    return "\n".join(sorted("".join(linecache.getlines(name)) for name in files))
+
+
 def _artifact(
     profile: Profile,
     name: str,
@@ -126,7 +142,7 @@ def _artifact(
     module = world.__module__.removeprefix("agentprm_lite.")
     source = _source_hash((stage, module, "envs.base", "envs.families"))
     if module == world.__module__:  # a reader's own world
-        source += inspect.getsource(world)
+        source += _own_source(world)
     text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
     root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
@@ -241,7 +257,10 @@ def demonstrations(profile: Profile | str) -> list[Trajectory]:
     Returns:
         The demonstrations in the policy's ids.
     """
-    p = _profile(profile)
+    return read_jsonl(_demonstrations(_profile(profile)))
+
+
+def _demonstrations(p: Profile) -> Path:
     start = base(p)
     goals, _ = train_tasks(p)
     tasks = [replace(t, variant=v) for v in range(p.demo_variants) for t in goals]
@@ -261,7 +280,7 @@ def demonstrations(profile: Profile | str) -> list[Trajectory]:
         "translated": p.demo_translated,
         **asdict(sampling),
     }
-    return read_jsonl(_artifact(p, "demos", "rollout", inputs, make) / "demos.jsonl")
+    return _artifact(p, "demos", "rollout", inputs, make) / "demos.jsonl"
 
 
 def policy(profile: Profile | str, kind: str = "sft") -> Policy:
@@ -282,13 +301,13 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
         raise ValueError(f"policy {kind!r} is unknown, expected 'sft' or 'rft'")
     config = p.sft if kind == "sft" else p.rft
     start = base(p) if kind == "sft" else str(policy(p, "sft").folder)
-    data = demonstrations(p) if kind == "sft" else rollouts(p)
+    data = _demonstrations(p) if kind == "sft" else _rollouts(p)
     tiny = p.base == "tiny"
 
     def make(folder: Path) -> None:
         model = load_policy(start, None if tiny else p.lora)
         train = sft if kind == "sft" else rft
-        log = train(model, data, config, checkpoint=folder / "unfinished")
+        log = train(model, read_jsonl(data), config, checkpoint=folder / "unfinished")
         save_policy(model, load_chat(start), folder)
         (folder / "log.json").write_text(json.dumps(log))
 
@@ -296,7 +315,7 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
         "start": Path(start).name,
         "config": asdict(config),
         "lora": None if tiny else asdict(p.lora),
-        "data": _digest(data),
+        "data": data.parent.name,
     }
     folder = _artifact(p, kind, "train", inputs, make)
     return Policy(folder, load_chat(folder), p)
@@ -315,11 +334,6 @@ def training_log(folder: Path) -> list[dict[str, float]]:
     return log
 
 
-def _digest(data: list[Trajectory]) -> str:
-    text = "\n".join(t.to_json() for t in data)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _sampled(
     p: Profile,
     actor: Policy,
@@ -328,7 +342,9 @@ def _sampled(
     samples: int,
     temperature: float,
     seed: int = 1,
-) -> list[Trajectory]:
+) -> Path:
+    """File of trajectories that a policy sampled."""
+
     def make(folder: Path) -> None:
         backend = actor.backend(temperature)
         collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=seed, batch=p.batch)
@@ -341,7 +357,7 @@ def _sampled(
         "batch": p.batch,
         **asdict(replace(sampling_config(p), temperature=temperature)),
     }
-    return read_jsonl(_artifact(p, name, "rollout", inputs, make) / f"{name}.jsonl")
+    return _artifact(p, name, "rollout", inputs, make) / f"{name}.jsonl"
 
 
 def rollouts(profile: Profile | str) -> list[Trajectory]:
@@ -353,9 +369,11 @@ def rollouts(profile: Profile | str) -> list[Trajectory]:
     Returns:
         ``rollout_samples`` trajectories for each of ``rollout_tasks`` goals.
     """
-    p = _profile(profile)
-    tasks = train_tasks(p)[1]
-    return _sampled(p, policy(p), "rollouts", tasks, p.rollout_samples, 1.0)
+    return read_jsonl(_rollouts(_profile(profile)))
+
+
+def _rollouts(p: Profile) -> Path:
+    return _sampled(p, policy(p), "rollouts", train_tasks(p)[1], p.rollout_samples, 1.0)
 
 
 def pool(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
@@ -368,9 +386,12 @@ def pool(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
     Returns:
         ``eval_samples`` trajectories for each held-out goal.
     """
-    p = _profile(profile)
-    tasks = test_tasks(p)
-    return _sampled(p, policy(p, kind), "pool", tasks, p.eval_samples, p.eval_temperature)
+    return read_jsonl(_pool(_profile(profile), kind))
+
+
+def _pool(p: Profile, kind: str = "sft") -> Path:
+    actor = policy(p, kind)
+    return _sampled(p, actor, "pool", test_tasks(p), p.eval_samples, p.eval_temperature)
 
 
 def greedy_runs(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
@@ -384,7 +405,7 @@ def greedy_runs(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
         One trajectory a goal.
     """
     p = _profile(profile)
-    return _sampled(p, policy(p, kind), "greedy", test_tasks(p), 1, 0.0)
+    return read_jsonl(_sampled(p, policy(p, kind), "greedy", test_tasks(p), 1, 0.0))
 
 
 def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
@@ -399,13 +420,25 @@ def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
         The examples with their outcomes, and the tokens that the rollouts took.
     """
     p = _profile(profile)
+    first = _mc_starts(p)
+    record = json.loads((_mc(p) / "outcomes.json").read_text())
+    examples = [
+        RewardExample(t, np.array(r["outcomes"])) for t, r in zip(first, record, strict=True)
+    ]
+    return examples, sum(r["tokens"] for r in record)
+
+
+def _mc_starts(p: Profile) -> list[Trajectory]:
+    return [t for t in rollouts(p) if t.sample == 0 and t.num_steps][: p.mc_tasks]
+
+
+def _mc(p: Profile) -> Path:
     actor = policy(p)
-    first = [t for t in rollouts(p) if t.sample == 0 and t.num_steps][: p.mc_tasks]
 
     def make(folder: Path) -> None:
         backend = actor.backend(1.0)
         record = []
-        for trajectory in first:
+        for trajectory in _mc_starts(p):
             played = continue_from(backend, trajectory, p.mc_samples)
             record.append(
                 {
@@ -416,17 +449,12 @@ def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
         (folder / "outcomes.json").write_text(json.dumps(record))
 
     inputs = {
-        "policy": actor.folder.name,
-        "data": _digest(first),
+        "data": _rollouts(p).parent.name,
+        "tasks": p.mc_tasks,
         "samples": p.mc_samples,
         **asdict(sampling_config(p)),
     }
-    folder = _artifact(p, "mc", "rollout", inputs, make)
-    record = json.loads((folder / "outcomes.json").read_text())
-    examples = [
-        RewardExample(t, np.array(r["outcomes"])) for t, r in zip(first, record, strict=True)
-    ]
-    return examples, sum(r["tokens"] for r in record)
+    return _artifact(p, "mc", "rollout", inputs, make)
 
 
 def reward_model_folder(
@@ -446,13 +474,13 @@ def reward_model_folder(
     """
     p = _profile(profile)
     actor = policy(p)
-    if kind in ("mc_hard", "mc_soft"):
-        examples = mc_rollouts(p)[0]
-    else:
-        examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+    mc = kind in ("mc_hard", "mc_soft")
+    data = _mc(p) if mc else _rollouts(p).parent
     config = replace(p.reward, seed=seed)
 
     def make(folder: Path) -> None:
+        played = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+        examples = mc_rollouts(p)[0] if mc else played
         model = new_reward_model(actor.folder, p.lora, seed)
         log = train_reward_model(
             model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
@@ -467,7 +495,7 @@ def reward_model_folder(
         "lora": asdict(p.lora),
         "beta": beta,
         "lam": lam,
-        "data": _digest([e.trajectory for e in examples]),
+        "data": data.name,
     }
     return _artifact(p, f"{kind}{seed}", "train", inputs, make)
 
@@ -505,15 +533,14 @@ def pool_values(kind: Kind, profile: Profile | str, seed: int = 0) -> list[StepV
         One a candidate, in the order of :func:`pool`.
     """
     p = _profile(profile)
-    candidates = pool(p)
     scorer = reward_model_folder(kind, p, seed)
 
     def make(folder: Path) -> None:
-        scores = reward_model(kind, p, seed).score(candidates)
+        scores = reward_model(kind, p, seed).score(pool(p))
         record = [[v.root, *v.q.tolist()] for v in scores]
         (folder / "values.json").write_text(json.dumps(record))
 
-    inputs = {"reward_model": scorer.name, "data": _digest(candidates)}
+    inputs = {"reward_model": scorer.name, "data": _pool(p).parent.name}
     folder = _artifact(p, f"values_{kind}{seed}", "prm", inputs, make)
     record = json.loads((folder / "values.json").read_text())
     return [StepValues(row[0], np.array(row[1:])) for row in record]
@@ -634,7 +661,8 @@ def ppo_pool(
     """
     p = _profile(profile)
     actor = ppo_run(p, reward, kind, seed)
-    return _sampled(p, actor, "ppo_pool", test_tasks(p), max(4, p.eval_samples // 2), 1.0)
+    samples = max(4, p.eval_samples // 2)
+    return read_jsonl(_sampled(p, actor, "ppo_pool", test_tasks(p), samples, 1.0))
 
 
 def ppo_training_pool(
@@ -659,4 +687,5 @@ def ppo_training_pool(
     p = _profile(profile)
     actor = policy(p) if reward is None else ppo_run(p, reward, kind, seed)
     samples = max(4, p.eval_samples // 2)
-    return _sampled(p, actor, "ppo_training_pool", ppo_tasks(p), samples, 1.0, seed=2)
+    path = _sampled(p, actor, "ppo_training_pool", ppo_tasks(p), samples, 1.0, seed=2)
+    return read_jsonl(path)

@@ -7,7 +7,7 @@ methods apart by colour, marker and line style. Figures come back closed, for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import fill
 from typing import Any, NamedTuple
 
@@ -40,6 +40,7 @@ METHODS = {
     "AgentPRM": Look("#0a7ac2", "o", "-"),
     "oracle": Look(GREY, "*", ":"),
     "random": Look(GREY, "x", "-."),
+    "majority": Look("#8c7b1f", "h", "--"),
 }
 # Names that are not in METHODS take these in order.
 SPARE = [
@@ -199,7 +200,33 @@ def label_bars(targets: Mapping[str, Sequence[float]], steps: Sequence[str]) -> 
 
 def recipe_tree(tree: Mapping[str, Any]) -> Figure:
     """A recipe, goal on the left: {"item": str, "count": int, "children": [the same, ...]}."""
-    nodes: list[tuple[float, float, str, bool]] = []
+
+    def box(node: Mapping[str, Any]) -> tuple[str, str, str]:
+        color, shape = ("#0a5f99", "round") if node["children"] else ("#0a6e52", "square")
+        return f"{node['count']} × {node['item']}", color, shape
+
+    return _tree(tree, box, 2.2, 0.6)
+
+
+def solution_tree(tree: Mapping[str, Any]) -> Figure:
+    """Solutions merged where they begin alike: {"step": str, "right": bool | None, "children"}."""
+    looks = {True: ("✓ ", "#0a5f99", "round"), False: ("✗ ", "#b34700", "square")}
+
+    def box(node: Mapping[str, Any]) -> tuple[str, str, str]:
+        mark, color, shape = looks.get(node["right"], ("", "#666666", "round"))
+        return mark + node["step"], color, shape
+
+    return _tree(tree, box, 2.4, 0.75)
+
+
+def _tree(
+    tree: Mapping[str, Any],
+    box: Callable[[Mapping[str, Any]], tuple[str, str, str]],
+    width: float,
+    height: float,
+) -> Figure:
+    """A tree with its root on the left; `box` gives a node's text, colour and shape."""
+    nodes: list[tuple[float, float, tuple[str, str, str]]] = []
     edges: list[tuple[float, float, float, float]] = []
 
     def place(node: Mapping[str, Any], depth: int, first: float) -> tuple[float, float]:
@@ -210,18 +237,18 @@ def recipe_tree(tree: Mapping[str, Any]) -> Figure:
             rows.append(row)
         row = float(np.mean(rows)) if rows else first
         edges.extend((depth, row, depth + 1, below) for below in rows)
-        nodes.append((depth, row, fill(f"{node['count']} × {node['item']}", 20), bool(rows)))
+        nodes.append((depth, row, box(node)))
         return row, free if rows else first + 1.0
 
     _, leaves = place(tree, 0, 0.0)
     depth = max(x for x, *_ in nodes)
-    fig, ax = _axes(width=2.2 * (depth + 1), height=0.7 + 0.6 * leaves)
+    fig, ax = _axes(width=width * (depth + 1), height=0.7 + height * leaves)
     for x0, y0, x1, y1 in edges:
         ax.plot([x0, x1], [y0, y1], color=GREY, linewidth=1, zorder=1)
-    for x, y, text, crafted in nodes:
-        color, shape = ("#0a5f99", "round") if crafted else ("#0a6e52", "square")
-        box = {"boxstyle": shape, "facecolor": color, "edgecolor": GREY}
-        ax.text(x, y, text, ha="center", va="center", color="white", bbox=box, fontsize=9)
+    for x, y, (text, color, shape) in nodes:
+        style = {"boxstyle": shape, "facecolor": color, "edgecolor": GREY}
+        text = fill(text, 20)
+        ax.text(x, y, text, ha="center", va="center", color="white", bbox=style, fontsize=9)
     ax.set(xlim=(-0.5, depth + 0.5), ylim=(leaves - 0.5, -0.5))
     ax.axis("off")
     plt.close(fig)
@@ -244,6 +271,30 @@ def training_curves(
             ax.plot(x, seeds.mean(axis=0), color=color, linestyle=linestyle, label=name, **mark)
         ax.set(title=title, xlabel=xlabel)
     return _finish(fig, np.atleast_1d(axes)[0])
+
+
+def interval_panels(
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[Interval]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Figure:
+    """For each panel and name one interval at every x; the panels share their scale."""
+    fig, axes = _axes(len(panels), width=3.0 * len(panels) + 1.2, height=3.4)
+    axes = np.atleast_1d(axes)
+    for ax in axes[1:]:
+        ax.sharey(axes[0])
+        ax.tick_params(labelleft=False)
+    looks = _looks(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        for name, intervals in panel.items():
+            mean, lo, hi = np.array(intervals).T
+            ax.fill_between(x, lo, hi, color=looks[name].color, alpha=0.15, linewidth=0)
+            ax.plot(x, mean, label=name, **looks[name]._asdict())
+        ax.set(title=title, xlabel=xlabel, xticks=x)
+    axes[0].set_ylabel(ylabel)
+    return _finish(fig, axes[0])
 
 
 def ppo_curves(

@@ -99,7 +99,7 @@ SMOKE = replace(
     CPU,
     name="smoke",
     levels=(1,),
-    tiny=TinySize(hidden=64, layers=2, heads=2, context=512),
+    tiny=TinySize(hidden=64, layers=2, heads=2),
     max_new_tokens=24,
     max_context=320,
     lora=Lora(r=4, alpha=8),
@@ -143,9 +143,28 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 # Where the tiny model differs in the other worlds. No exchange of words: every
 # task there can be made anew, so demonstrations don't repeat.
 _TINY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"levels": (1, 2, 3, 4, 5, 10), "max_context": 1024, "max_new_tokens": 48},
-    "webshop": {"levels": None, "max_context": 1024, "max_new_tokens": 64},
-    "math": {"levels": (2, 3), "max_context": 320, "max_new_tokens": 48},
+    "babyai": {
+        "levels": (1, 2, 3, 4, 5, 9, 10, 11, 19, 20, 21, 30),
+        "max_new_tokens": 48,
+        "max_context": 1536,
+    },
+    "webshop": {"levels": (1, 2), "max_new_tokens": 64, "max_context": 1536, "max_rounds": 6},
+    "math": {"levels": (2, 3), "max_new_tokens": 48, "max_context": 320},
+}
+_CPU_WORLDS: dict[str, dict[str, Any]] = {
+    "babyai": {"demo_goals": 540, "demo_variants": 2},
+    "webshop": {
+        "demo_goals": 880,
+        "demo_variants": 1,
+        "sft": TrainConfig(lr=3e-3, epochs=4, batch_tokens=4096, bf16=True),
+    },
+    "math": {"demo_goals": 1400, "demo_variants": 4},
+}
+_CPU_SAME: dict[str, Any] = {
+    "rollout_tasks": 80,
+    "rollout_samples": 6,
+    "eval_tasks": 60,
+    "beams": ((1, 1), (2, 2)),
 }
 
 
@@ -173,4 +192,6 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     if env == profile.env:
         return profile
     sizes = _TINY_WORLDS.get(env, {}) if profile.base == "tiny" else {}
+    if name == "cpu":
+        sizes = sizes | _CPU_SAME | _CPU_WORLDS.get(env, {})
     return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})

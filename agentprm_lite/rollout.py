@@ -169,7 +169,7 @@ def vocabulary(tasks: Sequence[Task]) -> list[str]:
     for task in {task.env: task for task in tasks}.values():
         env = make_env(task.env)
         env.reset(options={"index": task.index})
-        texts += [env.step(action)[0] for action in env.clumsy_actions]
+        texts += [env.step(action)[0] for action in env.clumsy_actions] + [*env.rare_replies]
     for task in tasks:
         env = make_env(task.env)
         observation, _ = env.reset(options={"index": task.index, "variant": task.variant})

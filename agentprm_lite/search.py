@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agentprm_lite.envs import ENVS
-from agentprm_lite.metrics import best_of_n_curve, pass_at_n
+from agentprm_lite.metrics import best_of_n_curve
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.sampling import Episode, HFBackend, Play
 from agentprm_lite.types import Task, Trajectory, Usage
@@ -32,7 +32,7 @@ class Curve:
     ns: tuple[int, ...]
     """Values of N."""
     success: np.ndarray
-    """[tasks, len(ns)] expected success on each task."""
+    """[tasks, len(ns)] expected outcome on each task: its success where rewards are 0 or 1."""
     tokens: np.ndarray
     """[len(ns)] tokens that the policy generates for N samples, mean over tasks."""
 
@@ -94,7 +94,7 @@ def best_of_n(pool: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[
 
 
 def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """pass@N: success of a perfect judge, in expectation over all N-subsets.
+    """A perfect judge, in expectation over all N-subsets: pass@N where rewards are 0 or 1.
 
     Args:
         pool: K candidates of each task.
@@ -103,11 +103,7 @@ def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     Returns:
         The curve.
     """
-    rows = [
-        pass_at_n([pool[i].success for i in group], ns)
-        for group in by_task(pool).values()
-    ]
-    return Curve(tuple(ns), np.array(rows), _tokens(pool, ns))
+    return best_of_n(pool, [t.outcome for t in pool], ns)
 
 
 def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
@@ -124,9 +120,11 @@ def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
 
 
 def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """Self-consistency: the sample whose actions occur most often among all K.
+    """Self-consistency (Wang et al. 2022): the sample whose answer occurs most often among all K.
 
-    The votes are counted over the whole pool, so this flatters small N.
+    What an answer is, the environment says (``TextEnv.answer``): the final answer in math, all
+    actions elsewhere. A sample without an answer is taken only where none has one. The votes are
+    counted over the whole pool, so this flatters small N.
 
     Args:
         pool: K candidates of each task.
@@ -135,9 +133,9 @@ def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     Returns:
         The curve.
     """
-    answers = [tuple(map(ENVS[t.task.env].parse, t.actions)) for t in pool]
-    votes = Counter((t.task, answer) for t, answer in zip(pool, answers, strict=True))
-    scores = [votes[t.task, answer] for t, answer in zip(pool, answers, strict=True)]
+    ballots = [(t.task, ENVS[t.task.env].answer(t.actions)) for t in pool]
+    votes = Counter(ballots)
+    scores = [0 if answer is None else votes[task, answer] for task, answer in ballots]
     return best_of_n(pool, scores, ns)
 
 

@@ -102,7 +102,7 @@ def kind_curves(kind: Kind, profile: Profile | str, *, half: bool = False) -> np
 
 
 def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.ndarray, float]:
-    """Success of beam search for every seed of a reward model.
+    """Outcome of beam search for every seed of a reward model.
 
     Args:
         kind: which reward model.
@@ -111,16 +111,16 @@ def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.n
         m: turns sampled a path.
 
     Returns:
-        [seeds, tasks] success, and generated tokens a task.
+        [seeds, tasks] outcome, and generated tokens a task.
     """
     p = get_profile(profile) if isinstance(profile, str) else profile
     runs = [beam_runs(kind, p, n, m, seed) for seed in range(p.reward_seeds)]
     tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
-    return np.array([[t.success for t in run] for run in runs], dtype=float), tokens
+    return np.array([[t.outcome for t in run] for run in runs]), tokens
 
 
 def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
-    """Mean success of each task.
+    """Mean outcome of each task: its success where rewards are 0 or 1.
 
     Args:
         trajectories: equally many of every task.
@@ -129,7 +129,7 @@ def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
         [tasks].
     """
     groups = by_task(trajectories).values()
-    return np.array([np.mean([trajectories[i].success for i in g]) for g in groups])
+    return np.array([np.mean([trajectories[i].outcome for i in g]) for g in groups])
 
 
 def study(profile: str, command: str) -> dict[str, Any]:
@@ -146,6 +146,7 @@ def study(profile: str, command: str) -> dict[str, Any]:
     return {
         "command": command,
         **provenance(),
+        "measure": "mean reward of the answers: success in TextCraft and math, where it is 0 or 1",
         "profile": p.name,
         "base": p.base,
         "candidates": p.eval_samples,

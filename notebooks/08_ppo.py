@@ -339,28 +339,22 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # %%
 def by_task(trajectories, value):
     """[tasks] mean of a value over the samples of each task."""
-    found = {}
-    for t in trajectories:
-        found.setdefault(t.task, []).append(value(t))
-    return np.array([np.mean(found[task]) for task in sorted(found)])
+    found = pd.Series([float(value(t)) for t in trajectories])
+    return found.groupby([t.task.key for t in trajectories]).mean().to_numpy()
 
 
-new = pipeline.ppo_training_pool
-pools = {"training": {"SFT": new(PROFILE)}, "held-out": {"SFT": pipeline.pool(PROFILE)}}
+new, held = pipeline.ppo_training_pool, pipeline.ppo_pool
+pools = {"training": {"SFT": new(PROFILE)},
+         "held-out": {"SFT": pipeline.pool(PROFILE)}}
 for name, run in RUNS.items():
     pools["training"][name] = new(PROFILE, *run)
-    pools["held-out"][name] = pipeline.ppo_pool(PROFILE, *run)
-tables = {
-    (goals, what): {k: by_task(v, value) for k, v in found.items()}
-    for goals, found in pools.items()
-    for what, value in (("success", lambda t: t.outcome),
-                        ("turns", lambda t: t.num_steps))
-}
+    pools["held-out"][name] = held(PROFILE, *run)
+values = {"success": lambda t: t.outcome, "turns": lambda t: t.num_steps}
+tables = {(goals, what): {k: by_task(v, values[what]) for k, v in f.items()}
+          for goals, f in pools.items() for what in values}
 for goals, found in pools.items():
     print(f"n = {len(tables[goals, 'turns']['SFT'])} {goals} goals;",
           {k: f"{len(v)} samples" for k, v in found.items()})
-if profile.eval_temperature != 1.0:
-    print(f"SFT's pool has temperature {profile.eval_temperature}, not 1")
 
 # %%
 import matplotlib.pyplot as plt

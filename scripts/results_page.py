@@ -45,7 +45,9 @@ def tables(study: dict[str, Any]) -> str:
         f"Made by `{study['command']}` at commit `{study['commit']}` on {study['date']}, "
         f"{study['device']}, torch {study['torch']}. {study['candidates']} candidates for every "
         f"held-out task, {study['reward_model_seeds']} seeds of every reward model. Percentages "
-        "with 95 % bootstrap intervals over tasks and seeds.\n",
+        "with 95 % bootstrap intervals over tasks and seeds. The measure is the mean reward of the "
+        "answers. In TextCraft and math that is success; BabyAI also pays for speed, and WebShop "
+        "for what fits in part.\n",
         *(world_tables(WORLDS[env], world, study["ns"]) for env, world in study["worlds"].items()),
         "## PPO on TextCraft\n",
         table(
@@ -68,7 +70,7 @@ def world_tables(title: str, world: dict[str, Any], ns: list[int]) -> str:
     return "\n".join([
         f"## {title}\n",
         f"{world['tasks']} held-out tasks; beam search on {world['beam_tasks']} of them.\n",
-        table(["policy", "success"], [[k, cell(v)] for k, v in world["policy"].items()]),
+        table(["policy", "reward"], [[k, cell(v)] for k, v in world["policy"].items()]),
         "Best-of-N, by M at the last step:\n",
         table(heads, [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n"].items()]),
         "Best-of-N, by M after the first half:\n",
@@ -151,7 +153,7 @@ def main() -> int:
         }
         for env, world in study["worlds"].items()
     }
-    figure = curves_by_panel(study["ns"], panels, ylabel="success of the chosen")
+    figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
     return 0

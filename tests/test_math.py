@@ -34,10 +34,12 @@ from agentprm_lite.envs.problems import (
     make_problem,
     templates,
 )
+from agentprm_lite.envs.steps import first_mistake, step_kinds
 from agentprm_lite.models import tiny_tokenizer
 from agentprm_lite.rollout import demonstrate, vocabulary
 from agentprm_lite.sampling import Episode, SamplingConfig
-from agentprm_lite.types import Task
+from agentprm_lite.search import majority
+from agentprm_lite.types import Task, Trajectory, Usage
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -462,6 +464,41 @@ def test_texts_and_solutions_agree(variant: int):
         assert all(len(thought.split()) <= 60 for thought, _ in problem.steps)
 
 
+@pytest.mark.parametrize(
+    ("steps", "kinds"),
+    [
+        (["3 * 2 = 6", "14 - 6 = 8", "8 + 8 = 16", "16 + 6 = 22", "#### 22"], ["right"] * 5),
+        (["2 * 3 = 6", "6 * 2 = 12", "#### 22.0"], ["right", "wrong turn", "right"]),
+        (["3 * 2 = 7", "14 - 7 = 7"], ["false", "wrong turn"]),  # 7 was said: a known number
+        (["14 - 9 = 5", "14 - 9 = 6"], ["made up", "false"]),  # false goes before made up
+        (["8 + 8 = 16", "", "So", "#### 16"], ["right", "silent", "silent", "wrong answer"]),
+        (["14 - 6 = 8 #### 22"], ["right"]),  # an answer ends the problem
+        (["####"], ["wrong answer"]),
+        ([], []),
+    ],
+)
+def test_kinds_of_steps(steps: list[str], kinds: list[str]):
+    """Task 2570 tells 3, 2, 8, 4, 14 and 6; its results are 6, 8, 16 and 22."""
+    assert step_kinds(make_problem(2570, 0), steps) == kinds
+
+
+def test_a_spoilt_solution_is_wrong_where_it_was_spoilt():
+    """One more in the result of a step is false; a number beyond all others is made up."""
+    for index in range(0, count_problems(), 17):
+        problem = make_problem(index, 0)
+        steps = [*(line for _, line in problem.steps), f"#### {problem.answer}"]
+        assert first_mistake(step_kinds(problem, steps)) == len(steps)
+        for place in range(problem.level):
+            left, result = steps[place].rsplit(" ", 1)
+            worse = [*steps[:place], f"{left} {int(result) + 1}", *steps[place + 1 :]]
+            kinds = step_kinds(problem, worse)
+            assert (first_mistake(kinds), kinds[place]) == (place, "false")
+            worse[place] = f"97 + 1 = {97 + 1}"
+            kinds = step_kinds(problem, worse)
+            assert (first_mistake(kinds), kinds[place]) == (place, "made up")
+        assert step_kinds(problem, [f"#### {problem.answer}1"]) == ["wrong answer"]
+
+
 def test_test_templates_are_new_sequences_of_known_sentences():
     kinds: dict[bool, set[str]] = {True: set(), False: set()}
     cores: dict[bool, set[tuple]] = {True: set(), False: set()}
@@ -584,6 +621,50 @@ def test_the_expert_solves_every_task():
 
 
 # --- with a policy ------------------------------------------------------------------------------
+
+
+def attempt(sample: int, *steps: str) -> Trajectory:
+    """An attempt at task 2570 (the answer is 22) with a token a step; the last one counts."""
+    n, end = len(steps), started(2570).step(steps[-1])
+    return Trajectory(
+        task=Task("math", 2570),
+        sample=sample,
+        seed=0,
+        ids=tuple(range(1 + n)),
+        prompt_len=1,
+        spans=tuple((1 + i, 2 + i) for i in range(n)),
+        logprobs=(),
+        actions=tuple(react("", step) for step in steps),
+        observations=("",) * (n + 1),
+        rewards=(*(0.0,) * (n - 1), end[1]),
+        terminated=end[2],
+        truncated=not end[2],
+        truncated_by="" if end[2] else "rounds",
+        final=True,
+        success=end[1] == 1.0,
+        usage=Usage(),
+        policy="",
+    )
+
+
+def test_self_consistency_votes_over_final_answers():
+    """22 three times, each on its own way; 23 twice, word for word; four cut off, word for word.
+    A vote over all steps would take the four, over the text of the answer the two."""
+    ways = [
+        ("3 * 2 = 6", "#### 22"),
+        ("14 - 6 = 8", "#### 22 books"),
+        ("16 + 6 = 22", "#### 22.0"),
+        *[("3 * 2 = 6", "#### 23")] * 2,
+        *[("3 * 2 = 6", "3 * 2 = 6")] * 4,
+    ]
+    pool = [attempt(i, *way) for i, way in enumerate(ways)]
+    assert [t.outcome for t in pool] == [1.0] * 3 + [0.0] * 6
+    (row,) = majority(pool, [1, 9]).success
+    assert row.tolist() == pytest.approx([3 / 9, 1.0])
+    assert majority(pool[3:], [6]).success.item() == 0.0
+    cut = majority([*pool[5:], pool[0]], [4])  # 4 of 5: only {the four} lacks the answer
+    assert cut.success.item() == pytest.approx(4 / 5)
+    assert MathWorld.answer([]) is None
 
 
 @pytest.fixture(scope="module")

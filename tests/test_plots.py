@@ -25,6 +25,14 @@ TREE = {
         {"item": "oak planks", "count": 3, "children": []},
     ],
 }
+SOLUTIONS = {
+    "step": "12 pens, 5 are lost",
+    "right": None,
+    "children": [
+        {"step": "12 - 5 = 7", "right": True, "children": []},
+        {"step": "12 + 5 = 17", "right": False, "children": []},
+    ],
+}
 
 FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
     "curve": (
@@ -67,9 +75,19 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
     ),
     "tree": (lambda: plots.recipe_tree(TREE), []),
     "lone_item": (lambda: plots.recipe_tree({"item": "a", "count": 1, "children": []}), []),
+    "solutions": (lambda: plots.solution_tree(SOLUTIONS), []),
     "training": (
         lambda: plots.training_curves({"loss": {"SFT": ([1, 2, 3], [2.0, 1.0, 0.5])}}),
         ["SFT"],
+    ),
+    "panels": (
+        lambda: plots.interval_panels(
+            [-1, 0, 1],
+            {"ORM": {"right": HIGH, "wrong": LOW}, "PVM": {"right": LOW, "wrong": HIGH}},
+            xlabel="steps after",
+            ylabel="M",
+        ),
+        ["right", "wrong"],
     ),
     "ppo": (
         lambda: plots.ppo_curves(
@@ -97,6 +115,21 @@ def test_figure_draws(name: str) -> None:
 def test_tree_names_every_item() -> None:
     texts = [t.get_text() for t in plots.recipe_tree(TREE).axes[0].texts]
     assert sorted(texts) == ["1 × wooden pickaxe", "2 × oak planks", "2 × stick", "3 × oak planks"]
+
+
+def test_right_and_wrong_steps_differ_in_more_than_colour() -> None:
+    fig = plots.solution_tree(SOLUTIONS)
+    texts = [t.get_text() for t in fig.axes[0].texts]
+    assert sorted(texts) == ["12 pens, 5 are lost", "✓ 12 - 5 = 7", "✗ 12 + 5 = 17"]
+
+
+def test_panels_share_a_scale_that_holds_all() -> None:
+    far = [(5.0, 4.0, 6.0)] * 3
+    panels = {"ORM": {"right": LOW}, "PVM": {"right": far}}
+    fig = plots.interval_panels([-1, 0, 1], panels, xlabel="steps", ylabel="M")
+    low, high = fig.axes[0].get_ylim()
+    assert low < 0.05 and high > 6.0
+    assert fig.axes[1].get_ylim() == (low, high)
 
 
 def test_methods_differ_in_more_than_colour() -> None:

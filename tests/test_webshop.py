@@ -453,7 +453,7 @@ def test_a_word_level_tokenizer_knows_the_words_of_held_out_tasks():
     texts = vocabulary(WebShop.tasks("test")[::16])
     assert len(tok) < 1_500
     assert not [text for text in texts if tok.unk_token_id in tok.encode(text)]
-    assert tok.tokenize("click[B0LUMIKO81]") == ["click", "[", "B", "0", "LUMIKO", "8", "1", "]"]
+    assert tok.tokenize("click[B0LUMIKO81]") == ["click", "[", "B", "0", "LUMIKO", "81", "]"]
 
 
 def test_loading_and_steps_are_fast():

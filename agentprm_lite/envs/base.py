@@ -8,7 +8,7 @@ and label making need: `snapshot`/`restore`, an expert, task lists, and the open
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Literal
 
 import gymnasium
@@ -138,6 +138,22 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
             'get 1 stick'
         """
         return parse_action(text)
+
+    @classmethod
+    def answer(cls, turns: Sequence[str]) -> Hashable:
+        """What self-consistency counts as the same answer: by default the same actions.
+
+        Args:
+            turns: The policy's turns of an episode.
+
+        Returns:
+            Equal for episodes that vote for each other; None casts no vote.
+
+        Example:
+            >>> TextEnv.answer(["Action: get 1 [stick]"]) == TextEnv.answer(["Action: get 1 stick"])
+            True
+        """
+        return tuple(cls.parse(turn) for turn in turns)
 
     @classmethod
     @abc.abstractmethod

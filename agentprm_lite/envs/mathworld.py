@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,7 +95,7 @@ class MathWorld(TextEnv):
         self._problem: Problem | None = None
 
     @staticmethod
-    def parse(text: str) -> str | None:
+    def parse(text: str) -> str:
         """The step in a policy's turn: all after the last "Action:", or the whole turn without it.
 
         Args:
@@ -108,6 +109,22 @@ class MathWorld(TextEnv):
             '12 - 5 = 7'
         """
         return last_action(text)
+
+    @classmethod
+    def answer(cls, turns: Sequence[str]) -> Fraction | None:
+        """The number that an episode ends with: however it was reached, it is one vote for it.
+
+        Args:
+            turns: The policy's turns of an episode.
+
+        Returns:
+            The number; None where the last turn gives none.
+
+        Example:
+            >>> MathWorld.answer(["Action:\\n12 - 5 = 7", "Action:\\n#### 7 apples"])
+            Fraction(7, 1)
+        """
+        return parse_number(final_answer(cls.parse(turns[-1])) or "") if turns else None
 
     @classmethod
     def tasks(
