@@ -353,6 +353,8 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    sizes = "\n".join(map(results_page.sizes, ("cpu", "paper")))
+    put(folder / "book" / "_generated" / "sizes.md", sizes.encode())
     config = read("_config.yml")
     if profile == "smoke":
         config = config.replace(

@@ -1,4 +1,5 @@
-"""Tables and figure of the results page, from results/study_cpu.json and results/env_speed.json.
+"""Tables and figure of the results page, from results/study_cpu.json and results/env_speed.json;
+the table of the profiles' sizes, from the profiles.
 
 python scripts/results_page.py    writes results/study_cpu.png (README and results page)
 """
@@ -139,6 +140,33 @@ def page() -> str:
     if not SPEED.exists():
         return study
     return study + "\n" + speed_tables(json.loads(SPEED.read_text()))
+
+
+def sizes(name: str) -> str:
+    """What a profile takes of each world, as a table of "Paper and here"."""
+    from agentprm_lite.envs import ENVS
+    from agentprm_lite.profiles import get_profile
+
+    columns = []
+    for env in WORLDS:
+        p, world = get_profile(name, env), ENVS[env]
+        train, test = (len(world.tasks(split, levels=p.levels)) for split in ("train", "test"))
+        held_out = min(p.eval_tasks, test)
+        columns.append({
+            "levels": ", ".join(map(str, p.levels)) if p.levels else "all",
+            "tasks to train and to test on": f"{train:,} and {test:,}",
+            "rounds": str(p.max_rounds or world.default_rounds),
+            "demonstrated tasks × tellings": f"{min(p.demo_goals, train):,} × {p.demo_variants}",
+            "rollouts: tasks × samples": f"{min(p.rollout_tasks, train)} × {p.rollout_samples}",
+            "held-out tasks × candidates": f"{held_out} × {p.eval_samples}",
+            "beam search": f"{', '.join(f'{n}×{m}' for n, m in p.beams)} on "
+            f"{min(p.beam_tasks, held_out)}",
+            "tokens of a history, of a turn": f"{p.max_context:,}, {p.max_new_tokens}",
+        })  # fmt: skip
+    return table(
+        [f"profile {name}", *WORLDS.values()],
+        [[label, *[column[label] for column in columns]] for label in columns[0]],
+    )
 
 
 def main() -> int:

@@ -235,6 +235,22 @@ def test_what_the_package_exports_exists() -> None:
         assert hasattr(package, name), name
 
 
+def test_the_readme_lists_every_module_and_chapter() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for path in sorted((ROOT / "agentprm_lite").rglob("*.py")):
+        if not path.name.startswith("_"):
+            assert re.search(rf"^ +{path.name} ", readme, re.M), f"{path.name} is not on the map"
+    for path in CHAPTERS:
+        assert f"notebooks/{path.stem}.ipynb)" in readme, path.stem
+
+
+def test_the_readmes_example_runs() -> None:
+    (code,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
+    code += "assert action == 'go to red ball 1' and terminated and info['success']\n"
+    code += "assert env.snapshot() == saved\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("host", ["example.org", "192.0.2.1"])
 def test_tests_cannot_reach_the_network(host: str) -> None:
     import socket

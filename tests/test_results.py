@@ -8,6 +8,10 @@ import re
 import pytest
 import results_page as results
 
+from agentprm_lite import pipeline
+from agentprm_lite.envs import make_env
+from agentprm_lite.profiles import get_profile
+
 
 def test_cell_and_verdict() -> None:
     assert results.cell([0.1234, -0.01, 0.5]) == "12.3 [-1.0, 50.0]"
@@ -26,6 +30,31 @@ def test_page_without_results(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None
     monkeypatch.setattr(results, "SPEED", tmp_path / "none.json")
     assert "agentprm study --profile cpu" in results.page()
     assert "Speed" not in results.page()
+
+
+@pytest.mark.parametrize("name", ["cpu", "paper"])
+def test_sizes_are_what_the_pipeline_takes(name: str) -> None:
+    """The printed numbers against the lists of tasks that the pipeline makes from a profile."""
+    head, _, *rows = [[x.strip() for x in line.split("|")[1:-1]] for line in lines_of(name)]
+    assert head == [f"profile {name}", "TextCraft", "BabyAI", "WebShop", "Math"]
+    shown = {label: cells for label, *cells in rows}
+    for column, env in enumerate(results.WORLDS):
+        p = get_profile(name, env)
+        demos, rolled = pipeline.train_tasks(p)
+        held_out, beamed = pipeline.test_tasks(p), pipeline.beam_tasks(p)
+        played = make_env(env, pipeline.sampling_config(p).max_rounds)
+        for label, number in (
+            ("demonstrated tasks × tellings", f"{len(demos):,} × {p.demo_variants}"),
+            ("rollouts: tasks × samples", f"{len(rolled)} × {p.rollout_samples}"),
+            ("held-out tasks × candidates", f"{len(held_out)} × {p.eval_samples}"),
+            ("rounds", str(played.max_rounds)),
+        ):
+            assert shown[label][column] == number, (env, label)
+        assert shown["beam search"][column].endswith(f" on {len(beamed)}")
+
+
+def lines_of(name: str) -> list[str]:
+    return results.sizes(name).splitlines()
 
 
 SPEED = {
