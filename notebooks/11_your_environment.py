@@ -255,9 +255,8 @@ def apart(world):
 def cut_at_limit(world):
     env = world(max_rounds=2)
     env.reset(seed=0)
-    return [env.step("no such thing")[2:4] for _ in "ab"] == [
-        (False, False), (False, True)
-    ]
+    ends = [env.step("no such thing")[2:4] for _ in "ab"]
+    return ends == [(False, False), (False, True)]
 
 
 CHECKS = [deterministic, same_future, any_string, expert_wins, apart,
