@@ -7,6 +7,7 @@ methods apart by colour, marker and line style. Figures come back closed, for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -217,6 +218,29 @@ def solution_tree(tree: Mapping[str, Any]) -> Figure:
         return mark + node["step"], color, shape
 
     return _tree(tree, box, 2.4, 0.75)
+
+
+def calculation_tree(lines: Sequence[str]) -> Figure:
+    """A calculation from lines such as "12 - 5 = 7", the last on the left, told numbers as leaves.
+
+    A number that is the result of an earlier line is taken for that result.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    last: dict[str, Any] = {}
+    for line in lines:
+        match = re.fullmatch(r"(\S+) [-+*/] (\S+) = (\S+)", line)
+        if match is None:
+            raise ValueError(f'lines: expected lines such as "12 - 5 = 7", got {line!r}')
+        told = [made.get(x, {"text": x, "children": []}) for x in match.group(1, 2)]
+        last = made[match[3]] = {"text": line, "children": told}
+    if not last:
+        raise ValueError("lines: expected at least one, got none")
+
+    def box(node: Mapping[str, Any]) -> tuple[str, str, str]:
+        color, shape = ("#0a5f99", "round") if node["children"] else ("#0a6e52", "square")
+        return node["text"], color, shape
+
+    return _tree(last, box, 1.5, 0.6)
 
 
 def _tree(

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Agent tasks as environments
 #
-# At the end you will have played a crafting task by hand, copied its state,
-# gone on from the copy in several ways, and computed the exact value of an
-# action by trying everything that can follow it.
+# At the end you will have played four worlds by hand (a crafting task, a walk
+# through rooms, a shop, a word problem), copied their states, gone on from the
+# copies, and computed the exact value of an action by trying everything that
+# can follow it.
 #
 # | | |
 # |---|---|
@@ -30,124 +31,133 @@ PROFILE = "cpu"
 # ## The question
 #
 # An agent acts in turns. It hears whether it was right only after the last
-# one. How many turns lie between the first decision and that answer?
+# one. How many turns lie between the first decision and that answer? The paper
+# asks this in four worlds, all told in text:
 #
-# Our task is TextCraft: "craft a torch", told in text, to be done with the
-# recipes that are shown. A goal has a *depth*: the number of crafts on the
-# longest chain of its recipe.
+# - **TextCraft**: "craft a lantern", with the recipes that are shown;
+# - **BabyAI**: "pick up the key", in rooms of which only a part is in sight;
+# - **WebShop**: "find me card games below 50 dollars", in a shop;
+# - **math**: a word problem, one step of its solution a turn.
 #
-# **Predict before you run:** how many turns does an expert need at depth 1, 2,
-# 3 and 4? And how often does an agent succeed that picks its actions at random
-# from what the task shows, within 20 turns?
+# **Predict before you run:** how many turns does an expert need in each of
+# them? And how often does an agent succeed that picks its actions at random
+# from what the text suggests?
 
 # %%
 import json
+import re
 from dataclasses import asdict
+from functools import partial
 from itertools import product
-from textwrap import fill
+from textwrap import fill, indent
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML, display
 
 from agentprm_lite import plots
-from agentprm_lite.envs import TextCraft, TextEnv, make_env, recipe_tree
+from agentprm_lite.envs import ENVS, TextCraft, TextEnv, make_env, recipe_tree
 from agentprm_lite.metrics import bootstrap_interval
-from agentprm_lite.models import load_chat
 from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.pipeline import base
 from agentprm_lite.profiles import get_profile
 
-SEEDS, SAMPLES = 3, get_profile(PROFILE).eval_samples
+WORLDS = ["textcraft", "babyai", "webshop", "math"]
+SEEDS, TASKS, SAMPLES = 3, 30, get_profile(PROFILE).eval_samples
+
+
+# %%
+def episode(task, choose, max_rounds=None):
+    """(thought, action, reply, reward) of every turn; all texts; success."""
+    env = make_env(task.env, max_rounds)
+    options = {"index": task.index, "variant": task.variant}
+    texts, rows, over = [env.reset(options=options)[0]], [], [False]
+    while not any(over):
+        thought, action = choose(env, texts)
+        reply, reward, *over, info = env.step(action)
+        texts += [action, reply]
+        rows.append((thought, action, reply, reward))
+    return rows, texts, info["success"]
+
+
+def expert(env, texts):
+    """Thought and action of the world's own expert."""
+    return env.expert_action()
+
+
+# %%
+def random_action(env, texts, rng):
+    """No thought, and one of the actions that the text suggests."""
+    if env.name == "textcraft":  # the recipes and their ingredients
+        shown = [x for x in texts[0].split("\n") if x.startswith("craft ")]
+        parts = [p for x in shown for p in x.split(" using ")[1].split(", ")]
+        shown += sorted({f"get {part}" for part in parts})
+    elif env.name == "babyai":  # the list after "Available actions"
+        shown = re.findall('"(.*?)"', texts[-1])
+    elif env.name == "webshop":  # all fields to click, the wish to search
+        fields = texts[-1].split(" [SEP] ")
+        wish = fields[fields.index("Instruction:") + 1]
+        shown = [f"search[{wish}]", *(f"click[{x}]" for x in fields)]
+    else:  # two known numbers, or one of them as the answer
+        known = re.findall(r"\d+", " ".join(texts))
+        b, a = sorted(int(x) for x in rng.choice(known, 2))
+        shown = [f"{a} + {b} = {a + b}", f"{a} - {b} = {a - b}"]
+        shown += [f"{a} * {b} = {a * b}", f"#### {a}", f"#### {b}"]
+    return "", shown[rng.integers(len(shown))]
+
+
+# %%
+played, luck = {}, np.zeros((2, len(WORLDS), SEEDS, TASKS))
+for i, world in enumerate(WORLDS):
+    test = ENVS[world].tasks("test")
+    test = test[:: len(test) // TASKS][:TASKS]  # spread over the levels
+    played[world] = [episode(task, expert, 60) for task in test]
+    for seed in range(SEEDS):
+        agent = partial(random_action, rng=np.random.default_rng(seed))
+        for j, task in enumerate(test):
+            runs = [episode(task, agent) for _ in range(SAMPLES)]
+            ends = [(success, rows[-1][-1]) for rows, _, success in runs]
+            luck[:, i, seed, j] = np.mean(ends, axis=0)
+turns = [[len(rows) for rows, *_ in played[world]] for world in WORLDS]
+won, earned = ([bootstrap_interval(x) for x in kind] for kind in luck)
+print(f"{TASKS} tasks a world, {SEEDS} seeds x {SAMPLES} random episodes each")
+for world, w, e in zip(WORLDS, won, earned, strict=True):
+    print(f"{world:<9} success {w.mean:.3f} [{w.lo:.3f}, {w.hi:.3f}], "
+          f"reward {e.mean:.3f} [{e.lo:.3f}, {e.hi:.3f}]")
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
-
-# %%
-def expert_episode(task):
-    """(observation, thought, action, reward) of every turn."""
-    env = TextCraft(max_rounds=100)  # no limit for an expert
-    options = {"index": task.index, "variant": task.variant}
-    observation, info = env.reset(options=options)
-    rows, done = [], False
-    while not done:
-        thought, action = env.expert_action()
-        shown = observation
-        observation, reward, done, _, info = env.step(action)
-        rows.append((shown, thought, action, reward))
-    return info["depth"], rows
-
-
-test = TextCraft.tasks("test")
-played = [expert_episode(task) for task in test]
-depths = np.array([depth for depth, _ in played])
-turns = np.array([len(rows) for _, rows in played])
-
-
-# %%
-def suggested(observation):
-    """Every action that the first observation suggests."""
-    lines = observation.split("\n")
-    crafts = [line for line in lines if line.startswith("craft ")]
-    inputs = [line.split(" using ")[1].split(", ") for line in crafts]
-    gets = sorted({f"get {part}" for parts in inputs for part in parts})
-    return crafts + gets
-
-
-def random_success(task, rng):
-    """Whether an agent that picks its actions at random succeeds."""
-    env = TextCraft.from_task(task)
-    observation, info = env.reset()
-    actions, done = suggested(observation), False
-    while not done:
-        action = actions[rng.integers(len(actions))]
-        _, _, terminated, truncated, info = env.step(action)
-        done = terminated or truncated
-    return info["success"]
-
-
-# %%
-luck = np.zeros((SEEDS, len(test)))  # success rate of each task
-for seed in range(SEEDS):
-    rng = np.random.default_rng(seed)
-    for i, task in enumerate(test):
-        wins = [random_success(task, rng) for _ in range(SAMPLES)]
-        luck[seed, i] = np.mean(wins)
-chance = {d: bootstrap_interval(luck[:, depths == d]) for d in (1, 2, 3, 4)}
-print(f"{SEEDS} seeds x {SAMPLES} episodes of each of {len(test)} tasks")
-for d, (mean, lo, hi) in chance.items():
-    n = (depths == d).sum()
-    print(f"depth {d} ({n} tasks): random {mean:.3f} [{lo:.3f}, {hi:.3f}]")
-
 # %%
 plots.style()
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-left.boxplot([turns[depths == d] for d in chance], widths=0.5)
-left.axhline(20, linestyle="--", color="#d55e00")
-left.text(0.6, 20.5, "20 rounds", color="#d55e00")
-left.set(xlabel="depth of the goal", ylabel="turns of the expert")
-mean, lo, hi = np.array(list(chance.values())).T
-error = np.maximum(0, [mean - lo, hi - mean])
-right.errorbar(list(chance), mean, error, fmt="s", color="#0a7ac2", capsize=4)
-right.set(xlabel="depth of the goal", xticks=list(chance), ylim=(-0.03, 1))
-right.set_ylabel("success of random actions")
-fig.tight_layout()
-medians = [int(np.median(turns[depths == d])) for d in chance]
-show_figure(
-    fig,
-    alt=f"Median turns of the expert at depth 1 to 4: {medians}; random "
-    f"actions succeed at rates {[round(float(m), 3) for m in mean]}.",
-    caption="Left: turns until the only reward, on held-out goals. Right: "
-    "success of random actions, 95 % intervals over seeds and tasks.",
-)
+fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="tight")
+at, limits = np.arange(4), [ENVS[world].default_rounds for world in WORLDS]
+left.boxplot(turns, positions=at, widths=0.5)
+left.hlines(limits, at - 0.4, at + 0.4, colors="#d55e00", linestyles="--")
+left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
+marks = ("success", won, "#0a7ac2", "s"), ("reward", earned, "#d55e00", "o")
+for shift, (label, found, color, marker) in enumerate(marks):
+    mean, lo, hi = np.array(found).T
+    look = {"fmt": marker, "color": color, "capsize": 4, "label": label}
+    bars = np.maximum(0, [mean - lo, hi - mean])
+    right.errorbar(at + 0.2 * shift, mean, bars, **look)
+right.set(ylabel="random actions", xticks=at, xticklabels=WORLDS)
+right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
+            f"{[float(np.median(n)) for n in turns]}; success of random "
+            f"actions {[round(x.mean, 2) for x in won]}.",
+            caption="Left: turns until the reward; dashed: the round limit. "
+            "Right: random actions, 95 % intervals over seeds and tasks.")
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
-# right one: how often blind luck finds it. Where random actions almost never
-# succeed, an agent that starts from nothing hears almost nothing, and that is
-# why [chapter 2](02_policy.ipynb) begins with imitation. (Where no episode
-# succeeded, the printed interval has no width: resampling zeros gives zeros. A
-# rate of up to about 3 in the number of episodes could hide behind it.)
+# right one: how often blind luck finds it. Mind what the random agent picks
+# from: BabyAI lists the actions that do something now, while most fields of a
+# WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
+# reward and success can lie apart. Where random actions almost never succeed, an agent that starts from nothing
+# hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
+# imitation. (Where no episode succeeded, the printed interval has no width:
+# resampling zeros gives zeros. A rate of up to about 3 in the number of
+# episodes could hide behind it.)
 #
 # ## An episode as mathematics
 #
@@ -173,14 +183,215 @@ show_figure(
 # | $s_t$ | `ids[:start]` of turn $t$ | tokens | the history that it has read |
 # | $\mathcal T$ | `env.step(action)` | | the world; no dice in it |
 # | $r_t$ | `rewards[t]` | T numbers | 0 until the last turn |
-# | end | `terminated`, `truncated` | 2 flags | goal reached; out of rounds |
-# | hidden state | `env.snapshot()` | a dict | inventory, rounds used |
+# | end | `terminated`, `truncated` | 2 flags | the world ended it; out of rounds |
+# | hidden state | `env.snapshot()` | a dict | inventory, grid, page, ...; rounds used |
 #
-# The round limit is part of the task: 20 turns, and running out of them is a
-# failure. This is the library's own `step`:
+# The round limit is part of a task, and running out of rounds is a failure.
+# This is the library's own `step`, one for all worlds; the table after it is
+# asked from the four classes, and from the episodes of the expert above.
 
 # %%
 show_source(TextEnv.step)
+
+
+def said(cls, section):
+    """The first sentence of a section of a class's docstring."""
+    text = cls.__doc__.split(f" {section}:\n")[1]
+    return re.split(r"\.\s", " ".join(text.split()))[0]
+
+
+def words(runs):
+    """Median words of the first text, of all actions, of all replies."""
+    parts = [(t[:1], t[1::2], t[2::2]) for _, t, _ in runs]
+    sizes = [[len(" ".join(x).split()) for x in part] for part in parts]
+    return ", ".join(f"{size:.0f}" for size in np.median(sizes, axis=0))
+
+
+# %%
+def facts(world):
+    """One column of the table."""
+    cls, env, runs = ENVS[world], make_env(world), played[world]
+    test, ends = cls.tasks("test"), [r[-1][-1] for r, _, won in runs if won]
+    infos = [env.reset(options={"index": t.index})[1] for t in test]
+    late = sum(len(r) > env.max_rounds for r, *_ in runs)
+    return {
+        "tasks: train, test": f"{len(cls.tasks('train'))}, {len(test)}",
+        "levels": len({x.get("level", x.get("depth")) for x in infos}),
+        "rounds": cls.default_rounds,
+        f"expert needs more, of {TASKS}": late,
+        "reward": said(cls, "Reward"),
+        "reward at a success": f"{min(ends):.2f} to {max(ends):.2f}",
+        "end": said(cls, "Episode end"),
+        "replies to actions": "yes" if any(t[2] for _, t, _ in runs) else "no",
+        "words: first text, actions, replies": words(runs),
+    }
+
+
+pd.set_option("display.max_colwidth", None)
+pd.DataFrame({world: facts(world) for world in WORLDS})
+
+# %% [markdown]
+# What to read from it:
+#
+# - *reward*: TextCraft and math pay 0 or 1. BabyAI pays less for detours, so a
+#   success can be worth less than 1. WebShop pays a part for a purchase that is
+#   right in part; only a full 1 counts as success.
+# - *replies*: in math nobody answers a step, so a wrong step looks like a right
+#   one. In WebShop the pages answer, but they don't say which product is right.
+#   In both the agent must judge for itself. TextCraft's last reply gives the
+#   outcome away ("Crafted 1 minecraft:lantern").
+# - *expert needs more*: tasks that the expert doesn't finish within the rounds.
+#   Where no policy can, a success rate over all tasks has its ceiling there.
+# - *words*: what a policy must read and write. The reading is most of it.
+#
+# ## TextCraft: a tree of recipes
+#
+# The goal hangs on a tree. Square boxes are got, round ones are crafted. The
+# agent doesn't see the tree. It sees a shuffled list of commands with up to ten
+# that are of no use. A goal has a *depth*: the number of crafts on the longest
+# chain of its recipe.
+#
+# **Play it yourself.** Each world has a list `ACTIONS`. Change it and run the
+# cell again. Here: craft before you have everything, get something that must be
+# crafted (`get 1 stick`), write nonsense, put the inputs of a recipe in another
+# order. Any text gets an answer; nothing raises an error. After your turns the
+# expert takes over. It answers from any state, also after a detour, by a new
+# plan from what is there now. Its turns are what a policy imitates in chapter 2.
+
+# %%
+GOAL = "lantern"
+tree = asdict(recipe_tree(GOAL))
+fig = plots.recipe_tree(tree)
+show_figure(
+    fig,
+    alt=f"Recipe tree of {GOAL}: made of "
+    + " and ".join(f"{c['count']} {c['item']}" for c in tree["children"]),
+    caption=f"One way to make a {GOAL}: from right to left.",
+)
+env = TextCraft()
+observation, info = env.reset(options={"goal": GOAL})
+print(f"{observation}\n\n{info}")
+
+# %%
+def play(env, actions, then_expert=True):
+    """Play some turns and print them, then those of the expert."""
+    todo, over = list(actions), [False]
+    while (todo or then_expert) and not any(over):
+        thought, action = ("", todo.pop(0)) if todo else env.expert_action()
+        reply, reward, *over, _ = env.step(action)
+        print(f"{fill(thought, 72)}\n> {action}".strip())
+        print(indent(fill(reply or "(no reply)", 68), "    "))
+    print(f"reward {reward:.2f}{', the end' if any(over) else ''}")
+
+
+ACTIONS = [
+    "get 1 coal",
+    "get 1 stick",
+    "craft 1 stick using 2 bamboo",
+    "make me a lantern",
+    "inventory",
+]
+play(env, ACTIONS)
+
+# %% [markdown]
+# ## BabyAI: a grid of which a part is in sight
+#
+# The picture shows the whole world with the agent as a red triangle. The agent
+# gets the text beside it, and the text tells only what lies in the lighter
+# part: a square of seven by seven cells ahead, up to walls and closed doors. The
+# rest is hidden state: it makes the process *partially observable*.
+#
+# An action such as `go to red ball 1` is a macro of many small steps. The number
+# counts the things of one name anew in every observation, so it is no name for
+# a thing. Try an action that isn't in the list, or `check available actions`.
+
+# %%
+env = make_env("babyai")
+observation, info = env.reset(options={"index": 3310})
+fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), layout="tight")
+left.imshow(env.render())
+lines = [fill(line, 42) for line in observation.split("\n")]
+look = {"va": "top", "fontsize": 9, "color": "black"}
+right.text(0, 1, "\n\n".join(lines), **look)
+for ax in (left, right):
+    ax.axis("off")
+show_figure(
+    fig,
+    alt="Rooms with doors from above, the agent as a red triangle, what it "
+    f"sees in a lighter grey. It reads: {observation}",
+    caption="What is there, and what the agent is told.",
+)
+print(info)
+
+# %%
+ACTIONS = [
+    "pick up the key",
+    "toggle and go through red closed door 1",
+]
+play(env, ACTIONS)
+
+# %% [markdown]
+# ## WebShop: pages of a shop
+#
+# The agent reads the fields of a page with " [SEP] " between them. For people
+# there is `env.html()`. Two things are hidden: which of the near-duplicates has
+# what the instruction asks for (read the titles, or the page *Features*), and
+# which option values are chosen. The text doesn't show them, the page for people
+# does.
+#
+# The list below forgets one option before it buys. Which reward do you expect?
+# At the purchase it is (attributes met + options met + [price in bounds]) /
+# (attributes + options + 1), if the kind of product is right. The instruction
+# has two attributes and two options. Mend the list.
+
+# %%
+ACTIONS = [
+    "search[educational card games]",
+    "click[B0MIBAMI84]",
+    "click[teen]",
+]
+env = make_env("webshop")
+observation, info = env.reset(options={"index": 14})
+print(fill(observation, 72))
+play(env, ACTIONS, then_expert=False)
+display(HTML(env.html()))
+play(env, ["click[Buy Now]"], then_expert=False)
+
+# %% [markdown]
+# ## Math: a tree of steps, and no reply
+#
+# A step of a solution takes two numbers, told ones or results of earlier steps,
+# so that a solution is a tree too: square boxes are told, round ones calculated.
+# GSM8K has solutions of this kind, one step a line, and the answer after "####".
+# Our problems are made by a generator; about half of them tell a number that
+# isn't needed. The agent sees the text only, and nobody says whether a step was
+# right. So there is nothing here that a search could learn from on the way,
+# except from a reward model.
+
+# %%
+env = make_env("math")
+observation, info = env.reset(options={"index": 3480})
+print(fill(observation, 72))
+lines, fork = [], make_env("math")
+fork.restore(env.snapshot())  # the solution is taken from a copy
+while "####" not in (action := fork.expert_action()[1]):
+    lines.append(action)
+    fork.step(action)
+told, used = (set(re.findall(r"\d+", x)) for x in (observation, str(lines)))
+show_figure(
+    plots.calculation_tree(lines),
+    alt=f"Tree of the solution {'; '.join(lines)}.",
+    caption="From right to left: told numbers, steps, the answer. "
+    f"Told but not needed: {', '.join(sorted(told - used)) or 'nothing'}.",
+)
+
+# %%
+ACTIONS = [
+    "20 / 2 = 10",
+    "10 - 4 = 6",
+    "#### 9",
+]
+play(env, ACTIONS)
 
 # %% [markdown]
 # ## A case to solve by hand
@@ -194,19 +405,7 @@ show_source(TextEnv.step)
 #
 # With $\gamma = 1$ both turns get the same return, the outcome. That is what
 # "sparse" means: the reward alone can't tell a decisive turn from an idle one.
-
-# %%
-env = TextCraft()
-observation, info = env.reset(options={"goal": "sugar"})
-rewards = []
-for action in ["get 1 sugar cane", "craft 1 sugar using 1 sugar cane"]:
-    observation, reward, terminated, truncated, info = env.step(action)
-    rewards.append(reward)
-    print(f"{action:<34} -> {observation:<26} reward {reward}")
-assert rewards == [0.0, 1.0] and terminated and not truncated
-
-
-# %% [markdown]
+#
 # Now give the agent three rounds and let it choose each time with probability
 # 1/3 between *get*, *craft* and *inventory*. What is the chance of success?
 # The value of a turn is its expected outcome, and the value of a state the mean
@@ -237,27 +436,25 @@ assert rewards == [0.0, 1.0] and terminated and not truncated
 MOVES = ["get 1 sugar cane", "craft 1 sugar using 1 sugar cane", "inventory"]
 
 
-def wins(plans):
-    """How many of some plans end with sugar, in three rounds."""
-    count = 0
-    for plan in plans:
-        env = TextCraft(max_rounds=3)
-        env.reset(options={"goal": "sugar"})
-        count += max(env.step(action)[1] for action in plan) == 1.0
-    return count
+def rewards(plan):
+    """The rewards of a sequence of actions, in three rounds."""
+    env = TextCraft(max_rounds=3)
+    env.reset(options={"goal": "sugar"})
+    return [env.step(action)[1] for action in plan]
 
 
+assert rewards(MOVES[:2]) == [0.0, 1.0]
 plans = list(product(MOVES, repeat=3))
-first = {a: wins([p for p in plans if p[0] == a]) for a in MOVES}
-print(f"V(s0) = {wins(plans)}/27")
-for action, count in first.items():
-    print(f"Q(s0, {action}) = {count}/9")
-assert wins(plans) == 7 and list(first.values()) == [5, 1, 1]
+wins = {a: sum(max(rewards(p)) for p in plans if p[0] == a) for a in MOVES}
+print(f"V(s0) = {sum(wins.values()):g}/27")
+for action, count in wins.items():
+    print(f"Q(s0, {action}) = {count:g}/9")
+assert list(wins.values()) == [5, 1, 1]
 
 # %% [markdown]
 # ## What determinism buys
 #
-# In our world the same action in the same state always has the same answer.
+# In our worlds the same action in the same state always has the same answer.
 # So the state after a turn is known as soon as the turn is, and its value is
 # the value of the turn (paper, equations 7 and 8):
 #
@@ -270,89 +467,38 @@ assert wins(plans) == 7 and list(first.values()) == [5, 1, 1]
 # \frac12 F_2 + \frac12 E_2 = \frac13$, but the state that follows is worth
 # either $5/9$ or $1/9$, never $1/3$: the difference of two $Q$ would credit the
 # next turn with the luck of this one.
-
-# %% [markdown]
-# ## The recipe tree, and what the agent sees of it
 #
-# The goal hangs on a tree. Square boxes are got, round ones are crafted. The
-# agent doesn't see the tree. It sees a shuffled list of commands with up to ten
-# that are of no use.
-
-# %%
-GOAL = "lantern"
-tree = asdict(recipe_tree(GOAL))
-fig = plots.recipe_tree(tree)
-show_figure(
-    fig,
-    alt=f"Recipe tree of {GOAL}: made of "
-    + " and ".join(f"{c['count']} {c['item']}" for c in tree["children"]),
-    caption=f"One way to make a {GOAL}: from right to left, depth 3.",
-)
-env = TextCraft()
-observation, info = env.reset(options={"goal": GOAL})
-print(f"{observation}\n\n{info}")
-
-# %% [markdown]
-# ## Play it yourself
-#
-# Change the list and run the cell again. Some things to try: craft before you
-# have everything, get something that must be crafted (`get 1 stick`), write
-# nonsense, put the inputs of a recipe in another order, go on after the end.
-# Any text gets an answer; nothing raises an error.
-#
-# After your turns the expert takes over. It answers from any state, also after a
-# detour: it makes a new plan from what is in the inventory now. Its turns are
-# what a policy imitates in chapter 2.
-
-# %%
-ACTIONS = [
-    "get 1 coal",
-    "get 1 stick",
-    "get 2 bamboo",
-    "craft 1 stick using 2 bamboo",
-    "craft 4 torch using 1 coal, 1 stick",
-    "make me a lantern",
-    "inventory",
-]
-rows = []
-for action in ACTIONS:
-    observation, reward, terminated, truncated, info = env.step(action)
-    rows.append((action, observation, reward, terminated or truncated))
-pd.set_option("display.max_colwidth", 60)
-pd.DataFrame(rows, columns=["action", "observation", "reward", "over"])
-
-# %%
-while not (terminated or truncated):
-    thought, action = env.expert_action()
-    observation, reward, terminated, truncated, info = env.step(action)
-    print(fill(thought, 72))
-    print(f"  > {action}\n    {observation} (reward {reward})")
-assert info["success"]
-
-# %% [markdown]
 # ## Copy a state and go on from it
 #
 # `snapshot()` gives the state of an episode as a plain dict; `restore()` takes
 # it over, in this or in any other instance. So several continuations of one
 # state can be tried: that is a *fork*. Monte Carlo labels
 # ([chapter 4](04_labels.ipynb)) and beam search
-# ([chapter 7](07_beam_search.ipynb)) are made of forks.
+# ([chapter 7](07_beam_search.ipynb)) are made of forks. The cell checks both
+# promises in all four worlds: two forks that play the same actions hear the
+# same to the end, and their parent stays where it is.
 
 # %%
-start = TextCraft(max_rounds=3)
-start.reset(options={"goal": "sugar"})
-saved = start.snapshot()
-print(json.dumps(saved))
-
-after = {}
-for action in MOVES:
-    fork = make_env("textcraft")
+def go_on(saved, texts):
+    """All texts and the reward of a fork that plays on at random."""
+    fork, rng = make_env(saved["env"]), np.random.default_rng(0)
     fork.restore(saved)
-    fork.step(action)
-    after[action] = fork.snapshot()["state"]["inventory"]
-print(after)
-assert start.snapshot() == saved, "a fork changed its parent"
+    texts, over = list(texts), [False]
+    while not any(over):
+        action = random_action(fork, texts, rng)[1]
+        reply, reward, *over, _ = fork.step(action)
+        texts += [action, reply]
+    return texts, reward
 
+
+for world, index in zip(WORLDS, (430, 3310, 14, 3480), strict=True):
+    env = make_env(world)
+    texts = [env.reset(options={"index": index})[0]]
+    texts.append(env.step(env.expert_action()[1])[0])
+    saved = json.dumps(env.snapshot())
+    one, other = (go_on(json.loads(saved), texts) for _ in range(2))
+    assert one == other and json.dumps(env.snapshot()) == saved
+    print(f"{world}: {len(saved)} characters saved, two futures agree")
 
 # %% [markdown]
 # ## A misuse that looks right
@@ -404,13 +550,6 @@ show_figure(
     "first gets its value. The symptom: the result depends on the order.",
 )
 
-# %% [markdown]
-# The wrong version gives numbers that look sensible: *get* is far ahead, the
-# others are at zero. Turn the order round and *get* is worth nothing. The same
-# happens where two branches share one environment under two names. Two
-# assertions catch it: the state before every branch is the first state, and the
-# same action tried twice in a row gives about the same value.
-
 # %%
 env = TextCraft(max_rounds=3)
 env.reset(options={"goal": "sugar"})
@@ -424,56 +563,14 @@ print("tried twice:", np.round(twice, 2), "exact:", np.round(bars["exact"], 2))
 assert np.abs(np.array(twice) - bars["exact"]).max() < 0.1
 
 # %% [markdown]
-# ## How long the tasks are, in turns and tokens
+# The wrong version gives numbers that look sensible: *get* is far ahead, the
+# others are at zero. Turn the order round and *get* is worth nothing. The same
+# happens where two branches share one environment under two names. Two
+# assertions catch it: the state before every branch is the first state, and the
+# same action tried twice in a row gives about the same value.
 #
-# A policy reads tokens. With the tokenizer of this profile's base model the
-# expert's episodes on the held-out goals come to the sizes below (medians).
-
-
-# %%
-from agentprm_lite.chat import react
-
-chat = load_chat(base(PROFILE))
-
-
-def sizes(rows):
-    """Tokens of the first text, of all turns, of all replies."""
-    own = sum(len(chat.turn_ids(react(t, a))) for _, t, a, _ in rows)
-    texts = [len(chat.encode(observation)) for observation, *_ in rows]
-    return len(rows), texts[0], own, sum(texts[1:])
-
-
-columns = ["turns", "prompt", "own", "replies"]
-table = pd.DataFrame([sizes(rows) for _, rows in played], columns=columns)
-groups = table.groupby(pd.Series(depths, name="depth"))
-groups.median().astype(int).assign(
-    tasks=groups.size(),
-    too_long=groups["turns"].agg(lambda n: int((n > 20).sum())),
-)
-
-# %% [markdown]
-# `prompt`: the first text, with the recipes. `own`: what the policy must produce, over
-# the whole episode. `replies`: what it reads between its turns. `too_long`:
-# tasks that even the expert can't finish in 20 rounds; no policy can solve
-# them, and a success rate over all tasks has its ceiling there.
+# ## Exercises
 #
-# ## The other kinds of tasks
-#
-# The paper has four. This edition has TextCraft; the others follow, and will
-# use the same `TextEnv`.
-#
-# | task | the agent | turns | outcome | here |
-# |---|---|---|---|---|
-# | TextCraft | crafts an item from recipes | 20 | 0 or 1 | yes |
-# | WebShop | searches a shop and buys | 6 | 0 to 1, at the purchase | later |
-# | BabyAI | walks through rooms to a goal | 20 | 0 to 1, less for detours | later |
-# | mathematics | writes one step of a solution a turn | a few | 0 or 1 | later |
-#
-# They differ in one thing that matters later: in TextCraft the last reply gives
-# the outcome away ("Crafted 1 lantern"), in WebShop and in mathematics the
-# agent must judge for itself.
-
-# %% [markdown]
 # ### Exercise 01.1
 #
 # *Easy, 10 minutes.* Write `try_actions(env, actions)`: for each action what
@@ -576,25 +673,28 @@ attempt(check_state_value, state_value)
 #
 # | | the paper | here |
 # |---|---|---|
-# | simplified | four kinds of tasks, served over HTTP | TextCraft, in this process |
-# | faithful | TextCraft's texts, replies, reward, 20 rounds, test goals | the same; differences are numbered in the docstring of `TextCraft` |
+# | simplified | four kinds of tasks, served over HTTP | the same four, in this process; `AgentGymEnv` speaks to the original servers |
+# | faithful | texts, replies and rewards of TextCraft, BabyAI and WebShop | the same; all differences are numbered in the docstrings of the classes |
 # | faithful | 97 TextCraft queries | `tasks("test", levels=(1, 2, 3))`; with depth 4 there are 100 |
+# | faithful | 90 BabyAI queries, 20 rounds, mean reward | the same; some bugs of the server are mended, `compat="agentgym"` brings them back |
+# | simplified | WebShop's real products, 6 rounds | a made-up catalogue and 10 rounds by default; the real one loads from a folder |
+# | simplified | GSM8K | made-up problems by default; class `GSM8K` plays the real ones from a folder |
 # | ours | index to goal depends on the server's file system | recipes are sorted: an index is the same goal everywhere |
-# | ours | | `variant`: the same goal among other distractors |
-# | ours | $\gamma$ is not given | $\gamma = 1$: the value is a chance of success |
+# | ours | | `variant`: the same task told anew, or another one of its kind |
+# | ours | $\gamma$ is not given | $\gamma = 1$: a value is the expected outcome |
 #
 # ## What the numbers mean
 #
 # | name | meaning | watch for |
 # |---|---|---|
-# | `reward` | 1 at the turn that makes the goal | any other place |
-# | `terminated` | the goal was reached | |
-# | `truncated` | 20 rounds are over | counts as failure *here*, not everywhere |
+# | `reward` | the outcome, at the turn that ends the episode | any other place |
+# | `terminated` | the world ended it: goal reached, bought, answered | it is no success yet |
+# | `truncated` | the rounds are over | counts as failure *here*, not everywhere |
 # | `info["success"]` | stays true after the end | reading it from the last reply instead |
-# | `info["depth"]` | difficulty of the goal | a mean over depths hides it |
+# | `info["level"]`, `info["depth"]` | kind or difficulty of the task | a mean over levels hides it |
 #
-# To vary next: another `GOAL`; `max_rounds=3` in the random agent; a random
-# agent that never repeats a turn.
+# To vary next: another `GOAL` or `index`; a random agent that never repeats a
+# turn; one that only clicks on what WebShop's pages show as buttons.
 #
 # ## Summary
 #
@@ -603,7 +703,7 @@ attempt(check_state_value, state_value)
 # 2. The value of a turn is the mean outcome of what may follow; enumeration
 #    gives $5/9$ and $1/9$ where we had computed it
 #    ([the same section](#a-case-to-solve-by-hand)).
-# 3. The world is deterministic (`test_fifty_random_steps_are_deterministic`),
+# 3. The worlds are deterministic (`test_fifty_random_steps_are_deterministic`),
 #    so $V(s_t) = Q(s_{t-1}, a_{t-1})$ and progress is a difference of two $Q$
 #    ([what determinism buys](#what-determinism-buys)).
 # 4. A state can be copied and gone on from
@@ -641,6 +741,11 @@ attempt(check_state_value, state_value)
 # - Xi et al. 2025, *AgentPRM* (arXiv 2511.08325): the setting, section 3.
 # - Prasad et al. 2024, *ADaPT* (arXiv 2311.05772): where TextCraft comes from.
 # - Xi et al. 2024, *AgentGym* (arXiv 2406.04151): the protocol that ours
-#   follows, and the three other kinds of tasks.
+#   follows.
+# - Chevalier-Boisvert et al. 2019, *BabyAI* (arXiv 1810.08272): the grids, their
+#   levels and the bot behind our expert.
+# - Yao et al. 2022, *WebShop* (arXiv 2207.01206): the shop and its reward.
+# - Cobbe et al. 2021, *GSM8K* (arXiv 2110.14168): word problems with solutions
+#   step by step.
 # - Sutton and Barto 2018, *Reinforcement Learning*, chapter 3: returns and
 #   values, slowly.

@@ -34,6 +34,8 @@ SOLUTIONS = {
     ],
 }
 
+CALCULATION = ["8 + 9 = 17", "2 * 5 = 10", "17 + 10 = 27"]
+
 FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
     "curve": (
         lambda: plots.curve_with_interval([1, 2, 4], {"ORM": LOW, "AgentPRM": HIGH}),
@@ -74,6 +76,7 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ["ORM", "PVM"],
     ),
     "tree": (lambda: plots.recipe_tree(TREE), []),
+    "calculation": (lambda: plots.calculation_tree(CALCULATION), []),
     "lone_item": (lambda: plots.recipe_tree({"item": "a", "count": 1, "children": []}), []),
     "solutions": (lambda: plots.solution_tree(SOLUTIONS), []),
     "training": (
@@ -130,6 +133,20 @@ def test_panels_share_a_scale_that_holds_all() -> None:
     low, high = fig.axes[0].get_ylim()
     assert low < 0.05 and high > 6.0
     assert fig.axes[1].get_ylim() == (low, high)
+
+
+def test_calculation_tree_joins_results_to_the_steps_that_use_them() -> None:
+    ax = plots.calculation_tree(CALCULATION).axes[0]
+    places = {t.get_text(): t.get_position()[0] for t in ax.texts}
+    told = dict.fromkeys(["8", "9", "2", "5"], 2)  # 17 and 10 are no leaves: they were calculated
+    assert places == {"17 + 10 = 27": 0, "8 + 9 = 17": 1, "2 * 5 = 10": 1, **told}
+    assert len(ax.lines) == 6
+
+
+@pytest.mark.parametrize("lines", [[], ["a step in words"], ["2 + 3 + 4 = 9"]])
+def test_calculation_tree_refuses_what_is_no_step(lines: list[str]) -> None:
+    with pytest.raises(ValueError, match="lines: expected"):
+        plots.calculation_tree(lines)
 
 
 def test_methods_differ_in_more_than_colour() -> None:
