@@ -209,7 +209,6 @@ def words(runs):
 
 # %%
 def facts(world):
-    """One column of the table."""
     cls, env, runs = ENVS[world], make_env(world), played[world]
     test, ends = cls.tasks("test"), [r[-1][-1] for r, _, won in runs if won]
     infos = [env.reset(options={"index": t.index})[1] for t in test]

@@ -29,21 +29,21 @@ PROFILE = "cpu"
 # %% [markdown]
 # ## The question
 #
-# Here is a world that the library has never seen. A **vault** has three dials, A, B and C. Notes such as `B7` lie in three of
-# the rooms; up to two other rooms hold dust. `look attic` costs a round. `open A4 B7 C2` can be tried once: the vault opens, or an
-# alarm ends the game.
+# Here is a world that the library has never seen. A **vault** opens to a code of three words: a colour, an animal and a
+# thing in the sky, ten of each. Notes with the words lie in three of the rooms; up to two other rooms hold dust. `look attic` costs a
+# round. `open red owl moon` can be tried once: the vault opens, or an alarm ends the game.
 #
 # It is small on purpose, but its ending keeps a secret: every episode that gets that far ends with `open ...`, so a judge
-# must compare the code with the notes to tell a success from a failure. And the slip that costs the game is often made
-# earlier, where a thought carries a digit on wrongly.
+# has to compare the code with the notes to be sure of a success. And the slip that costs the game can be made
+# earlier, where a thought carries a word on wrongly.
 #
 # **Predict before you run.** The result figure stands at the end, because its world does not exist yet.
-# 1. A policy with 0.1 million weights copies digits badly. How much does Best-of-16 gain over one attempt?
-# 2. Where does $M$ fall: at the slip, or at the wrong `open`?
+# 1. A policy with 0.1 million weights copies words badly. How much does Best-of-16 gain over one attempt, and over choosing the attempt with the fewest turns?
+# 2. When does $M$ tell a success from a failure: at the slip, or only at `open`?
 #
-# ## Three cells make a world
+# ## Four cells make a world
 #
-# First the tasks. A task is a function of `(index, variant)` alone. The index gives the code, the variant gives the rooms. A generator
+# First the tasks. A task is a function of `(index, variant)` alone. The index gives the code, both together give the rooms. A generator
 # seeded with a *string* gives the same numbers in every process; `hash("attic")` does not.
 
 # %%
@@ -55,12 +55,11 @@ import numpy as np
 import pandas as pd
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite import metrics, pipeline, plots, search
+from agentprm_lite import metrics, pipeline, plots, search, study
 from agentprm_lite.envs import ENVS, TextEnv
 from agentprm_lite.models import TinySize
 from agentprm_lite.notebook import show_figure
 from agentprm_lite.profiles import get_profile
-from agentprm_lite.study import last_scores, powers_of_two, task_means
 from agentprm_lite.train import TrainConfig
 from agentprm_lite.types import Task
 
@@ -68,22 +67,30 @@ from agentprm_lite.types import Task
 # %%
 class VaultTasks(TextEnv):
     name, default_rounds, acknowledgement = "vault", 8, "OK."
-    instructions = "Find the code of three dials, then open. One try."
-    clumsy_actions = ("", "look moon", "open A1")
+    instructions = "Find the three words of the code, then open. One try."
+    clumsy_actions = ("", "look moon", "open red")
+    kinds = ("red blue green pink gold white black grey lime teal",
+             "fox owl bear wolf crow hare seal toad lynx moth",
+             "sun moon star rain snow wind fog hail dew ice")
 
     @classmethod
     def tasks(cls, split, *, levels=None, variants=1):
         part = {"train": range(900), "test": range(900, 1000)}[split]
         kept = [i for i in part if levels is None or i % 3 in levels]
-        return [Task("vault", i, v) for v in range(variants) for i in kept]
+        return [Task("vault", i, k) for k in range(variants) for i in kept]
 
+
+# %%
+class VaultRooms(VaultTasks):
     def layout(self, index, variant):
+        """The code, and what is found in which room."""
         rng = random.Random(f"{index} {variant}")
-        digits = f"{(387 * index + 113) % 1000:03}"
-        code = [d + n for d, n in zip("ABC", digits, strict=True)]
+        picks = map(int, f"{(387 * index + 113) % 1000:03}")
+        code = [kind.split()[i]
+                for kind, i in zip(self.kinds, picks, strict=True)]
         rooms = ["attic", "cellar", "hall", "study", "tower"]
-        notes = [*code, "dust", "dust"][: 3 + index % 3]
         rng.shuffle(rooms)
+        notes = [*code, "dust", "dust"][: 3 + index % 3]
         rng.shuffle(notes)
         return " ".join(code), dict(zip(rooms, notes, strict=False))
 
@@ -93,7 +100,7 @@ class VaultTasks(TextEnv):
 
 
 # %%
-class VaultRules(VaultTasks):
+class VaultRules(VaultRooms):
     def _start(self, task, options):
         index = task.index if task else int(self.np_random.integers(1000))
         self.index = options.get("index", index)
@@ -124,10 +131,10 @@ class VaultRules(VaultTasks):
 class Vault(VaultRules):
     def expert_action(self):
         self.snapshot()  # complains if there was no reset
-        found = {self.notes[room] for room in self.seen} - {"dust"}
-        known = " ".join(sorted(found))
+        found = [self.notes[room] for room in self.seen]
+        known = " ".join(w for w in self.code.split() if w in found)
         left = [room for room in self.notes if room not in self.seen]
-        action = f"open {known}" if len(found) == 3 else f"look {left[0]}"
+        action = f"open {known}" if known == self.code else f"look {left[0]}"
         return f"I know {known or 'nothing'}.", action
 
     def _facts(self):
@@ -153,7 +160,7 @@ over = False
 while not over:
     thought, action = env.expert_action()
     told, reward, over, _, _ = env.step(action)
-    print(f"  {thought:<20} > {action:<14} {told}")
+    print(f"  {thought:<24} > {action:<19} {told}")
 print("reward", reward)
 
 # %% [markdown]
@@ -182,7 +189,7 @@ print("reward", reward)
 
 # %%
 def garbage(rng):
-    words = ["look", "open", "attic", "A1", "", "9" * 500, "\x00", "é{}%"]
+    words = ["look", "open", "attic", "red", "", "9" * 500, "\x00", "é{}"]
     return " ".join(rng.choices(words, k=rng.randrange(6)))
 
 
@@ -255,8 +262,8 @@ def apart(world):
 def cut_at_limit(world):
     env = world(max_rounds=2)
     env.reset(seed=0)
-    ends = [env.step("no such thing")[2:4] for _ in "ab"]
-    return ends == [(False, False), (False, True)]
+    cut = [env.step("no such thing")[3] for _ in range(2)]
+    return cut == [False, True]
 
 
 CHECKS = [deterministic, same_future, any_string, expert_wins, apart,
@@ -271,26 +278,25 @@ print("passed:", ", ".join(passed))
 # %% [markdown]
 # ## A case to solve by hand
 #
-# Take a player who has found $k$ of the three notes and now opens, guessing the other digits. All codes that agree with
+# Take a player who has found $k$ of the three words and now opens, guessing the others. All codes that agree with
 # the notes are equally likely to him, so his promise (equation 2) is $Q = 10^{-(3-k)}$: 0.001, 0.01, 0.1, 1.
 # A look that finds a note multiplies the promise by ten; dust leaves it as it is.
 #
-# Snapshots let us check this by enumeration. We restore one state and try every code that agrees with what is known. Exactly one opens.
+# Snapshots let us check this by enumeration. We restore one state and try every code that agrees with the first $k$ words. Exactly one opens.
 
 
 # %%
 def promise(known):
-    """Share of the codes in agreement with the notes that open."""
+    """Share of the codes in agreement with k words that open."""
     env = Vault()
     env.reset(options={"index": 4})
     kept, code = env.snapshot(), env.code.split()
     tried = []
-    for number in range(1000):
-        digits = f"{number:03}"
-        guess = [d + n for d, n in zip("ABC", digits, strict=True)]
-        if guess[:known] == code[:known]:
+    for index in range(1000):
+        guess = env.layout(index, 0)[0]
+        if guess.split()[:known] == code[:known]:
             env.restore(kept)
-            tried.append(env.step("open " + " ".join(guess))[1])
+            tried.append(env.step(f"open {guess}")[1])
     return np.mean(tried)
 
 
@@ -336,9 +342,9 @@ if profile.base == "tiny":
     profile = replace(
         profile, reward_seeds=2, max_new_tokens=24, max_context=256,
         tiny=TinySize(hidden=64, layers=2, heads=4, context=512),
-        demo_goals=800, demo_variants=5, eval_tasks=50, beam_tasks=50,
-        sft=TrainConfig(lr=1e-2, epochs=1, batch_tokens=512, bf16=True),
-        rollout_tasks=100, rollout_samples=8, eval_samples=16,
+        demo_goals=800, demo_variants=3, eval_tasks=50, beam_tasks=50,
+        sft=TrainConfig(lr=6e-3, epochs=1, batch_tokens=1024, bf16=True),
+        rollout_tasks=140, rollout_samples=8, eval_samples=16,
         reward=TrainConfig(lr=3e-3, epochs=1, batch_tokens=1024, bf16=True),
     )
 if PROFILE == "smoke":
@@ -353,7 +359,8 @@ demos = pipeline.demonstrations(profile)
 actor = pipeline.policy(profile)
 rollouts = pipeline.rollouts(profile)
 candidates = pipeline.pool(profile)
-NS, SEEDS = powers_of_two(profile.eval_samples), range(profile.reward_seeds)
+NS = study.powers_of_two(profile.eval_samples)
+SEEDS = range(profile.reward_seeds)
 values = [pipeline.pool_values("agentprm", profile, s) for s in SEEDS]
 beams = [pipeline.beam_runs("agentprm", profile, 2, 2, s) for s in SEEDS]
 print(f"{len(demos)} demonstrations; the policy wins "
@@ -361,14 +368,16 @@ print(f"{len(demos)} demonstrations; the policy wins "
       f"rollouts and {np.mean([t.success for t in candidates]):.0%} of "
       f"{len(candidates)} candidates")
 ends = pd.Series([t.observations[-1] for t in candidates])
-ends.value_counts().rename("last reply").to_frame()
+ends.value_counts().rename("last reply").head(4).to_frame()
 
 # %%
+short = [-t.num_steps for t in candidates]  # knows the length alone
 curves = {
     "AgentPRM": np.array([
-        search.best_of_n(candidates, last_scores(v), NS).success
+        search.best_of_n(candidates, study.last_scores(v), NS).success
         for v in values
     ]),
+    "short": search.best_of_n(candidates, short, NS).success[None],
     "oracle": search.oracle(candidates, NS).success[None],
     "random": search.random_choice(candidates, NS).success[None],
 }
@@ -382,39 +391,55 @@ y["beam 2×2"] = [metrics.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 
 # %%
+plots.METHODS |= {"beam 2×2": plots.Look("#c2589f", "D", ":"),
+                  "short": plots.Look("#9c6b3f", "P", "--")}
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens at N = {NS[-1]}: {says}.",
-    caption="The vault: Best-of-N by AgentPRM between random and oracle, and "
-    "beam 2×2 as one point. Bands: 95 %, over seeds and tasks.",
+    caption="The vault: Best-of-N by AgentPRM and by the control short, "
+    "between random and oracle; beam 2×2 is one point. Bands: 95 %.",
 )
-base = task_means(candidates)
-for name, ours in ((f"Best-of-{NS[-1]}", curves["AgentPRM"][:, :, -1]),
-                   ("beam 2×2", beam)):
-    mean, lo, hi = metrics.paired_bootstrap(ours, base[None])
+
+# %%
+base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
+for name, ours, other in (
+    (f"Best-of-{NS[-1]} minus one attempt", best, base[None]),
+    (f"Best-of-{NS[-1]} minus short", best, curves["short"][:, :, -1]),
+    ("beam 2×2 minus one attempt", beam, base[None]),
+):
+    mean, lo, hi = metrics.paired_bootstrap(ours, other)
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
-    print(f"{name} minus one attempt: {mean:+.2f} [{lo:+.2f}, {hi:+.2f}]: "
-          f"{word}")
+    print(f"{name}: {mean:+.2f} [{lo:+.2f}, {hi:+.2f}]: {word}")
 print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]
-# Does $M$ know *where* a game was lost? We look for candidates that looked into rooms rightly and then opened wrongly, and print the one whose $M$
-# falls most in a single step. Compare each thought with the notes found so far: is the fall at the slip, or later? One example is an illustration, not a
-# finding.
+# **Read *short* first.** It is a control that has no model at all: it takes the candidate with the fewest turns. A policy that wanders through rooms that it has
+# seen has often lost the thread, so turns alone say a lot. If "minus short" is undecided, the gain of AgentPRM may be no more than counting turns, and it would be
+# wrong to say that the judge compares the code with the notes. Ask this of every new world before you believe a curve.
+#
+# *When* does $M$ know? The table has the mean of $M$ after the first half of the actions and after the last one, for candidates that won and that
+# raised the alarm. Then come two attempts at one task, the pair that $M$ tells apart best. Compare each thought with the notes found so far: do the values part at the
+# slip, or only at `open`? A hand-picked pair is an illustration, not a finding.
 
 # %%
-lost = [i for i, t in enumerate(candidates)
-        if t.observations[-1] == "Alarm!" and t.num_steps >= 3]
-paths = {i: np.array([values[0][i].root, *values[0][i].q]) for i in lost}
-if not lost:
-    print("no candidate looked around and then opened wrongly")
-else:
-    worst = min(lost, key=lambda i: np.diff(paths[i]).min())
-    print(candidates[worst].observations[0], f"M = {paths[worst][0]:.2f}")
-    for i, turn in enumerate(candidates[worst].actions, start=1):
-        said = " ".join(turn.replace("Thought:", "").split())
-        told = candidates[worst].observations[i]
-        print(f"  {said}\n      M = {paths[worst][i]:.2f}   {told}")
+last, halves = study.last_scores(values[0]), study.half_scores(values[0])
+ended = {"Open!": [], "Alarm!": []}
+for i, t in enumerate(candidates):
+    ended.get(t.observations[-1], []).append(i)
+for reply, group in ended.items():
+    if group:
+        half = np.mean([halves[i] for i in group])
+        print(f"{reply:<7} n = {len(group):>3}, M after half {half:.3f}, "
+              f"after the last {np.mean([last[i] for i in group]):.3f}")
+pairs = [(w, f) for w in ended["Open!"] for f in ended["Alarm!"]
+         if candidates[w].task == candidates[f].task]
+pair = max(pairs, key=lambda p: last[p[0]] - last[p[1]], default=())
+for i in pair:
+    told = candidates[i].observations
+    print(f"\n{told[0]}  M = {values[0][i].root:.2f}")
+    for k, turn in enumerate(candidates[i].actions):
+        said = " ".join(turn.removeprefix("Thought:").split())
+        print(f"  M = {values[0][i].q[k]:.2f}  {said} > {told[k + 1]}")
 
 # %% [markdown]
 # ## Worlds on a server
@@ -423,13 +448,13 @@ else:
 # that cannot be copied is saved as its **list of actions**, and loaded by playing them again on a fresh instance. That is exact if the world is
 # deterministic, so compare the replies with those on record and refuse to go on if they differ. The price is $t$ calls a fork.
 #
-# For AgentGym's own servers the library has such a class, in `agentprm_lite/envs/agentgym.py`. Its name says the world and the address, and all functions of the pipeline take it:
+# For AgentGym's own servers the library has such a class, in `agentprm_lite/envs/agentgym.py`. Its name says the world and the address, and tasks carry
+# that name, so rollouts and search find their way (a profile's `env` takes local worlds only):
 #
 # ```python
 # # needs a running server; this block is not executed
-# name = "agentgym:textcraft@http://127.0.0.1:36001"
-# profile = replace(get_profile("gpu"), env=name)
-# trajectories = pipeline.rollouts(profile)
+# tasks = make_env("agentgym:textcraft@http://127.0.0.1:36001").tasks("train")
+# collect(actor.backend(1.0), tasks, 16, "rollouts.jsonl")
 # ```
 #
 # Three rules for clients: a timeout on every call; retry only when the connection failed, never when the server said no (the
@@ -552,15 +577,15 @@ attempt(check_first_leak, first_leak)
 # | Simplified | language models of 0.5 to 8 billion weights | a tiny model from nothing | two cores |
 # | Faithful | transitions are deterministic, reward at the end | the checklist tests the first, `_apply` keeps the second | equations 7 and 8 need both |
 #
-# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), and the number of rounds. **Vary** the
-# number of dials, `default_rounds`, `demo_variants` (does it copy or remember?), and reward for a code that is nearly right.
+# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), the distance from *short*, and the number of rounds. **Vary** the
+# number of words, `default_rounds`, `demo_variants` (does it copy or remember?), and reward for a code that is nearly right.
 #
 # ## Summary
 #
-# 1. A world is three cells and one line in `ENVS` ([the class](11_your_environment.ipynb#three-cells-make-a-world)).
+# 1. A world is four cells and one line in `ENVS` ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
 # 2. Six checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
 # 3. A copy that shares a list passes all checks but one ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
-# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals.
+# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals, and so is what turn counting alone would gain.
 #
 # ## Quiz
 #

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import linecache
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
 
 from agentprm_lite import cli, pipeline, study
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.envs.base import TextEnv
 from agentprm_lite.envs.families import FAMILIES, exchange
 from agentprm_lite.envs.textcraft import TextCraft
 from agentprm_lite.models import load_chat
@@ -136,3 +139,31 @@ def test_committed_results_name_their_command_commit_and_device() -> None:
         data = json.loads(path.read_text())
         missing = {"command", "commit", "date", "device", "profile"} - set(data)
         assert not missing, f"{path.name} lacks {sorted(missing)}"
+
+
+def test_a_readers_own_world_is_hashed_by_its_source() -> None:
+    class Parent(TextEnv):
+        @classmethod
+        def tasks(cls, split, *, levels=None, variants=1):
+            return []
+
+    class Own(Parent):
+        def _facts(self):
+            return {}
+
+    assert pipeline._own_source(Own) == Path(__file__).read_text()
+
+
+def test_a_world_of_a_notebook_is_hashed_by_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A notebook's classes have no file that inspect finds; their functions' cells are in linecache.
+    for cell, text in (("<cell 1>", "one\n"), ("<cell 2>", "two\n")):
+        monkeypatch.setitem(linecache.cache, cell, (len(text), None, [text], cell))
+
+    def written_in(cell: str):
+        code = (lambda self: None).__code__.replace(co_filename=cell)
+        return FunctionType(code, {})
+
+    first = type("First", (), {"start": written_in("<cell 2>"), "__module__": "__main__"})
+    second = type("Second", (first,), {"play": written_in("<cell 1>"), "__module__": "__main__"})
+    assert pipeline._own_source(first) == "two\n"
+    assert pipeline._own_source(second) == "one\n\ntwo\n"
