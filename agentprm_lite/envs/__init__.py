@@ -38,7 +38,8 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
 
     Args:
         name: A key of `ENVS`, or "agentgym:<world>@<url>" for a world on one of AgentGym's
-            servers (with :class:`AgentGymEnv`'s usual timeout and retries).
+            servers (with the usual timeout and retries of
+            :class:`agentprm_lite.envs.agentgym.AgentGymEnv`).
         max_rounds: Steps after which an episode is truncated; None: the usual number.
 
     Returns:
