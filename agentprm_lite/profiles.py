@@ -156,7 +156,9 @@ _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "webshop": {
         "demo_goals": 880,
         "demo_variants": 1,
-        "sft": TrainConfig(lr=3e-3, epochs=4, batch_tokens=4096, bf16=True),
+        "sft": TrainConfig(lr=3e-3, epochs=3, batch_tokens=4096, bf16=True),
+        "rollout_tasks": 40,
+        "eval_tasks": 40,
     },
     "math": {"demo_goals": 1400, "demo_variants": 4},
 }
