@@ -369,9 +369,10 @@ def test_episodes_are_played_by_the_policy_as_it_is_now(folder: Path, chat: Chat
 
     With a cache or log-probabilities from before the update it would be, as in a second epoch.
     """
-    _, fresh = run(folder, chat, iterations=3, lr=5e-2, batch_tokens=10**6)
+    one_batch: dict[str, Any] = {"samples": 12, "lr": 5e-2, "batch_tokens": 10**6}
+    _, fresh = run(folder, chat, iterations=3, **one_batch)
     assert [log["clipped"] for log in fresh] == [0.0] * 3
-    _, twice = run(folder, chat, iterations=1, lr=5e-2, batch_tokens=10**6, epochs=2)
+    _, twice = run(folder, chat, iterations=1, epochs=2, **one_batch)
     assert twice[0]["clipped"] > 0.05
 
 
