@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from agentprm_lite import pipeline
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.profiles import get_profile
-from agentprm_lite.study import study
+from agentprm_lite.study import WORLDS, study
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
 
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
         _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
     else:
-        numbers = study(args.profile, f"agentprm study --profile {args.profile} --out {args.out}")
+        command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
+        numbers = study(args.profile, args.worlds, command)
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
         print(args.out)
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--profile", default="cpu", help="smoke, cpu, gpu or paper")
-        if name != "study":  # which covers all worlds
+        if name != "study":
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
@@ -91,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     ppo = add("ppo", "reinforcement learning")
     ppo.add_argument("--reward", choices=get_args(ProcessReward), default="shaping")
     ppo.add_argument("--model", choices=kinds, default="agentprm")
-    add("study", "all numbers of the comparison, as JSON").add_argument("--out", required=True)
+    compare = add("study", "all numbers of the comparison, as JSON")
+    compare.add_argument("--out", required=True)
+    compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
     return parser
 
 

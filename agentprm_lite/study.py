@@ -132,11 +132,12 @@ def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
     return np.array([np.mean([trajectories[i].outcome for i in g]) for g in groups])
 
 
-def study(profile: str, command: str) -> dict[str, Any]:
+def study(profile: str, worlds: Sequence[str], command: str) -> dict[str, Any]:
     """All numbers of the comparison.
 
     Args:
         profile: name of a profile.
+        worlds: names of environments; PPO is in TextCraft in any case.
         command: what remakes the numbers; stored with them.
 
     Returns:
@@ -152,7 +153,7 @@ def study(profile: str, command: str) -> dict[str, Any]:
         "candidates": p.eval_samples,
         "reward_model_seeds": p.reward_seeds,
         "ns": list(powers_of_two(p.eval_samples)),
-        "worlds": {env: world_study(get_profile(profile, env)) for env in WORLDS},
+        "worlds": {env: world_study(get_profile(profile, env)) for env in worlds},
         "ppo": ppo_study(p),
     }
 
