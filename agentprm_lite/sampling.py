@@ -342,9 +342,7 @@ class Play:
         self.backend = backend
         self.active = [e for e in episodes if self._room(e)]
         if self.active:
-            self.batch, self.hidden, computed = prefill(
-                backend.model, [e.ids for e in self.active]
-            )
+            self.batch, self.hidden, computed = prefill(backend.model, [e.ids for e in self.active])
             for episode, new in zip(self.active, computed, strict=True):
                 episode.usage += Usage(prefilled=new, cached=len(episode.ids) - new)
 
