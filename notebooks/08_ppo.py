@@ -535,7 +535,7 @@ attempt(check_shaped, shaped)
 # 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/test_labels.py`).
 # 2. A shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
 # 3. Raw Q pays for idle turns ([the figure](08_ppo.ipynb#raw-q-pays-for-dithering)); what the real runs made of it stands under
-#    [the experiment](08_ppo.ipynb#the-experiment-held-out-goals).
+#    [the experiment](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
 # 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/test_losses.py`).
 # 5. Whether PPO beats SFT on held-out goals is printed with its interval.
 #
