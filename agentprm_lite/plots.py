@@ -104,6 +104,8 @@ def curves_by_panel(
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
     fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     plt.close(fig)
     return fig
