@@ -20,8 +20,7 @@ from agentprm_lite.types import Task
 
 PREFIX = "agentgym:"
 
-Turn = tuple[str, str, float, bool]
-"""Action, observation, reward, done."""
+Turn = tuple[str, str, float, bool]  # action, observation, reward, done
 
 # (process, world, url) -> instances that nobody plays on. A forked process must not use its
 # parent's: two players on one instance would read each other's answers.

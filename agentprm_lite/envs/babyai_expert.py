@@ -25,10 +25,8 @@ from agentprm_lite.envs.babyai_world import (
     visible,
 )
 
-Pose = tuple[int, int]
-"""A cell and a direction."""
-Advice = tuple[str, str]
-"""Thought and action."""
+Pose = tuple[int, int]  # a cell
+Advice = tuple[str, str]  # thought and action
 
 _MOVES = ("turn ", "move ", "go ", "toggle and go ")
 _BLOCKER_COST = 8  # pick it up, turn, drop it, turn back
