@@ -148,11 +148,11 @@ _TINY_WORLDS: dict[str, dict[str, Any]] = {
         "max_new_tokens": 48,
         "max_context": 1536,
     },
-    "webshop": {"levels": (1, 2), "max_new_tokens": 64, "max_context": 1536, "max_rounds": 6},
+    "webshop": {"levels": (1, 2), "max_new_tokens": 64, "max_context": 1536},
     "math": {"levels": (2, 3), "max_new_tokens": 48, "max_context": 320},
 }
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"demo_goals": 540, "demo_variants": 2},
+    "babyai": {"demo_goals": 540, "demo_variants": 2, "rollout_tasks": 50, "eval_tasks": 40},
     "webshop": {
         "demo_goals": 880,
         "demo_variants": 1,
@@ -193,7 +193,9 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     profile = known[name]
     if env == profile.env:
         return profile
-    sizes = _TINY_WORLDS.get(env, {}) if profile.base == "tiny" else {}
+    sizes: dict[str, Any] = {"max_rounds": 6} if env == "webshop" else {}  # the paper's number
+    if profile.base == "tiny":
+        sizes |= _TINY_WORLDS.get(env, {})
     if name == "cpu":
-        sizes = sizes | _CPU_SAME | _CPU_WORLDS.get(env, {})
+        sizes |= _CPU_SAME | _CPU_WORLDS.get(env, {})
     return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})
