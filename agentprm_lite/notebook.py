@@ -6,7 +6,31 @@ import base64
 import html
 import inspect
 import io
+import os
+from pathlib import Path
 from typing import Any
+
+DRIVE = Path("/content/drive")
+
+
+def keep_on_drive() -> None:
+    """On Colab: keep artifacts on the user's Google Drive, where a later session finds them.
+
+    Asks for access, mounts the drive and names the folder agentprm-lite on it as the place of all
+    artifacts. What a session that was cut off has computed is not computed again.
+
+    Raises:
+        RuntimeError: this is not Colab.
+    """
+    try:
+        from google.colab import drive
+    except ImportError:
+        raise RuntimeError(
+            "DRIVE is True, but this is not Colab; set AGENTPRM_ARTIFACTS to choose a folder"
+        ) from None
+    drive.mount(str(DRIVE))
+    os.environ["AGENTPRM_ARTIFACTS"] = str(DRIVE / "MyDrive" / "agentprm-lite")
+    print("artifacts:", os.environ["AGENTPRM_ARTIFACTS"])
 
 
 def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:

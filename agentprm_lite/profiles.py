@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from agentprm_lite.models import Lora, TinySize
 from agentprm_lite.ppo import PPOConfig
 from agentprm_lite.train import TrainConfig
@@ -174,7 +176,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     """The profile of a name.
 
     Args:
-        name: ``"smoke"``, ``"cpu"``, ``"gpu"`` or ``"paper"``.
+        name: ``"smoke"``, ``"cpu"``, ``"gpu"``, ``"paper"``, or ``"auto"``: gpu where torch sees a
+            GPU, else cpu.
         env: an environment that :func:`agentprm_lite.envs.make_env` knows.
 
     Returns:
@@ -188,6 +191,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         ('tiny', (2, 3))
     """
     known = {p.name: p for p in (SMOKE, CPU, GPU, PAPER)}
+    known["auto"] = GPU if torch.cuda.is_available() else CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
     profile = known[name]
@@ -196,6 +200,6 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     sizes: dict[str, Any] = {"max_rounds": 6} if env == "webshop" else {}  # the paper's number
     if profile.base == "tiny":
         sizes |= _TINY_WORLDS.get(env, {})
-    if name == "cpu":
+    if profile is CPU:
         sizes |= _CPU_SAME | _CPU_WORLDS.get(env, {})
     return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})

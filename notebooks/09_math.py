@@ -22,9 +22,14 @@ REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
 if importlib.util.find_spec("agentprm_lite") is None:
     pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
     subprocess.run(pip, check=True)
+DRIVE = False  # True: Colab keeps what is computed on your Google Drive
+if DRIVE:
+    from agentprm_lite.notebook import keep_on_drive
+
+    keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "cpu"
+PROFILE = "auto"  # gpu where there is one, else cpu
 
 # %% [markdown]
 # ## The question

@@ -195,8 +195,7 @@ def execute(name: str, profile: str, bar: bool = True) -> dict[str, Any]:
         papermill.execute_notebook(
             str(source),
             str(out),
-            # The notebooks' own literal is "cpu": what is published runs as it is committed.
-            parameters={} if profile == "cpu" else {"PROFILE": profile},
+            parameters={"PROFILE": profile},
             cwd=str(NOTEBOOKS),
             kernel_name="python3",
             progress_bar={"desc": f"{name:<20}", "disable": False} if bar else False,

@@ -103,7 +103,7 @@ def test_the_profile_is_a_literal_that_is_read(path: Path) -> None:
     cells = [c for c in jupytext.read(path, fmt="py:percent").cells if c.cell_type == "code"]
     marked = [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])]
     assert len(marked) == 1, "exactly one cell is tagged parameters"
-    assert cells[marked[0]].source.strip() == 'PROFILE = "cpu"'
+    assert cells[marked[0]].source.startswith('PROFILE = "auto"  # ')
     later = [
         node
         for cell in cells[marked[0] + 1 :]
@@ -115,9 +115,10 @@ def test_the_profile_is_a_literal_that_is_read(path: Path) -> None:
 
 
 @each_chapter
-def test_the_first_code_cell_installs_the_library_on_colab(path: Path) -> None:
+def test_the_first_code_cell_prepares_colab(path: Path) -> None:
     cells = [c for c in jupytext.read(path, fmt="py:percent").cells if c.cell_type == "code"]
     assert f"git+https://github.com/{book.repository()}" in cells[0].source
+    assert "keep_on_drive()" in cells[0].source
     assert 'find_spec("agentprm_lite")' in cells[0].source
     assert "==" not in cells[0].source, "nothing is pinned on Colab"
     link = f"github/{book.repository()}/blob/main/notebooks/{path.stem}.ipynb"

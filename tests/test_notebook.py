@@ -1,0 +1,38 @@
+"""What only Colab has, with a stand-in for Colab."""
+
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from agentprm_lite.notebook import keep_on_drive
+from agentprm_lite.pipeline import artifacts_root
+from agentprm_lite.profiles import CPU, GPU, get_profile
+
+
+def test_artifacts_go_to_the_drive(monkeypatch, capsys):
+    mounted: list[str] = []
+    colab = ModuleType("google.colab")
+    colab.drive = SimpleNamespace(mount=mounted.append)
+    monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.setitem(os.environ, "AGENTPRM_ARTIFACTS", "elsewhere")
+    keep_on_drive()
+    assert mounted == ["/content/drive"]
+    assert artifacts_root().as_posix() == "/content/drive/MyDrive/agentprm-lite"
+    assert "/content/drive/MyDrive/agentprm-lite" in capsys.readouterr().out
+
+
+def test_no_drive_outside_colab(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    with pytest.raises(RuntimeError, match="this is not Colab"):
+        keep_on_drive()
+
+
+@pytest.mark.parametrize(("gpu", "profile"), [(True, GPU), (False, CPU)])
+def test_auto_is_gpu_where_there_is_one(monkeypatch, gpu, profile):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert get_profile("auto") is profile
+    assert get_profile("auto", "webshop").name == profile.name
