@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -19,9 +18,12 @@ import pytest
 from helpers import TASKS, whole_logprobs
 from transformers.utils.import_utils import is_serve_available
 
+from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.http_client import Address, ConnectionLost
 from agentprm_lite.models import load_chat, load_policy
 from agentprm_lite.openai_backend import AllServersDown, OpenAIBackend, ServerRefused
+from agentprm_lite.profiles import SMOKE
 from agentprm_lite.rollout import collect
 from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.types import Trajectory, read_jsonl
@@ -39,11 +41,9 @@ class Remote:
         self.url = f"http://127.0.0.1:{port}/v1"
 
     def control(self, method: str, command: str, **words: Any) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(method, f"/control/{command}", json.dumps(words))
-        reply = json.loads(connection.getresponse().read())
-        connection.close()
-        return reply
+        here = Address(f"http://127.0.0.1:{self.port}")
+        body = json.dumps(words).encode()
+        return json.loads(here.exchange(method, f"/control/{command}", body, 10.0)[1])
 
     def fault(self, how: str, **words: Any) -> None:
         self.control("POST", "fault", how=how, **words)
@@ -88,7 +88,7 @@ def two(fleet: Fleet) -> list[Remote]:
     for i, server in enumerate(fleet.servers):
         try:
             server.control("POST", "begin")
-        except OSError:  # a test killed it
+        except ConnectionLost:  # a test killed it
             fleet.servers[i] = fleet.start()
     return fleet.servers
 
@@ -188,7 +188,7 @@ def test_one_server_killed_midway_and_nothing_lost(
     two[1].fault("die", after=12)  # SIGKILL before its 13th answer
     path = tmp_path / "rollouts.jsonl"
     again = collect(backend(chat, *two), TASKS[:4], 4, path, seed=3, batch=16)
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionLost):
         two[1].bodies()
     assert again == read_jsonl(path) == played
     # what had been asked of the dead one is asked of the other again
@@ -242,6 +242,24 @@ def test_when_all_are_dead_what_was_collected_is_kept(
     assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=8) == played
 
 
+def test_the_command_line_collects_from_servers(
+    two: list[Remote], chat: ChatFormat, folder: Path, tmp_path: Path, monkeypatch: Any
+):
+    actor = pipeline.Policy(folder, chat, replace(SMOKE, batch=5))
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    monkeypatch.setattr(pipeline, "policy", lambda profile, kind="sft": actor)
+    monkeypatch.setattr(pipeline, "test_tasks", lambda profile: TASKS[:2])
+    servers = [word for server in two for word in ("--server", server.url)]
+    command = ["collect", "--profile", "smoke", "--split", "test"]
+    assert cli.main([*command, *servers]) == 0
+    assert min(len(server.bodies()) for server in two) > 0
+    assert max(server.control("GET", "played")["most"] for server in two) <= 3  # of ⌈5 / 2⌉
+    (file,) = tmp_path.glob("smoke/textcraft/pool-*/pool.jsonl")
+    trajectories = read_jsonl(file)
+    assert {(t.task, t.policy) for t in trajectories} == {(u, folder.name) for u in TASKS[:2]}
+    assert pipeline.pool(SMOKE) == trajectories  # what comes after needs no servers
+
+
 # --- back-pressure --------------------------------------------------------------------------------
 
 
@@ -269,7 +287,7 @@ def test_a_slow_server_gets_less(two: list[Remote], chat: ChatFormat, played: li
         {"how": "status", "status": 503},
         {"how": "status", "status": 429},
         {"how": "drop"},
-        {"how": "slow", "seconds": 2.0},  # longer than the timeout
+        {"how": "slow", "seconds": 4.0},  # longer than the timeout
         {"how": "edit", "choice": {"finish_reason": "abort"}},
     ],
     ids=str,
@@ -278,7 +296,7 @@ def test_a_failure_that_passes_changes_nothing(
     two: list[Remote], chat: ChatFormat, played: list[Trajectory], fault: dict[str, Any]
 ):
     two[0].fault(**fault, after=5, times=3)
-    assert play(backend(chat, two[0], timeout=1.0), JOBS[:8]) == played[:8]
+    assert play(backend(chat, two[0], timeout=2.0), JOBS[:8]) == played[:8]
     assert len(two[0].bodies()) == sum(t.num_steps for t in played[:8]) + 3
 
 
@@ -363,29 +381,29 @@ def test_transformers_serve_is_refused(folder: Path, tmp_path: Path):
             stdout=log,
             stderr=log,
         )  # fmt: skip
+    here = Address(f"http://127.0.0.1:{port}/v1")
+    deadline = time.monotonic() + 120
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        deadline = time.monotonic() + 120
         while True:
             try:
-                connection.request("GET", "/health")
-                assert json.loads(connection.getresponse().read()) == {"status": "ok"}
+                assert here.exchange("GET", "/models", None, 60.0)[0] == 200
                 break
-            except OSError:
+            except ConnectionLost:
                 assert process.poll() is None, (tmp_path / "log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
         # the server works: it answers a plain request with text, and nothing more
         plain = {"model": model, "prompt": "get 2", "max_tokens": 4, "temperature": 0.0}
-        connection.request("POST", "/v1/completions", json.dumps(plain),
-                           {"Content-Type": "application/json"})  # fmt: skip
-        (choice,) = json.loads(connection.getresponse().read())["choices"]
+        status, raw = here.exchange("POST", "/completions", json.dumps(plain).encode(), 60.0)
+        assert status == 200, raw
+        (choice,) = json.loads(raw)["choices"]
         assert set(choice) == {"text", "index", "finish_reason"}
-        connection.close()
-        url = f"http://127.0.0.1:{port}/v1"
-        player = OpenAIBackend([url], load_chat(model), CONFIG, model=model, timeout=60.0)
-        with pytest.raises(ServerRefused, match=f"{url}: POST /completions: HTTP 4.*token ids"):
+        player = OpenAIBackend([here.url], load_chat(model), CONFIG, model=model)
+        with pytest.raises(ServerRefused, match=f"{here.url}: POST /completions: HTTP 4") as caught:
             play(player, JOBS[:1])
+        assert "takes the prompt as token ids and returns the produced token ids" in str(
+            caught.value
+        )
     finally:
         process.kill()
         process.wait()
