@@ -18,6 +18,7 @@ turn has no end-of-turn token at its end, as one that was cut.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,9 +109,13 @@ def read_turn(answer: Any, prompt: list[int], chat: ChatFormat, config: Sampling
     if choice.get("prompt_token_ids") not in (None, prompt):
         raise InexactAnswer("prompt_token_ids aren't the prompt that was sent")
     usage = _object(answer.get("usage"))
-    told = usage.get("completion_tokens", len(ids))
-    if told != len(ids):
-        raise InexactAnswer(f"{len(ids)} token ids came, its usage counts {told} tokens")
+    # a turn that ended by another end token is whole only if that token was counted and came
+    told = usage.get("completion_tokens", len(ids) if ids[-1] == chat.end_id else None)
+    if told != len(ids) and (told is not None or reason == "stop"):
+        raise InexactAnswer(
+            f"{len(ids)} token ids came, usage.completion_tokens is {told}: the token that ended "
+            "the turn may be missing"
+        )
     cached = _object(usage.get("prompt_tokens_details")).get("cached_tokens")
     if type(cached) is not int or not 0 <= cached <= len(prompt):
         cached = 0
@@ -126,9 +131,8 @@ def _ids(choice: dict[str, Any]) -> list[int]:
     given = choice.get("token_ids")
     tokens = _object(choice.get("logprobs")).get("tokens") or []
     named = None
-    if tokens and all(isinstance(t, str) and t.startswith("token_id:") for t in tokens):
-        ends = [t.removeprefix("token_id:") for t in tokens]
-        named = [int(end) for end in ends if end.isdecimal()]
+    if tokens and all(isinstance(t, str) and re.fullmatch(r"token_id:\d+", t) for t in tokens):
+        named = [int(t.removeprefix("token_id:")) for t in tokens]
     ids = named if given is None else given
     if ids is None:
         raise InexactAnswer(

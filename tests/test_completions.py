@@ -111,7 +111,7 @@ def test_the_text_must_be_that_of_the_ids(
 ):
     if text == "get":  # all but the last id, where no end-of-turn token was sampled
         answer = changed(answer, token_ids=chat.encode("get 2"), logprobs=None)
-        answer["usage"] = {}
+        answer["usage"]["completion_tokens"] = 2
     answer = changed(answer, text=text)
     if good:
         read_turn(answer, PROMPT, chat, CONFIG)
@@ -121,8 +121,8 @@ def test_the_text_must_be_that_of_the_ids(
 
 
 def test_text_alone_is_refused(chat: ChatFormat, answer: dict[str, Any]):
-    for logprobs in (None, {"tokens": ["get", " 2", "<|end|>"], "token_logprobs": [-1, -1, -1]}):
-        alone = changed(answer, token_ids=None, logprobs=logprobs)
+    for tokens in ([], ["get", " 2", "<|end|>"], ["token_id:9", "token_id:x", "token_id:2"]):
+        alone = changed(answer, token_ids=None, logprobs={"tokens": tokens})
         with pytest.raises(InexactAnswer, match=r"no token ids, expected.*return_token_ids"):
             read_turn(alone, PROMPT, chat, CONFIG)
 
@@ -160,7 +160,10 @@ def test_the_two_forms_of_ids_must_agree(chat: ChatFormat, answer: dict[str, Any
 
 def test_a_stop_token_that_was_left_out_is_noticed(chat: ChatFormat, answer: dict[str, Any]):
     trimmed = changed(answer, token_ids=chat.encode("get 2"), logprobs=None)
-    with pytest.raises(InexactAnswer, match="2 token ids came, its usage counts 3"):
+    with pytest.raises(InexactAnswer, match=r"2 token ids came.*completion_tokens is 3"):
+        read_turn(trimmed, PROMPT, chat, CONFIG)
+    trimmed["usage"] = None  # and where nothing was counted it isn't believed
+    with pytest.raises(InexactAnswer, match="completion_tokens is None: the token that ended"):
         read_turn(trimmed, PROMPT, chat, CONFIG)
 
 
