@@ -77,7 +77,8 @@ class _Server:
         self.error = error
         if sent > self.failed_at:
             self.rest_until = now + pause(self.failures)
-            logger.warning("%s: %s; tried again after a pause", self.address.url, error)
+            if not self.failures:
+                logger.warning("%s: %s; tried again after a pause", self.address.url, error)
             self.failed_at, self.answering = now, False
             self.failures += 1
             self.limit = max(1.0, self.limit / 2)

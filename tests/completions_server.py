@@ -157,19 +157,36 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
 
+def listen(port):
+    """A server on a port, which a killed one may hold for another moment."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return Server(("127.0.0.1", port), Handler)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     MODEL = AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()
     TOKENIZER = AutoTokenizer.from_pretrained(sys.argv[1])
     children = []
-    for line in sys.stdin:
-        server = Server(("127.0.0.1", int(line)), Handler)
-        child = os.fork()
-        if child == 0:
-            server.serve_forever()
-        children.append(child)
-        print(child, server.server_address[1], flush=True)
-        server.socket.close()
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+    try:
+        for line in sys.stdin:
+            server = listen(int(line))
+            child = os.fork()
+            if child == 0:
+                nothing = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nothing, 0)
+                os.dup2(nothing, 1)  # so that the parent's end is noticed
+                server.serve_forever()
+            children.append(child)
+            print(child, server.server_address[1], flush=True)
+            server.socket.close()
+    finally:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)

@@ -43,7 +43,7 @@ class Remote:
     def control(self, method: str, command: str, **words: Any) -> Any:
         here = Address(f"http://127.0.0.1:{self.port}")
         body = json.dumps(words).encode()
-        return json.loads(here.exchange(method, f"/control/{command}", body, 10.0)[1])
+        return json.loads(here.exchange(method, f"/control/{command}", body, 60.0)[1])
 
     def fault(self, how: str, **words: Any) -> None:
         self.control("POST", "fault", how=how, **words)
@@ -101,7 +101,7 @@ def unused_url() -> str:
 
 def backend(chat: ChatFormat, *servers: Remote, **options: Any) -> OpenAIBackend:
     config = options.pop("config", CONFIG)
-    options = {"timeout": 20.0, **options}
+    options = {"timeout": 120.0, **options}
     return OpenAIBackend([s.url for s in servers], chat, config, "remote", **options)
 
 
@@ -222,7 +222,7 @@ def test_a_dead_server_from_the_start(
     two: list[Remote], chat: ChatFormat, played: list[Trajectory]
 ):
     urls = [unused_url(), two[0].url]
-    assert play(OpenAIBackend(urls, chat, CONFIG, "remote", timeout=20.0)) == played
+    assert play(OpenAIBackend(urls, chat, CONFIG, "remote")) == played
 
 
 def test_when_all_are_dead_what_was_collected_is_kept(
