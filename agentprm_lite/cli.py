@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     profile, seed = get_profile(args.profile, getattr(args, "env", "textcraft")), args.seed
     if args.command == "collect":
-        played = pipeline.rollouts(profile) if args.split == "train" else pipeline.pool(profile)
+        sample = pipeline.rollouts if args.split == "train" else pipeline.pool
+        played = sample(profile, servers=args.server)
         _report(f"{args.split} rollouts", played)
     elif args.command == "label":
         examples, tokens = pipeline.mc_rollouts(profile)
@@ -78,8 +79,15 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
 
-    add("collect", "sample trajectories").add_argument(
-        "--split", choices=("train", "test"), default="train"
+    collect = add("collect", "sample trajectories")
+    collect.add_argument("--split", choices=("train", "test"), default="train")
+    collect.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an OpenAI-compatible server of the SFT policy's folder, such as "
+        "http://localhost:8000/v1; may be given several times",
     )
     add("label", "Monte Carlo rollouts from every state")
     add("train", "train a policy or a reward model").add_argument(

@@ -16,7 +16,7 @@ import linecache
 import os
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +36,7 @@ from agentprm_lite.models import (
     save_adapter,
     save_policy,
 )
+from agentprm_lite.openai_backend import OpenAIBackend
 from agentprm_lite.ppo import ProcessReward, ppo
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.profiles import Profile, get_profile
@@ -74,6 +75,20 @@ class Policy:
         """
         sampling = replace(sampling_config(self.profile), temperature=temperature)
         return HFBackend(load_policy(self.folder), self.chat, sampling, self.folder.name)
+
+    def remote(self, servers: Sequence[str], temperature: float) -> OpenAIBackend:
+        """The policy on servers that serve its folder.
+
+        Args:
+            servers: their urls; a batch of the profile is spread over them.
+            temperature: softmax temperature; 0 is greedy.
+
+        Returns:
+            A backend.
+        """
+        sampling = replace(sampling_config(self.profile), temperature=temperature)
+        places = -(-self.profile.batch // len(servers))
+        return OpenAIBackend(servers, self.chat, sampling, self.folder.name, in_flight=places)
 
 
 def _profile(profile: Profile | str) -> Profile:
@@ -342,11 +357,15 @@ def _sampled(
     samples: int,
     temperature: float,
     seed: int = 1,
+    servers: Sequence[str] = (),
 ) -> Path:
-    """File of trajectories that a policy sampled."""
+    """File of trajectories that a policy sampled, here or on servers.
+
+    The servers don't count among the inputs: later stages use what they sampled.
+    """
 
     def make(folder: Path) -> None:
-        backend = actor.backend(temperature)
+        backend = actor.remote(servers, temperature) if servers else actor.backend(temperature)
         collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=seed, batch=p.batch)
 
     inputs = {
@@ -360,38 +379,43 @@ def _sampled(
     return _artifact(p, name, "rollout", inputs, make) / f"{name}.jsonl"
 
 
-def rollouts(profile: Profile | str) -> list[Trajectory]:
+def rollouts(profile: Profile | str, servers: Sequence[str] = ()) -> list[Trajectory]:
     """The SFT policy's own trajectories on training goals: what every reward model learns from.
 
     Args:
         profile: a profile or its name.
+        servers: urls of servers that sample; by default this process does.
 
     Returns:
         ``rollout_samples`` trajectories for each of ``rollout_tasks`` goals.
     """
-    return read_jsonl(_rollouts(_profile(profile)))
+    return read_jsonl(_rollouts(_profile(profile), servers))
 
 
-def _rollouts(p: Profile) -> Path:
-    return _sampled(p, policy(p), "rollouts", train_tasks(p)[1], p.rollout_samples, 1.0)
+def _rollouts(p: Profile, servers: Sequence[str] = ()) -> Path:
+    goals = train_tasks(p)[1]
+    return _sampled(p, policy(p), "rollouts", goals, p.rollout_samples, 1.0, servers=servers)
 
 
-def pool(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:
+def pool(
+    profile: Profile | str, kind: str = "sft", servers: Sequence[str] = ()
+) -> list[Trajectory]:
     """Candidates on held-out goals: what every reward model chooses from.
 
     Args:
         profile: a profile or its name.
         kind: which policy.
+        servers: urls of servers that sample; by default this process does.
 
     Returns:
         ``eval_samples`` trajectories for each held-out goal.
     """
-    return read_jsonl(_pool(_profile(profile), kind))
+    return read_jsonl(_pool(_profile(profile), kind, servers))
 
 
-def _pool(p: Profile, kind: str = "sft") -> Path:
-    actor = policy(p, kind)
-    return _sampled(p, actor, "pool", test_tasks(p), p.eval_samples, p.eval_temperature)
+def _pool(p: Profile, kind: str = "sft", servers: Sequence[str] = ()) -> Path:
+    actor, tasks = policy(p, kind), test_tasks(p)
+    return _sampled(p, actor, "pool", tasks, p.eval_samples, p.eval_temperature, servers=servers)
 
 
 def greedy_runs(profile: Profile | str, kind: str = "sft") -> list[Trajectory]:

@@ -101,6 +101,19 @@ class Episode:
         """The environment or a limit ended the episode."""
         return self.terminated or bool(self.truncated_by)
 
+    def goes_on(self, config: SamplingConfig) -> bool:
+        """Whether there is a next turn; an episode without room for one ends here as truncated.
+
+        Args:
+            config: the most tokens of a turn and of a history.
+
+        Returns:
+            False at the end of the episode.
+        """
+        if not self.done and len(self.ids) + config.max_new_tokens > config.max_context:
+            self.truncated_by = "tokens"
+        return not self.done
+
     def fork(self, sample: int, stream: int) -> Episode:
         """An independent copy that goes on with another random stream.
 
@@ -340,17 +353,11 @@ class Play:
 
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
-        self.active = [e for e in episodes if self._room(e)]
+        self.active = [e for e in episodes if e.goes_on(backend.config)]
         if self.active:
             self.batch, self.hidden, computed = prefill(backend.model, [e.ids for e in self.active])
             for episode, new in zip(self.active, computed, strict=True):
                 episode.usage += Usage(prefilled=new, cached=len(episode.ids) - new)
-
-    def _room(self, episode: Episode) -> bool:
-        config = self.backend.config
-        if not episode.done and len(episode.ids) + config.max_new_tokens > config.max_context:
-            episode.truncated_by = "tokens"
-        return not episode.done
 
     @torch.no_grad()
     def act(self) -> list[list[int]]:
@@ -397,7 +404,7 @@ class Play:
         Args:
             rows: their places in ``active``; episodes that are over are left out.
         """
-        rows = [k for k in rows if self._room(self.active[k])]
+        rows = [k for k in rows if self.active[k].goes_on(self.backend.config)]
         unread = [self._unread[k] for k in rows]
         self.select(rows)
         if not rows:

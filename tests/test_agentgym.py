@@ -22,9 +22,9 @@ from agentprm_lite.envs.agentgym_http import (
     AgentGymTimeout,
     ConnectionLost,
     Server,
-    pause,
 )
 from agentprm_lite.envs.base import AFTER_END
+from agentprm_lite.http_client import pause
 from agentprm_lite.types import Task
 
 SLEEP = time.sleep  # the client's own pauses are left out below

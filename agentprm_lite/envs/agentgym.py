@@ -13,9 +13,9 @@ from agentprm_lite.envs.agentgym_http import (
     AgentGymTimeout,
     ConnectionLost,
     Server,
-    pause,
 )
 from agentprm_lite.envs.base import Info, Split, TextEnv
+from agentprm_lite.http_client import pause
 from agentprm_lite.types import Task
 
 PREFIX = "agentgym:"

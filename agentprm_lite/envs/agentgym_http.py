@@ -15,19 +15,19 @@ WebShop, which has no /close:
     POST /step          {env_idx, action}       ->  {"state": "...", "reward": 0.0, "done": false}
     GET  /observation   ?env_idx=               ->  "..."
 
-Errors come as {"error": "..."} with HTTP 200, or as HTTP 500. One connection a request: no kept
-connection can go stale between two steps.
+Errors come as {"error": "..."} with HTTP 200, or as HTTP 500.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from agentprm_lite import http_client
+from agentprm_lite.http_client import pause, short
 
 
 class AgentGymError(RuntimeError):
@@ -97,13 +97,8 @@ class Server:
             raise ValueError(
                 f"expected timeout > 0 and retries >= 0, got timeout={timeout}, retries={retries}"
             )
-        parts = urlsplit(url)
-        plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-            raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
-        self.host, self.port, self.path = parts.hostname, parts.port, parts.path.rstrip("/")
-        self.secure = parts.scheme == "https"
-        self.world, self.url = world, url.rstrip("/")
+        self.address = http_client.Address(url)
+        self.world, self.url = world, self.address.url
         self.timeout, self.retries = timeout, retries
         self.dialect = DIALECTS[world]
 
@@ -119,7 +114,7 @@ class Server:
         call, answer = self._call("POST", "/create", None, {})
         number = answer if self.world == "webshop" else _part(call, answer, "id")
         if type(number) is not int:
-            raise AgentGymError(call, f"expected a number of an instance, got {_short(number)}")
+            raise AgentGymError(call, f"expected a number of an instance, got {short(number)}")
         return number
 
     def reset(self, number: int, index: int) -> str:
@@ -139,7 +134,7 @@ class Server:
         if self.world != "webshop":
             return _text(call, _part(call, answer, "observation"))
         if not isinstance(answer, list) or not answer:
-            raise AgentGymError(call, f"expected a list [observation, null], got {_short(answer)}")
+            raise AgentGymError(call, f"expected a list [observation, null], got {short(answer)}")
         return _text(call, answer[0])
 
     def step(self, number: int, action: str) -> tuple[str, float, bool]:
@@ -162,12 +157,12 @@ class Server:
         reward, done = _part(call, answer, self.dialect.reward), _part(call, answer, "done")
         if isinstance(reward, bool) or not isinstance(reward, int | float):
             raise AgentGymError(
-                call, f"expected a number as {self.dialect.reward!r}, got {_short(reward)}"
+                call, f"expected a number as {self.dialect.reward!r}, got {short(reward)}"
             )
         if not math.isfinite(reward):
             raise AgentGymError(call, f"{self.dialect.reward!r} is {reward}")
         if not isinstance(done, bool):
-            raise AgentGymError(call, f"expected true or false as 'done', got {_short(done)}")
+            raise AgentGymError(call, f"expected true or false as 'done', got {short(done)}")
         return text, float(reward), done
 
     def observation(self, number: int) -> str:
@@ -201,7 +196,7 @@ class Server:
         """
         call, answer = self._call("POST", "/close", number, {})
         if not isinstance(answer, bool):
-            raise AgentGymError(call, f"expected true or false, got {_short(answer)}")
+            raise AgentGymError(call, f"expected true or false, got {short(answer)}")
         return answer
 
     def _call(
@@ -212,7 +207,7 @@ class Server:
         if number is not None:
             call += f" ({self.dialect.instance} {number})"
             words = {self.dialect.instance: number, **words}
-        path, body = self.path + what, None
+        path, body = what, None
         if method == "GET":
             path += f"?{self.dialect.instance}={number}"
         else:
@@ -227,68 +222,36 @@ class Server:
                     raise
                 time.sleep(pause(again))
         if status != 200:
-            raise AgentGymError(call, f"HTTP {status}: {_short(data.decode(errors='replace'))}")
+            raise AgentGymError(call, f"HTTP {status}: {short(data.decode(errors='replace'))}")
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError) as err:
             raise AgentGymError(
-                call, f"not JSON ({err}): {_short(data.decode(errors='replace'))}"
+                call, f"not JSON ({err}): {short(data.decode(errors='replace'))}"
             ) from err
         if isinstance(answer, dict) and "error" in answer:
             raise AgentGymError(call, f"the server says {answer['error']!r}")
         return call, answer
 
     def _exchange(self, call: str, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        """One request on a connection of its own; returns status and body."""
-        deadline = time.monotonic() + self.timeout
-        kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
-        connection = kind(self.host, self.port, timeout=self.timeout)
-        headers = {"Content-Type": "application/json", "Connection": "close"}
+        """One request; returns status and body."""
         try:
-            connection.request(method, path, body, headers)
-            with connection.getresponse() as response:
-                chunks = []
-                while chunk := response.read1(65536):
-                    chunks.append(chunk)
-                    if time.monotonic() > deadline:  # a byte now and then: no read times out
-                        raise TimeoutError
-                if response.length:
-                    raise ConnectionResetError(f"{response.length} bytes of the answer are missing")
-                return response.status, b"".join(chunks)
-        except TimeoutError as err:
-            raise AgentGymTimeout(call, f"no answer within {self.timeout:g} s") from err
-        except (OSError, http.client.IncompleteRead) as err:
-            raise ConnectionLost(call, f"{type(err).__name__}: {err}") from err
-        except http.client.HTTPException as err:
-            raise AgentGymError(call, f"not HTTP ({type(err).__name__}: {err})") from err
-        finally:
-            connection.close()
-
-
-def pause(again: int) -> float:
-    """Seconds to wait before a request is sent again.
-
-    Args:
-        again: How often it has been sent again already.
-
-    Returns:
-        0.2, 0.4, 0.8 and so on, at most 5.
-    """
-    return min(5.0, 0.2 * 2.0**again)
+            return self.address.exchange(method, path, body, self.timeout)
+        except http_client.AnswerTimeout as err:
+            raise AgentGymTimeout(call, str(err)) from err
+        except http_client.ConnectionLost as err:
+            raise ConnectionLost(call, str(err)) from err
+        except http_client.NotHTTP as err:
+            raise AgentGymError(call, str(err)) from err
 
 
 def _part(call: str, answer: Any, key: str) -> Any:
     if not isinstance(answer, dict) or key not in answer:
-        raise AgentGymError(call, f"expected an object with {key!r}, got {_short(answer)}")
+        raise AgentGymError(call, f"expected an object with {key!r}, got {short(answer)}")
     return answer[key]
 
 
 def _text(call: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise AgentGymError(call, f"expected a text as the observation, got {_short(value)}")
+        raise AgentGymError(call, f"expected a text as the observation, got {short(value)}")
     return value
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 200 else shown[:200] + "..."

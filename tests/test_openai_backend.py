@@ -1,0 +1,409 @@
+"""Sampling from real server processes on loopback, which fail on purpose."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import TASKS, whole_logprobs
+from transformers.utils.import_utils import is_serve_available
+
+from agentprm_lite import cli, pipeline
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.http_client import Address, ConnectionLost
+from agentprm_lite.models import load_chat, load_policy
+from agentprm_lite.openai_backend import AllServersDown, OpenAIBackend, ServerRefused
+from agentprm_lite.profiles import SMOKE
+from agentprm_lite.rollout import collect
+from agentprm_lite.sampling import HFBackend, SamplingConfig
+from agentprm_lite.types import Trajectory, read_jsonl
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIG = SamplingConfig(max_new_tokens=8, rules=False, max_rounds=4)
+JOBS = [(task, k) for task in TASKS[:4] for k in range(4)]  # 16 episodes
+
+
+class Remote:
+    """A server process, from the side of a test."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self.pid, self.port = pid, port
+        self.url = f"http://127.0.0.1:{port}/v1"
+
+    def control(self, method: str, command: str, **words: Any) -> Any:
+        here = Address(f"http://127.0.0.1:{self.port}")
+        body = json.dumps(words).encode()
+        return json.loads(here.exchange(method, f"/control/{command}", body, 60.0)[1])
+
+    def fault(self, how: str, **words: Any) -> None:
+        self.control("POST", "fault", how=how, **words)
+
+    def bodies(self) -> list[dict[str, Any]]:
+        return self.control("GET", "played")["bodies"]
+
+
+class Fleet:
+    """Server processes with one model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.parent = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "tests" / "completions_server.py"), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.servers = [self.start(), self.start()]
+
+    def start(self, port: int = 0) -> Remote:
+        assert self.parent.stdin and self.parent.stdout
+        self.parent.stdin.write(f"{port}\n")
+        self.parent.stdin.flush()
+        pid, port = self.parent.stdout.readline().split()
+        return Remote(int(pid), int(port))
+
+    def stop(self) -> None:
+        self.parent.communicate()
+
+
+@pytest.fixture(scope="module")
+def fleet(folder: Path) -> Iterator[Fleet]:
+    fleet = Fleet(folder)
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def two(fleet: Fleet) -> list[Remote]:
+    """Two servers that are alive and well."""
+    for i, server in enumerate(fleet.servers):
+        try:
+            server.control("POST", "begin")
+        except ConnectionLost:  # a test killed it
+            fleet.servers[i] = fleet.start()
+    return fleet.servers
+
+
+def unused_url() -> str:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{s.getsockname()[1]}/v1"
+
+
+def backend(chat: ChatFormat, *servers: Remote, **options: Any) -> OpenAIBackend:
+    config = options.pop("config", CONFIG)
+    options = {"timeout": 120.0, **options}
+    return OpenAIBackend([s.url for s in servers], chat, config, "remote", **options)
+
+
+def play(player: Any, jobs: Any = JOBS) -> list[Trajectory]:
+    return player.run([player.start(task, k, 3) for task, k in jobs])
+
+
+@pytest.fixture(scope="module")
+def played(fleet: Fleet, chat: ChatFormat) -> list[Trajectory]:
+    """What one healthy server gives."""
+    return play(backend(chat, fleet.servers[0]))
+
+
+# --- what a trajectory holds ----------------------------------------------------------------------
+
+
+def test_trajectories_are_whole(played: list[Trajectory], chat: ChatFormat):
+    assert [(t.task, t.sample) for t in played] == JOBS
+    assert {t.policy for t in played} == {"remote"}
+    assert all(t.terminated or t.truncated_by == "rounds" for t in played)
+    assert len({t.ids for t in played}) == 16
+    steps = [s for t in played for s in t.spans]
+    assert {b - a for a, b in steps} >= {2, 5, 8}
+    for t in played:
+        for (a, b), action in zip(t.spans, t.actions, strict=True):
+            assert chat.decode(t.ids[a:b]) == action
+        assert t.usage.generated == sum(b - a for a, b in t.spans)
+        # the servers told nothing of a cache: every turn read its whole history
+        assert t.usage.prefilled == sum(a for a, _ in t.spans)
+        assert (t.usage.cached, t.usage.env_steps) == (0, t.num_steps)
+
+
+def test_logprobs_are_the_models_own(played: list[Trajectory], folder: Path):
+    model = load_policy(folder)
+    for t in played[:4]:
+        whole = whole_logprobs(model, t.ids)
+        expected = [float(whole[k - 1]) for a, b in t.spans for k in range(a, b)]
+        assert t.logprobs == pytest.approx(expected, abs=1e-4)
+
+
+def test_greedy_as_in_this_process(two: list[Remote], chat: ChatFormat, folder: Path):
+    config = replace(CONFIG, temperature=0.0)
+    here = play(HFBackend(load_policy(folder), chat, config), JOBS[::4])
+    there = play(backend(chat, two[0], config=config), JOBS[::4])
+    assert [t.ids for t in there] == [t.ids for t in here]
+    assert [t.observations for t in there] == [t.observations for t in here]
+
+
+def test_every_turn_is_asked_with_the_exact_history(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory]
+):
+    play(backend(chat, two[0]), JOBS[:1])
+    bodies, t = two[0].bodies(), played[0]
+    assert [body["prompt"] for body in bodies] == [list(t.ids[:a]) for a, _ in t.spans]
+    assert {body["model"] for body in bodies} == {"tiny"}
+    assert {body["max_tokens"] for body in bodies} == {8}
+    assert {tuple(body["stop_token_ids"]) for body in bodies} == {(chat.end_id,)}
+    assert len({body["seed"] for body in bodies}) == len(bodies) == t.num_steps > 1
+
+
+def test_an_episode_without_room_is_truncated(two: list[Remote], chat: ChatFormat):
+    player = backend(chat, two[0])
+    room = len(player.start(*JOBS[0], 3).ids) + 8
+    for limit, steps in ((room - 1, 0), (room, 1)):
+        (t,) = play(backend(chat, two[0], config=replace(CONFIG, max_context=limit)), JOBS[:1])
+        assert (t.num_steps, t.truncated_by, t.final) == (steps, "tokens", False)
+
+
+# --- several servers ------------------------------------------------------------------------------
+
+
+def test_two_servers_give_what_one_gives(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory]
+):
+    assert play(backend(chat, *two)) == played
+    shares = [len(server.bodies()) for server in two]
+    assert sum(shares) == sum(t.num_steps for t in played)
+    assert min(shares) >= 10
+
+
+def test_one_server_killed_midway_and_nothing_lost(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], tmp_path: Path
+):
+    two[1].fault("die", after=12)  # SIGKILL before its 13th answer
+    path = tmp_path / "rollouts.jsonl"
+    again = collect(backend(chat, *two), TASKS[:4], 4, path, seed=3, batch=16)
+    with pytest.raises(ConnectionLost):
+        two[1].bodies()
+    assert again == read_jsonl(path) == played
+    # what had been asked of the dead one is asked of the other again
+    assert len(two[0].bodies()) == sum(t.num_steps for t in played) - 12
+
+
+def test_a_server_that_comes_back_gets_work_again(
+    fleet: Fleet, two: list[Remote], chat: ChatFormat, played: list[Trajectory]
+):
+    os.kill(two[1].pid, signal.SIGKILL)
+    port = two[1].port
+    two[0].fault("slow", times=1000, seconds=0.1)  # about 0.1 s a turn and place
+    player = backend(chat, *two, in_flight=4)
+    # the dead one is tried after 0.2, 0.4, 0.8 seconds
+    with pytest.MonkeyPatch.context() as patch:
+        revive: list[float] = [time.monotonic() + 0.3]
+        send = OpenAIBackend._send
+
+        def reviving(self: Any, *arguments: Any) -> Any:
+            if revive and time.monotonic() > revive[0]:
+                revive.clear()
+                fleet.servers[1] = fleet.start(port)
+            return send(self, *arguments)
+
+        patch.setattr(OpenAIBackend, "_send", reviving)
+        assert play(player) == played
+    assert len(fleet.servers[1].bodies()) > 2
+
+
+def test_a_dead_server_from_the_start(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory]
+):
+    urls = [unused_url(), two[0].url]
+    assert play(OpenAIBackend(urls, chat, CONFIG, "remote")) == played
+
+
+def test_when_all_are_dead_what_was_collected_is_kept(
+    fleet: Fleet, two: list[Remote], chat: ChatFormat, played: list[Trajectory], tmp_path: Path
+):
+    path = tmp_path / "rollouts.jsonl"
+    first = sum(t.num_steps for t in played[:8])
+    two[0].fault("die", after=first + 3)
+    dead = unused_url()
+    player = OpenAIBackend([two[0].url, dead], chat, CONFIG, "remote", retries=2)
+    with pytest.raises(AllServersDown) as caught:
+        collect(player, TASKS[:4], 4, path, seed=3, batch=8)
+    for url in (two[0].url, dead):
+        assert f"  {url}: POST /completions: ConnectionRefusedError" in str(caught.value)
+    assert read_jsonl(path) == played[:8]
+    # another run, with a server that lives, adds the rest
+    assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=8) == played
+
+
+def test_the_command_line_collects_from_servers(
+    two: list[Remote], chat: ChatFormat, folder: Path, tmp_path: Path, monkeypatch: Any
+):
+    actor = pipeline.Policy(folder, chat, replace(SMOKE, batch=5))
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    monkeypatch.setattr(pipeline, "policy", lambda profile, kind="sft": actor)
+    monkeypatch.setattr(pipeline, "test_tasks", lambda profile: TASKS[:2])
+    servers = [word for server in two for word in ("--server", server.url)]
+    command = ["collect", "--profile", "smoke", "--split", "test"]
+    assert cli.main([*command, *servers]) == 0
+    assert min(len(server.bodies()) for server in two) > 0
+    assert max(server.control("GET", "played")["most"] for server in two) <= 3  # of ⌈5 / 2⌉
+    (file,) = tmp_path.glob("smoke/textcraft/pool-*/pool.jsonl")
+    trajectories = read_jsonl(file)
+    assert {(t.task, t.policy) for t in trajectories} == {(u, folder.name) for u in TASKS[:2]}
+    assert pipeline.pool(SMOKE) == trajectories  # what comes after needs no servers
+
+
+# --- back-pressure --------------------------------------------------------------------------------
+
+
+def test_no_more_requests_in_flight_than_places(two: list[Remote], chat: ChatFormat):
+    two[0].fault("slow", times=1000, seconds=0.02)
+    play(backend(chat, two[0], in_flight=3))
+    assert two[0].control("GET", "played")["most"] == 3
+
+
+def test_a_slow_server_gets_less(two: list[Remote], chat: ChatFormat, played: list[Trajectory]):
+    two[0].fault("slow", times=1000, seconds=0.3)
+    two[1].fault("slow", times=1000, seconds=0.03)
+    assert play(backend(chat, *two, in_flight=4)) == played
+    slow, fast = (len(server.bodies()) for server in two)
+    assert slow < fast / 2
+
+
+# --- misbehaviour ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"how": "status", "status": 500},
+        {"how": "status", "status": 503},
+        {"how": "status", "status": 429},
+        {"how": "drop"},
+        {"how": "slow", "seconds": 4.0},  # longer than the timeout
+        {"how": "edit", "choice": {"finish_reason": "abort"}},
+    ],
+    ids=str,
+)
+def test_a_failure_that_passes_changes_nothing(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], fault: dict[str, Any]
+):
+    two[0].fault(**fault, after=5, times=3)
+    assert play(backend(chat, two[0], timeout=2.0), JOBS[:8]) == played[:8]
+    assert len(two[0].bodies()) == sum(t.num_steps for t in played[:8]) + 3
+
+
+def test_retries_are_bounded(two: list[Remote], chat: ChatFormat):
+    two[0].fault("status", status=500, times=1000)
+    with pytest.raises(AllServersDown, match=f"{two[0].url}: POST /completions: HTTP 500: .*asked"):
+        play(backend(chat, two[0], retries=2))
+    assert len(two[0].bodies()) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"how": "status", "status": 400}, "POST /completions: HTTP 400: .*as asked for"),
+        ({"how": "status", "status": 404}, "HTTP 404.*\n.*the url normally ends in /v1"),
+        ({"how": "malformed"}, "not JSON .*Thou"),
+        ({"how": "edit", "choice": {"text": "other words"}}, "tokenizer isn't the policy's"),
+        ({"how": "edit", "choice": {"prompt_token_ids": [1]}}, "aren't the prompt that was sent"),
+        ({"how": "edit", "choice": {"token_ids": None, "logprobs": None}}, "has no token ids"),
+    ],
+    ids=str,
+)
+def test_a_wrong_answer_is_refused_and_not_asked_for_again(
+    two: list[Remote], chat: ChatFormat, fault: dict[str, Any], message: str
+):
+    two[0].fault(**fault, times=1000)
+    with pytest.raises(ServerRefused, match=f"(?s)^{two[0].url}: .*{message}") as caught:
+        play(backend(chat, two[0]))
+    assert "return_token_ids" in str(caught.value)
+    assert len(two[0].bodies()) == 1
+
+
+def test_the_model_must_be_named_where_there_are_several(
+    two: list[Remote], chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
+    call = OpenAIBackend._call
+
+    def listing(self: Any, address: Any, method: str, path: str, body: Any) -> Any:
+        if path == "/models":
+            return {"data": [{"id": "base"}, {"id": "adapter"}]}
+        return call(self, address, method, path, body)
+
+    monkeypatch.setattr(OpenAIBackend, "_call", listing)
+    with pytest.raises(ServerRefused, match=r"lists the models \['base', 'adapter'\]; name one"):
+        play(backend(chat, two[0]), JOBS[:1])
+    play(backend(chat, two[0], model="adapter"), JOBS[:1])
+    assert {body["model"] for body in two[0].bodies()} == {"adapter"}
+
+
+@pytest.mark.parametrize(
+    ("urls", "options"),
+    [
+        ([], {}),
+        ("http://localhost:1/v1", {}),
+        (["http://localhost:1/v1"] * 2, {}),
+        (["localhost:8000"], {}),
+        (["http://localhost:1/v1"], {"in_flight": 0}),
+        (["http://localhost:1/v1"], {"timeout": 0}),
+        (["http://localhost:1/v1"], {"retries": -1}),
+    ],
+)
+def test_arguments_are_checked(chat: ChatFormat, urls: Any, options: dict[str, Any]):
+    with pytest.raises(ValueError, match="expected"):
+        OpenAIBackend(urls, chat, CONFIG, **options)
+
+
+# --- transformers serve ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not is_serve_available(), reason="needs fastapi, uvicorn and openai")
+def test_transformers_serve_is_refused(folder: Path, tmp_path: Path):
+    """Its completions take a text and return a text: no token ids, either way.
+
+    With AGENTPRM_SERVE_MODEL, a folder such as SmolLM2's, that model is served.
+    """
+    model = os.environ.get("AGENTPRM_SERVE_MODEL", str(folder))
+    port = int(unused_url().split(":")[2].split("/")[0])
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from transformers.cli.transformers import main; main()",
+             "serve", model, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
+            stdout=log,
+            stderr=log,
+        )  # fmt: skip
+    here = Address(f"http://127.0.0.1:{port}/v1")
+    deadline = time.monotonic() + 120
+    try:
+        while True:
+            try:
+                assert here.exchange("GET", "/models", None, 60.0)[0] == 200
+                break
+            except ConnectionLost:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        # the server works: it answers a plain request with text, and nothing more
+        plain = {"model": model, "prompt": "get 2", "max_tokens": 4, "temperature": 0.0}
+        status, raw = here.exchange("POST", "/completions", json.dumps(plain).encode(), 60.0)
+        assert status == 200, raw
+        (choice,) = json.loads(raw)["choices"]
+        assert set(choice) == {"text", "index", "finish_reason"}
+        player = OpenAIBackend([here.url], load_chat(model), CONFIG, model=model)
+        with pytest.raises(ServerRefused, match=f"{here.url}: POST /completions: HTTP 4") as caught:
+            play(player, JOBS[:1])
+        assert "takes the prompt as token ids and returns the produced token ids" in str(
+            caught.value
+        )
+    finally:
+        process.kill()
+        process.wait()
