@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class World:
+class Place:
     """This process among those of its run.
 
     Raises:
@@ -60,7 +60,7 @@ class World:
             The items of block ``rank``, ``rank + self.size``, and so on.
 
         Example:
-            >>> World(1, 2).blocks("aabbccd", 2)
+            >>> Place(1, 2).blocks("aabbccd", 2)
             ['b', 'b', 'd']
         """
         return [x for i, x in enumerate(items) if i // size % self.size == self.rank]
@@ -72,10 +72,10 @@ class World:
             path: the file of one process.
 
         Returns:
-            The same for a world of one; otherwise a name with the rank in it.
+            The same if there is one process; otherwise a name with the rank in it.
 
         Example:
-            >>> World(0, 2).part(Path("rollouts.jsonl")).name
+            >>> Place(0, 2).part(Path("rollouts.jsonl")).name
             'rollouts.rank0of2.jsonl'
         """
         if self.size == 1:
@@ -83,7 +83,7 @@ class World:
         return path.with_name(f"{path.stem}.rank{self.rank}of{self.size}{path.suffix}")
 
 
-def world() -> World:
+def place() -> Place:
     """This process's place in its run; the first call under ``torchrun`` connects the ranks.
 
     Call it before models are loaded: it gives each rank its own GPU.
@@ -97,7 +97,7 @@ def world() -> World:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if _alone or size == 1:
-        return World()
+        return Place()
     missing = [
         n for n in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ
     ]
@@ -110,14 +110,14 @@ def world() -> World:
     if state.num_processes != size:
         raise RuntimeError(
             f"WORLD_SIZE is {size}, but {state.num_processes} process is connected: something "
-            "used accelerate before; call agentprm_lite.ranks.world() first"
+            "used accelerate before; call agentprm_lite.ranks.place() first"
         )
-    return World(state.process_index, state.num_processes)
+    return Place(state.process_index, state.num_processes)
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Work that one rank does while the others wait: within it :func:`world` has one process."""
+    """Work that one rank does while the others wait: within it :func:`place` has one process."""
     global _alone
     before, _alone = _alone, True
     try:
@@ -128,7 +128,7 @@ def alone() -> Iterator[None]:
 
 def wait() -> None:
     """Go on when every rank has come this far."""
-    if world().size > 1:
+    if place().size > 1:
         PartialState().wait_for_everyone()
 
 
@@ -141,7 +141,7 @@ def agree(answer: bool) -> bool:
     Returns:
         Rank 0's.
     """
-    if world().size == 1:
+    if place().size == 1:
         return answer
     said: torch.Tensor = broadcast(torch.tensor([int(answer)], device=PartialState().device))
     return bool(said.item())
@@ -156,7 +156,7 @@ def check_same(what: str) -> None:
     Raises:
         RuntimeError: the descriptions differ; on every rank, with its own description.
     """
-    here = world()
+    here = place()
     if here.size == 1:
         return
     digests = gather(torch.tensor([crc32(what.encode())], device=PartialState().device)).tolist()

@@ -33,7 +33,7 @@ from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
-from agentprm_lite.ranks import World, check_same, world
+from agentprm_lite.ranks import Place, check_same, place
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
@@ -314,7 +314,7 @@ def fit(
     """
     if not examples:
         raise ValueError("no examples to train on")
-    here = world()
+    here = place()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     if accelerator.num_processes != here.size:
         raise RuntimeError(
@@ -360,7 +360,7 @@ def fit(
     return log
 
 
-def _share(module: nn.Module, batch: list[Any], here: World) -> tuple[Tensor, dict[str, float]]:
+def _share(module: nn.Module, batch: list[Any], here: Place) -> tuple[Tensor, dict[str, float]]:
     """This rank's loss of a batch, scaled for its gradient, and what the whole batch logs."""
     if here.size == 1:
         loss, logs = module(batch)

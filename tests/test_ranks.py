@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +20,43 @@ import pytest
 import torch
 import two_ranks
 from accelerate import PartialState
-from helpers import float64, random_reward_model, random_trajectories
+from helpers import TASKS, float64, random_reward_model, random_trajectories
 from safetensors.torch import load_file
+from test_rollout import Dice
 from torch import nn
 
-from agentprm_lite import ranks
+from agentprm_lite import pipeline, ranks
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import Lora, load_policy
-from agentprm_lite.ranks import World, alone, world
+from agentprm_lite.profiles import SMOKE
+from agentprm_lite.ranks import Place, alone, place
+from agentprm_lite.rollout import collect, merge
 from agentprm_lite.train import Kind, RewardExample, RewardLoss, SFTLoss, make_batches
 
+PATIENCE = 600  # seconds; on an idle machine it takes a twentieth of that
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "agentprm")
-
-
-def torchrun(*command: Any, **env: str) -> subprocess.CompletedProcess[str]:
-    """Two processes that meet on a free port of the loopback interface."""
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    return subprocess.run(
-        [sys.executable, *launch, "--local-addr=127.0.0.1", *map(str, command)],
-        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-
-
-# --- training -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two processes wrote what `two_ranks.training` gives."""
+    """Where two processes wrote what `two_ranks` gives; they meet on a free port of loopback."""
     out = tmp_path_factory.mktemp("two")
-    done = torchrun(two_ranks.__file__, "training", folder, out)
-    assert done.returncode == 0, done.stderr
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1"]
+    launch += ["--standalone", "--local-addr=127.0.0.1", two_ranks.__file__, str(folder), str(out)]
+    env = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "AGENTPRM_ARTIFACTS": f"{out}/root"}
+    with (out / "stdout").open("w") as stdout, (out / "stderr").open("w") as stderr:
+        command = [sys.executable, *launch]
+        run = subprocess.Popen(command, env=os.environ | env, stdout=stdout, stderr=stderr)
+        try:
+            status = run.wait(PATIENCE)
+        finally:
+            run.terminate()  # torchrun then ends its ranks, too
+            run.wait(60)
+    assert status == 0, (out / "stderr").read_text()
     return out
+
+
+# --- training -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["sft", "agentprm"])
@@ -133,6 +139,176 @@ def test_parts_of_a_batch_add_up_to_it(folder: Path, chat: ChatFormat, kind: Any
     assert abs(np.mean(means) - loss) > 1e-5
 
 
+# --- collecting -----------------------------------------------------------------------------------
+
+
+def test_a_killed_rank_ends_the_run_and_both_go_on(two: Path) -> None:
+    records = [json.loads((two / f"record.{rank}.json").read_text()) for rank in range(2)]
+    found = records[0]["found"]
+    assert found == records[1]["found"]
+    assert found.keys() == {"rollouts.rank0of2.jsonl", "rollouts.rank1of2.jsonl"}
+    assert found["rollouts.rank1of2.jsonl"] == 2  # its first block
+    # what the files don't hold yet is played, and nothing else
+    assert records[1]["blocks"] == 2
+    assert records[0]["blocks"] == 3 - found["rollouts.rank0of2.jsonl"] // 2
+
+
+def test_what_is_not_shared_out_is_made_by_rank_0_once(two: Path) -> None:
+    assert [p.name for p in two.glob("base.*")] == ["base.0.0"]  # by rank 0 in the first attempt
+
+
+def test_one_rank_reports(two: Path) -> None:
+    lines = (two / "stdout").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["train", "Monte", "beam"]
+    assert lines[0].startswith("train rollouts: 12 trajectories, success")
+
+
+def test_two_ranks_write_the_files_of_one(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte by byte, on the same policy and reward model; and no other file is left."""
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    skip = shutil.ignore_patterns("rollouts-*", "mc-*", "beam_*")
+    shutil.copytree(two / "root", tmp_path, ignore=skip, dirs_exist_ok=True)
+    pipeline.rollouts(two_ranks.SMALL)
+    pipeline.mc_rollouts(two_ranks.SMALL)
+    pipeline.beam_runs("agentprm", two_ranks.SMALL, 2, 1)
+
+    def files(root: Path) -> dict[str, bytes]:
+        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    one, other = files(tmp_path), files(two / "root")
+    assert one.keys() == other.keys()
+    assert {p for p in one if one[p] != other[p]} == set()
+    lines = {Path(p).name: content.count(b"\n") for p, content in one.items()}
+    assert (lines["rollouts.jsonl"], lines["answers.jsonl"]) == (12, 3)
+
+
+@pytest.fixture(scope="module")
+def shards(chat: ChatFormat, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of one process, and of three ranks; blocks of 6, 6 and 4 of 16 episodes."""
+    folder = tmp_path_factory.mktemp("shards")
+    player = Dice(chat)
+    collect(player, TASKS[:4], 4, folder / "one.jsonl", batch=6)
+    for rank in range(3):
+        mine = collect(player, TASKS[:4], 4, folder / "many.jsonl", batch=6, shard=Place(rank, 3))
+        assert len(mine) == [6, 6, 4][rank]
+    return folder
+
+
+def test_ranks_without_work_are_told(
+    shards: Path, chat: ChatFormat, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """16 episodes in blocks of 6 are work for three ranks, and not for four."""
+    for size in (3, 4):
+        collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Place(0, size))
+        assert ("16 episodes in blocks of 6: some of the 4 ranks" in caplog.text) == (size == 4)
+    assert collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Place(3, 4)) == []
+
+
+KEYS = [f"{task.key}/{k}" for task in TASKS[:4] for k in range(4)]
+
+
+def test_merged_shards_are_the_file_of_one(shards: Path) -> None:
+    assert not (shards / "many.jsonl").exists()
+    joined = merge(shards / "many.jsonl", KEYS, 3)
+    assert [t.key for t in joined] == KEYS
+    assert (shards / "many.jsonl").read_bytes() == (shards / "one.jsonl").read_bytes()
+    assert merge(shards / "many.jsonl", KEYS, 3) == joined  # again: nothing twice
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("remove", rf"of 16 .* of 3 ranks 6 missing \({KEYS[6]}, .*{KEYS[10]}, \.\.\.\)\. Let"),
+        ("cut", rf"1 missing \({KEYS[11]}\)\. Let every rank finish collecting"),
+        ("double", rf"1 there twice \({KEYS[6]}\)"),
+        ("foreign", rf"4 not wanted \({KEYS[12]}, {KEYS[13]}, {KEYS[14]}, {KEYS[15]}\)"),
+    ],
+)
+def test_merge_names_what_is_wrong(shards: Path, tmp_path: Path, harm: str, message: str) -> None:
+    shutil.copytree(shards, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "many.jsonl").write_text("old")
+    path = tmp_path / "many.rank1of3.jsonl"
+    content = path.read_bytes()
+    if harm == "remove":
+        path.unlink()
+    elif harm == "cut":
+        path.write_bytes(content[:-9])
+    elif harm == "double":
+        path.write_bytes(content + content.splitlines(keepends=True)[0])
+    keys = KEYS[:12] if harm == "foreign" else KEYS
+    with pytest.raises(ValueError, match=message):
+        merge(tmp_path / "many.jsonl", keys, 3)
+    assert (tmp_path / "many.jsonl").read_text() == "old"
+
+
+# --- processes that don't know of each other ------------------------------------------------------
+
+
+def in_another_process(work: Callable[[], object]) -> int:
+    """Start it and give its id."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of threads, of which there are none
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return child
+
+
+def until(ready: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("killed", [False, True])
+def test_one_process_makes_an_artifact_and_another_waits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    killed: bool,
+) -> None:
+    """If the first dies, the other goes on in its folder."""
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path / "artifacts"))
+    release = tmp_path / "release"
+
+    def make(folder: Path) -> None:
+        with (folder / "makers").open("a") as f:
+            f.write(f"{os.getpid()}\n")
+        if os.getpid() != here:
+            until(release.exists)
+
+    def artifact() -> Path:
+        return pipeline._artifact(SMOKE, "thing", "rollout", {}, make)
+
+    here = os.getpid()
+    child = in_another_process(artifact)
+    until(lambda: any(tmp_path.rglob("makers")))
+
+    def end() -> None:  # when this process is waiting
+        until(lambda: bool(caplog.records))
+        assert not any(tmp_path.rglob("inputs.json"))
+        if killed:
+            os.kill(child, signal.SIGKILL)
+        else:
+            release.touch()
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    folder = artifact()
+    ender.join()
+    os.waitpid(child, 0)
+    assert "another process is making" in caplog.text
+    assert (folder / "makers").read_text().split() == [str(child), *[str(here)] * killed]
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
 # --- the size of the world ------------------------------------------------------------------------
 
 
@@ -146,7 +322,7 @@ def two_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 def test_one_process_is_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert world() == World(0, 1) and world().first
+    assert place() == Place(0, 1) and place().first
     assert ranks.agree(True) is True and ranks.agree(False) is False
     ranks.wait()
     ranks.check_same("nothing to compare with")
@@ -155,7 +331,7 @@ def test_one_process_is_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_world_size_without_ranks_is_an_error(folder: Path, two_said: Any) -> None:
     message = "WORLD_SIZE is 2, but RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT isn't set: start"
     with pytest.raises(RuntimeError, match=message):
-        world()
+        place()
     with pytest.raises(RuntimeError, match=message):
         two_ranks.trained("sft", folder)
 
@@ -167,17 +343,17 @@ def test_a_world_that_is_not_connected_is_an_error(folder: Path, two_said: Any) 
     with pytest.raises(RuntimeError, match="WORLD_SIZE is 2, but 1 process is connected"):
         two_ranks.trained("sft", folder)
     with alone():  # what one rank does while the others wait
-        assert world() == World(0, 1)
+        assert place() == Place(0, 1)
     with pytest.raises(RuntimeError, match="1 process is connected"):
-        world()
+        place()
 
 
 def test_the_two_rank_script_refuses_one_process() -> None:
     with pytest.raises(SystemExit, match="1 process runs, 2 are needed"):
-        two_ranks.main("training")
+        two_ranks.main("folder", "out")
 
 
 @pytest.mark.parametrize("place", [(1, 1), (-1, 2), (0, 0)])
 def test_a_rank_lies_within_its_world(place: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="expected 0 to size - 1"):
-        World(*place)
+        Place(*place)

@@ -1,14 +1,17 @@
-"""What tests run in two processes: `torchrun --nproc-per-node 2 two_ranks.py COMMAND ...`.
+"""What tests run in two processes: `torchrun --nproc-per-node 2 --max-restarts 1 two_ranks.py ...`.
 
-A command is a function of this file. The tests call the same functions in one process.
+First they train; then they collect, and rank 1 is killed; torchrun starts both again, and they go
+on collecting. The tests call the same functions in one process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,11 @@ from helpers import random_trajectories
 from safetensors.torch import save_file
 from torch import nn
 
-from agentprm_lite import train
+from agentprm_lite import cli, pipeline, train
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
-from agentprm_lite.ranks import world
+from agentprm_lite.profiles import SMOKE
+from agentprm_lite.ranks import place
+from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
 
 CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
@@ -64,7 +69,7 @@ def trained(what: str, folder: Path) -> tuple[list[dict[str, float]], dict[str, 
 
 def training(folder: Path, out: Path) -> None:
     """Log and weights of every rank; a run that is interrupted twice; ranks with other data."""
-    rank = world().rank
+    rank = place().rank
     for what in ("sft", "agentprm"):
         log, weights = trained(what, folder)
         (out / f"{what}.{rank}.json").write_text(json.dumps(log))
@@ -89,11 +94,58 @@ def training(folder: Path, out: Path) -> None:
     (out / f"resumed.{rank}.json").write_text(json.dumps(record))
 
 
-def main(command: str, *args: str) -> None:
-    """Run a command, in two connected processes or not at all."""
-    if world().size != 2 or torch.distributed.get_world_size() != 2:
-        sys.exit(f"{world().size} process runs, 2 are needed: start this with torchrun")
-    globals()[command](*map(Path, args))
+# A block is two episodes: 12 rollouts are six blocks, three a rank.
+SMALL = replace(
+    SMOKE,
+    demo_goals=8,
+    demo_variants=1,
+    rollout_tasks=4,
+    rollout_samples=3,
+    batch=2,
+    mc_tasks=3,
+    beam_tasks=3,
+    max_rounds=4,
+)
+
+
+def collecting(out: Path, attempt: int) -> None:
+    """Stages of the command line; in the first attempt rank 1 is killed before its second block.
+
+    Every rank notes what it found, the blocks of rollouts it played and the base models it made.
+    """
+    here = place()
+    found = {
+        p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
+    }
+    record: dict[str, Any] = {"found": found, "blocks": 0}
+    run, make_tiny = HFBackend.run, pipeline.make_tiny
+
+    def noted_run(self: HFBackend, episodes: Any) -> Any:
+        if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        record["blocks"] += 1
+        return run(self, episodes)
+
+    def noted_tiny(*args: Any, **kwargs: Any) -> None:
+        (out / f"base.{attempt}.{here.rank}").touch()
+        make_tiny(*args, **kwargs)
+
+    HFBackend.run, pipeline.make_tiny = noted_run, noted_tiny
+    cli.get_profile = lambda name, env: SMALL
+    cli.main(["collect", "--profile", "smoke"])
+    (out / f"record.{here.rank}.json").write_text(json.dumps(record))
+    cli.main(["label", "--profile", "smoke"])
+    cli.main(["search", "--profile", "smoke", "-n", "2", "-m", "1"])
+
+
+def main(folder: str, out: str) -> None:
+    """All of it, in two connected processes or not at all."""
+    if place().size != 2 or torch.distributed.get_world_size() != 2:
+        sys.exit(f"{place().size} process runs, 2 are needed: start this with torchrun")
+    attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    if attempt == 0:
+        training(Path(folder), Path(out))
+    collecting(Path(out), attempt)
 
 
 if __name__ == "__main__":
