@@ -44,6 +44,7 @@ def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1"]
     launch += ["--standalone", "--local-addr=127.0.0.1", two_ranks.__file__, str(folder), str(out)]
     env = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "AGENTPRM_ARTIFACTS": f"{out}/root"}
+    env["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else restarted ranks may find old addresses
     with (out / "stdout").open("w") as stdout, (out / "stderr").open("w") as stderr:
         command = [sys.executable, *launch]
         run = subprocess.Popen(command, env=os.environ | env, stdout=stdout, stderr=stderr)
