@@ -1,16 +1,18 @@
 """``agentprm``: the pipeline's stages without a notebook.
 
 Every command makes one artifact of a profile and whatever it needs before; what is there already is
-used.
+used. Under ``torchrun --nproc-per-node N -m agentprm_lite.cli`` N processes share the work.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +21,7 @@ import numpy as np
 from agentprm_lite import pipeline
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.profiles import get_profile
+from agentprm_lite.ranks import place
 from agentprm_lite.study import WORLDS, study
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
@@ -34,6 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
     """
     args = _parser().parse_args(argv)
+    if place().first:
+        return _run(args, argv)
+    with redirect_stdout(io.StringIO()):  # one report is enough
+        return _run(args, argv)
+
+
+def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
     profile, seed = get_profile(args.profile, getattr(args, "env", "textcraft")), args.seed
     if args.command == "collect":
         sample = pipeline.rollouts if args.split == "train" else pipeline.pool
@@ -60,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
         numbers = study(args.profile, args.worlds, command)
-        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
-        print(args.out)
+        if place().first:
+            Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+            Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
+            print(args.out)
     return 0
 
 

@@ -20,7 +20,7 @@ from agentprm_lite._checks import check_bool, check_float
 from agentprm_lite.labels import Labels
 
 
-def q_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
+def q_loss(q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = None) -> Tensor:
     """Promise: how far M is from its targets (AgentPRM equation 4).
 
     L_Q = mean of ½ (M_t − Q̂_t)² over the labelled steps and roots.
@@ -29,6 +29,8 @@ def q_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
         q: [B, T] M at the last token of each action, with gradient.
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
+        whole: Labels of the batch that these rows are a part of, if several processes share it:
+            the parts' losses add up to the batch's. By default the rows are the batch.
 
     Returns:
         Scalar.
@@ -43,13 +45,17 @@ def q_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
         tensor(0.0625)
     """
     _check_predictions(q, v_root, labels)
-    errors = torch.cat([(q - labels.q)[labels.q_mask], (v_root - labels.root)[labels.root_mask]])
-    if errors.numel() == 0:
+    batch = labels if whole is None else whole
+    count = int(batch.q_mask.sum() + batch.root_mask.sum())
+    if count == 0:
         raise ValueError("labels has no labelled position, expected at least one")
-    return 0.5 * errors.square().mean()
+    errors = torch.cat([(q - labels.q)[labels.q_mask], (v_root - labels.root)[labels.root_mask]])
+    return 0.5 * errors.square().sum() / count
 
 
-def advantage_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
+def advantage_loss(
+    q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = None
+) -> Tensor:
     """Progress: how far M's differences are from the targets' (AgentPRM equation 9, with ½).
 
     L_A = mean of ½ ((M_t − M_{t-1}) − (Q̂_t − Q̂_{t-1}))² over the steps labelled at both ends, with
@@ -59,6 +65,8 @@ def advantage_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
         q: [B, T] M at the last token of each action, with gradient.
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
+        whole: Labels of the batch that these rows are a part of, if several processes share it:
+            the parts' losses add up to the batch's. By default the rows are the batch.
 
     Returns:
         Scalar; 0 if no step is labelled at both ends (ORM).
@@ -75,12 +83,14 @@ def advantage_loss(q: Tensor, v_root: Tensor, labels: Labels) -> Tensor:
     _check_predictions(q, v_root, labels)
     progress = q - torch.cat([v_root[:, None], q[:, :-1]], dim=1)
     target = labels.q - torch.cat([labels.root[:, None], labels.q[:, :-1]], dim=1)
-    both = labels.q_mask & torch.cat([labels.root_mask[:, None], labels.q_mask[:, :-1]], dim=1)
-    errors = (progress - target)[both]
-    return 0.5 * errors.square().sum() / max(errors.numel(), 1)
+    count = int(_both_ends(labels if whole is None else whole).sum())
+    errors = (progress - target)[_both_ends(labels)]
+    return 0.5 * errors.square().sum() / max(count, 1)
 
 
-def agentprm_loss(q: Tensor, v_root: Tensor, labels: Labels, beta: float = 1.0) -> Tensor:
+def agentprm_loss(
+    q: Tensor, v_root: Tensor, labels: Labels, beta: float = 1.0, whole: Labels | None = None
+) -> Tensor:
     """The loss of AgentPRM: promise and progress (AgentPRM equation 10).
 
     L = L_Q + β L_A
@@ -90,6 +100,8 @@ def agentprm_loss(q: Tensor, v_root: Tensor, labels: Labels, beta: float = 1.0) 
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
         beta: Weight of L_A, at least 0. With 0 L_A is not computed.
+        whole: Labels of the batch that these rows are a part of, if several processes share it:
+            the parts' losses add up to the batch's. By default the rows are the batch.
 
     Returns:
         Scalar.
@@ -105,8 +117,8 @@ def agentprm_loss(q: Tensor, v_root: Tensor, labels: Labels, beta: float = 1.0) 
     """
     if not beta >= 0.0:
         raise ValueError(f"beta is {beta}, expected beta >= 0")
-    loss = q_loss(q, v_root, labels)
-    return loss + beta * advantage_loss(q, v_root, labels) if beta > 0.0 else loss
+    loss = q_loss(q, v_root, labels, whole)
+    return loss + beta * advantage_loss(q, v_root, labels, whole) if beta > 0.0 else loss
 
 
 def policy_loss(
@@ -172,6 +184,12 @@ def kl_penalty(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     check_float("ref_logp", ref_logp, mask.shape)
     d = ref_logp.detach()[mask] - logp[mask]
     return (torch.expm1(d) - d).mean()
+
+
+def _both_ends(labels: Labels) -> Tensor:
+    """[B, T] bool, True where a step and the one before it, or the root, are labelled."""
+    before = torch.cat([labels.root_mask[:, None], labels.q_mask[:, :-1]], dim=1)
+    return labels.q_mask & before
 
 
 def _check_predictions(q: Tensor, v_root: Tensor, labels: Labels) -> None:

@@ -5,6 +5,10 @@ folder whose name carries a hash of everything that went in: sizes, seeds, the a
 the source of the modules that compute it. A notebook opened alone makes what it lacks; one that
 runs after the others finds everything. An interrupted artifact is made anew or, where its stage
 can, goes on.
+
+Under ``torchrun`` all ranks call the same functions and need one folder that they share. They train
+together and share out sampling, Monte Carlo rollouts and beam search; everything else is made by
+rank 0 while the others wait.
 """
 
 from __future__ import annotations
@@ -13,16 +17,19 @@ import hashlib
 import inspect
 import json
 import linecache
+import logging
 import os
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.envs import ENVS
@@ -40,10 +47,12 @@ from agentprm_lite.openai_backend import OpenAIBackend
 from agentprm_lite.ppo import ProcessReward, ppo
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.profiles import Profile, get_profile
+from agentprm_lite.ranks import Place, agree, alone, place, wait
 from agentprm_lite.rollout import (
     collect,
     continue_from,
     demonstrate,
+    merge,
     translate,
     vocabulary,
 )
@@ -51,6 +60,8 @@ from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_model
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,10 +159,12 @@ def _artifact(
     stage: str,
     inputs: dict[str, Any],
     make: Callable[[Path], None],
+    together: bool = False,
 ) -> Path:
     """Folder of an artifact; ``make(folder)`` fills it if it isn't there yet.
 
-    The stage is the module that computes it.
+    The stage is the module that computes it. Under ``torchrun`` rank 0 makes it while the others
+    wait, or, if ``together``, all ranks call ``make`` and share the work.
     """
     world = ENVS[profile.env]
     module = world.__module__.removeprefix("agentprm_lite.")
@@ -161,14 +174,59 @@ def _artifact(
     text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
     root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-    if folder.exists():
+    if agree(folder.exists()):
         return folder
+    here = place()
     partial = root / f"{folder.name}.partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    make(partial)
-    (partial / "inputs.json").write_text(json.dumps(inputs, indent=1, default=str) + "\n")
-    os.replace(partial, folder)
+    with _lock(folder) if here.first else nullcontext():
+        if agree(folder.exists()):  # another process made it meanwhile
+            return folder
+        partial.mkdir(parents=True, exist_ok=True)
+        if together:
+            make(partial)
+        elif here.first:
+            with alone():
+                make(partial)
+        wait()
+        if here.first:
+            (partial / "inputs.json").write_text(json.dumps(inputs, indent=1, default=str) + "\n")
+            os.replace(partial, folder)
+    wait()
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"rank 0 made {folder}, which rank {here.rank} doesn't see: all ranks need one folder "
+            "that they share, see AGENTPRM_ARTIFACTS"
+        )
     return folder
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One process at a time makes an artifact; the system frees the lock of one that dies."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("another process is making %s: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        if folder.exists():  # whoever waits for the lock finds it and makes nothing
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _join(path: Path, keys: Sequence[str], key: Callable[[Trajectory], str]) -> None:
+    """Make one file of what the ranks collected; the files of ranks go."""
+    wait()
+    here = place()
+    if here.first:
+        if here.size > 1:
+            merge(path, keys, here.size, key)
+        for part in path.parent.glob(f"{path.stem}.rank*of*{path.suffix}"):
+            part.unlink()
 
 
 def sampling_config(profile: Profile | str) -> SamplingConfig:
@@ -323,8 +381,9 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
         model = load_policy(start, None if tiny else p.lora)
         train = sft if kind == "sft" else rft
         log = train(model, read_jsonl(data), config, checkpoint=folder / "unfinished")
-        save_policy(model, load_chat(start), folder)
-        (folder / "log.json").write_text(json.dumps(log))
+        if place().first:
+            save_policy(model, load_chat(start), folder)
+            (folder / "log.json").write_text(json.dumps(log))
 
     inputs = {
         "start": Path(start).name,
@@ -332,7 +391,7 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
         "lora": None if tiny else asdict(p.lora),
         "data": data.parent.name,
     }
-    folder = _artifact(p, kind, "train", inputs, make)
+    folder = _artifact(p, kind, "train", inputs, make, together=True)
     return Policy(folder, load_chat(folder), p)
 
 
@@ -366,7 +425,9 @@ def _sampled(
 
     def make(folder: Path) -> None:
         backend = actor.remote(servers, temperature) if servers else actor.backend(temperature)
-        collect(backend, tasks, samples, folder / f"{name}.jsonl", seed=seed, batch=p.batch)
+        path = folder / f"{name}.jsonl"
+        collect(backend, tasks, samples, path, seed=seed, batch=p.batch)
+        _join(path, [f"{t.key}/{k}" for t in tasks for k in range(samples)], lambda t: t.key)
 
     inputs = {
         "policy": actor.folder.name,
@@ -376,7 +437,7 @@ def _sampled(
         "batch": p.batch,
         **asdict(replace(sampling_config(p), temperature=temperature)),
     }
-    return _artifact(p, name, "rollout", inputs, make) / f"{name}.jsonl"
+    return _artifact(p, name, "rollout", inputs, make, together=True) / f"{name}.jsonl"
 
 
 def rollouts(profile: Profile | str, servers: Sequence[str] = ()) -> list[Trajectory]:
@@ -460,9 +521,9 @@ def _mc(p: Profile) -> Path:
     actor = policy(p)
 
     def make(folder: Path) -> None:
-        backend = actor.backend(1.0)
+        backend, here = actor.backend(1.0), place()
         record = []
-        for trajectory in _mc_starts(p):
+        for trajectory in here.blocks(_mc_starts(p), 1):
             played = continue_from(backend, trajectory, p.mc_samples)
             record.append(
                 {
@@ -470,7 +531,17 @@ def _mc(p: Profile) -> Path:
                     "tokens": sum(t.usage.generated for row in played for t in row),
                 }
             )
-        (folder / "outcomes.json").write_text(json.dumps(record))
+        path = folder / "outcomes.json"
+        here.part(path).write_text(json.dumps(record))
+        wait()
+        if here.first and here.size > 1:
+            parts = [Place(rank, here.size).part(path) for rank in range(here.size)]
+            records = [json.loads(part.read_text()) for part in parts]
+            count = sum(map(len, records))
+            whole = [records[i % here.size][i // here.size] for i in range(count)]
+            path.write_text(json.dumps(whole))
+            for part in parts:
+                part.unlink()
 
     inputs = {
         "data": _rollouts(p).parent.name,
@@ -478,7 +549,7 @@ def _mc(p: Profile) -> Path:
         "samples": p.mc_samples,
         **asdict(sampling_config(p)),
     }
-    return _artifact(p, "mc", "rollout", inputs, make)
+    return _artifact(p, "mc", "rollout", inputs, make, together=True)
 
 
 def reward_model_folder(
@@ -509,8 +580,9 @@ def reward_model_folder(
         log = train_reward_model(
             model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
         )
-        save_adapter(model, actor.chat, folder)
-        (folder / "log.json").write_text(json.dumps(log))
+        if place().first:
+            save_adapter(model, actor.chat, folder)
+            (folder / "log.json").write_text(json.dumps(log))
 
     inputs = {
         "policy": actor.folder.name,
@@ -521,7 +593,7 @@ def reward_model_folder(
         "lam": lam,
         "data": data.name,
     }
-    return _artifact(p, f"{kind}{seed}", "train", inputs, make)
+    return _artifact(p, f"{kind}{seed}", "train", inputs, make, together=True)
 
 
 def reward_model(
@@ -593,12 +665,14 @@ def beam_runs(
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)
         judge = reward_model(kind, p, seed)
-        path = folder / "answers.jsonl"
-        done = len(read_jsonl(path)) if path.exists() else 0
         size = max(1, p.batch // (n * m))
-        for i in range(done // size * size, len(tasks), size):
-            found = beam_search(backend, judge, tasks[i : i + size], n, m, seed=seed)
-            append_jsonl(path, [r.trajectory for r in found][max(0, done - i) :])
+        path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
+        part = place().part(path)
+        done = len(read_jsonl(part)) if part.exists() else 0
+        for i in range(done // size * size, len(mine), size):
+            found = beam_search(backend, judge, mine[i : i + size], n, m, seed=seed)
+            append_jsonl(part, [r.trajectory for r in found][max(0, done - i) :])
+        _join(path, [t.key for t in tasks], lambda t: t.task.key)
 
     inputs = {
         "policy": actor.folder.name,
@@ -607,7 +681,8 @@ def beam_runs(
         "shape": [n, m, seed, p.batch],
         **asdict(replace(sampling_config(p), temperature=p.eval_temperature)),
     }
-    folder = _artifact(p, f"beam_{kind}{seed}_{n}x{m}", "search", inputs, make)
+    name = f"beam_{kind}{seed}_{n}x{m}"
+    folder = _artifact(p, name, "search", inputs, make, together=True)
     return read_jsonl(folder / "answers.jsonl")
 
 

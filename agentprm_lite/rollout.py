@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +13,11 @@ from tqdm import tqdm
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
 from agentprm_lite.envs import ENVS, make_env
+from agentprm_lite.ranks import Place, place
 from agentprm_lite.sampling import Backend, Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+
+logger = logging.getLogger(__name__)
 
 
 def collect(
@@ -22,6 +28,7 @@ def collect(
     *,
     seed: int = 0,
     batch: int = 128,
+    shard: Place | None = None,
 ) -> list[Trajectory]:
     """Sample every task a number of times and write the trajectories to a file.
 
@@ -29,6 +36,10 @@ def collect(
     whole blocks in the file goes on after them; what a crash left of an unfinished block is played
     again, with the same random streams, and only the missing lines are added. So the file ends up
     the same however often the run was killed.
+
+    Several processes share the work by blocks: each writes the blocks of its rank to a file of its
+    own, ``Place.part(path)``, and :func:`merge` joins them to the file that one process would have
+    written.
 
     Of how the backend samples, a file tells the prompts and the round limit; these are compared
     (not for worlds on a server). Temperature and limits of tokens are not told: give a policy that
@@ -41,16 +52,28 @@ def collect(
         path: trajectory file; continued if it exists.
         seed: of the random streams.
         batch: episodes that move together.
+        shard: which part of the work to do; by default this process's under ``torchrun``, and all
+            of it without.
 
     Returns:
         All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so
-        on.
+        on; of a shard, its own.
 
     Raises:
         ValueError: the file holds trajectories of another run, or of other settings.
     """
-    path = Path(path)
+    shard = place() if shard is None else shard
+    path = shard.part(Path(path))
     jobs = [(task, sample) for task in tasks for sample in range(samples)]
+    if shard.first and len(jobs) <= (shard.size - 1) * batch:
+        logger.warning(
+            "%d episodes in blocks of %d: some of the %d ranks have nothing to do; a smaller batch "
+            "gives work to more of them",
+            len(jobs),
+            batch,
+            shard.size,
+        )
+    jobs = shard.blocks(jobs, batch)
     done = read_jsonl(path) if path.exists() else []
     wanted = [(task, sample, seed, backend.policy) for task, sample in jobs]
     found = [(t.task, t.sample, t.seed, t.policy) for t in done]
@@ -63,7 +86,8 @@ def collect(
             f"{seed} would write there; give another file or remove this one"
         )
     _check_settings(backend, path, done)
-    with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=None) as bar:
+    hidden = None if place().first else True
+    with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
             block = jobs[start : start + batch]
@@ -73,6 +97,56 @@ def collect(
             done += new
             bar.update(len(new))
     return done
+
+
+def merge(
+    path: str | Path,
+    keys: Sequence[str],
+    size: int,
+    key: Callable[[Trajectory], str] = lambda t: t.key,
+) -> list[Trajectory]:
+    """Join the files of all ranks to the file that one process would have written.
+
+    The ranks' files stay. A crash leaves the old file, or none, or the new one.
+
+    Args:
+        path: the file to write; rank r of ``size`` wrote ``Place(r, size).part(path)``.
+        keys: what the file has to hold, in its order.
+        size: number of ranks.
+        key: of a trajectory.
+
+    Returns:
+        All trajectories.
+
+    Raises:
+        ValueError: a trajectory is missing, there twice or not wanted; names the keys.
+    """
+    path = Path(path)
+    parts = [Place(rank, size).part(path) for rank in range(size)]
+    played = [t for part in parts if part.exists() for t in read_jsonl(part)]
+    found = Counter(key(t) for t in played)
+    wanted = set(keys)
+    wrong = {
+        "missing": [k for k in keys if k not in found],
+        "there twice": [k for k, n in found.items() if n > 1],
+        "not wanted": [k for k in found if k not in wanted],
+    }
+    said = [
+        f"{len(ks)} {what} ({', '.join(ks[:5])}{', ...' * (len(ks) > 5)})"
+        for what, ks in wrong.items()
+        if ks
+    ]
+    if said:
+        raise ValueError(
+            f"{path}: of {len(keys)} trajectories in the files of {size} ranks {'; '.join(said)}. "
+            "Let every rank finish collecting, with the same tasks and settings, or remove its file"
+        )
+    by_key = {key(t): t for t in played}
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    append_jsonl(new, [by_key[k] for k in keys])
+    os.replace(new, path)
+    return [by_key[k] for k in keys]
 
 
 def _check_settings(backend: Backend, path: Path, done: Sequence[Trajectory]) -> None:

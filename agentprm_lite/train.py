@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import reduce
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
+from agentprm_lite.ranks import Place, check_same, place
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
@@ -46,7 +48,7 @@ class TrainConfig:
     epochs: int
     """Passes over the data."""
     batch_tokens: int = 8192
-    """Padded tokens of one step."""
+    """Padded tokens of one step, over all ranks."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
     seed: int = 0
@@ -70,17 +72,21 @@ class SFTLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, trajectories: Sequence[Trajectory]) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self, trajectories: Sequence[Trajectory], whole: Sequence[Trajectory] | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
         """Mean negative log-likelihood of the action tokens.
 
         Args:
             trajectories: B demonstrations.
+            whole: the batch that they are a part of, see :func:`fit`.
 
         Returns:
             The loss, and what to log.
         """
         logp = action_logprobs(self.model, trajectories)
-        loss = -logp.mean()
+        tokens = sum(end - start for t in whole or trajectories for start, end in t.spans)
+        loss = -logp.sum() / tokens
         return loss, {"loss": float(loss.detach())}
 
 
@@ -146,11 +152,14 @@ class RewardLoss(nn.Module):
         self.model = model
         self.kind, self.beta, self.gamma, self.lam = kind, beta, gamma, lam
 
-    def forward(self, examples: Sequence[RewardExample]) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self, examples: Sequence[RewardExample], whole: Sequence[RewardExample] | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
         """L_Q + βL_A for AgentPRM, L_Q on other labels.
 
         Args:
             examples: B trajectories, with Monte Carlo outcomes where the kind needs them.
+            whole: the batch that they are a part of, see :func:`fit`.
 
         Returns:
             The loss, and what to log.
@@ -158,11 +167,27 @@ class RewardLoss(nn.Module):
         trajectories = [e.trajectory for e in examples]
         q, root, mask = step_values(self.model, trajectories)
         labels = self.labels(examples, q, root, mask)
+        batch = labels if whole is None else self.positions(whole)
         if self.kind == "agentprm":
-            loss = agentprm_loss(q, root, labels, beta=self.beta)
+            loss = agentprm_loss(q, root, labels, self.beta, batch)
         else:
-            loss = q_loss(q, root, labels)
-        return loss, {"loss": float(loss.detach()), "mean_m": float(q[mask].detach().mean())}
+            loss = q_loss(q, root, labels, batch)
+        steps = sum(e.trajectory.num_steps for e in whole or examples)
+        mean_m = float(q[mask].detach().sum()) / steps
+        return loss, {"loss": float(loss.detach()), "mean_m": mean_m}
+
+    def positions(self, examples: Sequence[RewardExample]) -> Labels:
+        """Which positions carry a loss; that depends on the kind and the data, not on the model.
+
+        Args:
+            examples: B examples.
+
+        Returns:
+            Labels whose masks count, made from M = 0.
+        """
+        steps = torch.tensor([e.trajectory.num_steps for e in examples])
+        mask = torch.arange(int(steps.max()))[None] < steps[:, None]
+        return self.labels(examples, torch.zeros(mask.shape), torch.zeros(len(steps)), mask)
 
     def labels(
         self, examples: Sequence[RewardExample], q: Tensor, root: Tensor, mask: Tensor
@@ -264,8 +289,13 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train the parameters of a module that require gradients.
 
+    Under ``torchrun`` every batch is split over the ranks, so that the result is that of one
+    process; rank 0 alone writes checkpoints.
+
     Args:
-        module: ``forward(list of examples)`` returns (loss, dict of numbers to log).
+        module: ``forward(list of examples)`` returns (loss, dict of numbers to log). With several
+            ranks, ``forward(part, batch)`` returns the part's share of both: over all parts they
+            add up to what the batch has.
         examples: the data.
         length: tokens of an example.
         config: see :class:`TrainConfig`.
@@ -280,10 +310,17 @@ def fit(
 
     Raises:
         ValueError: there is no example, or the checkpoint belongs to another run.
+        RuntimeError: the ranks aren't connected, or don't train the same.
     """
     if not examples:
         raise ValueError("no examples to train on")
-    accelerator = Accelerator()
+    here = place()
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    if accelerator.num_processes != here.size:
+        raise RuntimeError(
+            f"{accelerator.num_processes} processes are connected, but {here.size} trains: start "
+            "them with torchrun, and let every rank call fit"
+        )
     params = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
     module, optimizer = accelerator.prepare(module, optimizer)
@@ -298,12 +335,15 @@ def fit(
     }
     state = _State(Path(checkpoint) if checkpoint else None, params, optimizer, run)
     log = state.load()
-    bar = tqdm(plan, desc=label, initial=len(log), disable=None, mininterval=1.0)
+    check_same(f"step {len(log)} of {run}")
+    desc = label if here.size == 1 else f"{label}, {here.size} ranks"
+    hidden = None if here.first else True
+    bar = tqdm(plan, desc=desc, initial=len(log), disable=hidden, mininterval=1.0)
     for step in range(len(log), len(plan)):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * _schedule(step, len(plan))
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
-            loss, logs = module([examples[i] for i in plan[step]])
+            loss, logs = _share(module, [examples[i] for i in plan[step]], here)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(params, 1.0)
         optimizer.step()
@@ -311,12 +351,29 @@ def fit(
         lr = config.lr * _schedule(step, len(plan))
         log.append({"step": step, "lr": lr, "grad_norm": float(norm), **logs})
         bar.update()
-        if (step + 1) % save_every == 0 and step + 1 < len(plan):
+        if here.first and (step + 1) % save_every == 0 and step + 1 < len(plan):
             state.save(log)
     bar.close()
     module.eval()
-    state.clear()
+    if here.first:
+        state.clear()
     return log
+
+
+def _share(module: nn.Module, batch: list[Any], here: Place) -> tuple[Tensor, dict[str, float]]:
+    """This rank's loss of a batch, scaled for its gradient, and what the whole batch logs."""
+    if here.size == 1:
+        loss, logs = module(batch)
+        return loss, logs
+    part = batch[here.rank :: here.size]
+    # a rank without examples takes part with one that counts for nothing: the others wait for its
+    # gradients
+    weight = 1.0 if part else 0.0
+    loss, logs = module(part or batch[:1], batch)
+    numbers = weight * torch.tensor(list(logs.values()), dtype=torch.float64, device=loss.device)
+    total = reduce(numbers, "sum").tolist()
+    # DDP takes the mean of the ranks' gradients, the batch's gradient is their sum
+    return loss * weight * here.size, dict(zip(logs, total, strict=True))
 
 
 def _schedule(step: int, steps: int) -> float:

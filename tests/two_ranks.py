@@ -1,0 +1,152 @@
+"""What tests run in two processes: `torchrun --nproc-per-node 2 --max-restarts 1 two_ranks.py ...`.
+
+First they train; then they collect, and rank 1 is killed; torchrun starts both again, and they go
+on collecting. The tests call the same functions in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from helpers import random_trajectories
+from safetensors.torch import save_file
+from torch import nn
+
+from agentprm_lite import cli, pipeline, train
+from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
+from agentprm_lite.profiles import SMOKE
+from agentprm_lite.ranks import place
+from agentprm_lite.sampling import HFBackend
+from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
+
+CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
+
+
+class Interrupted(Exception):
+    """Stands for a crash."""
+
+
+class Fragile(nn.Module):
+    """Raises at its k-th step, on every rank."""
+
+    def __init__(self, inner: nn.Module, at: int) -> None:
+        super().__init__()
+        self.inner, self.left = inner, at
+
+    def forward(self, *args: Any) -> Any:
+        if self.left == 0:
+            raise Interrupted
+        self.left -= 1
+        return self.inner(*args)
+
+
+def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, tuple[Any, ...]]:
+    """A module with LoRA in float32, and the data of `fit`."""
+    trajectories = random_trajectories(load_chat(folder), 9, seed=8)
+    lora = Lora(r=4, alpha=8)
+    if what == "sft":
+        return SFTLoss(load_policy(folder, lora, seed)), (trajectories, lambda t: len(t.ids))
+    module = RewardLoss(new_reward_model(folder, lora, seed), "agentprm", beta=0.7, lam=0.8)
+    return module, ([RewardExample(t) for t in trajectories], lambda e: len(e.trajectory.ids))
+
+
+def trained(what: str, folder: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Log and final weights."""
+    module, data = case(what, folder)
+    log = fit(module, *data, CONFIG)
+    return log, {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
+
+
+def training(folder: Path, out: Path) -> None:
+    """Log and weights of every rank; a run that is interrupted twice; ranks with other data."""
+    rank = place().rank
+    for what in ("sft", "agentprm"):
+        log, weights = trained(what, folder)
+        (out / f"{what}.{rank}.json").write_text(json.dumps(log))
+        save_file(weights, out / f"{what}.{rank}.safetensors")
+
+    saves: list[int] = []
+    save = train._State.save
+    train._State.save = lambda self, log: saves.append(len(log)) or save(self, log)
+    for seed, steps in enumerate((3, 4)):
+        module, data = case("agentprm", folder, seed)
+        with suppress(Interrupted):
+            fit(Fragile(module, steps), *data, CONFIG, checkpoint=out / "state", save_every=2)
+    module, data = case("agentprm", folder, seed=9)
+    resumed = fit(module, *data, CONFIG, checkpoint=out / "state", save_every=2)
+    record: dict[str, Any] = {"log": resumed, "saves": saves, "left": os.listdir(out / "state")}
+
+    examples, length = data
+    try:
+        fit(module, examples[rank:], length, CONFIG)
+    except RuntimeError as err:
+        record["other data"] = str(err)
+    (out / f"resumed.{rank}.json").write_text(json.dumps(record))
+
+
+# A block is two episodes: 12 rollouts are six blocks, three a rank.
+SMALL = replace(
+    SMOKE,
+    demo_goals=8,
+    demo_variants=1,
+    rollout_tasks=4,
+    rollout_samples=3,
+    batch=2,
+    mc_tasks=3,
+    beam_tasks=3,
+    max_rounds=4,
+)
+
+
+def collecting(out: Path, attempt: int) -> None:
+    """Stages of the command line; in the first attempt rank 1 is killed before its second block.
+
+    Every rank notes what it found, the blocks of rollouts it played and the base models it made.
+    """
+    here = place()
+    found = {
+        p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
+    }
+    record: dict[str, Any] = {"found": found, "blocks": 0}
+    run, make_tiny = HFBackend.run, pipeline.make_tiny
+
+    def noted_run(self: HFBackend, episodes: Any) -> Any:
+        if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        record["blocks"] += 1
+        return run(self, episodes)
+
+    def noted_tiny(*args: Any, **kwargs: Any) -> None:
+        (out / f"base.{attempt}.{here.rank}").touch()
+        make_tiny(*args, **kwargs)
+
+    HFBackend.run, pipeline.make_tiny = noted_run, noted_tiny
+    cli.get_profile = lambda name, env: SMALL
+    cli.main(["collect", "--profile", "smoke"])
+    (out / f"record.{here.rank}.json").write_text(json.dumps(record))
+    cli.main(["label", "--profile", "smoke"])
+    cli.main(["search", "--profile", "smoke", "-n", "2", "-m", "1"])
+
+
+def main(folder: str, out: str) -> None:
+    """All of it, in two connected processes or not at all."""
+    if place().size != 2 or torch.distributed.get_world_size() != 2:
+        sys.exit(f"{place().size} process runs, 2 are needed: start this with torchrun")
+    attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    if attempt == 0:
+        training(Path(folder), Path(out))
+    collecting(Path(out), attempt)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
