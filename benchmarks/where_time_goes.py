@@ -20,6 +20,7 @@ Run: python benchmarks/where_time_goes.py --out results/profile.json
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +127,10 @@ def measured(models: Sequence[Any], world: type) -> Iterator[Clock]:
     with ExitStack() as stack:
         for owner, name, kind in places:
             call = clock.timed(kind, getattr(owner, name))
-            stack.enter_context(mock.patch.object(owner, name, call))
+            static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+            stack.enter_context(
+                mock.patch.object(owner, name, staticmethod(call) if static else call)
+            )
         stack.enter_context(mock.patch.object(KVBatch, "append", counted))
         for module in {id(p): p for m in models for p in split_model(m)}.values():
             stack.callback(
