@@ -1,0 +1,340 @@
+"""What a shared prefix saves: tokens that go through the models, and time, with and without caches.
+
+Beam search 4×4, Monte Carlo rollouts and step-by-step scoring on episodes of ten rounds, each two
+ways with the same random numbers:
+
+- ours: a prefix that branches share is computed once, and nothing is computed again
+- re-encoding: every history is computed from its first token, for every turn and for every score
+
+Rollouts also a third way: each rollout computes its start and keeps a cache of its own.
+
+Tokens are counted by a hook on each model's forward, padding apart; the library's own accounting is
+printed beside. Answers have to be the same, and the largest difference of scores is stored.
+
+Run: python benchmarks/shared_prefix.py --out results/shared_prefix.json
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from side_by_side import Row, Tokens, check, interleaved, options, ratios, settings, show, write
+from torch import Tensor
+
+from agentprm_lite import pipeline, sampling, search
+from agentprm_lite.cache import KVBatch
+from agentprm_lite.envs import ENVS, make_env
+from agentprm_lite.models import load_chat, load_policy, new_reward_model
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.profiles import Profile
+from agentprm_lite.rollout import continue_from
+from agentprm_lite.sampling import Episode, HFBackend, Play
+from agentprm_lite.search import SearchResult, beam_search
+from agentprm_lite.types import Task, Trajectory
+
+
+def encode(model: Any, histories: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor]:
+    """Every history from its first token, equal ones too; the batch and the last hidden states."""
+    batch = KVBatch(model)
+    hidden = batch.append(histories)
+    last = torch.tensor([len(h) - 1 for h in histories], device=hidden.device)
+    return batch, hidden[torch.arange(len(histories), device=hidden.device), last]
+
+
+class OwnCaches(Play):
+    """Every episode computes its start itself; then it keeps its cache."""
+
+    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
+        self.backend = backend
+        self.active = [e for e in episodes if self._room(e)]
+        if self.active:
+            self.batch, self.hidden = encode(backend.model, [e.ids for e in self.active])
+
+
+class Reencoding(Play):
+    """Every turn begins with the computation of the whole history."""
+
+    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
+        self.backend = backend
+        self.active = [e for e in episodes if self._room(e)]
+
+    def act(self) -> list[list[int]]:
+        self.batch, self.hidden = encode(self.backend.model, [e.ids for e in self.active])
+        return super().act()
+
+    def read(self, rows: Sequence[int]) -> None:
+        self.active = [self.active[k] for k in rows if self._room(self.active[k])]
+
+    def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
+        self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
+
+
+@contextmanager
+def played_by(kind: type[Play]) -> Iterator[None]:
+    """Sampling and search play with another class than `Play`."""
+    with mock.patch.object(sampling, "Play", kind), mock.patch.object(search, "Play", kind):
+        yield
+
+
+@dataclass
+class Histories:
+    """Stands where a cache would: the ids, to be scored whole."""
+
+    ids: list[list[int]]
+
+    def select(self, rows: Sequence[int]) -> None:
+        self.ids = [self.ids[k] for k in rows]
+
+
+class Rescoring(RewardModel):
+    """Scores a step by a pass over its whole history."""
+
+    @torch.no_grad()
+    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[Any, np.ndarray, list[int]]:
+        values = self._read(encode(self.model, prompts)[1])
+        return Histories([list(p) for p in prompts]), values, [len(p) for p in prompts]
+
+    @torch.no_grad()
+    def score_next(self, batch: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        batch.ids = [h + list(new) for h, new in zip(batch.ids, tokens, strict=True)]
+        return self._read(encode(self.model, batch.ids)[1])
+
+
+@dataclass
+class Setting:
+    """The models and the work."""
+
+    backend: HFBackend
+    judge: RewardModel
+    tasks: list[Task]
+    n: int = 4
+    m: int = 4
+    samples: int = 4
+
+    def search(self, kind: type[Play], judge: RewardModel, seed: int) -> list[SearchResult]:
+        with played_by(kind):
+            return beam_search(self.backend, judge, self.tasks, self.n, self.m, seed=seed)
+
+    def rollouts(self, kind: type[Play], trajectory: Trajectory) -> list[Trajectory]:
+        with played_by(kind):
+            played = continue_from(self.backend, trajectory, self.samples)
+        return [t for row in played for t in row]
+
+
+def counted(model: Any, call: Callable[[], Any]) -> tuple[Row, Any]:
+    """Tokens that a call sends through a model, and its result."""
+    with Tokens(model) as tokens:
+        result = call()
+    return {"tokens": tokens.real, "positions": tokens.positions, "calls": tokens.calls}, result
+
+
+def search_tokens(s: Setting) -> tuple[list[Row], dict[str, Any]]:
+    """Tokens of both models in beam search, and whether the answers are the same."""
+    rows, found = [], {}
+    for way, kind, judge in (
+        ("ours", Play, s.judge),
+        ("re-encoding", Reencoding, Rescoring(s.judge.model)),
+    ):
+        policy, (scorer, results) = counted(
+            s.backend.model,
+            lambda kind=kind, judge=judge: counted(s.judge.model, lambda: s.search(kind, judge, 0)),
+        )
+        rows += [
+            {"work": "beam search, policy", "way": way, **policy},
+            {"work": "beam search, reward model", "way": way, **scorer},
+        ]
+        found[way] = results
+    ours, again = found["ours"], found["re-encoding"]
+    usage = [r.usage for r in ours]
+    rows[0]["accounted"] = sum(u.prefilled + u.generated for u in usage)
+    rows[1]["accounted"] = sum(u.scored for u in usage)
+    same = [a.trajectory.ids == b.trajectory.ids for a, b in zip(ours, again, strict=True)]
+    apart = [abs(a.score - b.score) for a, b, y in zip(ours, again, same, strict=True) if y]
+    return rows, {
+        "tasks": len(ours),
+        "rounds": [r.trajectory.num_steps for r in ours],
+        "equal_answers": sum(same),
+        "largest_score_difference": max(apart, default=None),
+    }
+
+
+KINDS = {"ours": Play, "own caches": OwnCaches, "re-encoding": Reencoding}
+
+
+def rollout_tokens(s: Setting, trajectory: Trajectory) -> tuple[list[Row], dict[str, Any]]:
+    """Tokens of the policy in rollouts from every state, and whether the rollouts are the same."""
+    rows, found = [], {}
+    for way, kind in KINDS.items():
+        counts, played = counted(s.backend.model, lambda kind=kind: s.rollouts(kind, trajectory))
+        rows.append({"work": "rollouts", "way": way, **counts})
+        found[way] = played
+    usage = [t.usage for t in found["ours"]]
+    rows[0]["accounted"] = sum(u.prefilled + u.generated for u in usage)
+    return rows, {
+        "states": trajectory.num_steps,
+        "rollouts": len(usage),
+        **{
+            f"equal_{way}": sum(a.ids == b.ids for a, b in zip(found["ours"], played, strict=True))
+            for way, played in found.items()
+            if way != "ours"
+        },
+    }
+
+
+def clocked(judge: RewardModel) -> list[float]:
+    """Seconds of each call that scores, appended to the list returned."""
+    seconds: list[float] = []
+
+    def timed(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            start = time.perf_counter()
+            out = call(*args)
+            seconds.append(time.perf_counter() - start)
+            return out
+
+        return run
+
+    judge.start, judge.score_next = timed(judge.start), timed(judge.score_next)  # type: ignore[method-assign]
+    return seconds
+
+
+def times(s: Setting, trajectory: Trajectory, repeats: int) -> tuple[list[Row], list[Row]]:
+    """Seconds of the same work, the ways in turns; and the ratios."""
+    judges = {"ours": RewardModel(s.judge.model), "re-encoding": Rescoring(s.judge.model)}
+    clocks = {way: clocked(judge) for way, judge in judges.items()}
+    scoring: dict[str, list[float]] = {way: [] for way in judges}
+
+    def searched(way: str, repeat: int) -> None:
+        clocks[way].clear()
+        s.search(KINDS[way], judges[way], repeat)
+        scoring[way].append(sum(clocks[way]))
+
+    spent = {
+        "beam search, both models": interleaved(
+            {way: lambda r, way=way: searched(way, r) for way in judges}, repeats
+        )[0],
+        "beam search, reward model": scoring,
+        "rollouts": interleaved(
+            {way: lambda r, k=k: s.rollouts(k, trajectory) for way, k in KINDS.items()}, repeats
+        )[0],
+    }
+    rows = [
+        {"work": work, "way": way, "seconds": seconds}
+        for work, by_way in spent.items()
+        for way, seconds in by_way.items()
+    ]
+    found = [
+        {
+            "what": f"{work}: seconds, {way} / ours",
+            "ratio": ratios(seconds, by_way["ours"]),
+            "target": None,
+        }
+        for work, by_way in spent.items()
+        for way, seconds in by_way.items()
+        if way != "ours"
+    ]
+    return rows, found
+
+
+def token_ratios(rows: Sequence[Row], smoke: bool) -> list[Row]:
+    """How many times fewer tokens and positions ours sends through a model."""
+    targets = {"beam search, policy": 4, "beam search, reward model": 5, "rollouts": 4}
+    ours = {r["work"]: r for r in rows if r["way"] == "ours"}
+    return [
+        {
+            "what": f"{r['work']}: {unit}, {r['way']} / ours",
+            "ratio": ratios([r[unit]], [ours[r["work"]][unit]]),
+            "target": targets[r["work"]]
+            if unit == "tokens" and r["way"] == "re-encoding" and not smoke
+            else None,
+        }
+        for r in rows
+        if r["way"] != "ours"
+        for unit in ("tokens", "positions")
+    ]
+
+
+def long_tasks(profile: Profile, steps: int, count: int) -> list[Task]:
+    """Training tasks that take the expert at least so many steps."""
+    found: list[Task] = []
+    for task in ENVS[profile.env].tasks("train"):
+        env = make_env(task.env, steps)
+        env.reset(options={"index": task.index, "variant": task.variant})
+        for _ in range(steps - 1):
+            ended = env.step(env.expert_action()[1])[2]
+            if ended:
+                break
+        else:
+            found.append(task)
+        if len(found) == count:
+            break
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Count, time, print, write, check."""
+    parser = options(__doc__)
+    parser.add_argument("--tasks", type=int, default=4, help="of the beam search")
+    parser.add_argument("--new-tokens", type=int, help="most tokens of a turn")
+    args = parser.parse_args(argv)
+    profile, folder = settings(args)
+    rounds, width = 10, 4
+    if args.smoke:
+        rounds, width, args.tasks, args.new_tokens, args.repeats = 3, 2, 1, 6, 1
+    model = load_policy(folder)
+    config = pipeline.sampling_config(profile)
+    config = replace(
+        config,
+        max_rounds=rounds,
+        max_new_tokens=args.new_tokens or config.max_new_tokens,
+        max_context=model.config.max_position_embeddings,  # no episode is cut
+    )
+    backend = HFBackend(model, load_chat(folder), config)
+    scorer = new_reward_model(folder, profile.lora, 0)
+    with torch.no_grad():  # a new one says 0.5 everywhere
+        scorer.get_base_model().score.modules_to_save["default"].weight.normal_(std=0.1)
+    setting = Setting(
+        backend, RewardModel(scorer), long_tasks(profile, rounds, args.tasks), width, width, width
+    )
+    longest = max(
+        backend.run([backend.start(t, k, 0) for t in setting.tasks for k in range(4)]),
+        key=lambda t: t.num_steps,
+    )
+    searched, search_facts = search_tokens(setting)
+    rolled, rollout_facts = rollout_tokens(setting, longest)
+    rows = searched + rolled
+    timed, timed_ratios = times(setting, longest, args.repeats)
+    found = token_ratios(rows, args.smoke) + timed_ratios
+    for r in rows:
+        accounted = f", accounted {r['accounted']:,}" if "accounted" in r else ""
+        print(f"{r['work']}, {r['way']}: {r['tokens']:,} tokens, {r['positions']:,} "
+              f"positions, {r['calls']} calls{accounted}")  # fmt: skip
+    print(search_facts, rollout_facts)
+    show(found)
+    write(
+        args,
+        __file__,
+        argv,
+        {
+            "model": folder.name,
+            "shape": f"{width}x{width}, {rounds} rounds, {width} rollouts a state",
+            "sampling": asdict(config),
+            "beam_search": search_facts,
+            "rollouts": rollout_facts,
+            "tokens": rows,
+            "seconds": timed,
+            "ratios": found,
+        },
+    )
+    check(found)
+
+
+if __name__ == "__main__":
+    main()
