@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.smollm2 import smollm2
 
 WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
@@ -37,7 +38,6 @@ TINY_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 
 
 @dataclass(frozen=True)
@@ -163,15 +163,17 @@ def resolve(name: str | Path) -> str:
 
     Raises:
         ValueError: neither a folder with a ``config.json`` nor of the form owner/name.
+        OSError: see :func:`agentprm_lite.smollm2.smollm2`.
     """
     text = str(name)
     if (Path(text) / "config.json").exists():
         return text
-    text = HUB_NAMES.get(text, text)
+    if text == "smollm2-135m":
+        return smollm2()
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         raise ValueError(
-            f"model {str(name)!r} is neither a folder with a config.json, nor one of "
-            f"{sorted(HUB_NAMES)}, nor a hub id of the form owner/name"
+            f"model {str(name)!r} is neither a folder with a config.json, nor 'smollm2-135m', nor "
+            "a hub id of the form owner/name"
         )
     return text
 

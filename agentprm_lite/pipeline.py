@@ -33,6 +33,7 @@ from agentprm_lite.models import (
     load_reward_model,
     make_tiny,
     new_reward_model,
+    resolve,
     save_adapter,
     save_policy,
 )
@@ -226,7 +227,7 @@ def _spread(tasks: list[Task], count: int) -> list[Task]:
 
 
 def base(profile: Profile | str) -> str:
-    """The base model: a name or, for the tiny one, the folder of its untrained weights.
+    """The base model: a hub id or a folder; for the tiny one, that of its untrained weights.
 
     Args:
         profile: a profile or its name.
@@ -236,7 +237,7 @@ def base(profile: Profile | str) -> str:
     """
     p = _profile(profile)
     if p.base != "tiny":
-        return p.base
+        return resolve(p.base)
 
     def make(folder: Path) -> None:
         env = ENVS[p.env]

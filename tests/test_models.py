@@ -154,7 +154,6 @@ def test_an_unknown_word_is_one_unknown_token():
 
 def test_resolve(folder: Path):
     assert resolve(folder) == str(folder)
-    assert resolve("smollm2-135m") == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert resolve("Qwen/Qwen2.5-0.5B-Instruct") == "Qwen/Qwen2.5-0.5B-Instruct"
 
 
