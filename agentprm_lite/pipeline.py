@@ -569,7 +569,7 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)
-        judge = reward_model(kind, p, seed)
+        judge = RewardModel(load_reward_model(backend.model, scorer, actor.chat))
         path = folder / "answers.jsonl"
         done = len(read_jsonl(path)) if path.exists() else 0
         size = max(1, p.batch // (n * m))
@@ -624,18 +624,19 @@ def ppo_run(
     actor = policy(p)
     config = replace(p.ppo, reward=reward, seed=seed)
     tasks = ppo_tasks(p)
-    scorer = reward_model_folder(kind, p).name if kind else None
+    adapters = reward_model_folder(kind, p) if kind else None
 
     def make(folder: Path) -> None:
         model = load_policy(actor.folder, p.lora, seed=seed)
-        judge = reward_model(kind, p) if kind else None
+        # on the policy's own weights: one copy in memory
+        judge = RewardModel(load_reward_model(model, adapters, actor.chat)) if adapters else None
         log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))
 
     inputs = {
         "policy": actor.folder.name,
-        "reward_model": scorer,
+        "reward_model": adapters.name if adapters else None,
         "config": asdict(config),
         "lora": asdict(p.lora),
         "tasks": [t.key for t in tasks],

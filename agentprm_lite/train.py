@@ -31,6 +31,7 @@ from agentprm_lite import labels as label_functions
 from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss
+from agentprm_lite.models import half_dtype
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
 from agentprm_lite.types import Trajectory
 
@@ -52,7 +53,11 @@ class TrainConfig:
     seed: int = 0
     """Of the order of the batches."""
     bf16: bool = False
-    """Compute in bfloat16 under autocast; weights stay float32."""
+    """Compute in half precision under autocast: bfloat16, or float16 with a scaled loss on a GPU
+    older than Ampere. What is trained stays float32."""
+    checkpointing: bool = False
+    """Keep no activations inside the layers and compute them again for the gradient: far less
+    memory, about a third more time."""
 
     def __post_init__(self) -> None:
         if not (self.lr > 0 and self.epochs >= 1 and self.batch_tokens >= 1):
@@ -283,8 +288,12 @@ def fit(
     """
     if not examples:
         raise ValueError("no examples to train on")
-    accelerator = Accelerator()
+    half = half_dtype()
+    scaled = config.bf16 and half == torch.float16
+    accelerator = Accelerator(mixed_precision="fp16" if scaled else "no")
     params = [p for p in module.parameters() if p.requires_grad]
+    for p in params:
+        p.data = at_least_float32(p.data)
     optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
     module, optimizer = accelerator.prepare(module, optimizer)
     module.train()
@@ -302,7 +311,7 @@ def fit(
     for step in range(len(log), len(plan)):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * _schedule(step, len(plan))
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(accelerator.device.type, half, enabled=config.bf16):
             loss, logs = module([examples[i] for i in plan[step]])
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(params, 1.0)
@@ -317,6 +326,12 @@ def fit(
     module.eval()
     state.clear()
     return log
+
+
+def _spare_activations(model: Any, config: TrainConfig) -> None:
+    if config.checkpointing:
+        body = split_model(model)[0]
+        body.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -408,6 +423,7 @@ def sft(
     Returns:
         The log of :func:`fit`.
     """
+    _spare_activations(model, config)
     return fit(
         SFTLoss(model),
         demonstrations,
@@ -479,6 +495,7 @@ def train_reward_model(
     Returns:
         The log of :func:`fit`.
     """
+    _spare_activations(model, config)
     return fit(
         RewardLoss(model, kind, beta, gamma, lam),
         examples,
