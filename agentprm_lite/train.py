@@ -331,7 +331,9 @@ def fit(
 def _spare_activations(model: Any, config: TrainConfig) -> None:
     if config.checkpointing:
         body = split_model(model)[0]
-        body.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # transformers gave it a new name in 2026
+        new = getattr(body, "activation_checkpointing_enable", None)
+        (new or body.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def _schedule(step: int, steps: int) -> float:

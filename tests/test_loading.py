@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,17 @@ from agentprm_lite.models import (
     save_adapter,
 )
 from agentprm_lite.prm import RewardModel, step_values
-from agentprm_lite.train import RewardExample, RewardLoss, TrainConfig, sft, train_reward_model
+from agentprm_lite.train import (
+    RewardExample,
+    RewardLoss,
+    TrainConfig,
+    _spare_activations,
+    sft,
+    train_reward_model,
+)
 
 LORA = Lora(r=4, alpha=8)
+CONFIG = TrainConfig(lr=1e-3, epochs=1)
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -149,7 +158,7 @@ def test_what_is_trained_is_float32(
     monkeypatch.setattr(models, "default_dtype", lambda: torch.bfloat16)
     model = load_policy(folder)  # all of it is trained
     assert model.dtype == torch.bfloat16
-    sft(model, random_trajectories(chat, 2, 0), TrainConfig(lr=1e-3, epochs=1))
+    sft(model, random_trajectories(chat, 2, 0), CONFIG)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
@@ -229,8 +238,7 @@ def test_checkpointing_changes_no_gradient(folder: Path, chat: ChatFormat) -> No
     gradients = []
     for checkpointing in (False, True):
         model = randomize(new_reward_model(folder, LORA, 0)).double().train()
-        if checkpointing:
-            split_model(model)[0].gradient_checkpointing_enable({"use_reentrant": False})
+        _spare_activations(model, replace(CONFIG, checkpointing=checkpointing))
         RewardLoss(model, "agentprm")(examples)[0].backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad})
     assert any(g.abs().max() > 1e-6 for g in gradients[0].values())
@@ -249,7 +257,7 @@ def test_the_switch_turns_checkpointing_on(
         count: list[int] = []
         layer = split_model(model)[0].layers[0].mlp
         layer.register_forward_hook(lambda *_, seen=count: seen.append(1))
-        config = TrainConfig(lr=1e-3, epochs=1, checkpointing=checkpointing)
+        config = replace(CONFIG, checkpointing=checkpointing)
         if train == "reward":
             train_reward_model(model, [RewardExample(t) for t in trajectories], "pvm", config)
         else:

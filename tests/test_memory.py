@@ -21,7 +21,7 @@ from agentprm_lite.models import (
     new_reward_model,
 )
 from agentprm_lite.prm import pad_ids
-from agentprm_lite.train import RewardExample, RewardLoss
+from agentprm_lite.train import RewardExample, RewardLoss, TrainConfig, _spare_activations
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,7 @@ def test_activations_are_what_pytorch_saves(
     make_tiny(tmp_path, TEXTS, TinySize(hidden=64, layers=6, heads=4), 0)
     monkeypatch.setattr(models, "default_dtype", lambda: dtype)
     model = new_reward_model(tmp_path, Lora(r=4, alpha=8), 0).train()
-    if checkpointing:
-        model.base_model.model.model.gradient_checkpointing_enable(
-            gradient_checkpointing_kwargs={"use_reentrant": False}
-        )
+    _spare_activations(model, TrainConfig(lr=1e-3, epochs=1, checkpointing=checkpointing))
     examples = [RewardExample(t) for t in random_trajectories(load_chat(tmp_path), 6, 0)]
     tokens = pad_ids([e.trajectory.ids for e in examples], torch.device("cpu")).numel()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
