@@ -256,7 +256,7 @@ def test_the_switch_turns_checkpointing_on(
         model = new_reward_model(folder, LORA, 0) if train == "reward" else load_policy(folder)
         count: list[int] = []
         layer = split_model(model)[0].layers[0].mlp
-        layer.register_forward_hook(lambda *_, seen=count: seen.append(1))
+        layer.register_forward_pre_hook(lambda *_, seen=count: seen.append(1))
         config = replace(CONFIG, checkpointing=checkpointing)
         if train == "reward":
             train_reward_model(model, [RewardExample(t) for t in trajectories], "pvm", config)
