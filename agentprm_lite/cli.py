@@ -19,6 +19,7 @@ from typing import get_args
 import numpy as np
 
 from agentprm_lite import pipeline
+from agentprm_lite.export import export
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.profiles import get_profile
 from agentprm_lite.ranks import place
@@ -67,6 +68,10 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         kind = None if args.reward == "outcome" else args.model
         print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
         _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
+    elif args.command == "export":
+        judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
+        export(judge.model, actor.chat, args.out, kind=args.model)
+        print(args.out)
     else:
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
         numbers = study(args.profile, args.worlds, command)
@@ -112,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     ppo = add("ppo", "reinforcement learning")
     ppo.add_argument("--reward", choices=get_args(ProcessReward), default="shaping")
     ppo.add_argument("--model", choices=kinds, default="agentprm")
+    out = add("export", "a reward model as one folder that plain transformers reads")
+    out.add_argument("--model", choices=kinds, default="agentprm")
+    out.add_argument("--out", required=True, help="the folder")
     compare = add("study", "all numbers of the comparison, as JSON")
     compare.add_argument("--out", required=True)
     compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")

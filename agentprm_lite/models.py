@@ -10,6 +10,7 @@ Departure from the paper:
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,16 +21,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.loading import read_model, read_tokenizer
+from agentprm_lite.smollm2 import smollm2
 
 WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
@@ -37,7 +39,8 @@ TINY_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-HUB_NAMES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+#: A head with one output: no bias, no dropout (0.1 where a configuration doesn't say).
+HEAD = {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ class Lora:
     """Rank."""
     alpha: int = 32
     """Scale; the update is multiplied by alpha / r."""
+    targets: str | tuple[str, ...] = "all-linear"
+    """Layers with adapters: ``"all-linear"`` (but the head), or names such as ``q_proj``."""
 
     def config(self, task: str) -> LoraConfig:
-        """The peft configuration, on all linear layers but the head.
+        """The peft configuration.
 
         Args:
             task: ``"CAUSAL_LM"`` or ``"TOKEN_CLS"``.
@@ -78,7 +83,7 @@ class Lora:
             r=self.r,
             lora_alpha=self.alpha,
             lora_dropout=0.0,
-            target_modules="all-linear",
+            target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
             exclude_modules=["score"] if reward else None,
             modules_to_save=["score"] if reward else None,
         )
@@ -163,15 +168,17 @@ def resolve(name: str | Path) -> str:
 
     Raises:
         ValueError: neither a folder with a ``config.json`` nor of the form owner/name.
+        OSError: see :func:`agentprm_lite.smollm2.smollm2`.
     """
     text = str(name)
     if (Path(text) / "config.json").exists():
         return text
-    text = HUB_NAMES.get(text, text)
+    if text == "smollm2-135m":
+        return smollm2()
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         raise ValueError(
-            f"model {str(name)!r} is neither a folder with a config.json, nor one of "
-            f"{sorted(HUB_NAMES)}, nor a hub id of the form owner/name"
+            f"model {str(name)!r} is neither a folder with a config.json, nor 'smollm2-135m', nor "
+            "a hub id of the form owner/name"
         )
     return text
 
@@ -186,9 +193,10 @@ def load_chat(name: str | Path) -> ChatFormat:
         The chat format.
 
     Raises:
+        OSError: neither the hub nor its cache has the tokenizer.
         ValueError: see :class:`agentprm_lite.chat.ChatFormat`.
     """
-    return ChatFormat(AutoTokenizer.from_pretrained(resolve(name)))
+    return ChatFormat(read_tokenizer(resolve(name)))
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
@@ -200,9 +208,14 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
         seed: of the adapters.
 
     Returns:
-        The model, a ``PeftModel`` if ``lora`` is given.
+        The model in :func:`default_dtype`, a ``PeftModel`` if ``lora`` is given; its adapters are
+        float32.
+
+    Raises:
+        OSError: see :func:`agentprm_lite.loading.read_model`.
+        ValueError: see there.
     """
-    model = AutoModelForCausalLM.from_pretrained(resolve(name))
+    model = read_model(AutoModelForCausalLM, resolve(name), default_dtype())
     if lora is not None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -210,38 +223,64 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     return model.to(default_device()).eval()
 
 
-def new_reward_model(base: str | Path, lora: Lora, seed: int) -> Any:
+def new_reward_model(base: str | Path | PreTrainedModel | PeftModel, lora: Lora, seed: int) -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
-        base: the policy, see :func:`resolve`.
+        base: the policy, see :func:`resolve`; or a loaded one, whose weights are then shared and
+            not held twice (its adapters are left out).
         lora: shape of the adapters.
-        seed: of head and adapters.
+        seed: of the adapters.
 
     Returns:
-        A ``PeftModel`` around a token classifier; M starts at 0.5 everywhere.
+        A ``PeftModel`` around a token classifier; M starts at 0.5 everywhere. Adapters and head
+        are float32.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = _token_classifier(base)
-        torch.nn.init.zeros_(model.score.weight)
-        torch.nn.init.zeros_(model.score.bias)
-        wrapped = get_peft_model(model, lora.config("TOKEN_CLS"))
+        wrapped = get_peft_model(_token_classifier(base), lora.config("TOKEN_CLS"))
     return wrapped.to(default_device()).eval()
 
 
-def _token_classifier(base: str | Path) -> Any:
-    config = AutoConfig.from_pretrained(resolve(base), num_labels=1)
-    config.classifier_dropout = 0.0  # 0.1 where a configuration doesn't say
-    # a fresh head is what is wanted; transformers reports it as missing
-    return AutoModelForTokenClassification.from_pretrained(resolve(base), config=config)
+def _token_classifier(base: str | Path | PreTrainedModel | PeftModel) -> Any:
+    """A classifier with a head of zeros.
+
+    The head is float32 whatever the trunk is: differences of M are the signal. It has no bias,
+    because vLLM's classifiers have none.
+    """
+    if isinstance(base, str | Path):
+        model = read_model(AutoModelForTokenClassification, resolve(base), default_dtype(), **HEAD)
+    else:
+        model = _on_the_same_weights(base)
+    model.score = torch.nn.Linear(
+        model.config.hidden_size, 1, bias=False, device=model.device, dtype=torch.float32
+    )
+    torch.nn.init.zeros_(model.score.weight)
+    return model
+
+
+def _on_the_same_weights(policy: PreTrainedModel | PeftModel) -> Any:
+    """A token classifier whose trunk consists of the policy's own tensors.
+
+    The modules are copied, so that each model has its own adapters; the parameters are not.
+    """
+    kept = {id(p): p for p in policy.parameters()}
+    copied = copy.deepcopy(policy, memo=kept)
+    net: Any = copied.unload() if isinstance(copied, PeftModel) else copied
+    config = copy.deepcopy(net.config)
+    config.update(HEAD)
+    with torch.device("meta"):
+        model = AutoModelForTokenClassification.from_config(config)
+    setattr(model, model.base_model_prefix, getattr(net, net.base_model_prefix))
+    return model
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
     """Write a policy as a full checkpoint; adapters are merged into the weights.
 
     Args:
-        model: a policy, with or without adapters. It is changed if it has adapters.
+        model: a policy, with or without adapters. If it has adapters, its weights are changed,
+            and so is every reward model that shares them.
         chat: its chat format.
         folder: where to write.
     """
@@ -263,11 +302,13 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
     chat.save(folder)
 
 
-def load_reward_model(base: str | Path, folder: str | Path, chat: ChatFormat) -> Any:
+def load_reward_model(
+    base: str | Path | PreTrainedModel | PeftModel, folder: str | Path, chat: ChatFormat
+) -> Any:
     """Read what :func:`save_adapter` wrote.
 
     Args:
-        base: the base that the adapters were trained on.
+        base: the base that the adapters were trained on, see :func:`new_reward_model`.
         folder: the adapters.
         chat: the chat format in use; must be the one of the training.
 
@@ -285,6 +326,17 @@ def load_reward_model(base: str | Path, folder: str | Path, chat: ChatFormat) ->
 def default_device() -> torch.device:
     """A CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_dtype() -> torch.dtype:
+    """Half precision of the default device: bfloat16, or float16 on a GPU older than Ampere."""
+    old = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8
+    return torch.float16 if old else torch.bfloat16
+
+
+def default_dtype() -> torch.dtype:
+    """What the weights of a base are loaded as: half precision on a GPU, float32 on a CPU."""
+    return half_dtype() if torch.cuda.is_available() else torch.float32
 
 
 def count_parameters(model: Any) -> int:

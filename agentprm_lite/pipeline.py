@@ -40,6 +40,7 @@ from agentprm_lite.models import (
     load_reward_model,
     make_tiny,
     new_reward_model,
+    resolve,
     save_adapter,
     save_policy,
 )
@@ -299,7 +300,7 @@ def _spread(tasks: list[Task], count: int) -> list[Task]:
 
 
 def base(profile: Profile | str) -> str:
-    """The base model: a name or, for the tiny one, the folder of its untrained weights.
+    """The base model: a hub id or a folder; for the tiny one, that of its untrained weights.
 
     Args:
         profile: a profile or its name.
@@ -309,7 +310,7 @@ def base(profile: Profile | str) -> str:
     """
     p = _profile(profile)
     if p.base != "tiny":
-        return p.base
+        return resolve(p.base)
 
     def make(folder: Path) -> None:
         env = ENVS[p.env]
@@ -664,7 +665,7 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)
-        judge = reward_model(kind, p, seed)
+        judge = RewardModel(load_reward_model(backend.model, scorer, actor.chat))
         size = max(1, p.batch // (n * m))
         path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
         part = place().part(path)
@@ -722,18 +723,19 @@ def ppo_run(
     actor = policy(p)
     config = replace(p.ppo, reward=reward, seed=seed)
     tasks = ppo_tasks(p)
-    scorer = reward_model_folder(kind, p).name if kind else None
+    adapters = reward_model_folder(kind, p) if kind else None
 
     def make(folder: Path) -> None:
         model = load_policy(actor.folder, p.lora, seed=seed)
-        judge = reward_model(kind, p) if kind else None
+        # on the policy's own weights: one copy in memory
+        judge = RewardModel(load_reward_model(model, adapters, actor.chat)) if adapters else None
         log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))
 
     inputs = {
         "policy": actor.folder.name,
-        "reward_model": scorer,
+        "reward_model": adapters.name if adapters else None,
         "config": asdict(config),
         "lora": asdict(p.lora),
         "tasks": [t.key for t in tasks],

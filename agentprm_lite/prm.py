@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentprm_lite.cache import KVBatch, prefill, split_model
 from agentprm_lite.types import Trajectory
@@ -61,6 +61,21 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
+    """M from hidden states, in the head's precision whatever the trunk works in.
+
+    Args:
+        head: the reward model's head.
+        hidden: [..., E].
+
+    Returns:
+        [...] M, the sigmoid of the head's output, in float32 at least.
+    """
+    dtype = next(head.parameters()).dtype
+    with torch.autocast(hidden.device.type, enabled=False):
+        return at_least_float32(head(hidden.to(dtype)).squeeze(-1)).sigmoid()
+
+
 def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
     """M at every step, in one forward pass, with gradient.
 
@@ -97,7 +112,7 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
         where[b, : len(positions)] = torch.as_tensor(positions)
         mask[b, : len(positions)] = True
     rows = torch.arange(len(trajectories))[:, None].to(device)
-    values = at_least_float32(head(hidden[rows, where.to(device)]).squeeze(-1)).sigmoid()
+    values = read_m(head, hidden[rows, where.to(device)])
     return values[:, 1:], values[:, 0], mask[:, 1:].to(device)
 
 
@@ -192,5 +207,4 @@ class RewardModel:
         return self._read(hidden[torch.arange(len(tokens), device=hidden.device), last])
 
     def _read(self, hidden: Tensor) -> np.ndarray:
-        values = at_least_float32(self._head(hidden).squeeze(-1)).sigmoid()
-        return np.asarray(values.double().cpu().numpy())
+        return np.asarray(read_m(self._head, hidden).double().cpu().numpy())

@@ -154,7 +154,6 @@ def test_an_unknown_word_is_one_unknown_token():
 
 def test_resolve(folder: Path):
     assert resolve(folder) == str(folder)
-    assert resolve("smollm2-135m") == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert resolve("Qwen/Qwen2.5-0.5B-Instruct") == "Qwen/Qwen2.5-0.5B-Instruct"
 
 
@@ -238,7 +237,7 @@ def test_a_reward_model_trains_adapters_and_one_whole_head(folder: Path):
     model = new_reward_model(folder, LORA, 0)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     head = {name for name in trained if "lora_" not in name}
-    assert {tuple(trained[name].shape) for name in head} == {(1, 32), (1,)}
+    assert [tuple(trained[name].shape) for name in head] == [(1, 32)]
     assert all(".score.modules_to_save." in name for name in head)
     assert not any("score" in name and "lora_" in name for name in trained)
     # the head that split_model gives is the one that is trained
@@ -279,7 +278,7 @@ def test_adapter_round_trip(folder: Path, chat: ChatFormat, tmp_path: Path):
         assert np.array_equal(a.q, b.q)
     with safe_open(tmp_path / "adapter_model.safetensors", "pt") as f:
         names = list(f.keys())
-    assert len(names) == 2 * 7 * 2 + 2  # no copy of the trunk
+    assert len(names) == 2 * 7 * 2 + 1  # no copy of the trunk
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
 
 

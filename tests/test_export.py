@@ -1,0 +1,110 @@
+"""An exported reward model: read by transformers alone, with the scores of the adapters."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import random_reward_model, random_trajectories
+from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
+
+from agentprm_lite import cli, export, pipeline
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.models import load_chat
+from agentprm_lite.prm import RewardModel
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "judge"
+    export.export(random_reward_model(folder), load_chat(folder), out, kind="agentprm")
+    return out
+
+
+def test_plain_transformers_gives_the_adapters_scores(
+    folder: Path, chat: ChatFormat, exported: Path
+) -> None:
+    trajectories = random_trajectories(chat, 8, 1)
+    expected = RewardModel(random_reward_model(folder)).score(trajectories)
+    assert np.std(np.concatenate([s.q for s in expected])) > 0.05
+    model, info = AutoModelForTokenClassification.from_pretrained(
+        exported, output_loading_info=True
+    )
+    assert type(model) is LlamaForTokenClassification
+    assert not any(info.values()), "keys are missing or left over"
+    model.eval()
+    for trajectory, values in zip(trajectories, expected, strict=True):
+        with torch.no_grad():
+            m = model(torch.tensor([trajectory.ids])).logits[0, :, 0].sigmoid().numpy()
+        np.testing.assert_allclose(m[list(trajectory.score_positions)], values.q, atol=1e-5)
+        np.testing.assert_allclose(m[trajectory.root_position], values.root, atol=1e-5)
+
+
+def test_the_folder_is_whole_and_has_no_adapters(exported: Path) -> None:
+    names = {p.name for p in exported.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "agentprm.json"} <= names
+    assert "README.md" in names
+    assert not {n for n in names if "adapter" in n}
+    load_chat(exported).verify(exported)
+
+
+def test_half_precision_halves_the_file(folder: Path, exported: Path, tmp_path: Path) -> None:
+    model, chat = random_reward_model(folder), load_chat(folder)
+    export.export(model, chat, tmp_path / "half", kind="orm", dtype=torch.bfloat16)
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
+    sizes = [(f / "model.safetensors").stat().st_size for f in (tmp_path / "half", exported)]
+    assert 0.45 < sizes[0] / sizes[1] < 0.6
+
+
+def test_the_card_says_where_scores_are_read(chat: ChatFormat, exported: Path) -> None:
+    card = (exported / "README.md").read_text()
+    assert "| boundary rule | `last-sampled-token` |" in card
+    assert chat.fingerprint in card
+    assert f"`<|end|>` (id {chat.end_id})" in card
+    assert "| kind | agentprm |" in card
+    assert f"vllm serve {exported} --runner pooling --convert classify" in card
+    assert f"hf upload OWNER/NAME {exported}" in card
+    assert not re.search(r"\{\w+\}", card.replace("{end}", "")), "a blank that wasn't filled"
+
+
+def test_the_cards_example_gives_the_score_of_the_turn(chat: ChatFormat, exported: Path) -> None:
+    card = (exported / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.+?)```", card, re.S)
+    assert len([line for line in code.splitlines() if line]) <= 16
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ids = chat.opening_ids("Goal: craft stick.")
+    ids += chat.turn_ids("Thought:\nPlanks first.\n\nAction:\nget 2 planks")
+    model = AutoModelForTokenClassification.from_pretrained(exported).eval()
+    with torch.no_grad():
+        expected = float(model(torch.tensor([ids])).logits[0, -1, 0].sigmoid())
+    assert float(done.stdout) == pytest.approx(expected, abs=1e-5)
+    assert abs(expected - 0.5) > 1e-3
+
+
+def test_the_command_exports_a_reward_model_of_the_pipeline(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = []
+
+    def reward_model(kind: str, profile: object, seed: int) -> RewardModel:
+        asked.append((kind, profile.name, seed))
+        return RewardModel(random_reward_model(folder))
+
+    monkeypatch.setattr(pipeline, "reward_model", reward_model)
+    policy = pipeline.Policy(folder, load_chat(folder), pipeline.get_profile("smoke"))
+    monkeypatch.setattr(pipeline, "policy", lambda profile: policy)
+    out = str(tmp_path / "judge")
+    command = ["export", "--profile", "smoke", "--model", "pvm", "--seed", "1", "--out", out]
+    assert cli.main(command) == 0
+    assert asked == [("pvm", "smoke", 1)]
+    assert capsys.readouterr().out == f"{out}\n"
+    assert "| kind | pvm |" in (tmp_path / "judge" / "README.md").read_text()
