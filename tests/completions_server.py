@@ -75,6 +75,8 @@ def complete(body):
 
 
 class Handler(BaseHTTPRequestHandler):
+    counted = False
+
     def log_message(self, *args):
         pass
 
@@ -97,15 +99,19 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, {})
         else:
             with COUNTING:
+                self.counted = True
                 STATE.now += 1
                 STATE.most = max(STATE.most, STATE.now)
                 STATE.bodies.append(body)
                 fault = self.fault()
-            try:
-                self.complete(body, fault)
-            finally:
-                with COUNTING:
-                    STATE.now -= 1
+            self.complete(body, fault)
+            self.leave()
+
+    def leave(self):
+        """No longer in flight: before the client can know, or it would seem to hold one more."""
+        with COUNTING:
+            STATE.now -= self.counted
+            self.counted = False
 
     def fault(self):
         for fault in STATE.faults:
@@ -147,6 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.leave()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it waits no longer
             self.wfile.write(body)
         self.close_connection = True
