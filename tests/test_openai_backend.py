@@ -382,12 +382,12 @@ def test_transformers_serve_is_refused(folder: Path, tmp_path: Path):
             stdout=log,
             stderr=log,
         )  # fmt: skip
-    here = Address(f"http://127.0.0.1:{port}/v1")
+    here = Address(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + 600
     try:
         while True:
             try:
-                assert here.exchange("GET", "/models", None, 600.0)[0] == 200
+                assert here.exchange("GET", "/health", None, 600.0)[0] == 200
                 break
             except ConnectionLost:
                 assert process.poll() is None, (tmp_path / "log").read_text()
@@ -395,16 +395,15 @@ def test_transformers_serve_is_refused(folder: Path, tmp_path: Path):
                 time.sleep(0.2)
         # the server works: it answers a plain request with text, and nothing more
         plain = {"model": model, "prompt": "get 2", "max_tokens": 4, "temperature": 0.0}
-        status, raw = here.exchange("POST", "/completions", json.dumps(plain).encode(), 600.0)
+        status, raw = here.exchange("POST", "/v1/completions", json.dumps(plain).encode(), 600.0)
         assert status == 200, raw
         (choice,) = json.loads(raw)["choices"]
         assert set(choice) == {"text", "index", "finish_reason"}
-        player = OpenAIBackend([here.url], load_chat(model), CONFIG, model=model, timeout=600.0)
-        with pytest.raises(ServerRefused, match=f"{here.url}: POST /completions: HTTP 4") as caught:
+        url, patient = f"{here.url}/v1", {"model": model, "timeout": 600.0}
+        player = OpenAIBackend([url], load_chat(model), CONFIG, **patient)
+        with pytest.raises(ServerRefused, match=f"{url}: POST /completions: HTTP 4") as caught:
             play(player, JOBS[:1])
-        assert "takes the prompt as token ids and returns the produced token ids" in str(
-            caught.value
-        )
+        assert "returns the produced token ids (return_token_ids)" in str(caught.value)
     finally:
         process.kill()
         process.wait()
