@@ -78,10 +78,10 @@ def scoring(n):
 
 
 def training(n):
-    student = models.new_reward_model(actor.folder, profile.lora, 0)
+    student = models.new_reward_model(backend.model, profile.lora, 0)
     examples = [train.RewardExample(t) for t in played[:n]]
     config = replace(profile.reward, epochs=1)
-    start = time.perf_counter()  # loading the model doesn't count
+    start = time.perf_counter()  # making the model doesn't count
     train.train_reward_model(student, examples, "agentprm", config)
     return time.perf_counter() - start
 
@@ -247,11 +247,11 @@ with torch.no_grad():
 #
 # ```bash
 # export AGENTPRM_ARTIFACTS=/shared/agentprm
-# torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint FIRST_HOST:29400 \
-#     -m agentprm_lite.cli train agentprm --profile paper
+# torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-id prm \
+#     --rdzv-endpoint FIRST_HOST:29400 -m agentprm_lite.cli train agentprm --profile paper
 # ```
 #
-# Sampling from servers. The first line prints the policy's folder, an ordinary checkpoint; the second runs on every serving machine, where vLLM spreads requests over `N` copies:
+# Sampling from servers. The first line prints the policy's folder, an ordinary checkpoint; the second, with that folder, runs on every serving machine, where vLLM spreads requests over `N` copies:
 #
 # ```bash
 # agentprm train sft --profile paper
@@ -423,7 +423,7 @@ attempt(check_weighted_mean, weighted_mean)
 #
 # <details><summary>2. LoRA trains less than 1 % of the weights. Why does it still cost two thirds of full training?</summary>
 #
-# The forward pass and the gradients of the activations go through all of the base. Only the gradients of its weights are saved.
+# The forward pass and the gradients of the activations go through all of the base. Only the gradients of its weights are left out.
 #
 # </details>
 #
