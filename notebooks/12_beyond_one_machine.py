@@ -44,7 +44,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # ## What grows with what
 #
 # Four stages of the pipeline, at a few sizes $n$: sampling $n$ episodes side by side; scoring $n$ trajectories; training a reward model for one epoch on $n$ trajectories, in batches of the profile's size; and a beam 2×2 on $n/4$ tasks, which
-# moves $n$ episodes. Every time is the median of three runs.
+# moves $n$ episodes. Episodes stop after five turns, so that the longest one doesn't decide. Every time is the median of three runs.
 
 # %%
 import time
@@ -58,14 +58,13 @@ from matplotlib import pyplot as plt
 from agentprm_lite import memory, models, pipeline, plots, search, train
 from agentprm_lite.notebook import show_figure, show_source
 from agentprm_lite.profiles import get_profile
-from agentprm_lite.ranks import Place
 
 profile = get_profile(PROFILE)
 SIZES = (4, 8, 16) if PROFILE == "smoke" else (8, 16, 32, 64)
-actor = pipeline.policy(profile)
+brief = replace(profile, max_rounds=5)
+backend = replace(pipeline.policy(profile), profile=brief).backend(1.0)
 played = [t for t in pipeline.rollouts(profile) if t.num_steps]
 jobs = [(t.task, t.sample) for t in pipeline.pool(profile)]
-backend = actor.backend(1.0)
 judge = pipeline.reward_model("agentprm", profile)
 
 # %%
@@ -87,8 +86,8 @@ def training(n):
 
 
 def beam(n):
-    tasks = pipeline.beam_tasks(profile)[: n // 4]
-    return search.beam_search(backend, judge, tasks, 2, 2)
+    tasks = list(dict.fromkeys(task for task, _ in jobs))
+    return search.beam_search(backend, judge, tasks[: n // 4], 2, 2)
 
 
 # %%
@@ -201,12 +200,14 @@ table.drop(columns="dtype").rename(
 #
 # Rank 0 has one labelled position with squared error 1. Rank 1 has nine, all with error 0. The batch's mean is $1/10$. Each rank's own mean is right: 1 and 0. Their average is $1/2$, five times too much.
 #
-# This is what `loss.mean()` under plain DDP does, and nothing crashes: the curve looks like a curve. The positions of short episodes count for more, and agents' episodes are short when they succeed at once. What depends on
-# the number of ranks is then the model itself. So `train._share`, shown below, passes the whole batch along: each part divides by the count of the *batch*, and the parts add up.
+# This is what `loss.mean()` under plain DDP does, and nothing crashes: the curve looks like a curve. The positions of short episodes count for more, and agents' episodes are short when they succeed at once. The trained model then depends on
+# the number of ranks. So `train._share`, shown below, passes the whole batch along: each part divides by the count of the *batch*, and the parts add up.
 #
 # The cell does it for AgentPRM's loss, where $L_Q$ and $L_A$ count different positions: once as `fit` deals the batch out, in turn, and once with the short episodes on one rank and the long ones on the other.
 
 # %%
+from agentprm_lite.ranks import Place
+
 show_source(train._share)
 loss = train.RewardLoss(judge.model.float(), "agentprm")
 batch = sorted(played[:16], key=lambda t: t.num_steps)
