@@ -398,7 +398,8 @@ attempt(check_weighted_mean, weighted_mean)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # ## What we left out
 #
 # - The times are one machine's, of small models, medians of three runs without an interval. The memory table and the plan were not tried on their GPUs.
