@@ -545,5 +545,37 @@ def check_first_leak(first_leak: Any) -> None:
     assert asked(()) is None, f"without a leak the answer is None, got {asked(())}"
 
 
+# Chapter 12
+
+
+def check_kv_bytes(kv_bytes: Any) -> None:
+    """Exercise 12.1: memory of the cache of keys and values."""
+    got = kv_bytes(3, 5, 7, 11, 2)
+    assert got != 2310, "a key and a value: the cache keeps two vectors a head"
+    assert got != 1540, "every layer has keys and values of its own"
+    assert got != 924, "every key-value head has keys and values of its own"
+    assert got == 4620, f"3 layers, 5 heads of 7, 11 tokens, 2 bytes: expected 4620, got {got}"
+    assert kv_bytes(3, 5, 7, 11, 4) == 9240, "float32 takes 4 bytes a number: see bytes_each"
+    assert kv_bytes(80, 8, 128, 1, 2) == 327_680, "a Llama of 70B takes 327,680 bytes a token"
+
+
+def check_weighted_mean(weighted_mean: Any) -> None:
+    """Exercise 12.2: one mean of the ranks' means."""
+    got = weighted_mean([(1.0, 1), (0.0, 9)])
+    assert got is not None, "there are ten positions here: expected 0.1, got None"
+    assert not isclose(got, 0.5), "the average of means: rank 0 has one position of ten, not half"
+    assert not isclose(got, 1.0), "divide by the number of positions"
+    assert isclose(got, 0.1), f"one error of 1 among ten positions: expected 0.1, got {got}"
+    assert isclose(weighted_mean([(0.5, 4), (0.2, 1), (0.2, 1)]), 0.4), "take all ranks"
+    empty = weighted_mean([(0.25, 4), (float("nan"), 0)])
+    assert empty is not None, "one rank has positions: its mean is the answer"
+    assert isclose(empty, 0.25), f"a rank without positions counts for nothing: 0.25, got {empty}"
+    try:
+        none = weighted_mean([(float("nan"), 0), (float("nan"), 0)])
+    except ZeroDivisionError:
+        raise AssertionError("no rank has a position: return None, don't divide by 0") from None
+    assert none is None, f"no rank has a position: None, got {none}"
+
+
 def _close(got: list[float], expected: list[float]) -> bool:
     return all(isclose(a, b, abs_tol=1e-6) for a, b in zip(got, expected, strict=True))
