@@ -34,7 +34,7 @@ def read_model(auto_class: Any, where: str, dtype: torch.dtype, **changes: Any) 
         auto_class: ``AutoModelForCausalLM`` or ``AutoModelForTokenClassification``.
         where: a folder or a hub id.
         dtype: of the weights.
-        changes: what to change in the configuration.
+        **changes: what to change in the configuration.
 
     Returns:
         The model, on the CPU.
