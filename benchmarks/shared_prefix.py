@@ -53,7 +53,7 @@ class OwnCaches(Play):
 
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
-        self.active = [e for e in episodes if self._room(e)]
+        self.active = [e for e in episodes if e.goes_on(backend.config)]
         if self.active:
             self.batch, self.hidden = encode(backend.model, [e.ids for e in self.active])
 
@@ -63,14 +63,14 @@ class Reencoding(Play):
 
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
-        self.active = [e for e in episodes if self._room(e)]
+        self.active = [e for e in episodes if e.goes_on(backend.config)]
 
     def act(self) -> list[list[int]]:
         self.batch, self.hidden = encode(self.backend.model, [e.ids for e in self.active])
         return super().act()
 
     def read(self, rows: Sequence[int]) -> None:
-        self.active = [self.active[k] for k in rows if self._room(self.active[k])]
+        self.active = [self.active[k] for k in rows if self.active[k].goes_on(self.backend.config)]
 
     def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
         self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
