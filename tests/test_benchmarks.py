@@ -84,7 +84,7 @@ def test_a_shared_prefix_is_computed_once(
 ) -> None:
     """Beam search 4×4 and 4 rollouts a state, ten rounds: a quarter of the tokens, a fifth scored.
 
-    Counted by hooks on both models; the library's own accounting has to say the same.
+    Counted by hooks on both models, beside the library's own accounting.
     """
     s = load("shared_prefix")
     policy = backend(float64(load_policy(folder)), chat, max_rounds=10)
@@ -97,7 +97,8 @@ def test_a_shared_prefix_is_computed_once(
     assert again["tokens"] >= 4 * ours["tokens"] and again["positions"] >= 4 * ours["positions"]
     assert rescorer["tokens"] >= 5 * scorer["tokens"]
     assert rescorer["positions"] >= 5 * scorer["positions"]
-    assert scorer["tokens"] == scorer["accounted"]
+    # what two tasks share is accounted for each of them
+    assert scorer["tokens"] <= scorer["accounted"] <= 1.01 * scorer["tokens"]
     # of every turn the last token is computed only if the episode goes on
     turns = 2 * 10 * 16
     assert 0 < ours["accounted"] - ours["tokens"] <= turns
