@@ -222,7 +222,7 @@ def test_a_dead_server_from_the_start(
     two: list[Remote], chat: ChatFormat, played: list[Trajectory]
 ):
     urls = [unused_url(), two[0].url]
-    assert play(OpenAIBackend(urls, chat, CONFIG, "remote")) == played
+    assert play(OpenAIBackend(urls, chat, CONFIG, "remote", retries=0)) == played
 
 
 def test_when_all_are_dead_what_was_collected_is_kept(
