@@ -89,7 +89,7 @@ def write(args: argparse.Namespace, script: str, argv: Sequence[str] | None, fou
         return
     words = list(sys.argv[1:] if argv is None else argv)
     for i, word in enumerate(words):  # folders of one machine mean nothing on another
-        if i and words[i - 1] in ("--model", "--trl-python"):
+        if i and words[i - 1] == "--model":
             words[i] = Path(word).name
     record = {
         "command": f"python benchmarks/{Path(script).name} {shlex.join(words)}",
@@ -116,7 +116,7 @@ class Tokens:
     """Counts what goes through a model's body, by a hook on its forward.
 
     ``real`` leaves out padding: every batch of the library is padded with id 0, which no history
-    may hold .
+    may hold.
     """
 
     def __init__(self, model: Any) -> None:
