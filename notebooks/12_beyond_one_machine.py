@@ -120,7 +120,8 @@ for (name, took), look in zip(measured.items(), plots.SPARE, strict=False):
     ax.plot(SIZES, took, look.marker, color=look.color, label=name)
     ax.plot(far[:2], line[:2], color=look.color, linestyle="-")
     ax.plot(far[1:], line[1:], color=look.color, linestyle=":")
-ax.set(xscale="log", yscale="log", xlabel="n", ylabel="seconds")
+ax.set(xscale="log", yscale="log", ylabel="seconds",
+       xlabel="n, episodes or trajectories")
 ax.legend()
 says = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
 show_figure(
