@@ -90,12 +90,13 @@ CPU = Profile(
     demo_goals=300,
     demo_variants=14,
     rollout_tasks=120,
+    rollout_samples=6,
     mc_tasks=8,
     beam_tasks=24,
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=8, tasks=24, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
+    ppo=PPOConfig(iterations=6, tasks=24, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
 )
 SMOKE = replace(
     CPU,
@@ -154,19 +155,19 @@ _TINY_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"levels": (2, 3), "max_new_tokens": 48, "max_context": 320},
 }
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"demo_goals": 540, "demo_variants": 2, "rollout_tasks": 50, "eval_tasks": 40},
+    "babyai": {"demo_goals": 540, "demo_variants": 2, "rollout_tasks": 40, "eval_tasks": 32},
     "webshop": {
         "demo_goals": 880,
         "demo_variants": 1,
         "sft": TrainConfig(lr=3e-3, epochs=3, batch_tokens=4096, bf16=True),
-        "rollout_tasks": 40,
-        "eval_tasks": 40,
+        "rollout_tasks": 24,
+        "eval_tasks": 24,
     },
     "math": {"demo_goals": 1400, "demo_variants": 4},
 }
 _CPU_SAME: dict[str, Any] = {
     "rollout_tasks": 80,
-    "rollout_samples": 6,
+    "reward_seeds": 2,
     "eval_tasks": 60,
     "beams": ((1, 1), (2, 2)),
 }
