@@ -21,9 +21,10 @@ import numpy as np
 from agentprm_lite import pipeline
 from agentprm_lite.export import export
 from agentprm_lite.ppo import ProcessReward
+from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import get_profile
 from agentprm_lite.ranks import place
-from agentprm_lite.study import WORLDS, study
+from agentprm_lite.study import PARTS, WORLDS, study
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
 
@@ -68,13 +69,17 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         kind = None if args.reward == "outcome" else args.model
         print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
         _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
+    elif args.command == "show":
+        played = [t for t in pipeline.pool(profile) if t.sample == 0][: args.episodes]
+        values = pipeline.reward_model(args.model, profile, seed).score(played)
+        print("\n\n".join(map(_told, played, values)))
     elif args.command == "export":
         judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
         export(judge.model, actor.chat, args.out, kind=args.model)
         print(args.out)
     else:
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
-        numbers = study(args.profile, args.worlds, command)
+        numbers = study(args.profile, args.worlds, command, args.parts)
         if place().first:
             Path(args.out).parent.mkdir(parents=True, exist_ok=True)
             Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
@@ -89,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--profile", default="cpu", help="smoke, cpu, gpu or paper")
+        names = "smoke, cpu, llm-smoke, llm, gpu or paper"
+        sub.add_argument("--profile", default="cpu", help=names)
         if name != "study":
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
@@ -117,13 +123,24 @@ def _parser() -> argparse.ArgumentParser:
     ppo = add("ppo", "reinforcement learning")
     ppo.add_argument("--reward", choices=get_args(ProcessReward), default="shaping")
     ppo.add_argument("--model", choices=kinds, default="agentprm")
+    show = add("show", "attempts at held-out goals in ReAct form, with M after every turn")
+    show.add_argument("--model", choices=kinds, default="agentprm")
+    show.add_argument("--episodes", type=int, default=2, help="how many")
     out = add("export", "a reward model as one folder that plain transformers reads")
     out.add_argument("--model", choices=kinds, default="agentprm")
     out.add_argument("--out", required=True, help="the folder")
     compare = add("study", "all numbers of the comparison, as JSON")
     compare.add_argument("--out", required=True)
     compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
+    compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
     return parser
+
+
+def _told(t: Trajectory, values: StepValues) -> str:
+    lines = [f"--- {t.task.key}", t.observations[0], f"(M = {values.root:.3f})"]
+    for action, m, reply in zip(t.actions, values.q, t.observations[1:], strict=True):
+        lines += ["", action.strip(), f"> {reply}", f"(M = {m:.3f})"]
+    return "\n".join([*lines, f"--- reward {t.outcome:g} after {t.num_steps} turns"])
 
 
 def _report(name: str, played: list[Trajectory]) -> None:

@@ -1,4 +1,4 @@
-"""What a chapter shows: figures with alt text, and the library's own source code."""
+"""What a chapter shows: figures with alt text, stored results, the library's own source code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import html
 import inspect
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,27 @@ def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
         f'src="data:image/png;base64,{data}"/>{figcaption}</figure>'
     )
     display({"text/html": page, "text/plain": f"[figure: {alt}] {caption}".strip()}, raw=True)
+
+
+def stored_study(profile: str) -> dict[str, Any] | None:
+    """The numbers of a study that was run elsewhere and is kept in the repository's results.
+
+    Prints where they come from, or the command that makes them.
+
+    Args:
+        profile: name of the study's profile.
+
+    Returns:
+        What :func:`agentprm_lite.study.study` gave; None if it is not stored.
+    """
+    path = Path(__file__).resolve().parents[1] / "results" / f"study_{profile}.json"
+    if not path.exists():
+        print(f"not stored yet; agentprm study --profile {profile} --out results/{path.name}")
+        return None
+    stored: dict[str, Any] = json.loads(path.read_text())
+    print(f"{stored['base']}: {stored['command']}\n"
+          f"commit {stored['commit']}, {stored['date']}, {stored['device']}")  # fmt: skip
+    return stored
 
 
 def show_source(*objects: Any) -> None:

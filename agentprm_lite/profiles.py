@@ -1,7 +1,7 @@
-"""The four sizes of the same pipeline: plain data, one place.
+"""The sizes of the same pipeline: plain data, one place.
 
-smoke proves that everything runs, cpu makes the rendered book on two cores, gpu and paper take real
-language models.
+smoke proves that everything runs, cpu makes the rendered book on two cores, llm-smoke and llm take
+a real language model there (minutes and an hour), gpu and paper take one to a GPU.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class Profile:
         default_factory=lambda: PPOConfig(iterations=16, tasks=32, samples=4, lr=2e-3)
     )
     """Reinforcement learning."""
+    ppo_worlds: tuple[str, ...] = ("textcraft",)
+    """Worlds in which a study does it."""
 
 
 CPU = Profile(
@@ -139,6 +141,43 @@ GPU = Profile(
     beam_tasks=97,
     beams=((1, 1), (2, 2), (4, 4), (8, 8)),
     ppo=PPOConfig(iterations=30, tasks=32, samples=4, lr=1e-4),
+    ppo_worlds=("textcraft", "babyai", "webshop", "math"),
+)
+LLM = replace(
+    GPU,
+    name="llm",
+    levels=(1,),
+    rules=False,
+    max_new_tokens=64,
+    max_context=640,
+    max_rounds=8,
+    batch=32,
+    demo_goals=200,
+    sft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
+    rft=TrainConfig(lr=2e-4, epochs=1, batch_tokens=2048, bf16=True),
+    rollout_tasks=60,
+    rollout_samples=4,
+    reward=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
+    reward_seeds=1,
+    mc_tasks=4,
+    mc_samples=4,
+    eval_tasks=31,
+    eval_samples=8,
+    beam_tasks=12,
+    beams=((1, 1), (2, 2)),
+    ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=2e-4),
+    ppo_worlds=("textcraft",),
+)
+LLM_SMOKE = replace(
+    LLM,
+    name="llm-smoke",
+    demo_goals=80,
+    rollout_tasks=8,
+    rollout_samples=2,
+    eval_tasks=4,
+    eval_samples=1,
+    beam_tasks=2,
+    ppo=PPOConfig(iterations=1, tasks=2, samples=2, lr=2e-4),
 )
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
@@ -177,8 +216,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     """The profile of a name.
 
     Args:
-        name: ``"smoke"``, ``"cpu"``, ``"gpu"``, ``"paper"``, or ``"auto"``: gpu where torch sees a
-            GPU, else cpu.
+        name: ``"smoke"``, ``"cpu"``, ``"llm-smoke"``, ``"llm"``, ``"gpu"``, ``"paper"``, or
+            ``"auto"``: gpu where torch sees a GPU, else cpu.
         env: an environment that :func:`agentprm_lite.envs.make_env` knows.
 
     Returns:
@@ -191,7 +230,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         >>> get_profile("cpu").base, get_profile("smoke", "math").levels
         ('tiny', (2, 3))
     """
-    known = {p.name: p for p in (SMOKE, CPU, GPU, PAPER)}
+    known = {p.name: p for p in (SMOKE, CPU, LLM_SMOKE, LLM, GPU, PAPER)}
     known["auto"] = GPU if torch.cuda.is_available() else CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")

@@ -17,6 +17,7 @@ from agentprm_lite.metrics import (
     bootstrap_interval,
     compute_multiple_interval,
     paired_bootstrap,
+    within_task_auroc,
 )
 from agentprm_lite.pipeline import (
     beam_runs,
@@ -39,6 +40,7 @@ from agentprm_lite.types import Trajectory
 
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
 WORLDS = ("textcraft", "babyai", "webshop", "math")
+PARTS = ("best_of_n", "beam", "ppo")
 
 
 def last_scores(values: Sequence[StepValues]) -> list[float]:
@@ -132,13 +134,16 @@ def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
     return np.array([np.mean([trajectories[i].outcome for i in g]) for g in groups])
 
 
-def study(profile: str, worlds: Sequence[str], command: str) -> dict[str, Any]:
+def study(
+    profile: str, worlds: Sequence[str], command: str, parts: Sequence[str] = PARTS
+) -> dict[str, Any]:
     """All numbers of the comparison.
 
     Args:
         profile: name of a profile.
-        worlds: names of environments; PPO is in TextCraft in any case.
+        worlds: names of environments; PPO only in those of the profile's ``ppo_worlds``.
         command: what remakes the numbers; stored with them.
+        parts: some of :data:`PARTS`; where time is short, a slow part can wait.
 
     Returns:
         JSON-able data; every estimate is [mean, low, high] of a 95 % interval.
@@ -151,18 +156,22 @@ def study(profile: str, worlds: Sequence[str], command: str) -> dict[str, Any]:
         "profile": p.name,
         "base": p.base,
         "candidates": p.eval_samples,
-        "reward_model_seeds": p.reward_seeds,
         "ns": list(powers_of_two(p.eval_samples)),
-        "worlds": {env: world_study(get_profile(profile, env)) for env in worlds},
-        "ppo": ppo_study(p),
+        "worlds": {env: world_study(get_profile(profile, env), parts) for env in worlds},
+        "ppo": {
+            env: ppo_study(get_profile(profile, env))
+            for env in worlds
+            if "ppo" in parts and env in p.ppo_worlds
+        },
     }
 
 
-def world_study(p: Profile) -> dict[str, Any]:
+def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """Policies, Best-of-N and beam search in one world.
 
     Args:
         p: a profile; it names the world.
+        parts: what to do of :data:`PARTS`; PPO is none of it.
 
     Returns:
         A part of :func:`study`.
@@ -173,6 +182,7 @@ def world_study(p: Profile) -> dict[str, Any]:
     out: dict[str, Any] = {
         "tasks": len(base),
         "beam_tasks": len(beam_tasks(p)),
+        "reward_model_seeds": p.reward_seeds,
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
         "policy": {
             "greedy SFT": _row(bootstrap_interval(task_means(greedy_runs(p)))),
@@ -180,40 +190,54 @@ def world_study(p: Profile) -> dict[str, Any]:
         },
         "best_of_n": {"oracle": _curve(oracle(candidates, ns).success)},
         "best_of_n_first_half": {},
+        "within_task_auroc": {},
         "beam": {},
         "difference": {},
         "compute_multiple": {},
     }
     if p.env == "textcraft" and any(t.success for t in rollouts(p)):
         out["policy"]["greedy RFT"] = _row(bootstrap_interval(task_means(greedy_runs(p, "rft"))))
-    out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
-    curves = {kind: kind_curves(kind, p) for kind in KINDS}
-    halves = {kind: kind_curves(kind, p, half=True) for kind in KINDS}
-    beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in p.beams}
-    for kind in KINDS:
-        out["best_of_n"][kind] = _curve(curves[kind])
-        out["best_of_n_first_half"][kind] = _curve(halves[kind])
-        out["beam"][kind] = {
-            f"{n}x{m}": {
-                "success": _row(bootstrap_interval(beams[kind, n, m][0])),
-                "tokens": beams[kind, n, m][1],
-            }
-            for n, m in p.beams
-        }
+    shapes = p.beams if "beam" in parts else ()
+    beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in shapes}
+    for kind, n, m in beams:
+        success, tokens = beams[kind, n, m]
+        row = {"success": _row(bootstrap_interval(success)), "tokens": tokens}
+        out["beam"].setdefault(kind, {})[f"{n}x{m}"] = row
+    curves, halves = {}, {}
+    if "best_of_n" in parts:
+        out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
+        curves = {kind: kind_curves(kind, p) for kind in KINDS}
+        halves = {kind: kind_curves(kind, p, half=True) for kind in KINDS}
+        out["best_of_n"] |= {kind: _curve(curves[kind]) for kind in KINDS}
+        out["best_of_n_first_half"] = {kind: _curve(halves[kind]) for kind in KINDS}
+        out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in KINDS}
     for other in ("orm", "pvm"):
-        pairs = {
-            f"best of {ns[-1]}": (curves["agentprm"][..., -1], curves[other][..., -1]),
-            f"best of {ns[-1]}, first half": (halves["agentprm"][..., -1], halves[other][..., -1]),
-        }
-        for n, m in p.beams:
+        pairs = {}
+        if curves:
+            most = f"best of {ns[-1]}"
+            pairs[most] = (curves["agentprm"][..., -1], curves[other][..., -1])
+            pairs[f"{most}, first half"] = (halves["agentprm"][..., -1], halves[other][..., -1])
+            out["compute_multiple"][f"over {other}"] = _row(
+                compute_multiple_interval(ns, curves[other].mean(0), curves["agentprm"].mean(0))
+            )
+        for n, m in shapes:
             pairs[f"beam {n}x{m}"] = (beams["agentprm", n, m][0], beams[other, n, m][0])
         out["difference"][f"agentprm - {other}"] = {
             name: _row(paired_bootstrap(ours, theirs)) for name, (ours, theirs) in pairs.items()
         }
-        out["compute_multiple"][f"over {other}"] = _row(
-            compute_multiple_interval(ns, curves[other].mean(0), curves["agentprm"].mean(0))
-        )
     return out
+
+
+def _ranking(kind: Kind, p: Profile) -> dict[str, list[float] | None]:
+    """AUROC inside the tasks with both outcomes; None where no task has both."""
+    candidates = pool(p)
+    won, tasks = [t.success for t in candidates], [t.task for t in candidates]
+    values = [pool_values(kind, p, seed) for seed in range(p.reward_seeds)]
+    found: dict[str, list[float] | None] = {}
+    for when, score in (("last", last_scores), ("half", half_scores)):
+        inside = np.stack([within_task_auroc(score(v), won, tasks) for v in values])
+        found[when] = _row(bootstrap_interval(inside)) if inside.size else None
+    return found
 
 
 def ppo_study(p: Profile) -> dict[str, Any]:

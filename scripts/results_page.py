@@ -1,4 +1,4 @@
-"""Tables and figure of the results page, from results/study_cpu.json and results/env_speed.json;
+"""Tables and figure of the results page, from results/study_*.json and results/env_speed.json;
 the table of the profiles' sizes, from the profiles.
 
 python scripts/results_page.py    writes results/study_cpu.png (README and results page)
@@ -13,6 +13,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "results" / "study_cpu.json"
+STUDIES = {
+    "cpu": "A tiny model on two cores",
+    "llm": "A real language model on two cores: SmolLM2-135M",
+    "gpu": "A real language model on a GPU: SmolLM2-135M",
+}
 FIGURE = STUDY.with_suffix(".png")
 SPEED = ROOT / "results" / "env_speed.json"
 NAMES = {
@@ -41,63 +46,71 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def tables(study: dict[str, Any]) -> str:
-    """The results page's tables in Markdown."""
+    """The results page's tables of a study, in Markdown."""
     parts = [
         f"Made by `{study['command']}` at commit `{study['commit']}` on {study['date']}, "
         f"{study['device']}, torch {study['torch']}. {study['candidates']} candidates for every "
-        f"held-out task, {study['reward_model_seeds']} seeds of every reward model. Percentages "
-        "with 95 % bootstrap intervals over tasks and seeds. The measure is the mean reward of the "
-        "answers. In TextCraft and math that is success; BabyAI also pays for speed, and WebShop "
-        "for what fits in part.\n",
+        "held-out task. Percentages with 95 % bootstrap intervals over tasks and seeds. The "
+        "measure is the mean reward of the answers. In TextCraft and math that is success; BabyAI "
+        "also pays for speed, and WebShop for what fits in part.\n",
         *(world_tables(WORLDS[env], world, study["ns"]) for env, world in study["worlds"].items()),
-        "## PPO on TextCraft\n",
-        table(
-            ["reward", "goals", "success after", "minus SFT", "verdict", "turns, first to last"],
-            [
-                [f"{k}, 1 seed", f"{v['goals'][where]} {where.replace('_', '-')}",
-                 cell(v["success"][where]), cell(v["minus_sft"][where]),
-                 verdict(v["minus_sft"][where]), f"{v['turns'][0]:.1f}, {v['turns'][-1]:.1f}"]
-                for k, v in study["ppo"].items()
-                for where in ("training", "held_out")
-            ],
-        ),
-    ]  # fmt: skip
+        *(ppo_table(WORLDS[env], runs) for env, runs in study["ppo"].items()),
+    ]
     return "\n".join(parts)
 
 
+def ppo_table(title: str, runs: dict[str, Any]) -> str:
+    """Every PPO run of a world against SFT."""
+    rows = [
+        [f"{k}, 1 seed", f"{v['goals'][where]} {where.replace('_', '-')}",
+         cell(v["success"][where]), cell(v["minus_sft"][where]),
+         verdict(v["minus_sft"][where]), f"{v['turns'][0]:.1f}, {v['turns'][-1]:.1f}"]
+        for k, v in runs.items()
+        for where in ("training", "held_out")
+    ]  # fmt: skip
+    head = ["reward", "goals", "success after", "minus SFT", "verdict", "turns, first to last"]
+    return f"### PPO on {title}\n\n" + table(head, rows)
+
+
 def world_tables(title: str, world: dict[str, Any], ns: list[int]) -> str:
-    """Tables of one world."""
+    """Tables of one world; those of parts that were not run are left out."""
     heads = ["judge", *[f"N = {n}" for n in ns]]
-    return "\n".join([
-        f"## {title}\n",
-        f"{world['tasks']} held-out tasks; beam search on {world['beam_tasks']} of them.\n",
+    seeds = world["reward_model_seeds"]
+    found = [
+        f"### {title}\n",
+        f"{world['tasks']} held-out tasks, {seeds} seed{'s' * (seeds > 1)} of every reward "
+        f"model; beam search on {world['beam_tasks']} tasks.\n",
         table(["policy", "reward"], [[k, cell(v)] for k, v in world["policy"].items()]),
         "Best-of-N, by M at the last step:\n",
         table(heads, [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n"].items()]),
-        "Best-of-N, by M after the first half:\n",
-        table(
-            heads,
-            [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n_first_half"].items()],
-        ),
-        "Beam search:\n",
-        table(
-            ["judge", *world["beam"]["agentprm"]],
-            [
-                [NAMES[k], *[f"{cell(r['success'])}, {r['tokens']:.0f} tokens" for r in v.values()]]
-                for k, v in world["beam"].items()
-            ],
-        ),
-        "AgentPRM against the baselines:\n",
-        table(
-            ["difference", "where", "points", "verdict"],
-            [
-                [name.replace("agentprm", "AgentPRM").replace("- ", "− "), where, cell(row),
-                 verdict(row)]
-                for name, rows in world["difference"].items()
-                for where, row in rows.items()
-            ],
-        ),
-    ])  # fmt: skip
+    ]
+    if half := world["best_of_n_first_half"]:
+        found += [
+            "Best-of-N, by M after the first half:\n",
+            table(heads, [[NAMES[k], *map(cell, rows)] for k, rows in half.items()]),
+        ]
+    if ranking := world["within_task_auroc"]:
+        rows = [[NAMES[k], *[cell(r) if r else "no task" for r in v.values()]]
+                for k, v in ranking.items()]  # fmt: skip
+        found += [
+            "AUROC within the tasks that have both outcomes (50 is a coin):\n",
+            table(["judge", "M at the last step", "M after the first half"], rows),
+        ]
+    if beams := world["beam"]:
+        rows = [
+            [NAMES[k], *[f"{cell(r['success'])}, {r['tokens']:.0f} tokens" for r in v.values()]]
+            for k, v in beams.items()
+        ]
+        found += ["Beam search:\n", table(["judge", *beams["agentprm"]], rows)]
+    differences = [
+        [name.replace("agentprm", "AgentPRM").replace("- ", "− "), where, cell(row), verdict(row)]
+        for name, rows in world["difference"].items()
+        for where, row in rows.items()
+    ]
+    if differences:
+        head = ["difference", "where", "points", "verdict"]
+        found += ["AgentPRM against the baselines:\n", table(head, differences)]
+    return "\n".join(found)
 
 
 def speed_tables(speed: dict[str, Any]) -> str:
@@ -130,16 +143,22 @@ def speed_tables(speed: dict[str, Any]) -> str:
 
 def page() -> str:
     """What the results page includes; a line that says so where nothing is measured yet."""
-    if STUDY.exists():
-        study = tables(json.loads(STUDY.read_text()))
-    else:
-        study = (
-            "No run of the profile cpu is stored yet: `agentprm study --profile cpu --out "
-            "results/study_cpu.json` makes it.\n"
-        )
-    if not SPEED.exists():
-        return study
-    return study + "\n" + speed_tables(json.loads(SPEED.read_text()))
+    parts = []
+    for name, title in STUDIES.items():
+        stored = STUDY.with_name(f"study_{name}.json")
+        parts.append(f"## {title}\n")
+        parts.append(tables(json.loads(stored.read_text())) if stored.exists() else missing(name))
+    if SPEED.exists():
+        parts.append(speed_tables(json.loads(SPEED.read_text())))
+    return "\n".join(parts)
+
+
+def missing(name: str) -> str:
+    """What stands for a study that was not run."""
+    return (
+        f"No run of the profile {name} is stored yet: `agentprm study --profile {name} --out "
+        f"results/study_{name}.json` makes it.\n"
+    )
 
 
 def sizes(name: str) -> str:
