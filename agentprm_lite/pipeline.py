@@ -32,7 +32,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.envs import ENVS
+from agentprm_lite.envs import ENVS, gsm8k, webshop
 from agentprm_lite.envs.families import exchange
 from agentprm_lite.models import (
     load_chat,
@@ -63,6 +63,8 @@ from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_mode
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
+
+DATA_FOLDERS = {"webshop": webshop.FOLDER_VARIABLE, "gsm8k": gsm8k.FOLDER_VARIABLE}
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,8 @@ def _artifact(
     source = _source_hash((stage, module, "envs.base", "envs.families"))
     if module == world.__module__:  # a reader's own world
         source += _own_source(world)
+    if named := os.environ.get(DATA_FOLDERS.get(profile.env, "")):  # other files, other tasks
+        inputs = {**inputs, "folder": str(Path(named).resolve())}
     text = json.dumps([name, profile.name, source, inputs], sort_keys=True)
     root = artifacts_root() / profile.name / profile.env
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

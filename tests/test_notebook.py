@@ -1,5 +1,6 @@
-"""What only Colab has, with a stand-in for Colab."""
+"""What only Colab has, with a stand-in for Colab; results that are kept in the repository."""
 
+import json
 import os
 import sys
 from types import ModuleType, SimpleNamespace
@@ -7,7 +8,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from agentprm_lite.notebook import keep_on_drive
+from agentprm_lite import notebook
+from agentprm_lite.notebook import keep_on_drive, stored_study
 from agentprm_lite.pipeline import artifacts_root
 from agentprm_lite.profiles import CPU, GPU, get_profile
 
@@ -36,3 +38,14 @@ def test_auto_is_gpu_where_there_is_one(monkeypatch, gpu, profile):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert get_profile("auto") is profile
     assert get_profile("auto", "webshop").name == profile.name
+
+
+def test_a_stored_study_says_where_it_comes_from(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "agentprm_lite" / "notebook.py"))
+    assert stored_study("llm") is None
+    assert "agentprm study --profile llm --out results/study_llm.json" in capsys.readouterr().out
+    told = {"base": "smol", "command": "agentprm x", "commit": "abc", "date": "d", "device": "CPU"}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "study_llm.json").write_text(json.dumps(told))
+    assert stored_study("llm") == told
+    assert capsys.readouterr().out == "smol: agentprm x\ncommit abc, d, CPU\n"

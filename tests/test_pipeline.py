@@ -20,6 +20,7 @@ from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.rollout import demonstrate, translate
 from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.types import Trajectory
 
 
 @pytest.fixture
@@ -49,6 +50,18 @@ def test_an_artifact_is_made_once(root: Path) -> None:
     assert pipeline.base(SMOKE) == first
     assert Path(first, "model.safetensors").stat().st_mtime_ns == written
     assert Path(first).parent == root / "smoke" / "textcraft"
+
+
+def test_artifacts_of_other_data_are_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder(env: str) -> Path:
+        profile = get_profile("smoke", env)
+        return pipeline._artifact(profile, "x", "rollout", {}, lambda folder: None)
+
+    monkeypatch.delenv("AGENTPRM_WEBSHOP", raising=False)
+    made_up, crafts = folder("webshop"), folder("textcraft")
+    monkeypatch.setenv("AGENTPRM_WEBSHOP", str(root))
+    assert folder("webshop") != made_up and folder("textcraft") == crafts
+    assert json.loads((folder("webshop") / "inputs.json").read_text())["folder"] == str(root)
 
 
 def test_an_interrupted_artifact_is_made_again(
@@ -132,6 +145,30 @@ def test_command_line_eval_reports(
     monkeypatch.setattr(cli.pipeline, "pool", lambda profile: [1, 2])
     assert cli.main(["eval", "--profile", "smoke"]) == 0
     assert capsys.readouterr().out == "greedy SFT 0\nsampled SFT 2\n"
+
+
+def test_command_line_tells_episodes_with_their_values(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat: ChatFormat = load_chat(pipeline.base(SMOKE))
+    demos = demonstrate(chat, TextCraft.tasks("train", levels=(1,))[:3], SamplingConfig())
+    asked = []
+
+    class Judge:
+        def score(self, played: list[Trajectory]) -> list[StepValues]:
+            return [StepValues(0.25, np.linspace(0.5, 0.75, t.num_steps)) for t in played]
+
+    monkeypatch.setattr(cli.pipeline, "pool", lambda profile: demos)
+    monkeypatch.setattr(
+        cli.pipeline, "reward_model", lambda *args: asked.append(args[0]) or Judge()
+    )
+    assert cli.main(["show", "--profile", "smoke", "--model", "orm", "--episodes", "2"]) == 0
+    told = capsys.readouterr().out
+    assert asked == ["orm"]
+    assert told.count("(M = 0.250)") == 2 and told.count("--- reward 1 after") == 2
+    first = demos[0]
+    assert f"{first.actions[0]}\n> {first.observations[1]}\n(M = 0.500)" in told
+    assert demos[2].task.key not in told
 
 
 def test_committed_results_name_their_command_commit_and_device() -> None:
