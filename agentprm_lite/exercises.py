@@ -577,5 +577,35 @@ def check_weighted_mean(weighted_mean: Any) -> None:
     assert none is None, f"no rank has a position: None, got {none}"
 
 
+# Chapter 13
+
+
+def check_lora_bytes(lora_bytes: Any) -> None:
+    """Exercise 13.1: what training adapters keeps."""
+    got = lora_bytes([(10, 6), (6, 10)], 2)
+    assert got != 1024, "the layers' own weights stay in memory: 4 bytes each"
+    assert got != 1920 and got != 2944, "the layers' own weights aren't trained: 4 bytes each"
+    assert got != 736, "gradients and moments are kept for the adapters: 16 bytes a weight"
+    assert got != 1248, "AdamW keeps two moments a weight, besides its gradient"
+    assert got != 992, "the rank is 2: both matrices of an adapter have r times as many weights"
+    assert got != 752, "all layers have adapters, and all of them stay in memory"
+    assert got != 4320, "an adapter is two thin matrices: r times (inputs + outputs) weights"
+    assert got == 1504, f"two layers of 60 weights, adapters of 32: expected 1504, got {got}"
+    assert lora_bytes([(1536, 576)], 16) == 4_079_616, "SmolLM2's layer takes 4,079,616 bytes"
+
+
+def check_moves(moves: Any) -> None:
+    """Exercise 13.2: where turns end after their text was tokenized anew."""
+    got = moves([5, 7, 4, 6], [4, 7, 5, 3])
+    assert isinstance(got, list) and len(got) == 4, "one number for each turn, in a list"
+    assert got != [-1, 0, 1, -3], "a turn also moves by what the turns before it lost or won"
+    assert got != [0, -1, -1, 0], "a turn's last token also moves by what the turn itself lost"
+    assert got != [1, 1, 0, 3], "towards the beginning is below 0: a shorter turn gives -1"
+    assert got != [1, 1, 2, 5], "turns that get longer and turns that get shorter cancel"
+    assert got != [-3, -3, -3, -3], "a turn isn't moved by those after it"
+    assert got == [-1, -1, 0, -3], f"expected [-1, -1, 0, -3], got {got}"
+    assert moves([], []) == [], "no turns, no moves"
+
+
 def _close(got: list[float], expected: list[float]) -> bool:
     return all(isclose(a, b, abs_tol=1e-6) for a, b in zip(got, expected, strict=True))

@@ -636,6 +636,9 @@ for name, other in others.items():
 # | simplified | full fine-tuning, ≤ 5 epochs, lr 1e-6 | LoRA and head, the profile's epochs |
 # | ours | values shown for examples | AUROC within goals, calibration, seeds, intervals |
 #
+# And with a real language model? The same functions train its reward models;
+# [chapter 13](13_real_language_model.ipynb) shows how they rank attempts.
+#
 # ## Summary
 #
 # 1. $L_Q$ trains levels, $L_A$ differences; the hand case gives 0.017708

@@ -555,6 +555,8 @@ attempt(check_samples_needed, samples_needed)
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
 # | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a tiny policy at the profile's temperature | two cores |
 #
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs.
+#
 # ## What each number means, what to watch, what to vary
 #
 # - *success at N*: mean over tasks of the expected outcome. *token axis*: tokens that the policy generates.

@@ -520,6 +520,8 @@ attempt(check_tokens_computed, tokens_computed)
 # | Simplified | temperature 0.7 | the profile's temperature | the tiny policy's samples are alike when it is low |
 # | Ours | one run | seeds of reward model and search, intervals by seed and task | |
 #
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) has the beams of SmolLM2-135M, from stored runs.
+#
 # ## What each number means, what to watch, what to vary
 #
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.

@@ -533,6 +533,8 @@ attempt(check_shaped, shaped)
 # | Simplified | full fine-tuning | LoRA; adapters off is the reference | one model in memory |
 # | Ours | curves of one run | one run a reward, held-out difference with an interval by task | |
 #
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) shows its runs of PPO where they are stored, and why policy, reference and judge take one copy of it.
+#
 # **Watch** success and turns *together*, `kl`, and the held-out difference. **Vary** `alpha`, `kl`, `lam`, the judge, and the round limit (raw Q with 5 rounds can hardly dither).
 #
 # ## Summary

@@ -576,6 +576,8 @@ attempt(check_first_wrong_step, first_wrong_step)
 # | Ours | | a majority vote over final answers as a baseline | it needs no reward model |
 # | Ours | | within-problem AUROC, and $M$ at the first wrong step | problems are not solutions |
 #
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) tries one in TextCraft; `agentprm study --profile gpu --worlds math --out FILE` measures it here.
+#
 # ## What each number means, what to watch, what to vary
 #
 # - *success*: the answer is right. A right answer after a wrong step counts (the line "with a mistake on the way").
