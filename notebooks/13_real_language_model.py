@@ -142,6 +142,7 @@ pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
 
 # %%
 from huggingface_hub import try_to_load_from_cache
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.chat import ChatFormat
@@ -193,8 +194,6 @@ pd.DataFrame(counted).T.round(0).astype(int)
 # The second counts the whole model, twice: by `memory.Shape`, which adds up the layers, and by peft, which wraps them. On PyTorch's device `meta` tensors have a shape and no content, so 135 million weights are counted without being there.
 
 # %%
-from peft import LoraConfig, get_peft_model
-
 def bytes_after_a_step(model):
     """Weights, gradients and AdamW's two moments."""
     trained = [x for x in model.parameters() if x.requires_grad]
@@ -269,7 +268,7 @@ print(f"{apart / 1e6:.2f} MB apart, {together / 1e6:.2f} MB together")
 #
 # ## Two episodes
 #
-# What SmolLM2 does after a few minutes of LoRA on two cores: attempts at goals that it never saw, in ReAct form, with $M$ of a reward model that was trained on its own rollouts. The profile `llm-smoke` proves that all stages run, it is far too small for findings: read the episodes for their
+# What SmolLM2 does after a short training of LoRA on two cores: attempts at goals that it never saw, in ReAct form, with $M$ of a reward model that was trained on its own rollouts. The profile `llm-smoke` proves that all stages run. It is far too small for findings: read the episodes for their
 # form. Each begins with the task's number and what the policy is shown. Then turn by turn: what it wrote, what the world answered after `>`, and $M$ after this turn.
 
 # %%
@@ -391,7 +390,7 @@ print(f"{profile.base}: {len(other)} of {len(sampled)} sampled turns become "
       "other ids")
 for ids in other[:1]:
     again = actor.chat.encode(actor.chat.decode(ids))
-    k = next(k for k, i in enumerate(again) if i != ids[k])
+    k = next((k for k, i in enumerate(again) if i != ids[k]), 0)
     print("sampled:", [actor.chat.decode([i]) for i in ids[k : k + 4]])
     print("again:  ", [actor.chat.decode([i]) for i in again[k : k + 4]])
 
