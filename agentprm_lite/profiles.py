@@ -94,11 +94,11 @@ CPU = Profile(
     rollout_tasks=120,
     rollout_samples=6,
     mc_tasks=8,
-    beam_tasks=24,
+    beam_tasks=16,
     sft=TrainConfig(lr=3e-3, epochs=2, batch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, batch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=6, tasks=24, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
+    ppo=PPOConfig(iterations=6, tasks=16, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
 )
 SMOKE = replace(
     CPU,
@@ -207,6 +207,7 @@ _CPU_WORLDS: dict[str, dict[str, Any]] = {
 _CPU_SAME: dict[str, Any] = {
     "rollout_tasks": 80,
     "reward_seeds": 2,
+    "beam_tasks": 24,
     "eval_tasks": 60,
     "beams": ((1, 1), (2, 2)),
 }
