@@ -95,17 +95,19 @@ if panels:
         "last step. Right: by M after the first half. Compare the curves "
         "inside a panel; the rows have other tasks and other N.",
     )
+else:
+    print("no stored study has Best-of-N; the commands are below")
 for title, world in worlds.items():
     p, seeds = get_profile(STUDIES[title]), world["reward_model_seeds"]
     print(f"{title}: levels {', '.join(map(str, p.levels))}, "
           f"{world['tasks']} held-out tasks, {studies[title]['candidates']} "
-          f"candidates each, {seeds} seed{'s' * (seeds > 1)} of every judge")
+          f"candidates each, {seeds} seed{'s' * (seeds > 1)} a judge")
 
 # %% [markdown]
 # **What may be compared.** The judges inside a panel: they chose among the same candidates of the same policy. The rows may not be compared with each other: they have other tasks, other levels of difficulty, another $N$ and another number of seeds. A higher curve in
 # one row doesn't mean a better model. The intervals are 95 %, over tasks and seeds; where there is one seed they cover the tasks alone, and the luck of one training run stays hidden.
 #
-# ## What changes, and what doesn't
+# ## What changes, and what stays
 #
 # | | the tiny model | SmolLM2-135M | where |
 # |---|---|---|---|
@@ -186,7 +188,10 @@ pd.DataFrame(counted).T.round(0).astype(int)
 #
 # What is kept in float32, 4 bytes a number? A weight that is trained has a gradient and AdamW's two moments beside it: 16 bytes. One that isn't trained takes 4.
 #
-# $$\text{all of } W: \; 16 \cdot 884{,}736 = 14{,}155{,}776 \qquad \text{LoRA}: \; 4 \cdot 884{,}736 + 16 \cdot 33{,}792 = 4{,}079{,}616$$
+# $$\begin{aligned}
+# \text{all of } W: & \quad 16 \cdot 884{,}736 = 14{,}155{,}776 \\
+# \text{LoRA}: & \quad 4 \cdot 884{,}736 + 16 \cdot 33{,}792 \\ & \quad = 4{,}079{,}616
+# \end{aligned}$$
 #
 # So the step from 14.2 to 4.1 million bytes comes from gradients and moments that aren't needed; $W$ itself remains. The first cell takes one step of AdamW with and without peft and counts the tensors.
 #
@@ -248,8 +253,7 @@ judges = [models.new_reward_model(acting, profile.lora, s) for s in range(3)]
 
 def held(*loaded):
     """Bytes of every tensor in memory, each counted once."""
-    found = {p.data_ptr(): p.numel() * p.element_size()
-             for model in loaded for p in model.parameters()}
+    found = {p.data_ptr(): p.nbytes for m in loaded for p in m.parameters()}
     return sum(found.values())
 
 
@@ -259,10 +263,11 @@ for judge in judges:
     assert all("lora" in n or "score" in n for n in own), own
 apart = sum(held(model) for model in (acting, *judges))
 together = held(acting, *judges)
-print(f"{apart / 1e6:.2f} MB apart, {together / 1e6:.2f} MB together")
+print(f"four models: {apart / 1e6:.2f} MB apart, "
+      f"{together / 1e6:.2f} MB together")
 
 # %% [markdown]
-# Every tensor of a judge that isn't an adapter or its head lies where the policy's lies (`data_ptr` is its address). One warning follows from it: `save_policy` merges the policy's adapters into these shared weights, and every judge on them
+# Those are the policy with its adapters and three judges. Every tensor of a judge that isn't an adapter or its head lies where the policy's lies (`data_ptr` is its address). One warning follows from it: `save_policy` merges the policy's adapters into these shared weights, and every judge on them
 # changes with it. Save a policy last, or load the judges anew.
 #
 # ## Two episodes
@@ -276,9 +281,10 @@ from textwrap import fill
 run = Path(models.__file__).parents[1] / "results" / "first_run.txt"
 if run.exists():
     for line in run.read_text().splitlines():
-        print(fill(line, 90, subsequent_indent="    "))
+        print(fill(line, 76, subsequent_indent="    "))
 else:
-    print(f"not stored yet; agentprm show --profile llm-smoke > {run.name}")
+    print(f"not stored yet; agentprm show --profile llm-smoke "
+          f"> results/{run.name}")
 
 # %% [markdown]
 # ## The numbers beside each other
@@ -292,13 +298,12 @@ def text(row):
 
 
 def beside(rows):
-    """One column a study that has these rows."""
+    """One column a study, all rows that any of them has."""
     found = {title: rows(studies[title], worlds[title]) for title in worlds}
-    found = {title: rows for title, rows in found.items() if rows}
-    if not found:
+    order = dict.fromkeys(row for rows in found.values() for row in rows)
+    if not order:
         print("no stored study has this part; the commands are below")
         return None
-    order = dict.fromkeys(row for rows in found.values() for row in rows)
     return pd.DataFrame({
         title: [rows.get(row, "not run") for row in order]
         for title, rows in found.items()
@@ -308,16 +313,16 @@ def beside(rows):
 # %%
 def successes(study, world):
     one, most = world["tokens_a_sample"], study["ns"][-1]
-    best, found = world["best_of_n"], {}
+    best = world["best_of_n"]
+    found = {"tasks": f"{world['tasks']}, beams {world['beam_tasks']}"}
     for name in ("greedy SFT", "greedy RFT", "sampled SFT"):
         if row := world["policy"].get(name):
             found[name.replace("sampled SFT", "one sample")] = text(row)
     found["one sample"] += f", {one:.0f} tokens"
     found["N"] = f"{most} samples, {most * one:.0f} tokens"
     found["pass@N"] = text(best["oracle"][-1])
-    for kind, label in KINDS.items():
-        if kind in best:
-            found[f"best of N, {label}"] = text(best[kind][-1])
+    found |= {f"best of N, {KINDS[k]}": text(best[k][-1])
+              for k in KINDS if k in best}
     for kind, shapes in world["beam"].items():
         for shape, r in shapes.items():
             row = f"beam {shape.replace('x', '×')}, {KINDS[kind]}"
@@ -387,6 +392,8 @@ sampled = [t.ids[a:b] for t in pipeline.rollouts(PROFILE) for a, b in t.spans]
 other = [ids for ids in sampled if not comes_back(actor.chat, ids)]
 print(f"{profile.base}: {len(other)} of {len(sampled)} sampled turns become "
       "other ids")
+if PROFILE == "smoke":
+    print("smoke sizes: these numbers are no findings")
 for ids in other[:1]:
     again = actor.chat.encode(actor.chat.decode(ids))
     k = next((k for k, i in enumerate(again) if i != ids[k]), 0)
@@ -422,9 +429,10 @@ import json
 
 joined = json.loads(core.to_str())["model"]["merges"]
 parts = {a + b: (core.token_to_id(a), core.token_to_id(b)) for a, b in joined}
+rng = np.random.default_rng(0)
 
 
-def spelled(t, rng):
+def spelled(t):
     """A demonstration as it may have been sampled, and where M is read."""
     ids, read, end = list(t.ids[: t.prompt_len]), [], t.prompt_len
     for a, b in t.spans:
@@ -440,8 +448,7 @@ def spelled(t, rng):
 
 
 # %%
-def again(ids):
-    """The misuse: the history as text, tokenized anew."""
+def again(ids):  # the misuse: the history as text, tokenized anew
     return tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False)
 
 
@@ -451,15 +458,13 @@ def moved(ids, read):
     return [ends[ids[:p].count(bpe.end_id)] - p for p in read]
 
 
-# %%
-rng = np.random.default_rng(0)
 long = TextCraft.tasks("test", levels=(3,))[:6]
-config = SamplingConfig(max_context=8192, rules=False)
-histories = [spelled(t, rng) for t in demonstrate(bpe, long, config)]
+demos = demonstrate(bpe, long, SamplingConfig(rules=False))
+histories = [spelled(t) for t in demos]
 ids, read = histories[0]
 pd.DataFrame({
     "M is read at": read,
-    "in the sampled ids": [tokenizer.decode(ids[p : p + 1]) for p in read],
+    "in the sampled ids": [tokenizer.decode([ids[p]]) for p in read],
     "in the ids of the text": [
         repr(tokenizer.decode(again(ids)[p : p + 1])) for p in read],
 })
@@ -485,7 +490,7 @@ except AssertionError as error:
     print("caught:", error)
 
 # %% [markdown]
-# Nothing crashes. $M$ is read in the middle of an observation, where it was never trained, and still lies between 0 and 1. The log-probabilities belong to tokens that were never sampled, so PPO's ratios are of something else. The library therefore keeps the ids that were sampled: a piece between two turns
+# Nothing crashes. $M$ is read in the middle of a text, or not at all (`''`: behind the end). Where it is read it was never trained, and still lies between 0 and 1. The log-probabilities belong to tokens that were never sampled, so PPO's ratios are of something else. The library therefore keeps the ids that were sampled: a piece between two turns
 # is tokenized by itself and appended, and `OpenAIBackend` refuses a server that returns no ids. Reading $M$ at the new ends mends the positions, not the ids: the reward model then scores a history that the policy never had.
 #
 # ## What it costs
@@ -590,7 +595,8 @@ attempt(check_moves, moves)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Paper and here
 #
 # | | the paper | here | why |
@@ -610,7 +616,7 @@ attempt(check_moves, moves)
 #
 # ## Summary
 #
-# 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-doesn-t); `tests/test_real_model.py` runs SmolLM2 through every stage).
+# 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-stays); `tests/test_real_model.py` runs SmolLM2 through every stage).
 # 2. LoRA saves gradients and moments, not the weights themselves ([the hand case](13_real_language_model.ipynb#a-case-to-solve-by-hand-what-lora-saves)).
 # 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/test_models.py`).
 # 4. Which judge is ahead with which model is printed with its interval under [the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other); judges are compared inside a column.
