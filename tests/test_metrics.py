@@ -304,7 +304,7 @@ def test_compute_multiple_swaps_to_its_inverse(raw: list[float]) -> None:
         (lambda: compute_multiple([2, 1], [0, 0], [0, 0]), r"ns is \[2, 1\], expected increasing"),
         (
             lambda: compute_multiple_interval([1], [[1.0]], [[1.0], [1.0]]),
-            r"ours has shape \(2, 1\), expected \(1, 1\)",
+            r"ours has shape \(2, 1\) a seed, expected \(1, 1\)",
         ),
     ],
 )
