@@ -658,7 +658,7 @@ def _played_on(
 
 def reward_data(
     kind: Kind, profile: Profile | str, budget: int | None = None
-) -> tuple[list[RewardExample], int]:
+) -> tuple[list[RewardExample], list[int]]:
     """What a reward model learns from, and what it cost.
 
     Args:
@@ -668,7 +668,8 @@ def reward_data(
             None: all data there are.
 
     Returns:
-        The examples, as many of the first ones as the budget allows, and the tokens sampled.
+        The examples, as many of the first ones as the budget allows, and the tokens sampled for
+        each.
 
     Raises:
         ValueError: the budget is too small for one example.
@@ -680,11 +681,15 @@ def reward_data(
         examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
         extra = [0] * len(examples)
     own = [e.trajectory.usage.generated for e in examples]
-    spent = np.cumsum(np.add(own, extra))
-    count = len(spent) if budget is None else int(np.searchsorted(spent, budget, side="right"))
+    tokens = [a + b for a, b in zip(own, extra, strict=True)]
+    if budget is None:
+        return examples, tokens
+    count = int(np.searchsorted(np.cumsum(tokens), budget, side="right"))
     if not count:
-        raise ValueError(f"budget is {budget} tokens, the first example of {kind} takes {spent[0]}")
-    return examples[:count], int(spent[count - 1])
+        raise ValueError(
+            f"budget is {budget} tokens, the first example of {kind} takes {tokens[0]}"
+        )
+    return examples[:count], tokens[:count]
 
 
 def _data(kind: Kind, p: Profile) -> Path:

@@ -4,6 +4,6 @@ rules.py says what is claimed and when it holds, evidence.py measures, report.py
 """
 
 from agentprm_lite.claims.report import claim, reproduce
-from agentprm_lite.claims.rules import CLAIMS, Claim, Test, Verdict, decide, overall
+from agentprm_lite.claims.rules import CLAIMS, Claim, Estimate, Verdict, decide, overall
 
-__all__ = ["CLAIMS", "Claim", "Test", "Verdict", "claim", "decide", "overall", "reproduce"]
+__all__ = ["CLAIMS", "Claim", "Estimate", "Verdict", "claim", "decide", "overall", "reproduce"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agentprm_lite.claims.rules import Test
+from agentprm_lite.claims.rules import Estimate
 from agentprm_lite.claims.values import step_values_against_q, value_quality
 from agentprm_lite.metrics import (
     best_of_n_curve,
@@ -48,11 +48,11 @@ from agentprm_lite.search import (
 from agentprm_lite.study import beam_table, kind_curves, powers_of_two, task_means
 from agentprm_lite.train import Kind
 
-Evidence = tuple[list[Test], dict[str, Any]]
+Evidence = tuple[list[Estimate], dict[str, Any]]
 OTHERS: tuple[Kind, ...] = ("orm", "pvm")
 JUDGES: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")
-BETAS = (0.0, 0.5, 1.0, 4.0)
-LAMS = (0.5, 0.8, 0.95, 1.0)
+BETAS = (0.0, 1.0, 4.0)
+LAMS = (0.5, 0.95, 1.0)
 SWEPT = ("math",)  # the world in which a reward model costs least
 PPO_REWARDS: dict[str, tuple[ProcessReward, Kind | None]] = {
     "outcome": ("outcome", None),
@@ -80,7 +80,7 @@ def c1(p: Profile) -> Evidence:
         beams[f"{n}x{m}"] = {"reward": row(outcomes), "tokens": tokens}
         for name, base in greedy.items():
             same = base[beam_places(p, tasks)]
-            beams[f"{n}x{m}"][f"- {name}"] = list(paired_bootstrap(outcomes, same))
+            beams[f"{n}x{m}"][f"- {name}"] = gap(outcomes, same)
     levels = {name: row(x) for name, x in greedy.items()}
     curves = {"AgentPRM": rows(ours), **{k: [v] * len(ns) for k, v in levels.items()}}
     return tests, {"ns": ns, "best_of_n": curves, "policies": levels, "beam": beams}
@@ -94,9 +94,9 @@ def c2(p: Profile) -> Evidence:
     for kind in OTHERS:
         multiple = compute_multiple_interval(ns, curves[kind], curves["agentprm"])
         seeds, tasks, _ = curves[kind].shape
-        tests.append(Test(f"compute multiple over {kind}", multiple, tasks, seeds, 8.0, 0.0))
+        tests.append(Estimate(f"compute multiple over {kind}", multiple, tasks, seeds, 8.0, 0.0))
         last = compute_multiple_interval(ns, curves[kind], curves["agentprm"], last=True)
-        at_last[kind] = list(last)
+        at_last[kind] = [round(float(x), 4) for x in last]
     free = {
         "majority": majority(candidates, ns).success,
         "likelihood": best_of_n(candidates, likelihood_scores(candidates), ns).success,
@@ -123,7 +123,7 @@ def c3(p: Profile) -> Evidence:
     gains = {kind: c[..., -1] - c[..., start] for kind, c in curves.items()}
     ours = gains["agentprm"]
     seeds, tasks = ours.shape
-    tests = [Test(f"gain from {name}", bootstrap_interval(ours), tasks, seeds)]
+    tests = [Estimate(f"gain from {name}", bootstrap_interval(ours), tasks, seeds)]
     tests += [difference(f"gain from {name} - that of {k}", ours, gains[k]) for k in OTHERS]
     believed: dict[str, Any] = {}
     beams: dict[str, Any] = {}
@@ -187,10 +187,10 @@ def c5(p: Profile) -> Evidence:
         final = after[name]
         runs[name] = {
             "final": {where: row(x) for where, x in final.items()},
-            "minus_sft": {w: list(paired_bootstrap(x, before[w])) for w, x in final.items()},
+            "minus_sft": {w: gap(x, before[w]) for w, x in final.items()},
             "training_success": success.round(4).tolist(),
             "largest_fall": largest_fall(success).round(4).tolist(),
-            "spread_of_final": float(final["held_out"].mean(axis=1).std()),
+            "spread_of_final": round(float(final["held_out"].mean(axis=1).std()), 4),
             "tokens_to_plus_10": [
                 tokens_to(x, y, 0.1) for x, y in zip(success, tokens, strict=True)
             ],
@@ -201,10 +201,13 @@ def c5(p: Profile) -> Evidence:
 def c7(p: Profile) -> Evidence:
     """TD labels against Monte Carlo labels at equal sampled tokens."""
     kinds: tuple[Kind, ...] = ("mc_hard", "mc_soft", "agentprm")
-    spent = {kind: reward_data(kind, p)[1] for kind in kinds}
+    costs = {kind: reward_data(kind, p)[1] for kind in kinds}
+    spent = {kind: sum(tokens) for kind, tokens in costs.items()}
     most = min(spent.values())
     curves = {}
-    for share in (0.25, 1.0):
+    enough = 0.25 * most >= max(tokens[0] for tokens in costs.values())
+    shares = (0.25, 1.0) if p.truth_tasks and enough else (1.0,)
+    for share in shares:
         budget = int(share * most)
         for kind in kinds:
             limit = None if spent[kind] <= budget else budget
@@ -216,7 +219,7 @@ def c7(p: Profile) -> Evidence:
         for k in ("mc_hard", "mc_soft")
     ]
     rewards = {
-        kind: {str(share): row(curves[share, kind][..., -1]) for share in (0.25, 1.0)}
+        kind: {str(share): row(curves[share, kind][..., -1]) for share in shares}
         for kind in kinds
     }
     return tests, {
@@ -238,7 +241,7 @@ def c8(p: Profile) -> Evidence:
     for each in quality.values():
         each["auroc_within_half"] = row(each["auroc_within_half"])
     name = "AUROC within a task after the first half"
-    return [Test(name, ours, tasks, p.reward_seeds, bar=0.5)], {"values": quality}
+    return [Estimate(name, ours, tasks, p.reward_seeds, bar=0.5)], {"values": quality}
 
 
 def against_others(p: Profile) -> Evidence:
@@ -251,14 +254,13 @@ def against_others(p: Profile) -> Evidence:
     for n, m in p.beams:
         outcomes = {kind: beam_table(kind, p, n, m)[0] for kind in curves}
         beams[f"{n}x{m}"] = {kind: row(x) for kind, x in outcomes.items()} | {
-            f"agentprm - {k}": list(paired_bootstrap(outcomes["agentprm"], outcomes[k]))
-            for k in OTHERS
+            f"agentprm - {k}": gap(outcomes["agentprm"], outcomes[k]) for k in OTHERS
         }
     best = {k: rows(v) for k, v in curves.items()}
     return tests, {"ns": ns, "best_of_n": best, "beam": beams}
 
 
-def difference(name: str, ours: np.ndarray, base: np.ndarray) -> Test:
+def difference(name: str, ours: np.ndarray, base: np.ndarray) -> Estimate:
     """A test that ours is above base on the same tasks.
 
     Args:
@@ -269,7 +271,20 @@ def difference(name: str, ours: np.ndarray, base: np.ndarray) -> Test:
     Returns:
         The test.
     """
-    return Test(name, paired_bootstrap(ours, base), ours.shape[-1], len(ours))
+    return Estimate(name, paired_bootstrap(ours, base), ours.shape[-1], len(ours))
+
+
+def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:
+    """The same difference as a row.
+
+    Args:
+        ours: [S, G] rewards.
+        base: [G] or [S, G] rewards.
+
+    Returns:
+        [mean, low, high], rounded to four digits.
+    """
+    return [round(float(x), 4) for x in paired_bootstrap(ours, base)]
 
 
 def largest_fall(success: np.ndarray) -> np.ndarray:

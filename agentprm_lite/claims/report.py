@@ -29,6 +29,8 @@ NAMES = {
     "agentprm": "AgentPRM",
     "greedy SFT": "SFT",
     "greedy RFT": "RFT",
+    "no_la": "no L_A",
+    "pav": "PAV-style",
 }
 TRAINING = ("rollouts-", "mc-")  # artifacts that reward models learn from
 
@@ -183,7 +185,7 @@ def figure(numbers: dict[str, Any]) -> Any:
         ns = next(iter(shown.values()))["ns"]
         return plots.curves_by_panel(ns, panels, ylabel="reward of the chosen")
     tests = {
-        TITLES[env]: {t["name"]: Interval(*t["estimate"]) for t in w["tests"]}
+        TITLES[env]: {t["name"]: Interval(*t["interval"]) for t in w["tests"]}
         for env, w in worlds.items()
     }
     bar = next((t["bar"] for w in worlds.values() for t in w["tests"]), 0.0)

@@ -81,13 +81,13 @@ CLAIMS: dict[str, Claim] = {
 
 
 @dataclass(frozen=True)
-class Test:
+class Estimate:
     """One estimate and the bar that it has to clear."""
 
     name: str
     """What is estimated."""
-    estimate: Interval
-    """Mean and 95 % interval."""
+    interval: Interval
+    """Mean and 95 % interval, rounded to four digits."""
     tasks: int
     """Tasks, or what else was resampled beside the seeds."""
     seeds: int
@@ -97,20 +97,25 @@ class Test:
     worth: float = WORTH
     """How far above the bar an effect is worth having."""
 
+    def __post_init__(self) -> None:
+        # what is stored is what is judged
+        rounded = Interval(*(round(float(x), 4) for x in self.interval))
+        object.__setattr__(self, "interval", rounded)
+
     @property
     def verdict(self) -> Verdict:
         """The verdict of this test alone."""
-        return decide(self.estimate, self.bar, self.worth)
+        return decide(self.interval, self.bar, self.worth)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data.
 
         Returns:
-            All fields and the verdict; the interval rounded to four digits.
+            All fields and the verdict.
         """
         return {
             "name": self.name,
-            "estimate": [round(float(x), 4) for x in self.estimate],
+            "interval": list(self.interval),
             "bar": self.bar,
             "worth": self.worth,
             "verdict": self.verdict,
@@ -119,11 +124,11 @@ class Test:
         }
 
 
-def decide(estimate: Interval, bar: float = 0.0, worth: float = WORTH) -> Verdict:
+def decide(interval: Interval, bar: float = 0.0, worth: float = WORTH) -> Verdict:
     """Verdict on one estimate.
 
     Args:
-        estimate: mean and interval.
+        interval: mean and ends.
         bar: the claim says that the estimate is above it.
         worth: how far above the bar an effect is worth having.
 
@@ -138,15 +143,15 @@ def decide(estimate: Interval, bar: float = 0.0, worth: float = WORTH) -> Verdic
         >>> decide(Interval(0.1, 0.05, 0.15)), decide(Interval(0.0, -0.05, 0.01))
         ('holds', 'fails')
     """
-    _, low, high = estimate
+    _, low, high = interval
     if not -float("inf") < low <= high < float("inf"):
-        raise ValueError(f"estimate is {tuple(estimate)}, expected a finite interval, low <= high")
+        raise ValueError(f"interval is {tuple(interval)}, expected finite ends, low <= high")
     if low > bar:
         return "holds"
     return "fails" if high < bar + worth or high <= bar else "undecided"
 
 
-def overall(tests: Sequence[Test]) -> tuple[Verdict, Test]:
+def overall(tests: Sequence[Estimate]) -> tuple[Verdict, Estimate]:
     """Verdict on a claim in one world, and the test that it rests on.
 
     Args:
@@ -164,5 +169,5 @@ def overall(tests: Sequence[Test]) -> tuple[Verdict, Test]:
     order: tuple[Verdict, ...] = ("fails", "undecided", "holds")
     verdict = min((t.verdict for t in tests), key=order.index)
     return verdict, min(
-        (t for t in tests if t.verdict == verdict), key=lambda t: t.estimate.mean - t.bar
+        (t for t in tests if t.verdict == verdict), key=lambda t: t.interval.mean - t.bar
     )

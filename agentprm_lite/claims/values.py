@@ -140,7 +140,7 @@ def step_values_against_q(p: Profile, budget: int) -> dict[str, Any]:
     exact = {place: outcomes.mean(axis=1) for place, outcomes in true.items()}
     runs = {}
     for kind in kinds:
-        limit = None if reward_data(kind, p)[1] <= budget else budget
+        limit = None if sum(reward_data(kind, p)[1]) <= budget else budget
         runs[kind] = [pool_values(kind, p, s, budget=limit) for s in range(p.reward_seeds)]
         errors = [[np.mean((v[i].q - q) ** 2) for i, q in exact.items()] for v in runs[kind]]
         out[f"values of {kind}"] = _row(errors)
