@@ -182,13 +182,13 @@ def _curves(name: str, values: ArrayLike) -> Floats:
 
 def _first_reached(ns: Floats, curve: Floats, target: float) -> float:
     """Smallest N at which the curve, linear in log N, reaches the target; inf if it never does."""
-    reached = np.flatnonzero(curve >= target)
+    reached = np.flatnonzero(curve >= target - 1e-9)  # equal but for rounding is reached
     if not len(reached):
         return inf
     i = reached[0]
     if i == 0:
         return float(ns[0])
-    part = (target - curve[i - 1]) / (curve[i] - curve[i - 1])
+    part = min(1.0, (target - curve[i - 1]) / (curve[i] - curve[i - 1]))
     return float(np.exp(log(ns[i - 1]) + part * (log(ns[i]) - log(ns[i - 1]))))
 
 

@@ -141,8 +141,9 @@ STUDY = replace(
     eval_tasks=48,
     eval_samples=64,
     beams=((2, 2), (4, 4), (8, 8)),
+    beam_tasks=20,
     reward_grid=((1e-3, 1), (1e-3, 2), (4e-3, 1), (4e-3, 2)),
-    ppo=replace(CPU.ppo, tasks=16),
+    ppo=replace(CPU.ppo, iterations=5, tasks=16),
     ppo_samples=4,
 )
 GPU = Profile(
@@ -202,7 +203,7 @@ _CPU_SAME: dict[str, Any] = {
 
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"rollout_tasks": 60, "eval_tasks": 32, "mc_tasks": 24, "truth_tasks": 0},
-    "webshop": {"rollout_tasks": 60, "eval_tasks": 32, "mc_tasks": 30, "truth_tasks": 0},
+    "webshop": {"rollout_tasks": 60, "eval_tasks": 28, "mc_tasks": 30, "truth_tasks": 0},
     "math": {"rollout_tasks": 200, "eval_tasks": 120, "mc_tasks": 110, "beam_tasks": 60},
 }
 

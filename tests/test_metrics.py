@@ -278,6 +278,11 @@ def test_compute_multiple_interval_over_seeds() -> None:
     assert compute_multiple_interval([1, 2, 4], [[base] * 3], [[good] * 3]) == (4.0, 4.0, 4.0)
 
 
+def test_compute_multiple_of_equal_curves_but_for_rounding() -> None:
+    """Sums in another order: 0.1 + 0.2 is above 0.3 by 6e-17, and still the same score."""
+    assert compute_multiple([1, 2, 4], [0.0, 0.1, 0.1 + 0.2], [0.0, 0.3, 0.3]) == pytest.approx(2.0)
+
+
 def test_compute_multiple_at_the_last_n() -> None:
     """A base that falls from 0.6 to 0.3: ours has 0.3 at N = 1, four times fewer than 4; its best
     0.6 is reached at N = 1 by the base and at N = 4 by ours, a quarter."""

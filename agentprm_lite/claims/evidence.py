@@ -319,7 +319,7 @@ def tokens_to(success: np.ndarray, tokens: np.ndarray, more: float) -> float | N
         >>> tokens_to(np.array([0.25, 0.25, 0.5]), np.array([10, 10, 10]), 0.2)
         20.0
     """
-    there = np.flatnonzero(success >= success[0] + more)
+    there = np.flatnonzero(success >= success[0] + more - 1e-9)
     return float(tokens[: there[0]].sum()) if len(there) else None
 
 
