@@ -189,4 +189,5 @@ def figure(numbers: dict[str, Any]) -> Any:
         for env, w in worlds.items()
     }
     bar = next((t["bar"] for w in worlds.values() for t in w["tests"]), 0.0)
-    return plots.forest(tests, bar=bar, xlabel=numbers["unit"])
+    unit = "difference in reward" if numbers["unit"] == "points" else numbers["unit"]
+    return plots.forest(tests, bar=bar, xlabel=unit)
