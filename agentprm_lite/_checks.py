@@ -41,11 +41,14 @@ def check_reward(reward: Tensor, mask: Tensor) -> None:
         raise ValueError(f"reward is {reward.tolist()}, expected values within [0, 1]")
 
 
-def check_successes(successes: Tensor, mask: Tensor) -> None:
+def check_outcomes(outcomes: Tensor, mask: Tensor) -> None:
     check_mask(mask)
-    check_bool("successes", successes, (*mask.shape, None))
-    if successes.shape[2] == 0:
-        raise ValueError("successes has 0 rollouts a step, expected at least 1")
+    check_float("outcomes", outcomes, (*mask.shape, None))
+    if outcomes.shape[2] == 0:
+        raise ValueError("outcomes has 0 rollouts a step, expected at least 1")
+    if not ((outcomes >= 0) & (outcomes <= 1)).all():
+        low, high = float(outcomes.min()), float(outcomes.max())
+        raise ValueError(f"outcomes has values from {low} to {high}, expected within [0, 1]")
 
 
 def check_gamma_lam(gamma: float, lam: float) -> None:

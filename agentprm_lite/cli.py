@@ -19,6 +19,7 @@ from typing import get_args
 import numpy as np
 
 from agentprm_lite import pipeline
+from agentprm_lite.claims import CLAIMS, reproduce
 from agentprm_lite.export import export
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
@@ -77,6 +78,10 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
         export(judge.model, actor.chat, args.out, kind=args.model)
         print(args.out)
+    elif args.command == "reproduce":
+        names = list(CLAIMS) if args.claim == "all" else [args.claim]
+        for path in reproduce(names, args.profile, args.worlds, Path(args.out)):
+            print(path)
     else:
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
         numbers = study(args.profile, args.worlds, command, args.parts)
@@ -94,9 +99,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        names = "smoke, cpu, llm-smoke, llm, gpu or paper"
+        names = "smoke, cpu, study, llm-smoke, llm, gpu or paper"
         sub.add_argument("--profile", default="cpu", help=names)
-        if name != "study":
+        if name not in ("study", "reproduce"):
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
@@ -133,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", required=True)
     compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
     compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
+    claims = add("reproduce", "test claims of the paper; see results/PLAN.md")
+    claims.add_argument("--claim", choices=(*CLAIMS, "all"), default="all")
+    claims.add_argument("--worlds", nargs="+", choices=WORLDS, help="default: the claim's")
+    claims.add_argument("--out", default="results/claims", help="folder of the files")
     return parser
 
 

@@ -115,16 +115,26 @@ def compute_multiple(
 
 
 def compute_multiple_interval(
-    ns: Sequence[int], base: ArrayLike, ours: ArrayLike, n_boot: int = 2000, seed: int = 0
+    ns: Sequence[int],
+    base: ArrayLike,
+    ours: ArrayLike,
+    n_boot: int = 2000,
+    seed: int = 0,
+    *,
+    last: bool = False,
 ) -> Interval:
-    """Compute multiple of mean curves, with a 95 % bootstrap over tasks, the same for both sides.
+    """Compute multiple of mean curves, with a 95 % bootstrap over seeds and tasks.
+
+    The tasks resampled are the same on both sides, the seeds are not.
 
     Args:
         ns: Increasing numbers of samples.
-        base: [tasks, len(ns)] curve of the baseline for each task.
-        ours: [tasks, len(ns)] curve of ours for each task.
+        base: [tasks, len(ns)] curve of the baseline for each task, or [seeds, tasks, len(ns)].
+        ours: The same of ours, for the same tasks.
         n_boot: Resamples; each takes the best score of its own baseline as target.
         seed: Seed of the resampling.
+        last: Take the baseline's score at the largest N as target, and that N for it: the multiple
+            is the largest N over the N at which ours gets there.
 
     Returns:
         Interval whose ``mean`` is the multiple of the mean curves; 0 stands for "never reached".
@@ -137,25 +147,48 @@ def compute_multiple_interval(
         >>> compute_multiple_interval([1, 2, 4], base, ours)
         Interval(mean=2.0, lo=2.0, hi=2.0)
     """
-    table_base, table_ours = _table("base", base), _table("ours", ours)
-    if table_base.shape != table_ours.shape:
-        raise ValueError(f"ours has shape {table_ours.shape}, expected {table_base.shape}")
-    point = compute_multiple(ns, table_base.mean(axis=0), table_ours.mean(axis=0))
-    weights = _weights(np.random.default_rng(seed), len(table_base), n_boot)
-    curves = zip(weights @ table_base, weights @ table_ours, strict=True)
-    draws = np.array([compute_multiple(ns, b, o) for b, o in curves])
+    table_base, table_ours = _curves("base", base), _curves("ours", ours)
+    if table_base.shape[1:] != table_ours.shape[1:]:
+        raise ValueError(
+            f"ours has shape {table_ours.shape[1:]} a seed, expected {table_base.shape[1:]}"
+        )
+
+    def multiple(b: Floats, o: Floats) -> float:
+        if not last:
+            return compute_multiple(ns, b, o)
+        return float(ns[-1] / _first_reached(np.asarray(ns, dtype=np.float64), o, float(b[-1])))
+
+    point = multiple(table_base.mean(axis=(0, 1)), table_ours.mean(axis=(0, 1)))
+    rng = np.random.default_rng(seed)
+    weights = _weights(rng, table_base.shape[1], n_boot)
+    sides = []
+    for table in (table_base, table_ours):
+        seeds = _weights(rng, len(table), n_boot)
+        sides.append(np.einsum("bs,stn,bt->bn", seeds, table, weights, optimize=True))
+    draws = np.array([multiple(b, o) for b, o in zip(*sides, strict=True)])
     return _interval(point, draws, 0.95)
+
+
+def _curves(name: str, values: ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    array = array[None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected finite [tasks, sizes] or [seeds, tasks, "
+            "sizes]"
+        )
+    return array
 
 
 def _first_reached(ns: Floats, curve: Floats, target: float) -> float:
     """Smallest N at which the curve, linear in log N, reaches the target; inf if it never does."""
-    reached = np.flatnonzero(curve >= target)
+    reached = np.flatnonzero(curve >= target - 1e-9)  # equal but for rounding is reached
     if not len(reached):
         return inf
     i = reached[0]
     if i == 0:
         return float(ns[0])
-    part = (target - curve[i - 1]) / (curve[i] - curve[i - 1])
+    part = min(1.0, (target - curve[i - 1]) / (curve[i] - curve[i - 1]))
     return float(np.exp(log(ns[i - 1]) + part * (log(ns[i]) - log(ns[i - 1]))))
 
 

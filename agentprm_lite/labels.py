@@ -29,8 +29,8 @@ from agentprm_lite._checks import (
     check_float,
     check_gamma_lam,
     check_mask,
+    check_outcomes,
     check_reward,
-    check_successes,
 )
 
 
@@ -105,50 +105,51 @@ def pvm_labels(reward: Tensor, mask: Tensor) -> Labels:
     return Labels(r[:, None] * mask, r, mask.clone(), torch.ones_like(mask[:, 0]))
 
 
-def mc_hard_labels(successes: Tensor, mask: Tensor) -> Labels:
-    """Hard Monte-Carlo label (AgentPRM equation 11): 1 if any rollout from the step succeeds.
+def mc_hard_labels(outcomes: Tensor, mask: Tensor) -> Labels:
+    """Hard Monte-Carlo label (AgentPRM equation 11): the best outcome of the rollouts.
 
-    Its mean is 1 − (1 − Q)^N, not Q.
+    Q̂_t = max_n r_n: 1 if any rollout from the step succeeds, where outcomes are 0 or 1. There its
+    mean is 1 − (1 − Q)^N, not Q.
 
     Args:
-        successes: [B, T, N] bool, whether rollout n from the state after action t succeeds.
+        outcomes: [B, T, N] outcome in [0, 1] of rollout n from the state after action t.
         mask: [B, T] bool, True on real steps, a prefix of at least one step.
 
     Returns:
-        Labels in the default dtype; the root is not labelled.
+        Labels in the dtype of ``outcomes``; the root is not labelled.
 
     Raises:
-        ValueError: On a wrong shape, dtype or mask.
+        ValueError: On a wrong shape, dtype, mask or an outcome outside [0, 1].
 
     Example:
-        >>> mc_hard_labels(torch.tensor([[[True, False]]]), torch.tensor([[True]])).q
+        >>> mc_hard_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
         tensor([[1.]])
     """
-    check_successes(successes, mask)
-    return _mc_labels(successes.any(dim=2).to(torch.get_default_dtype()), mask)
+    check_outcomes(outcomes, mask)
+    return _mc_labels(outcomes.detach().amax(dim=2), mask)
 
 
-def mc_soft_labels(successes: Tensor, mask: Tensor) -> Labels:
-    """Soft Monte-Carlo label: the fraction of rollouts from the step that succeed.
+def mc_soft_labels(outcomes: Tensor, mask: Tensor) -> Labels:
+    """Soft Monte-Carlo label: the mean outcome of the rollouts from the step.
 
-    Q̂_t = (1/N) Σ_n success_n, an unbiased estimate of Q(s_t, a_t) (ours, not in the paper).
+    Q̂_t = (1/N) Σ_n r_n, an unbiased estimate of Q(s_t, a_t) (ours, not in the paper).
 
     Args:
-        successes: [B, T, N] bool, whether rollout n from the state after action t succeeds.
+        outcomes: [B, T, N] outcome in [0, 1] of rollout n from the state after action t.
         mask: [B, T] bool, True on real steps, a prefix of at least one step.
 
     Returns:
-        Labels in the default dtype; the root is not labelled.
+        Labels in the dtype of ``outcomes``; the root is not labelled.
 
     Raises:
-        ValueError: On a wrong shape, dtype or mask.
+        ValueError: On a wrong shape, dtype, mask or an outcome outside [0, 1].
 
     Example:
-        >>> mc_soft_labels(torch.tensor([[[True, False]]]), torch.tensor([[True]])).q
+        >>> mc_soft_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
         tensor([[0.5000]])
     """
-    check_successes(successes, mask)
-    return _mc_labels(successes.to(torch.get_default_dtype()).mean(dim=2), mask)
+    check_outcomes(outcomes, mask)
+    return _mc_labels(outcomes.detach().mean(dim=2), mask)
 
 
 def td_gae_labels(

@@ -121,6 +121,52 @@ def agentprm_loss(
     return loss + beta * advantage_loss(q, v_root, labels, whole) if beta > 0.0 else loss
 
 
+def ranking_loss(
+    q: Tensor, labels: Labels, whole: Labels | None = None, zeta: float = 4.0
+) -> Tensor:
+    """Comparative loss of PQM (Li and Li 2024, arXiv 2410.11287, equation 10).
+
+    −log of e^{z_c} / (Σ_{c' ≤ c} e^{z_c'} + Σ_w e^{z_w + ζ}), averaged over the right steps c of a
+    trajectory in their order, then over trajectories; w are its wrong steps. The start is a right
+    step before all others with z = 0; it has a term where there is a wrong step. So values rise
+    along right steps and fall below the start by ζ on wrong ones. z is the logit of M, clipped to
+    ±13.8. A step is right where its label is at least ½, that is with 0/1 outcomes and hard Monte
+    Carlo labels where a rollout succeeds, as there.
+
+    Args:
+        q: [B, T] M in [0, 1] at the last token of each action, with gradient.
+        labels: Targets and masks of the same B and T; the root is not used.
+        whole: Labels of the batch that these rows are a part of, if several processes share it:
+            the parts' losses add up to the batch's. By default the rows are the batch.
+        zeta: Margin ζ between right and wrong steps.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: On a wrong shape or dtype, or if a row has no labelled step.
+
+    Example:
+        >>> from agentprm_lite.labels import mc_hard_labels
+        >>> labels = mc_hard_labels(torch.tensor([[[1.0], [0.0]]]), torch.tensor([[True, True]]))
+        >>> ranking_loss(torch.tensor([[0.5, 0.5]]), labels, zeta=0.0)  # (log 2 + log 3) / 2
+        tensor(0.8959)
+    """
+    check_float("q", q, labels.q.shape)
+    if not labels.q_mask.any(dim=1).all():
+        raise ValueError("labels has a row without a labelled step, expected at least one a row")
+    right = labels.q_mask & (labels.q >= 0.5)
+    wrong = labels.q_mask & (labels.q < 0.5)
+    nothing = -1e4  # e to it is 0, and its gradient is a number
+    z = torch.logit(q.masked_fill(~labels.q_mask, 0.5), eps=1e-6)
+    above = torch.cat([torch.zeros_like(z[:, :1]), z.masked_fill(~right, nothing)], dim=1)
+    below = torch.logsumexp((z + zeta).masked_fill(~wrong, nothing), dim=1, keepdim=True)
+    terms = torch.logaddexp(torch.logcumsumexp(above, dim=1), below) - above
+    counted = torch.cat([wrong.any(dim=1, keepdim=True), right], dim=1)
+    rows = terms.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1)
+    return rows.sum() / len((labels if whole is None else whole).q)
+
+
 def policy_loss(
     logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, clip: float
 ) -> Tensor:

@@ -21,12 +21,14 @@ import logging
 import os
 import random
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -58,11 +60,21 @@ from agentprm_lite.rollout import (
     vocabulary,
 )
 from agentprm_lite.sampling import HFBackend, SamplingConfig
-from agentprm_lite.search import beam_search
-from agentprm_lite.train import Kind, RewardExample, rft, sft, train_reward_model
+from agentprm_lite.search import beam_search, half_scores, last_scores, pick
+from agentprm_lite.train import (
+    Kind,
+    RewardExample,
+    TrainConfig,
+    rft,
+    sft,
+    train_reward_model,
+)
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
+MC_KINDS: tuple[Kind, ...] = ("mc_hard", "mc_soft", "pqm")
+_Item = TypeVar("_Item")
+_used: ContextVar[list[Path] | None] = ContextVar("artifacts used", default=None)
 
 DATA_FOLDERS = {"webshop": webshop.FOLDER_VARIABLE, "gsm8k": gsm8k.FOLDER_VARIABLE}
 
@@ -169,6 +181,49 @@ def _artifact(
     The stage is the module that computes it. Under ``torchrun`` rank 0 makes it while the others
     wait, or, if ``together``, all ranks call ``make`` and share the work.
     """
+    folder = _make_artifact(profile, name, stage, inputs, make, together)
+    used = _used.get()
+    if used is not None and folder not in used:
+        used.append(folder)
+    return folder
+
+
+@contextmanager
+def artifacts_used() -> Iterator[list[Path]]:
+    """Note which artifacts are made or used, in order of their first use.
+
+    Yields:
+        A list that grows while the block runs.
+    """
+    folders: list[Path] = []
+    token = _used.set(folders)
+    try:
+        yield folders
+    finally:
+        _used.reset(token)
+
+
+def seconds_of(folder: Path) -> float:
+    """How long an artifact took to make; if it was interrupted, from the last start on.
+
+    Args:
+        folder: of the artifact.
+
+    Returns:
+        Seconds, without those of the artifacts that it builds on; 0 if nobody noted them.
+    """
+    noted = folder / "made.json"
+    return float(json.loads(noted.read_text())["seconds"]) if noted.exists() else 0.0
+
+
+def _make_artifact(
+    profile: Profile,
+    name: str,
+    stage: str,
+    inputs: dict[str, Any],
+    make: Callable[[Path], None],
+    together: bool,
+) -> Path:
     world = ENVS[profile.env]
     module = world.__module__.removeprefix("agentprm_lite.")
     source = _source_hash((stage, module, "envs.base", "envs.families"))
@@ -187,6 +242,7 @@ def _artifact(
         if agree(folder.exists()):  # another process made it meanwhile
             return folder
         partial.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
         if together:
             make(partial)
         elif here.first:
@@ -195,6 +251,8 @@ def _artifact(
         wait()
         if here.first:
             (partial / "inputs.json").write_text(json.dumps(inputs, indent=1, default=str) + "\n")
+            took = {"seconds": round(time.perf_counter() - started, 2)}
+            (partial / "made.json").write_text(json.dumps(took) + "\n")
             os.replace(partial, folder)
     wait()
     if not folder.exists():
@@ -232,6 +290,12 @@ def _join(path: Path, keys: Sequence[str], key: Callable[[Trajectory], str]) -> 
             merge(path, keys, here.size, key)
         for part in path.parent.glob(f"{path.stem}.rank*of*{path.suffix}"):
             part.unlink()
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> tuple[Trajectory, ...]:
+    """A finished artifact's trajectories; its path says what they are, so they are kept."""
+    return tuple(read_jsonl(path))
 
 
 def sampling_config(profile: Profile | str) -> SamplingConfig:
@@ -298,9 +362,9 @@ def beam_tasks(profile: Profile | str) -> list[Task]:
     return _spread(test_tasks(p), p.beam_tasks)
 
 
-def _spread(tasks: list[Task], count: int) -> list[Task]:
-    step = max(1.0, len(tasks) / count)
-    return [tasks[int(i * step)] for i in range(min(count, len(tasks)))]
+def _spread(items: list[_Item], count: int) -> list[_Item]:
+    step = max(1.0, len(items) / count)
+    return [items[int(i * step)] for i in range(min(count, len(items)))]
 
 
 def base(profile: Profile | str) -> str:
@@ -455,7 +519,7 @@ def rollouts(profile: Profile | str, servers: Sequence[str] = ()) -> list[Trajec
     Returns:
         ``rollout_samples`` trajectories for each of ``rollout_tasks`` goals.
     """
-    return read_jsonl(_rollouts(_profile(profile), servers))
+    return list(_read(_rollouts(_profile(profile), servers)))
 
 
 def _rollouts(p: Profile, servers: Sequence[str] = ()) -> Path:
@@ -476,7 +540,7 @@ def pool(
     Returns:
         ``eval_samples`` trajectories for each held-out goal.
     """
-    return read_jsonl(_pool(_profile(profile), kind, servers))
+    return list(_read(_pool(_profile(profile), kind, servers)))
 
 
 def _pool(p: Profile, kind: str = "sft", servers: Sequence[str] = ()) -> Path:
@@ -510,26 +574,65 @@ def mc_rollouts(profile: Profile | str) -> tuple[list[RewardExample], int]:
         The examples with their outcomes, and the tokens that the rollouts took.
     """
     p = _profile(profile)
-    first = _mc_starts(p)
-    record = json.loads((_mc(p) / "outcomes.json").read_text())
-    examples = [
-        RewardExample(t, np.array(r["outcomes"])) for t, r in zip(first, record, strict=True)
+    examples, tokens = _outcomes(_mc_starts(p), _mc(p))
+    return examples, sum(tokens)
+
+
+def truth(profile: Profile | str) -> tuple[list[RewardExample], int]:
+    """Q along some held-out trajectories, from many rollouts of every state.
+
+    The trajectories are the first candidates of ``truth_tasks`` tasks of :func:`pool`.
+
+    Args:
+        profile: a profile or its name.
+
+    Returns:
+        The trajectories with the outcomes of ``truth_samples`` rollouts after each action, and the
+        tokens that the rollouts took.
+    """
+    p = _profile(profile)
+    folder = _played_on(p, "truth", _truth_starts, p.truth_samples, _pool(p).parent.name)
+    examples, tokens = _outcomes(_truth_starts(p), folder)
+    return examples, sum(tokens)
+
+
+def _outcomes(starts: list[Trajectory], folder: Path) -> tuple[list[RewardExample], list[int]]:
+    """Examples with outcomes, and the tokens of each one's rollouts."""
+    record = json.loads((folder / "outcomes.json").read_text())
+    rows = zip(starts, record, strict=True)
+    return [RewardExample(t, np.array(r["outcomes"])) for t, r in rows], [
+        r["tokens"] for r in record
     ]
-    return examples, sum(r["tokens"] for r in record)
 
 
 def _mc_starts(p: Profile) -> list[Trajectory]:
     return [t for t in rollouts(p) if t.sample == 0 and t.num_steps][: p.mc_tasks]
 
 
+def _truth_starts(p: Profile) -> list[Trajectory]:
+    first = [t for t in pool(p) if t.sample == 0 and t.num_steps]
+    return _spread(first, p.truth_tasks)
+
+
 def _mc(p: Profile) -> Path:
+    return _played_on(p, "mc", _mc_starts, p.mc_samples, _rollouts(p).parent.name)
+
+
+def _played_on(
+    p: Profile, name: str, starts: Callable[[Profile], list[Trajectory]], samples: int, data: str
+) -> Path:
+    """Outcomes of rollouts from every state of some trajectories, 32 a state at a time."""
     actor = policy(p)
 
     def make(folder: Path) -> None:
         backend, here = actor.backend(1.0), place()
         record = []
-        for trajectory in here.blocks(_mc_starts(p), 1):
-            played = continue_from(backend, trajectory, p.mc_samples)
+        for trajectory in here.blocks(starts(p), 1):
+            played: list[list[Trajectory]] = [[] for _ in trajectory.spans]
+            for k in range(0, samples, 32):  # another sample is another random stream
+                other = replace(trajectory, sample=trajectory.sample + 1_000 * k)
+                some = continue_from(backend, other, min(32, samples - k))
+                played = [old + new for old, new in zip(played, some, strict=True)]
             record.append(
                 {
                     "outcomes": [[t.outcome for t in row] for row in played],
@@ -549,16 +652,129 @@ def _mc(p: Profile) -> Path:
                 part.unlink()
 
     inputs = {
-        "data": _rollouts(p).parent.name,
-        "tasks": p.mc_tasks,
-        "samples": p.mc_samples,
+        "data": data,
+        "starts": [t.key for t in starts(p)],
+        "samples": samples,
         **asdict(sampling_config(p)),
     }
-    return _artifact(p, "mc", "rollout", inputs, make, together=True)
+    return _artifact(p, name, "rollout", inputs, make, together=True)
+
+
+def reward_data(
+    kind: Kind, profile: Profile | str, budget: int | None = None
+) -> tuple[list[RewardExample], list[int]]:
+    """What a reward model learns from, and what it cost.
+
+    Args:
+        kind: which labels.
+        profile: a profile or its name.
+        budget: most tokens that the policy may have sampled for it, Monte Carlo rollouts included;
+            None: all data there are.
+
+    Returns:
+        The examples, as many of the first ones as the budget allows, and the tokens sampled for
+        each.
+
+    Raises:
+        ValueError: the budget is too small for one example.
+    """
+    p = _profile(profile)
+    if kind in MC_KINDS:
+        examples, extra = _outcomes(_mc_starts(p), _mc(p))
+    else:
+        examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+        extra = [0] * len(examples)
+    own = [e.trajectory.usage.generated for e in examples]
+    tokens = [a + b for a, b in zip(own, extra, strict=True)]
+    if budget is None:
+        return examples, tokens
+    count = int(np.searchsorted(np.cumsum(tokens), budget, side="right"))
+    if not count:
+        raise ValueError(
+            f"budget is {budget} tokens, the first example of {kind} takes {tokens[0]}"
+        )
+    return examples[:count], tokens[:count]
+
+
+def _data(kind: Kind, p: Profile) -> Path:
+    return _mc(p) if kind in MC_KINDS else _rollouts(p).parent
+
+
+def reward_config(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> TrainConfig:
+    """How a reward model is trained: the best of the profile's grid, or ``reward`` without one.
+
+    Every kind gets the same grid. A quarter of the training tasks is held out, and the setting is
+    chosen that picks best among all rollouts of each of them (mean outcome of the one with the
+    highest score, by the last step and by the first half, averaged), with seed 0.
+
+    Args:
+        kind: which labels.
+        profile: a profile or its name.
+        beta: weight of L_A; with 0 the grid is searched anew, other weights take what β = 1 takes.
+
+    Returns:
+        The settings.
+    """
+    p = _profile(profile)
+    if not p.reward_grid:
+        return p.reward
+    scores = tuning(kind, p, beta=beta)
+    lr, epochs = p.reward_grid[int(np.argmax(scores))]
+    return replace(p.reward, lr=lr, epochs=epochs)
+
+
+def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[float]:
+    """What each setting of the profile's grid picks on held-out training tasks.
+
+    Args:
+        kind: which labels.
+        profile: a profile or its name.
+        beta: weight of L_A; only whether it is 0 counts.
+
+    Returns:
+        One number for each of ``reward_grid``, see :func:`reward_config`.
+    """
+    p = _profile(profile)
+    actor, beta = policy(p), 1.0 if beta else 0.0
+    configs = [replace(p.reward, lr=lr, epochs=epochs) for lr, epochs in p.reward_grid]
+
+    def make(folder: Path) -> None:
+        held_out = set(list(dict.fromkeys(t.task for t in rollouts(p)))[3::4])
+        judged = [t for t in rollouts(p) if t.task in held_out and t.num_steps]
+        examples = [e for e in reward_data(kind, p)[0] if e.trajectory.task not in held_out]
+        scores = []
+        for i, config in enumerate(configs):
+            model = new_reward_model(actor.folder, p.lora, 0)
+            unfinished = folder / f"unfinished{i}"
+            train_reward_model(model, examples, kind, config, beta=beta, checkpoint=unfinished)
+            values = RewardModel(model).score(judged)
+            ways = [pick(judged, last_scores(values)), pick(judged, half_scores(values))]
+            scores.append(float(np.mean(ways)))
+        if place().first:
+            (folder / "scores.json").write_text(json.dumps(scores))
+
+    inputs = {
+        "policy": actor.folder.name,
+        "kind": kind,
+        "configs": [asdict(c) for c in configs],
+        "lora": asdict(p.lora),
+        "beta": beta,
+        "data": [_data(kind, p).name, _rollouts(p).parent.name],
+    }
+    name = f"tuning_{kind}{'' if beta else '_no_la'}"
+    folder = _artifact(p, name, "train", inputs, make, together=True)
+    scores: list[float] = json.loads((folder / "scores.json").read_text())
+    return scores
 
 
 def reward_model_folder(
-    kind: Kind, profile: Profile | str, seed: int = 0, *, beta: float = 1.0, lam: float = 0.95
+    kind: Kind,
+    profile: Profile | str,
+    seed: int = 0,
+    *,
+    beta: float = 1.0,
+    lam: float = 0.95,
+    budget: int | None = None,
 ) -> Path:
     """Adapters of a reward model, trained if needed.
 
@@ -568,19 +784,17 @@ def reward_model_folder(
         seed: of head, adapters and order of the data.
         beta: weight of L_A.
         lam: λ.
+        budget: most tokens sampled for its data, see :func:`reward_data`.
 
     Returns:
         The folder.
     """
     p = _profile(profile)
     actor = policy(p)
-    mc = kind in ("mc_hard", "mc_soft")
-    data = _mc(p) if mc else _rollouts(p).parent
-    config = replace(p.reward, seed=seed)
+    config = replace(reward_config(kind, p, beta=beta), seed=seed)
 
     def make(folder: Path) -> None:
-        played = [RewardExample(t) for t in rollouts(p) if t.num_steps]
-        examples = mc_rollouts(p)[0] if mc else played
+        examples = reward_data(kind, p, budget)[0]
         model = new_reward_model(actor.folder, p.lora, seed)
         log = train_reward_model(
             model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
@@ -596,13 +810,20 @@ def reward_model_folder(
         "lora": asdict(p.lora),
         "beta": beta,
         "lam": lam,
-        "data": data.name,
+        "budget": budget,
+        "data": _data(kind, p).name,
     }
     return _artifact(p, f"{kind}{seed}", "train", inputs, make, together=True)
 
 
 def reward_model(
-    kind: Kind, profile: Profile | str, seed: int = 0, *, beta: float = 1.0, lam: float = 0.95
+    kind: Kind,
+    profile: Profile | str,
+    seed: int = 0,
+    *,
+    beta: float = 1.0,
+    lam: float = 0.95,
+    budget: int | None = None,
 ) -> RewardModel:
     """A reward model, trained if needed.
 
@@ -612,32 +833,45 @@ def reward_model(
         seed: of head, adapters and order of the data.
         beta: weight of L_A.
         lam: λ.
+        budget: most tokens sampled for its data, see :func:`reward_data`.
 
     Returns:
         The loaded reward model.
     """
     p = _profile(profile)
-    folder = reward_model_folder(kind, p, seed, beta=beta, lam=lam)
+    folder = reward_model_folder(kind, p, seed, beta=beta, lam=lam, budget=budget)
     actor = policy(p)
     return RewardModel(load_reward_model(actor.folder, folder, actor.chat))
 
 
-def pool_values(kind: Kind, profile: Profile | str, seed: int = 0) -> list[StepValues]:
+def pool_values(
+    kind: Kind,
+    profile: Profile | str,
+    seed: int = 0,
+    *,
+    beta: float = 1.0,
+    lam: float = 0.95,
+    budget: int | None = None,
+) -> list[StepValues]:
     """M along every candidate of the pool.
 
     Args:
         kind: which reward model.
         profile: a profile or its name.
         seed: of the reward model.
+        beta: weight of L_A in its training.
+        lam: λ in its training.
+        budget: most tokens sampled for its data, see :func:`reward_data`.
 
     Returns:
         One a candidate, in the order of :func:`pool`.
     """
     p = _profile(profile)
-    scorer = reward_model_folder(kind, p, seed)
+    scorer = reward_model_folder(kind, p, seed, beta=beta, lam=lam, budget=budget)
 
     def make(folder: Path) -> None:
-        scores = reward_model(kind, p, seed).score(pool(p))
+        judge = reward_model(kind, p, seed, beta=beta, lam=lam, budget=budget)
+        scores = judge.score(pool(p))
         record = [[v.root, *v.q.tolist()] for v in scores]
         (folder / "values.json").write_text(json.dumps(record))
 
@@ -648,7 +882,14 @@ def pool_values(kind: Kind, profile: Profile | str, seed: int = 0) -> list[StepV
 
 
 def beam_runs(
-    kind: Kind, profile: Profile | str, n: int, m: int, seed: int = 0
+    kind: Kind,
+    profile: Profile | str,
+    n: int,
+    m: int,
+    seed: int = 0,
+    *,
+    beta: float = 1.0,
+    lam: float = 0.95,
 ) -> list[Trajectory]:
     """Answers of beam search @N×M on held-out goals.
 
@@ -658,13 +899,15 @@ def beam_runs(
         n: paths kept.
         m: turns sampled a path.
         seed: of reward model and search.
+        beta: weight of L_A in the reward model's training.
+        lam: λ in the reward model's training.
 
     Returns:
         One answer a goal; its usage counts the whole search.
     """
     p = _profile(profile)
     actor = policy(p)
-    scorer = reward_model_folder(kind, p, seed)
+    scorer = reward_model_folder(kind, p, seed, beta=beta, lam=lam)
     tasks = beam_tasks(p)
 
     def make(folder: Path) -> None:
@@ -718,7 +961,7 @@ def ppo_run(
         profile: a profile or its name.
         reward: which process reward.
         kind: reward model behind it; None for ``"outcome"``.
-        seed: of the run.
+        seed: of the run and of the reward model.
 
     Returns:
         The policy; :func:`training_log` of its folder has one entry a round.
@@ -727,7 +970,7 @@ def ppo_run(
     actor = policy(p)
     config = replace(p.ppo, reward=reward, seed=seed)
     tasks = ppo_tasks(p)
-    adapters = reward_model_folder(kind, p) if kind else None
+    adapters = reward_model_folder(kind, p, seed) if kind else None
 
     def make(folder: Path) -> None:
         model = load_policy(actor.folder, p.lora, seed=seed)
@@ -762,12 +1005,11 @@ def ppo_pool(
         seed: of the run.
 
     Returns:
-        Half as many samples a goal as in :func:`pool`, at least 4.
+        ``ppo_samples`` trajectories a goal.
     """
     p = _profile(profile)
     actor = ppo_run(p, reward, kind, seed)
-    samples = max(4, p.eval_samples // 2)
-    return read_jsonl(_sampled(p, actor, "ppo_pool", test_tasks(p), samples, 1.0))
+    return read_jsonl(_sampled(p, actor, "ppo_pool", test_tasks(p), p.ppo_samples, 1.0))
 
 
 def ppo_training_pool(
@@ -791,6 +1033,6 @@ def ppo_training_pool(
     """
     p = _profile(profile)
     actor = policy(p) if reward is None else ppo_run(p, reward, kind, seed)
-    samples = max(4, p.eval_samples // 2)
-    path = _sampled(p, actor, "ppo_training_pool", ppo_tasks(p), samples, 1.0, seed=2)
+    tasks = ppo_tasks(p)
+    path = _sampled(p, actor, "ppo_training_pool", tasks, p.ppo_samples, 1.0, seed=2)
     return read_jsonl(path)

@@ -38,7 +38,11 @@ METHODS = {
     "PVM": Look("#029e73", "^", ":"),
     "MC-hard": Look("#8a63d2", "X", "-."),
     "MC-soft": Look("#c2589f", "D", "--"),
+    "PQM": Look("#b8860b", "p", ":"),
     "AgentPRM": Look("#0a7ac2", "o", "-"),
+    "no L_A": Look("#2b86b8", "8", "--"),
+    "PAV-style": Look("#b4527f", "d", "-."),
+    "likelihood": Look("#5d6dab", ">", "-."),
     "oracle": Look(GREY, "*", ":"),
     "random": Look(GREY, "x", "-."),
     "majority": Look("#8c7b1f", "h", "--"),
@@ -321,6 +325,26 @@ def interval_panels(
         ax.set(title=title, xlabel=xlabel, xticks=x)
     axes[0].set_ylabel(ylabel)
     return _finish(fig, axes[0])
+
+
+def forest(
+    groups: Mapping[str, Mapping[str, Interval]], *, bar: float = 0.0, xlabel: str = "difference"
+) -> Figure:
+    """Intervals in rows, group by group, and the line that they have to clear."""
+    lines = [(group, name, x) for group, rows in groups.items() for name, x in rows.items()]
+    fig, ax = _axes(width=7.2, height=1.0 + 0.32 * max(1, len(lines)))
+    looks = _looks(groups)
+    for i, (group, _, (mean, lo, hi)) in enumerate(lines):
+        error = np.maximum(0.0, [[mean - lo], [hi - mean]])
+        color, marker, _ = looks[group]
+        first = all(group != other for other, *_ in lines[:i])
+        label = group if first else None
+        ax.errorbar(mean, i, xerr=error, color=color, fmt=marker, capsize=3, label=label)
+    ax.axvline(bar, color=GREY, linewidth=1)
+    ax.set_yticks(range(len(lines)), [name for _, name, _ in lines])
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    return _finish(fig, ax)
 
 
 def ppo_curves(

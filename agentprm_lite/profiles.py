@@ -1,7 +1,8 @@
 """The sizes of the same pipeline: plain data, one place.
 
-smoke proves that everything runs, cpu makes the rendered book on two cores, llm-smoke and llm take
-a real language model there (minutes and an hour), gpu and paper take one to a GPU.
+smoke proves that everything runs, cpu makes the rendered book on two cores, study tests the paper's
+claims there in hours, llm-smoke and llm take a real language model there (minutes and an hour or
+two), gpu and paper take one to a GPU.
 """
 
 from __future__ import annotations
@@ -58,12 +59,19 @@ class Profile:
     """Rollouts a goal at temperature 1 (N_TD)."""
     reward: TrainConfig = field(default_factory=lambda: TrainConfig(lr=2e-3, epochs=1))
     """Reward models."""
+    reward_grid: tuple[tuple[float, int], ...] = ()
+    """Learning rates and epochs that every kind of reward model may choose from, on held-out
+    training tasks; empty: all take ``reward`` as it is."""
     reward_seeds: int = 3
     """Seeds of every reward model."""
     mc_tasks: int = 24
     """Goals with Monte Carlo rollouts from every state."""
     mc_samples: int = 8
     """Rollouts a state (N_mc)."""
+    truth_tasks: int = 4
+    """Held-out goals on which Q itself is measured."""
+    truth_samples: int = 256
+    """Rollouts a state for that."""
     eval_tasks: int = 72
     """Held-out goals."""
     eval_samples: int = 16
@@ -80,6 +88,10 @@ class Profile:
     """Reinforcement learning."""
     ppo_worlds: tuple[str, ...] = ("textcraft",)
     """Worlds in which a study does it."""
+    ppo_samples: int = 8
+    """Samples a goal of a policy after PPO."""
+    ppo_seeds: int = 3
+    """Seeds of every PPO run in the test of the paper's claims."""
 
 
 CPU = Profile(
@@ -118,7 +130,24 @@ SMOKE = replace(
     eval_tasks=6,
     eval_samples=4,
     beams=((1, 1), (2, 2)),
+    truth_tasks=1,
+    truth_samples=4,
     ppo=PPOConfig(iterations=2, tasks=4, samples=2, lr=1e-3),
+    ppo_samples=4,
+    ppo_seeds=2,
+)
+STUDY = replace(
+    CPU,
+    name="study",
+    rollout_samples=8,
+    mc_tasks=32,
+    eval_tasks=48,
+    eval_samples=64,
+    beams=((2, 2), (4, 4), (8, 8)),
+    beam_tasks=20,
+    reward_grid=((1e-3, 1), (1e-3, 2), (4e-3, 1), (4e-3, 2)),
+    ppo=replace(CPU.ppo, iterations=5, tasks=16),
+    ppo_samples=4,
 )
 GPU = Profile(
     name="gpu",
@@ -153,11 +182,11 @@ LLM = replace(
     max_rounds=8,
     batch=32,
     demo_goals=200,
-    sft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
-    rft=TrainConfig(lr=2e-4, epochs=1, batch_tokens=2048, bf16=True),
-    rollout_tasks=60,
+    sft=TrainConfig(lr=5e-4, epochs=1, batch_tokens=1024, bf16=True),
+    rft=TrainConfig(lr=2e-4, epochs=1, batch_tokens=1024, bf16=True),
+    rollout_tasks=48,
     rollout_samples=4,
-    reward=TrainConfig(lr=5e-4, epochs=1, batch_tokens=2048, bf16=True),
+    reward=TrainConfig(lr=5e-4, epochs=1, batch_tokens=1024, bf16=True),
     reward_seeds=1,
     mc_tasks=4,
     mc_samples=4,
@@ -166,6 +195,7 @@ LLM = replace(
     beam_tasks=12,
     beams=((1, 1), (2, 2)),
     ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=2e-4),
+    ppo_samples=4,
     ppo_worlds=("textcraft",),
 )
 LLM_SMOKE = replace(
@@ -213,12 +243,19 @@ _CPU_SAME: dict[str, Any] = {
 }
 
 
+_STUDY_WORLDS: dict[str, dict[str, Any]] = {
+    "babyai": {"rollout_tasks": 60, "eval_tasks": 32, "mc_tasks": 24, "truth_tasks": 0},
+    "webshop": {"rollout_tasks": 60, "eval_tasks": 28, "mc_tasks": 30, "truth_tasks": 0},
+    "math": {"rollout_tasks": 200, "eval_tasks": 120, "mc_tasks": 110, "beam_tasks": 60},
+}
+
+
 def get_profile(name: str, env: str = "textcraft") -> Profile:
     """The profile of a name.
 
     Args:
-        name: ``"smoke"``, ``"cpu"``, ``"llm-smoke"``, ``"llm"``, ``"gpu"``, ``"paper"``, or
-            ``"auto"``: gpu where torch sees a GPU, else cpu.
+        name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"llm-smoke"``, ``"llm"``, ``"gpu"``,
+            ``"paper"``, or ``"auto"``: gpu where torch sees a GPU, else cpu.
         env: an environment that :func:`agentprm_lite.envs.make_env` knows.
 
     Returns:
@@ -231,7 +268,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         >>> get_profile("cpu").base, get_profile("smoke", "math").levels
         ('tiny', (2, 3))
     """
-    known = {p.name: p for p in (SMOKE, CPU, LLM_SMOKE, LLM, GPU, PAPER)}
+    known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, GPU, PAPER)}
     known["auto"] = GPU if torch.cuda.is_available() else CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
@@ -243,4 +280,6 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _TINY_WORLDS.get(env, {})
     if profile is CPU:
         sizes |= _CPU_SAME | _CPU_WORLDS.get(env, {})
+    if profile is STUDY:
+        sizes |= {"beams": ((2, 2), (4, 4))} | _CPU_WORLDS.get(env, {}) | _STUDY_WORLDS.get(env, {})
     return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})

@@ -20,7 +20,7 @@ import numpy as np
 
 from agentprm_lite.envs import ENVS
 from agentprm_lite.metrics import best_of_n_curve
-from agentprm_lite.prm import RewardModel
+from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -68,6 +68,89 @@ def by_task(pool: Sequence[Trajectory]) -> dict[Task, list[int]]:
     if len(sizes) > 1:
         raise ValueError(f"tasks have between {min(sizes)} and {max(sizes)} candidates")
     return groups
+
+
+def last_scores(values: Sequence[StepValues]) -> list[float]:
+    """Score of a trajectory: M at its last step.
+
+    Args:
+        values: M along trajectories.
+
+    Returns:
+        One score a trajectory; 0 for one without steps.
+    """
+    return [float(v.q[-1]) if len(v.q) else 0.0 for v in values]
+
+
+def half_scores(values: Sequence[StepValues]) -> list[float]:
+    """Score of a trajectory from its first half: M after step ⌈T/2⌉.
+
+    Args:
+        values: M along trajectories.
+
+    Returns:
+        One score a trajectory; 0 for one without steps.
+    """
+    return [float(v.q[(len(v.q) + 1) // 2 - 1]) if len(v.q) else 0.0 for v in values]
+
+
+def pav_scores(values: Sequence[StepValues], weight: float = 1.0) -> list[float]:
+    """Q plus advantage at search time: M_{T-1} + w (M_{T-1} − M_{T-2}), M_{-1} being the root's.
+
+    The idea of process advantage verifiers (Setlur et al. 2024, arXiv 2410.08146) on the values of
+    one reward model; there the advantage is that of another policy, the prover.
+
+    Args:
+        values: M along trajectories.
+        weight: w.
+
+    Returns:
+        One score a trajectory; 0 for one without steps.
+
+    Example:
+        >>> pav_scores([StepValues(0.5, np.array([0.25, 0.75]))], weight=0.5)
+        [1.0]
+    """
+    paths = [np.array([v.root, *v.q]) for v in values]
+    return [float(m[-1] + weight * (m[-1] - m[-2])) if len(m) > 1 else 0.0 for m in paths]
+
+
+def likelihood_scores(pool: Sequence[Trajectory]) -> list[float]:
+    """What the policy itself thinks: mean log-probability of a trajectory's action tokens.
+
+    Args:
+        pool: trajectories with log-probabilities.
+
+    Returns:
+        One score a trajectory.
+
+    Raises:
+        ValueError: a trajectory has no log-probabilities.
+    """
+    for t in pool:
+        if not t.logprobs:
+            raise ValueError(f"trajectory {t.key} has no log-probabilities, expected one a token")
+    return [float(np.mean(t.logprobs)) for t in pool]
+
+
+def pick(pool: Sequence[Trajectory], scores: Sequence[float]) -> float:
+    """Mean outcome over tasks of the candidate with the highest score; ties are averaged.
+
+    Args:
+        pool: candidates, in any number for each task.
+        scores: one a candidate.
+
+    Returns:
+        The mean.
+    """
+    groups: dict[Task, list[int]] = {}
+    for i, trajectory in enumerate(pool):
+        groups.setdefault(trajectory.task, []).append(i)
+    chosen = [
+        best_of_n_curve([scores[i] for i in g], [pool[i].outcome for i in g], [len(g)])[0]
+        for g in groups.values()
+    ]
+    return float(np.mean(chosen))
 
 
 def best_of_n(pool: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,37 +34,20 @@ from agentprm_lite.pipeline import (
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import Profile, get_profile
-from agentprm_lite.search import Curve, best_of_n, by_task, majority, oracle
+from agentprm_lite.search import (
+    best_of_n,
+    by_task,
+    half_scores,
+    last_scores,
+    majority,
+    oracle,
+)
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
 
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
 WORLDS = ("textcraft", "babyai", "webshop", "math")
 PARTS = ("best_of_n", "beam", "ppo")
-
-
-def last_scores(values: Sequence[StepValues]) -> list[float]:
-    """Score of a trajectory: M at its last step.
-
-    Args:
-        values: M along trajectories.
-
-    Returns:
-        One score a trajectory; 0 for one without steps.
-    """
-    return [float(v.q[-1]) if len(v.q) else 0.0 for v in values]
-
-
-def half_scores(values: Sequence[StepValues]) -> list[float]:
-    """Score of a trajectory from its first half: M after step ⌈T/2⌉.
-
-    Args:
-        values: M along trajectories.
-
-    Returns:
-        One score a trajectory; 0 for one without steps.
-    """
-    return [float(v.q[(len(v.q) + 1) // 2 - 1]) if len(v.q) else 0.0 for v in values]
 
 
 def powers_of_two(most: int) -> tuple[int, ...]:
@@ -83,27 +66,38 @@ def powers_of_two(most: int) -> tuple[int, ...]:
     return tuple(2**k for k in range(most.bit_length()) if 2**k <= most)
 
 
-def kind_curves(kind: Kind, profile: Profile | str, *, half: bool = False) -> np.ndarray:
+def kind_curves(
+    kind: Kind,
+    profile: Profile | str,
+    *,
+    score: Callable[[Sequence[StepValues]], list[float]] = last_scores,
+    beta: float = 1.0,
+    lam: float = 0.95,
+    budget: int | None = None,
+) -> np.ndarray:
     """Best-of-N of every seed of a reward model.
 
     Args:
         kind: which reward model.
         profile: a profile or its name.
-        half: score by the first half of a trajectory instead of its last step.
+        score: from M along trajectories to one score each.
+        beta: weight of L_A in the reward model's training.
+        lam: λ in its training.
+        budget: most tokens sampled for its data, see :func:`agentprm_lite.pipeline.reward_data`.
 
     Returns:
         [seeds, tasks, len(ns)] with ns = :func:`powers_of_two` of the pool's size.
     """
     p = get_profile(profile) if isinstance(profile, str) else profile
-    score = half_scores if half else last_scores
-    ns = powers_of_two(p.eval_samples)
-    curves: list[Curve] = [
-        best_of_n(pool(p), score(pool_values(kind, p, seed)), ns) for seed in range(p.reward_seeds)
-    ]
-    return np.stack([c.success for c in curves])
+    ns, candidates = powers_of_two(p.eval_samples), pool(p)
+    seeds = range(p.reward_seeds)
+    values = [pool_values(kind, p, s, beta=beta, lam=lam, budget=budget) for s in seeds]
+    return np.stack([best_of_n(candidates, score(v), ns).success for v in values])
 
 
-def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.ndarray, float]:
+def beam_table(
+    kind: Kind, profile: Profile | str, n: int, m: int, *, beta: float = 1.0
+) -> tuple[np.ndarray, float]:
     """Outcome of beam search for every seed of a reward model.
 
     Args:
@@ -111,12 +105,13 @@ def beam_table(kind: Kind, profile: Profile | str, n: int, m: int) -> tuple[np.n
         profile: a profile or its name.
         n: paths kept.
         m: turns sampled a path.
+        beta: weight of L_A in the reward model's training.
 
     Returns:
         [seeds, tasks] outcome, and generated tokens a task.
     """
     p = get_profile(profile) if isinstance(profile, str) else profile
-    runs = [beam_runs(kind, p, n, m, seed) for seed in range(p.reward_seeds)]
+    runs = [beam_runs(kind, p, n, m, seed, beta=beta) for seed in range(p.reward_seeds)]
     tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
     return np.array([[t.outcome for t in run] for run in runs]), tokens
 
@@ -207,7 +202,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     if "best_of_n" in parts:
         out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
         curves = {kind: kind_curves(kind, p) for kind in KINDS}
-        halves = {kind: kind_curves(kind, p, half=True) for kind in KINDS}
+        halves = {kind: kind_curves(kind, p, score=half_scores) for kind in KINDS}
         out["best_of_n"] |= {kind: _curve(curves[kind]) for kind in KINDS}
         out["best_of_n_first_half"] = {kind: _curve(halves[kind]) for kind in KINDS}
         out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in KINDS}
@@ -218,7 +213,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
             pairs[most] = (curves["agentprm"][..., -1], curves[other][..., -1])
             pairs[f"{most}, first half"] = (halves["agentprm"][..., -1], halves[other][..., -1])
             out["compute_multiple"][f"over {other}"] = _row(
-                compute_multiple_interval(ns, curves[other].mean(0), curves["agentprm"].mean(0))
+                compute_multiple_interval(ns, curves[other], curves["agentprm"])
             )
         for n, m in shapes:
             pairs[f"beam {n}x{m}"] = (beams["agentprm", n, m][0], beams[other, n, m][0])

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -31,13 +31,13 @@ from tqdm import tqdm
 from agentprm_lite import labels as label_functions
 from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
-from agentprm_lite.losses import agentprm_loss, q_loss
+from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
 from agentprm_lite.models import half_dtype
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
 from agentprm_lite.ranks import Place, check_same, place
 from agentprm_lite.types import Trajectory
 
-Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
+Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm"]
 
 
 @dataclass(frozen=True)
@@ -151,16 +151,15 @@ class RewardLoss(nn.Module):
         self, model: Any, kind: Kind, beta: float = 1.0, gamma: float = 1.0, lam: float = 0.95
     ) -> None:
         super().__init__()
-        known = ("orm", "pvm", "mc_hard", "mc_soft", "agentprm")
-        if kind not in known:
-            raise ValueError(f"kind of reward model is {kind!r}, expected one of {known}")
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind of reward model is {kind!r}, expected one of {get_args(Kind)}")
         self.model = model
         self.kind, self.beta, self.gamma, self.lam = kind, beta, gamma, lam
 
     def forward(
         self, examples: Sequence[RewardExample], whole: Sequence[RewardExample] | None = None
     ) -> tuple[Tensor, dict[str, float]]:
-        """L_Q + βL_A for AgentPRM, L_Q on other labels.
+        """L_Q + βL_A for AgentPRM, the ranking loss for PQM, L_Q on other labels.
 
         Args:
             examples: B trajectories, with Monte Carlo outcomes where the kind needs them.
@@ -175,6 +174,8 @@ class RewardLoss(nn.Module):
         batch = labels if whole is None else self.positions(whole)
         if self.kind == "agentprm":
             loss = agentprm_loss(q, root, labels, self.beta, batch)
+        elif self.kind == "pqm":
+            loss = ranking_loss(q, labels, batch)
         else:
             loss = q_loss(q, root, labels, batch)
         steps = sum(e.trajectory.num_steps for e in whole or examples)
@@ -224,12 +225,12 @@ class RewardLoss(nn.Module):
         counts = {r.shape[1] for r in rollouts}
         if len(counts) > 1:
             raise ValueError(f"examples have {sorted(counts)} rollouts a step, expected one number")
-        successes = torch.zeros(*mask.shape, counts.pop(), dtype=torch.bool)
-        for row, r in zip(successes, rollouts, strict=True):
+        ends = torch.zeros(*mask.shape, counts.pop(), dtype=q.dtype)
+        for row, r in zip(ends, rollouts, strict=True):
             row[: len(r)] = torch.as_tensor(r)
-        if self.kind == "mc_hard":
-            return label_functions.mc_hard_labels(successes.to(q.device), mask)
-        return label_functions.mc_soft_labels(successes.to(q.device), mask)
+        if self.kind == "mc_soft":
+            return label_functions.mc_soft_labels(ends.to(q.device), mask)
+        return label_functions.mc_hard_labels(ends.to(q.device), mask)
 
 
 @dataclass(frozen=True)
@@ -239,28 +240,29 @@ class RewardExample:
     trajectory: Trajectory
     """The trajectory."""
     outcomes: np.ndarray | None = None
-    """[T, K] outcome, 0 or 1, of K rollouts from the state after each action."""
+    """[T, K] outcome in [0, 1] of K rollouts from the state after each action."""
 
     def rollouts(self) -> np.ndarray:
-        """Which rollouts succeeded.
+        """The rollouts' outcomes.
 
         Returns:
-            [T, K] bool.
+            [T, K] float.
 
         Raises:
-            ValueError: there are none, not one row a step, or an outcome is neither 0 nor 1.
+            ValueError: there are none, not one row a step, or an outcome lies outside [0, 1].
         """
         if self.outcomes is None or len(self.outcomes) != self.trajectory.num_steps:
             raise ValueError(
                 f"trajectory {self.trajectory.key}: Monte Carlo labels need one row of outcomes "
                 f"for each of its {self.trajectory.num_steps} steps"
             )
-        if not np.isin(self.outcomes, (0, 1)).all():
+        outcomes = self.outcomes.astype(np.float64)
+        if not ((outcomes >= 0) & (outcomes <= 1)).all():
             raise ValueError(
-                f"trajectory {self.trajectory.key}: Monte Carlo labels need outcomes of 0 or 1, "
-                f"got {np.unique(self.outcomes).tolist()}"
+                f"trajectory {self.trajectory.key}: Monte Carlo labels need outcomes within "
+                f"[0, 1], got {np.unique(outcomes).tolist()}"
             )
-        return self.outcomes.astype(bool)
+        return outcomes
 
 
 def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> list[list[int]]:
@@ -546,7 +548,7 @@ def train_reward_model(
     Args:
         model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
         examples: trajectories, with Monte Carlo outcomes if the kind needs them.
-        kind: ``orm``, ``pvm``, ``mc_hard``, ``mc_soft`` or ``agentprm``.
+        kind: ``orm``, ``pvm``, ``mc_hard``, ``mc_soft``, ``pqm`` or ``agentprm``.
         config: see :class:`TrainConfig`.
         beta: weight of L_A.
         gamma: discount.

@@ -134,9 +134,9 @@ def learn_mc(rng, n, k, make_labels=mc_soft_labels):
     states, mask, _ = walk(rng, start, start)
     place, moved = np.divmod(states[mask].repeat(k), LIMIT + 1)
     _, extra, won = walk(rng, place, moved)
-    successes = np.zeros((*mask.shape, k), dtype=bool)
-    successes[mask] = won.reshape(-1, k)
-    labels = make_labels(torch.tensor(successes), torch.tensor(mask))
+    outcomes = np.zeros((*mask.shape, k))
+    outcomes[mask] = won.reshape(-1, k)
+    labels = make_labels(torch.tensor(outcomes), torch.tensor(mask))
     table = mean_by_state(states, labels.q.double().numpy(), mask)
     return table, mask.sum() + extra.sum()
 

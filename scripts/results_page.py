@@ -1,5 +1,5 @@
-"""Tables and figure of the results page, from results/study_*.json and results/env_speed.json;
-the table of the profiles' sizes, from the profiles.
+"""Tables and figure of the results page, from results/study_*.json, results/env_speed.json and
+results/claims/*.json; the table of the profiles' sizes, from the profiles.
 
 python scripts/results_page.py    writes results/study_cpu.png (README and results page)
 """
@@ -20,6 +20,8 @@ STUDIES = {
 }
 FIGURE = STUDY.with_suffix(".png")
 SPEED = ROOT / "results" / "env_speed.json"
+CLAIMS = ROOT / "results" / "claims"
+TESTED = ("study", "gpu")  # profiles in which the claims are to be tested
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
 }  # fmt: skip
@@ -141,9 +143,81 @@ def speed_tables(speed: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def claim_tables() -> str:
+    """The paper's claims and the verdict on each, world by world and size by size."""
+    from agentprm_lite.claims import CLAIMS as known
+
+    head = [
+        "claim", "task", "size", "verdict", "effect", "the test it rests on", "n", "tokens: to "
+        "learn from, to test on", "minutes", "made by",
+    ]  # fmt: skip
+    rows = []
+    for name, said in known.items():
+        for profile in TESTED:
+            path = CLAIMS / f"{name}_{profile}.json"
+            worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
+            rows += [claim_row(path, env) for env in said.worlds if env in worlds]
+            missing = [env for env in said.worlds if env not in worlds]
+            if missing:
+                rows.append(not_run(name, profile, missing))
+    return "\n".join([
+        "## Does each claim of the paper hold?\n",
+        "The rule of every verdict was registered before the runs, in [PLAN.md](../results/PLAN.md)"
+        ". An effect is the estimate that the verdict rests on, with its 95 % interval over seeds "
+        "and tasks; *holds* means that the interval lies above the bar, *fails* that it lies below "
+        "an effect worth having. Minutes and tokens are those of everything that the row is made "
+        "from; rows share most of it.\n",
+        table(["claim", "what the paper says", "its numbers"],
+              [[name, said.says, said.paper] for name, said in known.items()]),
+        table(head, rows),
+    ])  # fmt: skip
+
+
+def claim_row(path: Path, env: str) -> list[str]:
+    """One world of one claim's file as a row."""
+    numbers = json.loads(path.read_text())
+    world = numbers["worlds"][env]
+    test = next((t for t in world["tests"] if t["name"] == world["rests_on"]), None)
+    tokens = world["tokens"]
+    link = f"../results/claims/{path.stem}"
+    return [
+        numbers["claim"],
+        WORLDS[env],
+        f"{numbers['base']} ({numbers['profile']})",
+        f"**{world['verdict']}**",
+        effect(test, numbers["unit"]) if test else "–",
+        world["rests_on"],
+        f"{test['tasks']} tasks, {test['seeds']} seeds" if test else "–",
+        f"{tokens['training']:,}, {tokens['evaluation']:,}",
+        f"{world['minutes']:.1f}",
+        f"`{numbers['command']}`: [figure]({link}.png), [data]({link}.json)",
+    ]
+
+
+def effect(test: dict[str, Any], unit: str) -> str:
+    """An estimate with its interval and bar, in the unit of its claim."""
+    if unit == "AUROC":
+        mean, low, high = (f"{x:.3f}" for x in test["interval"])
+        return f"{mean} [{low}, {high}], bar {test['bar']:.1f}"
+    if unit == "times":
+        mean, low, high = (f"{x:.1f}" for x in test["interval"])
+        return f"{mean}× [{low}, {high}], bar {test['bar']:.0f}×"
+    return f"{cell(test['interval'])} points"
+
+
+def not_run(name: str, profile: str, worlds: list[str]) -> list[str]:
+    """The row of what has no file yet."""
+    from agentprm_lite.profiles import get_profile
+
+    command = f"`agentprm reproduce --claim {name} --profile {profile}`"
+    size = f"{get_profile(profile).base} ({profile})"
+    where = ", ".join(WORLDS[env] for env in worlds)
+    return [name, where, size, "not run yet", *["–"] * 5, command]
+
+
 def page() -> str:
     """What the results page includes; a line that says so where nothing is measured yet."""
-    parts = []
+    parts = [claim_tables()]
     for name, title in STUDIES.items():
         stored = STUDY.with_name(f"study_{name}.json")
         parts.append(f"## {title}\n")

@@ -101,14 +101,21 @@ def test_outcome_and_pvm_worked() -> None:
 
 
 def test_mc_worked() -> None:
-    successes = torch.tensor([[[True, False, False, False], [False] * 4, [True] * 4]])
+    outcomes = torch.tensor([[[1.0, 0, 0, 0], [0] * 4, [1] * 4]])
     mask = torch.tensor([[True, True, False]])
-    hard, soft = mc_hard_labels(successes, mask), mc_soft_labels(successes, mask)
+    hard, soft = mc_hard_labels(outcomes, mask), mc_soft_labels(outcomes, mask)
     assert hard.q.tolist() == [[1, 0, 0]]
     assert soft.q.tolist() == [[0.25, 0, 0]]
     for labels in (hard, soft):
         assert labels.q_mask.tolist() == mask.tolist()
         assert labels.root_mask.tolist() == [False]
+
+
+def test_mc_worked_with_outcomes_in_part() -> None:
+    """Worlds that pay in part: the largest of (0.25, 0.75, 0, 0) is 0.75, their mean 1 / 4."""
+    outcomes = torch.tensor([[[0.25, 0.75, 0, 0], [0.5] * 4]], dtype=F64)
+    assert mc_hard_labels(outcomes, real(2)).q.tolist() == [[0.75, 0.5]]
+    assert mc_soft_labels(outcomes, real(2)).q.tolist() == [[0.25, 0.5]]
 
 
 # --- terminated and truncated apart
@@ -372,12 +379,12 @@ def test_mc_soft_is_unbiased_and_mc_hard_is_not() -> None:
     label has mean 0.2, the hard one 1 − 0.8^16 = 0.97185."""
     q, n = 0.2, 16
     codes = torch.arange(2**n)
-    outcomes = (codes[:, None] >> torch.arange(n)) % 2 == 1
+    outcomes = ((codes[:, None] >> torch.arange(n)) % 2).to(F64)
     count = outcomes.sum(1).to(F64)
     probability = q**count * (1 - q) ** (n - count)
     mask = torch.ones(2**n, 1, dtype=torch.bool)
-    soft = mc_soft_labels(outcomes[:, None], mask).q[:, 0].to(F64)
-    hard = mc_hard_labels(outcomes[:, None], mask).q[:, 0].to(F64)
+    soft = mc_soft_labels(outcomes[:, None], mask).q[:, 0]
+    hard = mc_hard_labels(outcomes[:, None], mask).q[:, 0]
     assert (probability @ soft).item() == pytest.approx(0.2)
     assert (probability @ hard).item() == pytest.approx(1 - 0.8**16)
     assert (probability @ hard).item() == pytest.approx(0.97185, abs=1e-5)
@@ -387,8 +394,8 @@ def test_sampled_mc_estimates_converge_to_exact_q() -> None:
     """4,000 rollouts from place 2 after 3 steps: 0.84 within four standard errors (0.0058 each)."""
     generator = torch.Generator().manual_seed(0)
     moves = torch.rand(4000, 2, generator=generator) < ON
-    successes = moves.any(dim=1)[None, None]
-    soft = mc_soft_labels(successes, real(1)).q.item()
+    outcomes = moves.any(dim=1)[None, None].to(F64)
+    soft = mc_soft_labels(outcomes, real(1)).q.item()
     assert soft == pytest.approx(EXACT[2, 3], abs=4 * 0.0058)
 
 
@@ -471,14 +478,18 @@ Q = torch.full((1, 3), 0.5)
         (lambda: outcome_labels(row(1.0), MASK), r"reward has shape \[1, 1\], expected \[1\]"),
         (lambda: outcome_labels(torch.tensor([1]), MASK), "reward has dtype torch.int64"),
         (
-            lambda: mc_hard_labels(torch.zeros(1, 3, 4), MASK),
-            "successes has dtype torch.float32, expected torch.bool",
+            lambda: mc_hard_labels(torch.zeros(1, 3, 4) > 0, MASK),
+            "outcomes has dtype torch.bool, expected torch.float32",
         ),
         (
-            lambda: mc_soft_labels(torch.zeros(1, 2, 4) > 0, MASK),
-            r"successes has shape \[1, 2, 4\], expected \[1, 3, any\]",
+            lambda: mc_soft_labels(torch.zeros(1, 2, 4), MASK),
+            r"outcomes has shape \[1, 2, 4\], expected \[1, 3, any\]",
         ),
-        (lambda: mc_soft_labels(torch.zeros(1, 3, 0) > 0, MASK), "successes has 0 rollouts"),
+        (lambda: mc_soft_labels(torch.zeros(1, 3, 0), MASK), "outcomes has 0 rollouts"),
+        (
+            lambda: mc_hard_labels(torch.tensor([[[0.0, 2.0]] * 3]), MASK),
+            r"outcomes has values from 0.0 to 2.0, expected within \[0, 1\]",
+        ),
         (lambda: td(q=Q[:, :2]), r"q has shape \[1, 2\], expected \[1, 3\]"),
         (lambda: td(q=Q.bfloat16()), "q has dtype torch.bfloat16, expected torch.float32 or"),
         (lambda: td(v_root=Q), r"v_root has shape \[1, 3\], expected \[1\]"),

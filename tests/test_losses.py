@@ -7,13 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from agentprm_lite.labels import Labels, outcome_labels, pvm_labels, td_gae_labels
+from agentprm_lite.labels import (
+    Labels,
+    mc_hard_labels,
+    outcome_labels,
+    pvm_labels,
+    td_gae_labels,
+)
 from agentprm_lite.losses import (
     advantage_loss,
     agentprm_loss,
     kl_penalty,
     policy_loss,
     q_loss,
+    ranking_loss,
 )
 
 steady = settings(deadline=None, derandomize=True)
@@ -250,6 +257,44 @@ def test_kl_expectation_by_enumeration() -> None:
     assert not torch.allclose(of_k3, of_forward)
 
 
+# --- the ranking loss of PQM
+
+STEPS3 = torch.tensor([[True, True, True], [True, False, False], [True, False, False]])
+RANKED = torch.tensor([[0.75, 0.25, 0.8], [0.5, 0.0, 0.0], [0.25, 0.0, 0.0]], dtype=F64)
+REACHED = torch.tensor([[1.0, 0, 1], [1, 0, 0], [0, 0, 0]], dtype=F64)[..., None]
+
+
+def test_ranking_loss_worked() -> None:
+    """M / (1 − M) is 3, 1/3, 4; with e^ζ = 3 the wrong step weighs 1. Row 0, its start and two
+    right steps: log 2/1, log (1 + 3 + 1)/3, log (1 + 3 + 4 + 1)/4, mean log(7.5) / 3. Row 1 has no
+    wrong step, so the start has no term: log 2/1. Row 2 has no right one: log (1 + 1)/1."""
+    loss = ranking_loss(RANKED, mc_hard_labels(REACHED, STEPS3), zeta=math.log(3))
+    assert loss.item() == pytest.approx((math.log(7.5) / 3 + 2 * math.log(2)) / 3)
+
+
+def test_ranking_loss_takes_labels_from_one_half_on_as_right() -> None:
+    in_part = torch.tensor([[0.5, 0.49, 1], [0.5, 0, 0], [0.49, 0, 0]], dtype=F64)[..., None]
+    same = [ranking_loss(RANKED, mc_hard_labels(y, STEPS3)).item() for y in (REACHED, in_part)]
+    assert same[0] == same[1]
+
+
+def test_ranking_loss_raises_right_steps_and_lowers_wrong_ones() -> None:
+    q = RANKED.clone().requires_grad_()
+    ranking_loss(q, mc_hard_labels(REACHED, STEPS3)).backward()
+    assert q.grad is not None
+    assert (torch.sign(q.grad) == torch.tensor([[-1, 1, -1], [-1, 0, 0], [1, 0, 0]])).all()
+
+
+@pytest.mark.parametrize("value", RUN_INTO)
+def test_ranking_loss_ignores_padding(value: float) -> None:
+    labels = mc_hard_labels(REACHED, STEPS3)
+    q = RANKED.masked_fill(~STEPS3, value).requires_grad_()
+    loss = ranking_loss(q, labels)
+    loss.backward()
+    assert loss.item() == ranking_loss(RANKED, labels).item()
+    assert q.grad is not None and (q.grad[~STEPS3] == 0).all()
+
+
 # --- entry checks
 
 T3 = torch.zeros(1, 3)
@@ -266,6 +311,11 @@ ON3 = torch.ones(1, 3, dtype=torch.bool)
         (
             lambda: q_loss(T3, T3[:, 0], Labels(T3, T3[:, 0], ~ON3, ~ON3[:, 0])),
             "labels has no labelled position",
+        ),
+        (lambda: ranking_loss(T3, labels()), r"q has shape \[1, 3\], expected \[2, 4\]"),
+        (
+            lambda: ranking_loss(T3, Labels(T3, T3[:, 0], ~ON3, ~ON3[:, 0])),
+            "labels has a row without a labelled step",
         ),
         (lambda: policy_loss(T3, T3, T3, ~ON3, 0.2), "mask has no action token"),
         (lambda: policy_loss(T3, T3, T3, ON3, 0.0), "clip is 0.0, expected clip > 0"),

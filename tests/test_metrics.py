@@ -268,6 +268,29 @@ def test_compute_multiple_interval() -> None:
     assert (lo, hi) == (1.0, 4.0)
 
 
+def test_compute_multiple_interval_over_seeds() -> None:
+    """Base is best at N = 4. One seed of ours is there at N = 1, the other never: on average 0.75
+    at every N, at N = 1 above the base's 0.5. Resampled, both seeds may be the good or the bad one:
+    4 and 0 times."""
+    base, good, bad = [0.0, 0.25, 0.5], [1.0, 1.0, 1.0], [0.25, 0.25, 0.25]
+    mean, lo, hi = compute_multiple_interval([1, 2, 4], [base] * 3, [[good] * 3, [bad] * 3])
+    assert (mean, lo, hi) == (4.0, 0.0, 4.0)
+    assert compute_multiple_interval([1, 2, 4], [[base] * 3], [[good] * 3]) == (4.0, 4.0, 4.0)
+
+
+def test_compute_multiple_of_equal_curves_but_for_rounding() -> None:
+    """Sums in another order: 0.1 + 0.2 is above 0.3 by 6e-17, and still the same score."""
+    assert compute_multiple([1, 2, 4], [0.0, 0.1, 0.1 + 0.2], [0.0, 0.3, 0.3]) == pytest.approx(2.0)
+
+
+def test_compute_multiple_at_the_last_n() -> None:
+    """A base that falls from 0.6 to 0.3: ours has 0.3 at N = 1, four times fewer than 4; its best
+    0.6 is reached at N = 1 by the base and at N = 4 by ours, a quarter."""
+    base, ours = [[0.6, 0.5, 0.3]] * 2, [[0.3, 0.4, 0.6]] * 2
+    assert compute_multiple_interval([1, 2, 4], base, ours, last=True) == (4.0, 4.0, 4.0)
+    assert compute_multiple_interval([1, 2, 4], base, ours) == (0.25, 0.25, 0.25)
+
+
 @steady
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=5))
 def test_compute_multiple_swaps_to_its_inverse(raw: list[float]) -> None:
@@ -304,7 +327,7 @@ def test_compute_multiple_swaps_to_its_inverse(raw: list[float]) -> None:
         (lambda: compute_multiple([2, 1], [0, 0], [0, 0]), r"ns is \[2, 1\], expected increasing"),
         (
             lambda: compute_multiple_interval([1], [[1.0]], [[1.0], [1.0]]),
-            r"ours has shape \(2, 1\), expected \(1, 1\)",
+            r"ours has shape \(2, 1\) a seed, expected \(1, 1\)",
         ),
     ],
 )

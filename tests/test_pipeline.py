@@ -10,7 +10,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from agentprm_lite import cli, pipeline, study
+from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.envs.base import TextEnv
 from agentprm_lite.envs.families import FAMILIES, exchange
@@ -123,12 +123,6 @@ def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path)
     assert other.actions == tuple(swap(a) for a in demo.actions) != demo.actions
     for (a, b), action in zip(other.spans, other.actions, strict=True):
         assert chat.decode(other.ids[a:b]) == action
-
-
-def test_scores_by_the_last_step_and_by_the_first_half() -> None:
-    values = [StepValues(0.5, np.array([0.1, 0.2, 0.3])), StepValues(0.5, np.array([0.7]))]
-    assert study.last_scores(values) == [0.3, 0.7]
-    assert study.half_scores(values) == [0.2, 0.7]  # step ⌈3/2⌉ = 2; step 1
 
 
 def test_command_line_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

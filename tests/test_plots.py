@@ -92,6 +92,10 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ),
         ["right", "wrong"],
     ),
+    "forest": (
+        lambda: plots.forest({"TextCraft": {"beam": LOW[0], "best of 4": HIGH[0]}, "Math": {}}),
+        ["TextCraft"],
+    ),
     "ppo": (
         lambda: plots.ppo_curves(
             [1, 2],

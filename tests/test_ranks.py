@@ -34,7 +34,7 @@ from agentprm_lite.rollout import collect, merge
 from agentprm_lite.train import Kind, RewardExample, RewardLoss, SFTLoss, make_batches
 
 PATIENCE = 600  # seconds; on an idle machine it takes a twentieth of that
-KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "agentprm")
+KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_parts_of_a_batch_add_up_to_it(folder: Path, chat: ChatFormat, kind: Any
 
     loss, logs, grads = run(examples)
     parts = [run(examples[a:b], examples) for a, b in ((0, 1), (1, 6), (6, 10))]
-    exact = 1e-7 if kind == "mc_soft" else 1e-12  # thirds, kept in float32
+    exact = 1e-12
     assert sum(p[0] for p in parts) == pytest.approx(loss, abs=exact)
     for name, number in logs.items():
         assert sum(p[1][name] for p in parts) == pytest.approx(number, abs=exact)

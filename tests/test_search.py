@@ -26,15 +26,20 @@ from agentprm_lite.cache import KVBatch, split_model
 from agentprm_lite.chat import ChatFormat, parse_action, react
 from agentprm_lite.envs import TextCraft, TextEnv, make_env
 from agentprm_lite.models import load_policy
-from agentprm_lite.prm import RewardModel
+from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play, choose
 from agentprm_lite.search import (
     SearchResult,
     beam_search,
     best_of_n,
     greedy,
+    half_scores,
+    last_scores,
+    likelihood_scores,
     majority,
     oracle,
+    pav_scores,
+    pick,
     random_choice,
 )
 from agentprm_lite.types import Task, Trajectory, Usage
@@ -76,6 +81,34 @@ def test_best_of_n_against_enumeration(pool: list[Trajectory]) -> None:
         np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, scores)))
     assert curve.ns == (1, 2, 3, 5) and curve.success.shape == (7, 4)
     assert np.ptp(curve.success.mean(0)) > 0.02  # the choice makes a difference
+
+
+def test_scores_of_one_model_by_hand() -> None:
+    """M = 0.5 at the root, then 0.1, 0.2, 0.4: PAV-style 0.4 + w · 0.2. After one action the
+    advantage is against the root: 0.7 + w · 0.2."""
+    values = [StepValues(0.5, np.array(q)) for q in ([0.1, 0.2, 0.4], [0.7], [])]
+    assert last_scores(values) == [0.4, 0.7, 0.0]
+    assert half_scores(values) == [0.2, 0.7, 0.0]  # step ⌈3/2⌉ = 2; step 1
+    assert pav_scores(values) == pytest.approx([0.6, 0.9, 0.0])
+    assert pav_scores(values, weight=0.5) == pytest.approx([0.5, 0.8, 0.0])
+
+
+def test_likelihood_is_a_mean_over_tokens(pool: list[Trajectory]) -> None:
+    t = pool[0]
+    n = len(t.logprobs)
+    same = replace(t, logprobs=(-1.0,) * (n - 1) + (-4.0,))
+    assert likelihood_scores([same]) == pytest.approx([-1 - 3 / n])
+    with pytest.raises(ValueError, match=f"{t.key} has no log-probabilities"):
+        likelihood_scores([replace(t, logprobs=())])
+
+
+def test_pick_takes_any_number_of_candidates(pool: list[Trajectory]) -> None:
+    """Task a: outcomes 1 and 0 with equal scores, ½. Task b: one candidate, 1. Mean ¾."""
+    won = next(t for t in pool if t.outcome == 1)
+    lost = replace(won, rewards=(0.0,) * len(won.rewards))
+    other = replace(won, task=replace(won.task, variant=9))
+    assert pick([won, lost, other], [0.3, 0.3, 0.1]) == 0.75
+    assert pick([won, lost, other], [0.3, 0.4, 0.1]) == 0.5
 
 
 def test_oracle_against_enumeration(pool: list[Trajectory]) -> None:

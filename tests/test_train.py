@@ -38,7 +38,7 @@ from agentprm_lite.train import (
 from agentprm_lite.types import Trajectory
 
 F64 = torch.float64
-KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "agentprm")
+KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,7 @@ def test_labels_worked(chat: ChatFormat) -> None:
         "pvm": [[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]],
         "mc_hard": [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0]],
         "mc_soft": soft,
+        "pqm": [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0]],
         "agentprm": [[0.9073, 0.9287, 0.9513, 0.975, 1], [0.5, 0.5, 0, 0, 0]],
     }
     for kind, rows in expected.items():
@@ -241,6 +242,18 @@ def independent_loss(kind: Kind, example: RewardExample, m: list[float], lam: fl
     return [errors, gains]
 
 
+def ranked(m: np.ndarray, rollouts: np.ndarray) -> float:
+    """PQM's loss of one trajectory as a product of choices: e^z = M / (1 − M), the start is 1."""
+    odds, right = m / (1 - m), rollouts.max(axis=1) == 1
+    wrong = math.exp(4) * odds[~right].sum()
+    losses = [math.log(1 + wrong)] if wrong else []
+    chosen = [1.0]
+    for x in odds[right]:
+        chosen.append(x)
+        losses.append(math.log((sum(chosen) + wrong) / x))
+    return float(np.mean(losses))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_equals_an_independent_computation(
     folder: Path, examples: list[RewardExample], kind: Kind
@@ -257,9 +270,11 @@ def test_loss_equals_an_independent_computation(
     expected = 0.5 * sum(errors) / len(errors)
     if kind == "agentprm":
         expected += beta * 0.5 * sum(gains) / len(gains)
+    if kind == "pqm":
+        pairs = zip(examples, scored, strict=True)
+        expected = np.mean([ranked(s.q, e.rollouts()) for e, s in pairs])
     loss, logs = RewardLoss(model, kind, beta=beta, lam=lam)(examples)
-    exact = 1e-7 if kind == "mc_soft" else 1e-12  # thirds, kept in float32
-    assert loss.item() == pytest.approx(expected, abs=exact)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
     assert logs["mean_m"] == pytest.approx(np.mean(np.concatenate([s.q for s in scored])))
 
 
@@ -303,7 +318,7 @@ def test_unknown_kind() -> None:
     [
         (None, "one row of outcomes for each of its 2 steps"),
         (np.zeros((3, 4)), "one row of outcomes for each of its 2 steps"),
-        (np.array([[0.5], [1.0]]), r"outcomes of 0 or 1, got \[0.5, 1.0\]"),
+        (np.array([[0.5], [1.5]]), r"outcomes within \[0, 1\], got \[0.5, 1.5\]"),
     ],
 )
 def test_monte_carlo_needs_outcomes(chat: ChatFormat, outcomes: Any, message: str) -> None:

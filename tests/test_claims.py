@@ -1,0 +1,497 @@
+"""Claims: the rule on hand-made intervals, measures by hand, one claim end to end, the table."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import results_page as results
+from helpers import random_trajectories
+
+from agentprm_lite import cli, pipeline
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.claims import CLAIMS, Estimate, claim, decide, evidence, overall, report, values
+from agentprm_lite.claims.report import sampled_tokens
+from agentprm_lite.metrics import Interval
+from agentprm_lite.prm import StepValues
+from agentprm_lite.profiles import SMOKE, Profile, get_profile
+from agentprm_lite.train import RewardExample
+from agentprm_lite.types import Task, Trajectory, Usage, append_jsonl
+
+# --- the rule
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.001, 0.3, "holds"),
+        (0.0, 0.3, "undecided"),  # an interval that touches the bar
+        (-0.1, 0.02, "undecided"),  # an effect worth having isn't excluded
+        (-0.1, 0.019, "fails"),
+        (-0.3, -0.1, "fails"),
+        (0.001, 0.01, "holds"),  # small, but above
+        (0.0, 0.0, "fails"),  # no difference at all
+    ],
+)
+def test_verdict_of_an_interval(low: float, high: float, verdict: str) -> None:
+    assert decide(Interval((low + high) / 2, low, high)) == verdict
+
+
+def test_verdict_of_a_multiple() -> None:
+    assert decide(Interval(9.0, 8.1, 12.0), bar=8.0, worth=0.0) == "holds"
+    assert decide(Interval(4.0, 1.0, 8.0), bar=8.0, worth=0.0) == "fails"
+    assert decide(Interval(8.0, 4.0, 16.0), bar=8.0, worth=0.0) == "undecided"
+
+
+def test_no_verdict_without_a_finite_interval() -> None:
+    for ends in ((float("nan"), 1.0), (0.0, float("inf")), (1.0, 0.0)):
+        with pytest.raises(ValueError, match="expected finite ends"):
+            decide(Interval(0.5, *ends))
+
+
+def test_what_is_stored_is_what_is_judged() -> None:
+    assert Estimate("x", Interval(0.1, 0.00004, 0.2), 3, 1).verdict == "undecided"  # low is 0.0
+
+
+def test_verdict_on_a_claim() -> None:
+    good = Estimate("good", Interval(0.2, 0.1, 0.3), 10, 3)
+    better = Estimate("better", Interval(0.3, 0.2, 0.4), 10, 3)
+    open_ = Estimate("open", Interval(0.1, -0.1, 0.3), 10, 3)
+    bad = Estimate("bad", Interval(-0.2, -0.3, -0.1), 10, 3)
+    assert overall([better, good]) == ("holds", good)  # rests on the smallest
+    assert overall([better, open_]) == ("undecided", open_)
+    assert overall([bad, open_, good]) == ("fails", bad)
+    multiples = [Estimate(str(b), Interval(b + 1, b + 0.5, b + 2), 9, 3, b, 0.0) for b in (0.5, 8)]
+    assert overall(multiples)[1].name == "0.5"  # an equal distance above its bar: the first
+    with pytest.raises(ValueError, match="expected at least one"):
+        overall([])
+
+
+# --- measures by hand
+
+
+def test_squared_error_of_labels_by_hand() -> None:
+    """Outcomes 0, 0, 1, Q = 1/3. Mean of 2: variance (1/3)(2/3) / 2 = 1/9. Largest of 2 of the 3:
+    0 in one pair, 1 in two: (1/3)(1/9) + (2/3)(4/9) = 1/3. A sure state has no error."""
+    outcomes = np.array([[0.0, 0, 1], [1, 1, 1]])
+    assert values.label_error(outcomes, 2, hard=False) == pytest.approx((1 / 9 + 0) / 2)
+    assert values.label_error(outcomes, 2, hard=True) == pytest.approx((1 / 3 + 0) / 2)
+
+
+def test_largest_fall_and_tokens_by_hand() -> None:
+    success = np.array([[0.2, 0.6, 0.4, 0.5, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
+    assert evidence.largest_fall(success).tolist() == pytest.approx([0.5, 0.0])
+    tokens = np.array([10, 20, 30, 40, 50])
+    assert evidence.tokens_to(success[1], tokens, 0.2) == 30.0  # before the third round
+    assert evidence.tokens_to(success[0] * 0, tokens, 0.2) is None
+
+
+def test_quartiles_by_quarter() -> None:
+    """Eight steps: two a quarter; one step lies in the first quarter."""
+    parts = values.quartiles([np.arange(8.0), np.array([9.0])])
+    assert parts == [[0.5, 1.0, 5.0], [2.25, 2.5, 2.75], [4.25, 4.5, 4.75], [6.25, 6.5, 6.75]]
+    assert values.quartiles([np.array([1.0])])[1:] == [None, None, None]
+
+
+def story(task: int, actions: str, outcome: float, source: Trajectory) -> Trajectory:
+    """A trajectory with one letter an action; its ids don't matter."""
+    steps = len(actions)
+    return replace(
+        source,
+        task=Task("textcraft", task),
+        ids=tuple(range(steps + 1)),
+        prompt_len=1,
+        spans=tuple((k + 1, k + 2) for k in range(steps)),
+        logprobs=(),
+        actions=tuple(actions),
+        observations=("",) * (steps + 1),
+        rewards=(0.0,) * (steps - 1) + (outcome,),
+        success=outcome == 1,
+    )
+
+
+def test_siblings_share_their_state(chat: ChatFormat) -> None:
+    """a then b (8 of 8 succeed), a then c (0 of 8), d (4 of 8, then e), f (7 visits: too few)."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    told = ["ab"] * 8 + ["ac"] * 8 + ["de"] * 8 + ["fg"] * 7
+    wins = [1.0] * 8 + [0.0] * 8 + [1.0] * 4 + [0.0] * 4 + [1.0] * 7
+    played = [story(0, a, y, source) for a, y in zip(told, wins, strict=True)]
+    m = [StepValues(0.5, np.array([k / 100, 1 - k / 100])) for k in range(len(played))]
+    ours, exact, states = values.siblings(played, m)
+    task = Task("textcraft", 0)
+    assert sorted(zip(states, exact, ours, strict=True)) == sorted([
+        ((task, ()), 0.5, 0.0),  # a
+        ((task, ("a",)), 1.0, 1.0),  # ab
+        ((task, ("a",)), 0.0, 0.92),  # ac
+        ((task, ()), 0.5, 0.16),  # d
+        ((task, ("d",)), 0.5, 0.84),  # de
+    ])  # fmt: skip
+
+
+def test_values_of_a_hand_made_pool(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Task 0: the success is scored below the failure by the last step, above it by the first
+    half. Task 1: nothing but failures, all scored high."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    played = [story(0, "ab", 1, source), story(0, "cd", 0, source), story(1, "ab", 0, source)]
+    m = [StepValues(0.5, np.array(x)) for x in ([0.6, 0.2], [0.4, 0.7], [0.9, 0.9])]
+    monkeypatch.setattr(values, "pool", lambda p: played)
+    monkeypatch.setattr(values, "pool_values", lambda *a, **k: m)
+    found = values.value_quality("agentprm", replace(SMOKE, truth_tasks=0))
+    assert found["auroc_within_half"].tolist() == [[1.0], [1.0]]  # two seeds, one task with both
+    assert found["mixed_tasks"] == 1
+    assert found["auroc_by_fraction"][0] == 0.5  # over all: 0.6 is above 0.4, below 0.9
+    assert found["auroc_by_fraction"][-1] == 0.0
+    assert found["brier_half"] == pytest.approx((0.16 + 0.16 + 0.81) / 3, abs=1e-4)
+    assert found["sibling_accuracy"] is None and found["sibling_actions"] == 0
+
+
+# --- data and settings
+
+
+@pytest.fixture
+def told(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> list[Trajectory]:
+    """Ten rollouts of 10 tokens each instead of the pipeline's."""
+    played = [replace(t, usage=Usage(generated=10)) for t in random_trajectories(chat, 10, seed=1)]
+    monkeypatch.setattr(pipeline, "rollouts", lambda p: played)
+    return played
+
+
+def test_budget_counts_monte_carlo_rollouts(
+    told: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pipeline.reward_data("pvm", SMOKE) == ([RewardExample(t) for t in told], [10] * 10)
+    examples, spent = pipeline.reward_data("agentprm", SMOKE, 59)
+    assert ([e.trajectory for e in examples], spent) == (told[:5], [10] * 5)
+    rolled = [RewardExample(t) for t in told[:3]]
+    monkeypatch.setattr(pipeline, "_mc", lambda p: Path("mc"))
+    monkeypatch.setattr(pipeline, "_outcomes", lambda starts, folder: (rolled, [30, 20, 50]))
+    for kind in ("mc_hard", "mc_soft", "pqm"):
+        assert pipeline.reward_data(kind, SMOKE, 70) == (rolled[:2], [40, 30])
+        assert pipeline.reward_data(kind, SMOKE, 69)[1] == [40]
+    with pytest.raises(ValueError, match="budget is 39 tokens, the first example of mc_soft takes"):
+        pipeline.reward_data("mc_soft", SMOKE, 39)
+
+
+def test_the_best_setting_of_the_grid_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = replace(SMOKE, reward_grid=((1e-3, 1), (1e-3, 2), (4e-3, 1)))
+    monkeypatch.setattr(pipeline, "tuning", lambda kind, p, beta: [0.2, 0.4, 0.4])
+    assert pipeline.reward_config("pvm", p) == replace(p.reward, lr=1e-3, epochs=2)
+    assert pipeline.reward_config("pvm", SMOKE) == SMOKE.reward
+
+
+# --- claims from hand-made curves
+
+
+def hand_made(monkeypatch: pytest.MonkeyPatch, curves: dict[Any, list[float]]) -> Profile:
+    """Two seeds, three tasks, the same curve for all; keys are a kind, or a kind and β."""
+
+    def fake(kind: str, p: Profile, *, beta: float = 1.0, **_: Any) -> np.ndarray:
+        return np.broadcast_to(np.array(curves.get((kind, beta), curves.get(kind))), (2, 3, 5))
+
+    monkeypatch.setattr(evidence, "kind_curves", fake)
+    return replace(SMOKE, eval_samples=16, beams=())
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(1, "holds"), (2, "fails")])
+def test_c2_by_hand(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch, ours: int, verdict: str
+) -> None:
+    """ORM is best at N = 16, PVM too. AgentPRM is there at N = 1 or 2: 16 or 8 times fewer."""
+    slow, fast = [0, 0.1, 0.2, 0.3, 0.4], [0.4 if k + 1 >= ours else 0.0 for k in range(5)]
+    others = dict.fromkeys(evidence.JUDGES, slow)
+    p = hand_made(monkeypatch, {**others, "agentprm": fast})
+    candidates = random_trajectories(chat, 7 * 16, seed=3)
+    monkeypatch.setattr(evidence, "pool", lambda p: candidates)
+    tests, shown = evidence.c2(p)
+    assert [t.interval for t in tests] == [(16 / ours,) * 3] * 2
+    assert [t.verdict for t in tests] == [verdict] * 2
+    assert shown["multiple_at_last_n"]["orm"] == [16 / ours] * 3
+    assert set(shown["best_of_n"]) == {
+        *("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm", "no_la", "pav"),
+        *("majority", "likelihood", "oracle"),
+    }
+
+
+def test_c4_compares_with_beta_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = hand_made(monkeypatch, {("agentprm", 1.0): [0.5] * 5, ("agentprm", 0.0): [0.2] * 5})
+    tests, shown = evidence.c4(p)
+    assert [t.name for t in tests] == ["best of 16", "best of 16, first half"]
+    for test in tests:
+        assert test.interval == pytest.approx((0.3, 0.3, 0.3)) and test.verdict == "holds"
+    assert shown["sweep"] == {}
+
+
+def test_c6_and_c9_compare_at_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    rising = [0, 0, 0, 0, 0.5]
+    p = hand_made(monkeypatch, {"agentprm": rising, "orm": [0.1] * 5, "pvm": [0.6] * 5})
+    tests, _ = evidence.EVIDENCE["C6"](p)
+    assert [t.interval.mean for t in tests] == pytest.approx([0.4, -0.1])
+    assert overall(tests)[0] == "fails"
+    assert evidence.EVIDENCE["C9"] is evidence.EVIDENCE["C6"]
+
+
+def test_c7_cuts_all_kinds_to_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fake(kind: str, p: Profile, *, budget: int | None = None, **_: Any) -> np.ndarray:
+        asked.append((kind, budget))
+        return np.full((2, 3, 5), 0.5 if kind == "agentprm" else 0.25)
+
+    spent = {"mc_hard": [100, 300], "mc_soft": [100, 300], "agentprm": [10] * 100}
+    monkeypatch.setattr(evidence, "kind_curves", fake)
+    monkeypatch.setattr(evidence, "reward_data", lambda kind, p: ([], spent[kind]))
+    tests, shown = evidence.c7(replace(SMOKE, truth_tasks=0))
+    assert set(asked) == {("mc_hard", None), ("mc_soft", None), ("agentprm", 400)}
+    assert shown["tokens"] == 400
+    assert shown["tokens_of_all_data"]["agentprm"] == 1000
+    assert [t.verdict for t in tests] == ["holds", "holds"]
+    monkeypatch.setattr(evidence, "step_values_against_q", lambda p, budget: {"budget": budget})
+    _, shown = evidence.c7(SMOKE)  # where Q is measured, at a quarter of the tokens, too
+    assert {(k, b) for k, b in asked if b == 100} == {(k, 100) for k in spent}
+    assert shown["squared_error"] == {"budget": 400}
+    asked.clear()
+    spent["mc_soft"][:] = [101, 299]  # a quarter no longer pays for one example
+    evidence.c7(SMOKE)
+    assert {b for _, b in asked} == {None, 400}
+
+
+# --- files
+
+
+def test_tokens_of_an_artifact(tmp_path: Path, told: list[Trajectory]) -> None:
+    for name in ("pool-1", "demos-1"):
+        (tmp_path / name).mkdir()
+        append_jsonl(tmp_path / name / "pool.jsonl", told)
+    (tmp_path / "pool-1" / "outcomes.json").write_text('[{"outcomes": [], "tokens": 7}]')
+    assert sampled_tokens(tmp_path / "pool-1") == 107
+    assert sampled_tokens(tmp_path / "demos-1") == 0
+
+
+def test_artifacts_are_noted_with_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    for _ in range(2):  # made, then found
+        with pipeline.artifacts_used() as folders:
+            base = Path(pipeline.base(SMOKE))
+        assert folders == [base]
+    assert pipeline.seconds_of(base) > 0
+
+
+def test_unknown_claims_and_worlds() -> None:
+    with pytest.raises(ValueError, match="claim 'C10' is unknown"):
+        claim("C10", "smoke")
+    with pytest.raises(ValueError, match=r"C6 is tested in \['math'\], not in \['babyai'\]"):
+        claim("C6", "smoke", ["babyai"])
+
+
+SMALL = {
+    "demo_goals": 12,
+    "demo_variants": 1,
+    "rollout_tasks": 4,
+    "rollout_samples": 2,
+    "reward_grid": ((1e-3, 1), (2e-3, 1)),
+    "mc_tasks": 3,
+    "eval_tasks": 4,
+    "beams": ((2, 1),),
+    "beam_tasks": 2,
+    "max_rounds": 3,
+    "reward_seeds": 1,
+    "ppo_samples": 2,
+    "ppo_seeds": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All claims from nothing in the smallest sizes, in math, and PPO in TextCraft."""
+    folder = tmp_path_factory.mktemp("claims")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTPRM_ARTIFACTS", str(folder / "artifacts"))
+        patch.setattr(
+            report, "get_profile", lambda name, env="math": replace(get_profile(name, env), **SMALL)
+        )
+        patch.setattr(evidence, "BETAS", (0.0, 1.0))
+        patch.setattr(evidence, "LAMS", (0.95,))
+        common = ["reproduce", "--profile", "smoke", "--out", str(folder / "out")]
+        assert cli.main([*common, "--claim", "all", "--worlds", "math"]) == 0
+        made = {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("made.json")}
+        first = (folder / "out" / "C1_smoke.json").read_text()
+        assert cli.main([*common, "--claim", "C1", "--worlds", "math"]) == 0
+        assert {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("made.json")} == made
+        assert (folder / "out" / "C1_smoke.json").read_text() == first  # from what was there
+        assert cli.main([*common, "--claim", "C5"]) == 0
+    return {p.stem: json.loads(p.read_text()) for p in (folder / "out").glob("*.json")} | {
+        "figures": sorted(p.stem for p in (folder / "out").glob("*.png"))
+    }
+
+
+def test_every_claim_is_written_with_what_backs_it(files: dict[str, Any]) -> None:
+    assert sorted(files) == sorted([*(f"{name}_smoke" for name in CLAIMS), "figures"])
+    assert files["figures"] == [f"{name}_smoke" for name in CLAIMS]
+    for name in CLAIMS:
+        numbers = files[f"{name}_smoke"]
+        assert numbers["command"].startswith(f"agentprm reproduce --claim {name} --profile smoke")
+        assert {"commit", "date", "device", "torch", "base", "paper"} <= set(numbers)
+        for world in numbers["worlds"].values():
+            assert world["candidates"] == 4 and world["tasks"] == 4
+            assert world["minutes"] >= 0 and world["tokens"]["evaluation"] > 0
+            assert world["artifacts"]
+            tests = [Estimate(t["name"], Interval(*t["interval"]), t["tasks"], t["seeds"],
+                              t["bar"], t["worth"]) for t in world["tests"]]  # fmt: skip
+            assert [t.verdict for t in tests] == [t["verdict"] for t in world["tests"]]
+            if tests:
+                verdict, basis = overall(tests)
+                assert (world["verdict"], world["rests_on"]) == (verdict, basis.name)
+
+
+def test_what_the_claims_show(files: dict[str, Any]) -> None:
+    shown = {name: files[f"{name}_smoke"]["worlds"].get("math", {}).get("shown") for name in CLAIMS}
+    assert set(shown["C4"]["sweep"]) == {"beta 0, lambda 0.95", "beta 1, lambda 0.95"}
+    assert {"labels of agentprm", "values of mc_soft"} <= set(shown["C7"]["squared_error"])
+    assert set(shown["C8"]["values"]) == set(evidence.JUDGES)
+    runs = files["C5_smoke"]["worlds"]["textcraft"]["shown"]["runs"]
+    assert set(runs) == {"outcome", "ORM", "PVM", "AgentPRM", "raw Q"}
+    assert np.shape(runs["ORM"]["training_success"]) == (1, 2)  # seeds, rounds
+
+
+# --- the page
+
+
+def test_claims_without_files_say_how_to_run_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(results, "CLAIMS", tmp_path)
+    lines = results.claim_tables().splitlines()
+    for name in CLAIMS:
+        for profile in ("study", "gpu"):
+            command = f"`agentprm reproduce --claim {name} --profile {profile}`"
+            rows = [x for x in lines if command in x]
+            assert len(rows) == 1 and "not run yet" in rows[0]
+
+
+HAND_MADE = {
+    "claim": "C2",
+    "unit": "times",
+    "profile": "study",
+    "base": "tiny",
+    "command": "agentprm reproduce --claim C2 --profile study --worlds math",
+    "worlds": {
+        "math": {
+            "verdict": "fails",
+            "rests_on": "compute multiple over pvm",
+            "tests": [
+                {"name": "compute multiple over orm", "interval": [9.0, 8.5, 16.0], "bar": 8.0,
+                 "worth": 0.0, "verdict": "holds", "tasks": 120, "seeds": 3},
+                {"name": "compute multiple over pvm", "interval": [1.2345, 0.5, 2.0], "bar": 8.0,
+                 "worth": 0.0, "verdict": "fails", "tasks": 120, "seeds": 3},
+            ],
+            "tokens": {"training": 123456, "evaluation": 7890},
+            "minutes": 12.34,
+        }
+    },
+}  # fmt: skip
+
+
+def test_a_row_says_what_its_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "C2_study.json").write_text(json.dumps(HAND_MADE))
+    monkeypatch.setattr(results, "CLAIMS", tmp_path)
+    text = results.claim_tables()
+    link = "../results/claims/C2_study"
+    assert (
+        "| C2 | Math | tiny (study) | **fails** | 1.2× [0.5, 2.0], bar 8× | compute multiple over "
+        "pvm | 120 tasks, 3 seeds | 123,456, 7,890 | 12.3 | `agentprm reproduce --claim C2 "
+        f"--profile study --worlds math`: [figure]({link}.png), [data]({link}.json) |\n"
+    ) in text
+    assert "| C2 | TextCraft, BabyAI, WebShop | tiny (study) | not run yet |" in text
+
+
+def test_effects_in_their_units() -> None:
+    test = {"interval": [0.1234, -0.0456, 0.3], "bar": 0.5}
+    assert results.effect(test, "points") == "12.3 [-4.6, 30.0] points"
+    assert results.effect(test, "AUROC") == "0.123 [-0.046, 0.300], bar 0.5"
+
+
+def recomputed(numbers: dict[str, Any], world: dict[str, Any]) -> tuple[str, list[str], int]:
+    """Verdict, the effect's numbers as printed, and tasks, from the file's intervals alone."""
+    verdicts = []
+    for test in world["tests"]:
+        _, low, high = test["interval"]
+        excluded = high < test["bar"] + test["worth"] or high <= test["bar"]
+        verdicts.append("holds" if low > test["bar"] else "fails" if excluded else "undecided")
+    worst = next(v for v in ("fails", "undecided", "holds") if v in verdicts)
+    tests = [t for t, v in zip(world["tests"], verdicts, strict=True) if v == worst]
+    basis = sorted(tests, key=lambda t: t["interval"][0] - t["bar"])[0]
+    scale, digits = {"points": (100, 1), "times": (1, 1), "AUROC": (1, 3)}[numbers["unit"]]
+    return worst, [f"{scale * x:.{digits}f}" for x in basis["interval"]], basis["tasks"]
+
+
+def printed_rows(text: str) -> dict[tuple[str, str, str], list[str]]:
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
+    return {(r[0], r[1], r[2]): r for r in rows if len(r) == 10 and "**" in r[3]}
+
+
+def test_every_printed_number_follows_from_its_file() -> None:
+    """From results/claims/*.json, by code that shares nothing with the page's."""
+    stored = sorted(results.CLAIMS.glob("*.json"))
+    if not stored:
+        pytest.skip("no claim is stored yet")
+    shown = printed_rows(results.claim_tables())
+    expected = 0
+    for path in stored:
+        numbers = json.loads(path.read_text())
+        assert path.with_suffix(".png").exists()
+        if numbers["profile"] not in results.TESTED:
+            continue
+        for env, world in numbers["worlds"].items():
+            expected += 1
+            row = shown[numbers["claim"], results.WORLDS[env],
+                        f"{numbers['base']} ({numbers['profile']})"]  # fmt: skip
+            tokens = [f"{n:,}" for n in world["tokens"].values()]
+            assert row[7] == ", ".join(tokens) and row[8] == f"{world['minutes']:.1f}"
+            if not world["tests"]:
+                assert row[3] == "**undecided**" and row[4] == "–"
+                continue
+            verdict, effect, tasks = recomputed(numbers, world)
+            assert row[3] == f"**{verdict}**"
+            assert re.findall(r"-?\d+\.\d+", row[4])[:3] == effect
+            assert row[6].startswith(f"{tasks} tasks")
+    assert expected == len(shown)
+
+
+def test_the_recomputation_finds_the_hand_made_row() -> None:
+    world = HAND_MADE["worlds"]["math"]  # type: ignore[index]
+    assert recomputed(HAND_MADE, world) == ("fails", ["1.2", "0.5", "2.0"], 120)
+
+
+# --- the plan
+
+
+def test_the_plan_has_the_profile_s_sizes() -> None:
+    plan = (Path(results.ROOT) / "results" / "PLAN.md").read_text()
+    rows = {}
+    for line in plan.split("## Sizes")[1].split("## ")[0].splitlines():
+        if line.startswith("| ") and "---" not in line:
+            label, *cells = [c.strip() for c in line.split("|")[1:-1]]
+            rows[label] = dict(zip(("textcraft", "babyai", "webshop", "math"), cells, strict=True))
+    for env in results.WORLDS:
+        p = get_profile("study", env)
+        held_out = len(pipeline.test_tasks(p))
+        assert rows["rollouts: training tasks × samples"][env] == (
+            f"{len(pipeline.train_tasks(p)[1])} × {p.rollout_samples}"
+        )
+        assert rows[f"Monte Carlo: trajectories × {p.mc_samples} rollouts a state"][env] == (
+            str(p.mc_tasks)
+        )
+        assert rows["evaluation tasks × candidates"][env] == f"{held_out} × {p.eval_samples}"
+        assert rows["beam search N×M"][env] == ", ".join(f"{n}×{m}" for n, m in p.beams)
+        assert rows["tasks of beam search"][env] == str(len(pipeline.beam_tasks(p)))
+        measured = rows[f"Q measured: trajectories × {p.truth_samples} rollouts a state"][env]
+        assert measured == (str(p.truth_tasks) if p.truth_tasks else "–")
+        assert p.reward_seeds == p.ppo_seeds == 3
+        assert p.reward_grid == ((1e-3, 1), (1e-3, 2), (4e-3, 1), (4e-3, 2))
