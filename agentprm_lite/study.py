@@ -47,6 +47,7 @@ from agentprm_lite.types import Trajectory
 
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
 WORLDS = ("textcraft", "babyai", "webshop", "math")
+#: Parts of a study that can be left out.
 PARTS = ("best_of_n", "beam", "ppo")
 
 

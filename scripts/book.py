@@ -136,6 +136,9 @@ def fingerprint(name: str, profile: str) -> str:
     for path in [*sources, ROOT / "constraints.txt"]:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
+    if "stored_study" in parts[0]:  # it shows results that are kept in the repository
+        stored = [*(ROOT / "results").glob("study_*.json"), ROOT / "results" / "first_run.txt"]
+        parts += [path.read_text("utf-8") for path in sorted(stored) if path.exists()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
