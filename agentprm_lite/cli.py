@@ -25,7 +25,7 @@ from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import get_profile
 from agentprm_lite.ranks import place
-from agentprm_lite.study import PARTS, WORLDS, study
+from agentprm_lite.study import PARTS, WORLDS, provenance, study
 from agentprm_lite.train import Kind
 from agentprm_lite.types import Trajectory
 
@@ -73,6 +73,9 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
     elif args.command == "show":
         played = [t for t in pipeline.pool(profile) if t.sample == 0][: args.episodes]
         values = pipeline.reward_model(args.model, profile, seed).score(played)
+        where = provenance()
+        print(f"agentprm show --profile {profile.name}: {profile.base}, commit {where['commit']},")
+        print(f"{where['date']}, {where['device']}\n")
         print("\n\n".join(map(_told, played, values)))
     elif args.command == "export":
         judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
