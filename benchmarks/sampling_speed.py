@@ -9,7 +9,7 @@
 Environment, history and limits are the same code for all; only who makes a turn's tokens differs.
 At temperature 1 every way draws its own random numbers, so that texts differ and speeds are per
 environment step; the tokens of each are in the file. Greedily all ways have to write the same texts
-in float32; how many episodes are equal is printed and stored.
+in float32; in how many episodes the first two turns are equal is printed and stored.
 
 Run: python benchmarks/sampling_speed.py --out results/sampling_speed.json
 """
@@ -133,9 +133,9 @@ def ways(backends: dict[str, HFBackend], tasks: Sequence[Task]) -> dict[str, Cal
 
 
 def greedily_equal(backends: dict[str, HFBackend], tasks: Sequence[Task]) -> dict[str, int]:
-    """Episodes of each way whose turns are, greedily, those of ours."""
+    """Episodes of each way whose first two turns are, greedily, those of ours."""
     greedy = {
-        name: HFBackend(b.model, b.chat, replace(b.config, temperature=0.0))
+        name: HFBackend(b.model, b.chat, replace(b.config, temperature=0.0, max_rounds=2))
         for name, b in backends.items()
     }
     backends[CONTINUOUS].model.destroy_cached_continuous_batching_manager()  # it samples
@@ -222,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv,
         {
             "model": folder.name,
+            "profile": profile.name,
             "parameters": count_parameters(backends["ours"].model),
             "dtype": str(backends["ours"].model.dtype).removeprefix("torch."),
             "episodes": len(tasks),
