@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from transformers.utils import logging
 
 from agentprm_lite import pipeline
 from agentprm_lite.cache import split_model
@@ -48,6 +49,8 @@ def options(doc: str | None) -> argparse.ArgumentParser:
 def settings(args: argparse.Namespace) -> tuple[Profile, Path]:
     """The profile and the folder of the policy; the policy is trained if need be."""
     torch.set_num_threads(args.threads)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     profile = get_profile(args.profile or ("smoke" if args.smoke else "cpu"))
     return profile, Path(resolve(args.model)) if args.model else pipeline.policy(profile).folder
 

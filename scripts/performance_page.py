@@ -11,19 +11,18 @@ from results_page import ROOT, table
 
 RESULTS = ROOT / "results"
 TINY, SMOLLM2 = "The tiny policy", "SmolLM2-135M"
-LLM = "--model smollm2-135m --profile gpu"
+LLM = "--model smollm2-135m --profile cpu"
 #: What makes each file, without --out.
 COMMANDS = {
     "sampling_speed": "sampling_speed.py --repeats 3",
-    "sampling_speed_smollm2": f"sampling_speed.py {LLM} --episodes 16 --rounds 3 --new-tokens 24 "
+    "sampling_speed_smollm2": f"sampling_speed.py {LLM} --episodes 16 --rounds 5 --new-tokens 16 "
     "--repeats 1",
     "shared_prefix": "shared_prefix.py --repeats 3",
-    "shared_prefix_smollm2": "shared_prefix.py --model smollm2-135m --profile cpu --tasks 1 "
-    "--new-tokens 8 --repeats 1",
+    "shared_prefix_smollm2": f"shared_prefix.py {LLM} --tasks 1 --new-tokens 4 --repeats 1",
     "training_speed": "training_speed.py --trl-python ENV/bin/python --repeats 3",
     "training_speed_smollm2": f"training_speed.py --trl-python ENV/bin/python {LLM} --size 12 "
     "--batch-tokens 2048 --repeats 2",
-    "where_time_goes": "where_time_goes.py --repeats 3",
+    "where_time_goes": "where_time_goes.py --size 32 --repeats 3",
 }
 Record = dict[str, Any]
 
@@ -88,7 +87,7 @@ def ratio_table(record: Record) -> str:
 
 def sampling(record: Record) -> str:
     """Environment steps and tokens a second of each way."""
-    episodes, equal = record["episodes"], record["greedily_equal"]
+    compared, equal = record["compared"], record["greedily_equal"]
     rows = [
         [
             r["way"],
@@ -96,14 +95,14 @@ def sampling(record: Record) -> str:
             f"{r['tokens_per_s']['median']:,.0f}",
             f"{sum(r['env_steps']):,}",
             f"{sum(r['tokens_generated']):,}",
-            f"{equal.get(r['way'], episodes)} of {episodes}",
+            f"{equal.get(r['way'], compared)} of {compared}",
         ]
         for r in record["rows"]
     ]
     head = ["way", "environment steps/s", "tokens/s", "steps", "tokens", "equal greedily"]
     limits = record["sampling"]
     return (
-        f"{episodes} episodes at once, at most {limits['max_rounds']} turns of at most "
+        f"{record['episodes']} episodes at once, at most {limits['max_rounds']} turns of at most "
         f"{limits['max_new_tokens']} tokens, {record['parameters']:,} parameters in "
         f"{record['dtype']}.\n\n{table(head, rows)}\n{ratio_table(record)}"
     )
