@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 from unittest import mock
 
@@ -128,64 +129,7 @@ class Setting:
         return [t for row in played for t in row]
 
 
-def counted(model: Any, call: Callable[[], Any]) -> tuple[Row, Any]:
-    """Tokens that a call sends through a model, and its result."""
-    with Tokens(model) as tokens:
-        result = call()
-    return {"tokens": tokens.real, "positions": tokens.positions, "calls": tokens.calls}, result
-
-
-def search_tokens(s: Setting) -> tuple[list[Row], dict[str, Any]]:
-    """Tokens of both models in beam search, and whether the answers are the same."""
-    rows, found = [], {}
-    for way, kind, judge in (
-        ("ours", Play, s.judge),
-        ("re-encoding", Reencoding, Rescoring(s.judge.model)),
-    ):
-        policy, (scorer, results) = counted(
-            s.backend.model,
-            lambda kind=kind, judge=judge: counted(s.judge.model, lambda: s.search(kind, judge, 0)),
-        )
-        rows += [
-            {"work": "beam search, policy", "way": way, **policy},
-            {"work": "beam search, reward model", "way": way, **scorer},
-        ]
-        found[way] = results
-    ours, again = found["ours"], found["re-encoding"]
-    usage = [r.usage for r in ours]
-    rows[0]["accounted"] = sum(u.prefilled + u.generated for u in usage)
-    rows[1]["accounted"] = sum(u.scored for u in usage)
-    same = [a.trajectory.ids == b.trajectory.ids for a, b in zip(ours, again, strict=True)]
-    apart = [abs(a.score - b.score) for a, b, y in zip(ours, again, same, strict=True) if y]
-    return rows, {
-        "tasks": len(ours),
-        "rounds": [r.trajectory.num_steps for r in ours],
-        "equal_answers": sum(same),
-        "largest_score_difference": max(apart, default=None),
-    }
-
-
 KINDS = {"ours": Play, "own caches": OwnCaches, "re-encoding": Reencoding}
-
-
-def rollout_tokens(s: Setting, trajectory: Trajectory) -> tuple[list[Row], dict[str, Any]]:
-    """Tokens of the policy in rollouts from every state, and whether the rollouts are the same."""
-    rows, found = [], {}
-    for way, kind in KINDS.items():
-        counts, played = counted(s.backend.model, lambda kind=kind: s.rollouts(kind, trajectory))
-        rows.append({"work": "rollouts", "way": way, **counts})
-        found[way] = played
-    usage = [t.usage for t in found["ours"]]
-    rows[0]["accounted"] = sum(u.prefilled + u.generated for u in usage)
-    return rows, {
-        "states": trajectory.num_steps,
-        "rollouts": len(usage),
-        **{
-            f"equal_{way}": sum(a.ids == b.ids for a, b in zip(found["ours"], played, strict=True))
-            for way, played in found.items()
-            if way != "ours"
-        },
-    }
 
 
 def clocked(judge: RewardModel) -> list[float]:
@@ -205,59 +149,100 @@ def clocked(judge: RewardModel) -> list[float]:
     return seconds
 
 
-def times(s: Setting, trajectory: Trajectory, repeats: int) -> tuple[list[Row], list[Row]]:
-    """Seconds of the same work, the ways in turns; and the ratios."""
+def row(work: str, way: str, counts: Tokens, seconds: Sequence[float]) -> Row:
+    """One line of the table: tokens of the first repeat, seconds of all."""
+    return {
+        "work": work,
+        "way": way,
+        "tokens": counts.real,
+        "positions": counts.positions,
+        "calls": counts.calls,
+        "seconds": list(seconds),
+    }
+
+
+def search_rows(s: Setting, repeats: int) -> tuple[list[Row], dict[str, Any]]:
+    """Beam search: tokens and seconds of both models, and whether the answers are the same."""
     judges = {"ours": RewardModel(s.judge.model), "re-encoding": Rescoring(s.judge.model)}
     clocks = {way: clocked(judge) for way, judge in judges.items()}
-    scoring: dict[str, list[float]] = {way: [] for way in judges}
 
-    def searched(way: str, repeat: int) -> None:
+    def searched(way: str, repeat: int) -> tuple[list[SearchResult], Tokens, Tokens, float]:
         clocks[way].clear()
-        s.search(KINDS[way], judges[way], repeat)
-        scoring[way].append(sum(clocks[way]))
+        with Tokens(s.backend.model) as policy, Tokens(s.judge.model) as scorer:
+            results = s.search(KINDS[way], judges[way], repeat)
+        return results, policy, scorer, sum(clocks[way])
 
-    spent = {
-        "beam search, both models": interleaved(
-            {way: lambda r, way=way: searched(way, r) for way in judges}, repeats
-        )[0],
-        "beam search, reward model": scoring,
-        "rollouts": interleaved(
-            {way: lambda r, k=k: s.rollouts(k, trajectory) for way, k in KINDS.items()}, repeats
-        )[0],
+    seconds, runs = interleaved(
+        {way: lambda repeat, way=way: searched(way, repeat) for way in judges}, repeats
+    )
+    rows, found = [], []
+    for way, repeated in runs.items():
+        results, policy, scorer, _ = repeated[0]
+        scoring = [r[-1] for r in repeated]
+        rest = [whole - part for whole, part in zip(seconds[way], scoring, strict=True)]
+        rows += [
+            row("beam search, policy", way, policy, rest),
+            row("beam search, reward model", way, scorer, scoring),
+        ]
+        found.append(results)
+    ours, again = found
+    usage = [r.usage for r in ours]
+    rows[0]["accounted"] = sum(u.prefilled + u.generated for u in usage)
+    rows[1]["accounted"] = sum(u.scored for u in usage)
+    same = [a.trajectory.ids == b.trajectory.ids for a, b in zip(ours, again, strict=True)]
+    apart = [abs(a.score - b.score) for a, b, y in zip(ours, again, same, strict=True) if y]
+    return rows, {
+        "tasks": len(ours),
+        "rounds": [r.trajectory.num_steps for r in ours],
+        "equal_answers": sum(same),
+        "largest_score_difference": max(apart, default=None),
     }
-    rows = [
-        {"work": work, "way": way, "seconds": seconds}
-        for work, by_way in spent.items()
-        for way, seconds in by_way.items()
-    ]
-    found = [
-        {
-            "what": f"{work}: seconds, {way} / ours",
-            "ratio": ratios(seconds, by_way["ours"]),
-            "target": None,
-        }
-        for work, by_way in spent.items()
-        for way, seconds in by_way.items()
-        if way != "ours"
-    ]
-    return rows, found
 
 
-def token_ratios(rows: Sequence[Row], smoke: bool) -> list[Row]:
-    """How many times fewer tokens and positions ours sends through a model."""
+def rollout_rows(
+    s: Setting, trajectory: Trajectory, repeats: int
+) -> tuple[list[Row], dict[str, Any]]:
+    """Rollouts from every state: tokens and seconds, and whether the rollouts are the same."""
+
+    def rolled(way: str) -> tuple[list[Trajectory], Tokens]:
+        with Tokens(s.backend.model) as counts:
+            played = s.rollouts(KINDS[way], trajectory)
+        return played, counts
+
+    seconds, runs = interleaved({way: lambda _, way=way: rolled(way) for way in KINDS}, repeats)
+    played = {way: repeated[0][0] for way, repeated in runs.items()}
+    rows = [row("rollouts", way, r[0][1], seconds[way]) for way, r in runs.items()]
+    rows[0]["accounted"] = sum(t.usage.prefilled + t.usage.generated for t in played["ours"])
+    return rows, {
+        "states": trajectory.num_steps,
+        "rollouts": len(played["ours"]),
+        **{
+            f"equal_{way}": sum(a.ids == b.ids for a, b in zip(played["ours"], found, strict=True))
+            for way, found in played.items()
+            if way != "ours"
+        },
+    }
+
+
+def comparisons(rows: Sequence[Row], smoke: bool) -> list[Row]:
+    """How many times fewer tokens, positions and seconds ours takes."""
     targets = {"beam search, policy": 4, "beam search, reward model": 5, "rollouts": 4}
     ours = {r["work"]: r for r in rows if r["way"] == "ours"}
+
+    def numbers(r: Row, unit: str) -> list[float]:
+        return r[unit] if unit == "seconds" else [r[unit]]
+
     return [
         {
             "what": f"{r['work']}: {unit}, {r['way']} / ours",
-            "ratio": ratios([r[unit]], [ours[r["work"]][unit]]),
+            "ratio": ratios(numbers(r, unit), numbers(ours[r["work"]], unit)),
             "target": targets[r["work"]]
             if unit == "tokens" and r["way"] == "re-encoding" and not smoke
             else None,
         }
         for r in rows
         if r["way"] != "ours"
-        for unit in ("tokens", "positions")
+        for unit in ("tokens", "positions", "seconds")
     ]
 
 
@@ -298,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     backend = HFBackend(model, load_chat(folder), config)
     scorer = new_reward_model(folder, profile.lora, 0)
+    torch.manual_seed(0)
     with torch.no_grad():  # a new one says 0.5 everywhere
         scorer.get_base_model().score.modules_to_save["default"].weight.normal_(std=0.1)
     setting = Setting(
@@ -307,15 +293,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         backend.run([backend.start(t, k, 0) for t in setting.tasks for k in range(4)]),
         key=lambda t: t.num_steps,
     )
-    searched, search_facts = search_tokens(setting)
-    rolled, rollout_facts = rollout_tokens(setting, longest)
+    searched, search_facts = search_rows(setting, args.repeats)
+    rolled, rollout_facts = rollout_rows(setting, longest, args.repeats)
     rows = searched + rolled
-    timed, timed_ratios = times(setting, longest, args.repeats)
-    found = token_ratios(rows, args.smoke) + timed_ratios
+    found = comparisons(rows, args.smoke)
     for r in rows:
         accounted = f", accounted {r['accounted']:,}" if "accounted" in r else ""
-        print(f"{r['work']}, {r['way']}: {r['tokens']:,} tokens, {r['positions']:,} "
-              f"positions, {r['calls']} calls{accounted}")  # fmt: skip
+        print(f"{r['work']}, {r['way']}: {r['tokens']:,} tokens, {r['positions']:,} positions, "
+              f"{r['calls']} calls{accounted}, {median(r['seconds']):.2f} s")  # fmt: skip
     print(search_facts, rollout_facts)
     show(found)
     write(
@@ -324,12 +309,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv,
         {
             "model": folder.name,
+            "profile": profile.name,
             "shape": f"{width}x{width}, {rounds} rounds, {width} rollouts a state",
             "sampling": asdict(config),
             "beam_search": search_facts,
             "rollouts": rollout_facts,
-            "tokens": rows,
-            "seconds": timed,
+            "rows": rows,
             "ratios": found,
         },
     )

@@ -21,9 +21,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from transformers.utils import logging
 
 from agentprm_lite import pipeline
 from agentprm_lite.cache import split_model
+from agentprm_lite.models import resolve
 from agentprm_lite.profiles import Profile, get_profile
 from agentprm_lite.study import provenance
 
@@ -38,7 +40,7 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--smoke", action="store_true", help="sizes that end in seconds, no limits")
     parser.add_argument("--profile", help="profile of sizes and policy (cpu; with --smoke: smoke)")
-    parser.add_argument("--model", type=Path, help="folder of another policy than the profile's")
+    parser.add_argument("--model", help="another policy than the profile's: folder or smollm2-135m")
     parser.add_argument("--repeats", type=int, default=5, help="runs of every way")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser
@@ -47,8 +49,10 @@ def options(doc: str | None) -> argparse.ArgumentParser:
 def settings(args: argparse.Namespace) -> tuple[Profile, Path]:
     """The profile and the folder of the policy; the policy is trained if need be."""
     torch.set_num_threads(args.threads)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     profile = get_profile(args.profile or ("smoke" if args.smoke else "cpu"))
-    return profile, args.model or pipeline.policy(profile).folder
+    return profile, Path(resolve(args.model)) if args.model else pipeline.policy(profile).folder
 
 
 def interleaved(
@@ -88,9 +92,11 @@ def write(args: argparse.Namespace, script: str, argv: Sequence[str] | None, fou
     if args.out is None:
         return
     words = list(sys.argv[1:] if argv is None else argv)
-    for i, word in enumerate(words):  # folders of one machine mean nothing on another
-        if i and words[i - 1] == "--model":
-            words[i] = Path(word).name
+    for i, option in enumerate(words[:-1]):  # folders of one machine mean nothing on another
+        if option == "--model":
+            words[i + 1] = Path(words[i + 1]).name
+        elif option == "--trl-python":
+            words[i + 1] = "ENV/bin/python"
     record = {
         "command": f"python benchmarks/{Path(script).name} {shlex.join(words)}",
         **provenance(),

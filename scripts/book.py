@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import performance_page
 import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -355,6 +356,8 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    for name, text in performance_page.parts().items():
+        put(folder / "book" / "_generated" / f"performance_{name}.md", text.encode())
     sizes = "\n".join(map(results_page.sizes, ("cpu", "paper")))
     put(folder / "book" / "_generated" / "sizes.md", sizes.encode())
     config = read("_config.yml")

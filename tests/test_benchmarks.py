@@ -11,12 +11,21 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import TASKS, backend, float64, random_reward_model
+from helpers import (
+    SIZE,
+    TASKS,
+    backend,
+    float64,
+    random_reward_model,
+    random_trajectories,
+)
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from agentprm_lite import sampling
+from agentprm_lite import pipeline, sampling
 from agentprm_lite.cache import KVBatch
-from agentprm_lite.models import load_policy
+from agentprm_lite.models import load_policy, make_tiny
 from agentprm_lite.prm import RewardModel
+from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Play
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -65,9 +74,10 @@ def test_a_missed_target_is_an_error(load: Callable[[str], Any]) -> None:
 def test_no_path_of_a_machine_is_stored(load: Callable[[str], Any], tmp_path: Path) -> None:
     out = tmp_path / "r.json"
     args = argparse.Namespace(out=out, threads=1, repeats=2)
-    load("side_by_side").write(args, "x/y.py", ["--model", "a/b/smol", "--repeats", "2"], {})
-    assert (
-        json.loads(out.read_text())["command"] == "python benchmarks/y.py --model smol --repeats 2"
+    argv = ["--model", "a/b/smol", "--trl-python", "/c/bin/python3", "--repeats", "2"]
+    load("side_by_side").write(args, "x/y.py", argv, {})
+    assert json.loads(out.read_text())["command"] == (
+        "python benchmarks/y.py --model smol --trl-python ENV/bin/python --repeats 2"
     )
 
 
@@ -105,7 +115,7 @@ def test_a_shared_prefix_is_computed_once(
 
     monkeypatch.setattr(sampling, "choose", never_the_padding)
     monkeypatch.setattr(Play, "read", counted_read)
-    searched, facts = s.search_tokens(setting)
+    searched, facts = s.search_rows(setting, 1)
     last_tokens_read = sum(reads)  # re-encoding has a read of its own
     assert facts["rounds"] == [10, 10] and facts["equal_answers"] == 2
     assert facts["largest_score_difference"] < 1e-10
@@ -119,7 +129,7 @@ def test_a_shared_prefix_is_computed_once(
     assert ours["tokens"] == ours["accounted"] - turns + last_tokens_read
 
     start = policy.run([policy.start(TASKS[1], 0, 0)])[0]
-    rolled, facts = s.rollout_tokens(setting, start)
+    rolled, facts = s.rollout_rows(setting, start, 1)
     assert start.num_steps == 10 and facts["rollouts"] == 40
     assert facts["equal_own caches"] == facts["equal_re-encoding"] == 40
     ours, own, again = rolled
@@ -146,4 +156,135 @@ def test_shared_prefix(load: Callable[[str], Any], folder: Path, tmp_path: Path)
     record = smoke(load, "shared_prefix", folder, tmp_path)
     assert record["shape"] == "2x2, 3 rounds, 2 rollouts a state"
     assert record["beam_search"]["equal_answers"] == record["beam_search"]["tasks"] == 1
-    assert len(record["tokens"]) == 7 and len(record["seconds"]) == 7
+    rows = record["rows"]
+    assert [(r["work"], r["way"]) for r in rows] == [
+        ("beam search, policy", "ours"),
+        ("beam search, reward model", "ours"),
+        ("beam search, policy", "re-encoding"),
+        ("beam search, reward model", "re-encoding"),
+        ("rollouts", "ours"),
+        ("rollouts", "own caches"),
+        ("rollouts", "re-encoding"),
+    ]
+    assert all(len(r["seconds"]) == 1 and r["seconds"][0] > 0 for r in rows)
+    ratio = {r["what"]: r["ratio"]["median"] for r in record["ratios"]}
+    for unit, what in (("tokens", int), ("positions", int), ("seconds", lambda x: x[0])):
+        assert ratio[f"beam search, reward model: {unit}, re-encoding / ours"] == pytest.approx(
+            what(rows[3][unit]) / what(rows[1][unit])
+        )
+    assert len(ratio) == 4 * 3
+
+
+def test_where_time_goes(load: Callable[[str], Any], folder: Path, tmp_path: Path) -> None:
+    record = smoke(load, "where_time_goes", folder, tmp_path)
+    assert (tmp_path / "out.png").stat().st_size > 10_000
+    rows = {r["stage"]: r for r in record["rows"]}
+    assert list(rows) == [
+        "SFT",
+        "sampling",
+        "reward-model training",
+        "scoring",
+        "beam search 4x4",
+        "PPO, one round",
+    ]
+    for r in rows.values():
+        assert sum(r["share"].values()) == pytest.approx(1)
+        assert r["share"]["forward"] > 0 and r["flops"] > 0 and 0 < r["floor_share"] < 1
+    assert rows["scoring"]["share"]["backward"] == rows["scoring"]["share"]["environment"] == 0
+    assert rows["SFT"]["share"]["backward"] > 0 and rows["SFT"]["share"]["choose"] == 0
+    assert all(
+        rows["sampling"]["share"][k] > 0 for k in ("cache", "choose", "environment", "tokenizer")
+    )
+
+
+def test_the_clock_counts_inner_work_once(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = load("where_time_goes")
+    now = iter([0.0, 1.0, 3.0, 7.0, 15.0, 31.0])  # clock, call, inner call, their ends, mark
+    monkeypatch.setattr(w.time, "perf_counter", lambda: next(now))
+    clock = w.Clock()
+    clock.timed("environment", clock.timed("tokenizer", lambda: None))()
+    clock.mark()
+    assert dict(clock.seconds) == {"rest": 1 + 16, "environment": 2 + 8, "tokenizer": 4}
+
+
+def test_flops_of_a_model_are_those_on_paper(load: Callable[[str], Any]) -> None:
+    shape = {"vocab_size": 11, "hidden_size": 8, "intermediate_size": 20, "num_hidden_layers": 3}
+    model = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2)).eval()
+    ids = torch.ones(2, 5, dtype=torch.long)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(input_ids=ids, use_cache=False)
+
+    linear = 4 * 8 * 8 + 3 * 8 * 20  # of a layer: attention's four, the three of the MLP
+    attention = 2 * 5 * 8  # a token's products with 5 keys and 5 values
+    assert load("where_time_goes").count_flops(forward) == 2 * 2 * 5 * (
+        3 * (linear + attention) + 8 * 11
+    )
+
+
+def test_bytes_that_a_call_reads(load: Callable[[str], Any], folder: Path) -> None:
+    w, model = load("where_time_goes"), load_policy(folder)
+    # the embedding is the head, read whole
+    assert w.weight_bytes(model) == sum(4 * p.numel() for p in model.parameters())
+    judge = random_reward_model(folder)  # nothing reads all of its embedding
+    norms = (2 * 2 + 1) * 32
+    layer = 4 * 32 * 32 + 3 * 32 * 64 + 4 * (4 * 64) + 4 * 3 * (32 + 64)  # and LoRA of rank 4
+    heads = 2 * 32  # peft keeps the head that it copied
+    assert w.weight_bytes(judge) == 4 * (2 * layer + norms + heads)
+    batch = KVBatch(model)
+    batch.append([[5, 6, 7], [8]])
+    assert w.cache_bytes(batch) == 4 * 2 * 2 * 32 * (3 + 1)  # layers, keys and values, size, tokens
+
+
+@pytest.fixture
+def fluent(tmp_path: Path) -> Path:
+    """A policy that knows the words of the smoke profile's first tasks."""
+    tasks = pipeline.train_tasks("smoke")[0][:8]
+    make_tiny(tmp_path / "fluent", vocabulary(tasks), SIZE, seed=0)
+    return tmp_path / "fluent"
+
+
+def test_training(load: Callable[[str], Any], fluent: Path, tmp_path: Path, capsys: Any) -> None:
+    record = smoke(load, "training_speed", fluent, tmp_path)
+    assert record["trajectories"] == 8 and record["ratios"] == []
+    (row,) = record["rows"]
+    assert row["way"] == "ours" and record["batch"] >= 1
+    assert row["trajectories_per_s"]["median"] == pytest.approx(8 / row["seconds"][0])
+    assert row["peak_mb"][0] > row["training_mb"][0] > 0
+    assert "no --trl-python" in capsys.readouterr().out
+
+
+def test_ratios_of_training_are_run_by_run(load: Callable[[str], Any]) -> None:
+    def runs(*found: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"seconds": s, "peak_mb": mb, "held_mb": 100.0} for s, mb in found]
+
+    t = load("training_speed")
+    rows = t.rows_of({
+        "ours": runs((2.0, 300.0), (1.0, 200.0)),
+        "trl": runs((3.0, 600.0), (4.0, 500.0)),
+        "trl defaults": runs((4.0, 300.0), (4.0, 200.0)),
+    }, 10)  # fmt: skip
+    assert rows[0]["trajectories_per_s"] == {"min": 5.0, "median": 7.5, "max": 10.0}
+    found = t.comparisons(rows, smoke=False)
+    assert [(r["what"], r["ratio"]["median"], r["target"]) for r in found[:4]] == [
+        ("seconds: trl / ours", (1.5 + 4.0) / 2, 1.5),
+        ("peak memory: trl / ours", (2.0 + 2.5) / 2, 1.0),
+        ("memory of training: trl / ours", (2.5 + 4.0) / 2, 1.0),
+        ("seconds: trl defaults / ours", (2.0 + 4.0) / 2, None),
+    ]
+    assert {r["target"] for r in t.comparisons(rows, smoke=True)} == {None}
+
+
+def test_a_trajectory_in_trls_words_has_our_ids(load: Callable[[str], Any], chat: Any) -> None:
+    stepwise = load("training_speed").stepwise
+    for t in random_trajectories(chat, 6, 0):
+        row = stepwise(chat, t)
+        ids, positions = chat.tokenizer.encode(row["prompt"], add_special_tokens=False), []
+        for text in row["completions"]:
+            ids += chat.tokenizer.encode(text + "<|end|>", add_special_tokens=False)
+            positions.append(len(ids) - 1)
+        assert tuple(ids) == t.ids and tuple(positions) == t.score_positions
+        assert len(row["labels"]) == t.num_steps
