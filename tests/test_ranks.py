@@ -159,11 +159,11 @@ def test_a_killed_rank_ends_the_run_and_both_go_on(two: Path) -> None:
     records = [json.loads((two / f"record.{rank}.json").read_text()) for rank in range(2)]
     found = records[0]["found"]
     assert found == records[1]["found"]
-    assert found.keys() == {"rollouts.rank0of2.jsonl", "rollouts.rank1of2.jsonl"}
     assert found["rollouts.rank1of2.jsonl"] == 2  # its first block
+    by_rank_0 = found.get("rollouts.rank0of2.jsonl", 0)  # it may have been killed before its first
     # what the files don't hold yet is played, and nothing else
     assert records[1]["blocks"] == 2
-    assert records[0]["blocks"] == 3 - found["rollouts.rank0of2.jsonl"] // 2
+    assert records[0]["blocks"] == 3 - by_rank_0 // 2
 
 
 def test_what_is_not_shared_out_is_made_by_rank_0_once(two: Path) -> None:

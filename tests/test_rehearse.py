@@ -21,6 +21,8 @@ RECORD = {
     "tests": {"passed": 1200, "skipped": 3, "failed": ["test_x::test_y"], "seconds": 600},
 }
 
+KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+
 
 def test_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(rehearse, "RECORDS", tmp_path / "rehearsals.json")
@@ -70,7 +72,8 @@ def test_tests_and_notebooks_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     for name, code in (("01_good", warning), ("02_bad", "assert False")):
         cells = [nbformat.v4.new_code_cell('PROFILE = "auto"'), nbformat.v4.new_code_cell(code)]
         cells[0].metadata["tags"] = ["parameters"]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"notebooks/{name}.ipynb")
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
+        nbformat.write(notebook, tmp_path / f"notebooks/{name}.ipynb")
     found = rehearse.run_notebooks({**rehearse.os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
     assert (found["passed"], found["failed"]) == (["01_good"], ["02_bad"])
     assert found["warnings"] == ["FutureWarning: this goes"]
