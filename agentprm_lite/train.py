@@ -34,7 +34,7 @@ from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss
 from agentprm_lite.models import half_dtype
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
-from agentprm_lite.ranks import Place, check_same, join, part_like, place, split, whole
+from agentprm_lite.ranks import Place, check_same, join, part_like, place, split, wait, whole
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "agentprm"]
@@ -355,6 +355,7 @@ def fit(
         "parameters": f"{len(params)} tensors, {_digest([list(p.shape) for p in params])}",
     }
     state = _State(Path(checkpoint) if checkpoint else None, params, optimizer, run)
+    wait()  # until rank 0 has written what there is to load
     log = state.load()
     check_same(f"step {len(log)} of {run}")
     desc = label if here.size == 1 else f"{label}, {here.size} ranks"

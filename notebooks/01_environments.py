@@ -49,6 +49,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # from what the text suggests?
 
 # %%
+import inspect
 import json
 import re
 from dataclasses import asdict
@@ -201,7 +202,7 @@ show_source(TextEnv.step)
 
 def said(cls, section):
     """The first sentence of a section of a class's docstring."""
-    text = cls.__doc__.split(f" {section}:\n")[1]
+    text = inspect.getdoc(cls).split(f"\n{section}:\n")[1]
     return re.split(r"\.\s", " ".join(text.split()))[0]
 
 
