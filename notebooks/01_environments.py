@@ -49,7 +49,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # from what the text suggests?
 
 # %%
-import inspect
 import json
 import re
 from dataclasses import asdict
@@ -202,7 +201,7 @@ show_source(TextEnv.step)
 
 def said(cls, section):
     """The first sentence of a section of a class's docstring."""
-    text = inspect.getdoc(cls).split(f"\n{section}:\n")[1]
+    text = re.split(rf"\n *{section}:\n", cls.__doc__)[1]
     return re.split(r"\.\s", " ".join(text.split()))[0]
 
 
