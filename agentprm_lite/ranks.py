@@ -193,7 +193,7 @@ def split(module: nn.Module, device: torch.device) -> nn.Module:
     for part in (*layers, twin):
         held = [p for p in part.parameters() if not isinstance(p, DTensor)]
         unit = fully_shard(part, mesh=mesh)
-        unit.set_force_sum_reduction_for_comms(True)  # gloo once took a mean for a sum: pytorch 162338
+        unit.set_force_sum_reduction_for_comms(True)  # gloo once mistook means: pytorch 162338
         for p in held:
             p.data = p.data.new_empty(0)
     return twin
