@@ -6,6 +6,7 @@ writes what they share. With one process all of this does nothing.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ from zlib import crc32
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, gather
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 # A rank may wait for hours while rank 0 makes something alone. A rank that dies isn't waited for:
 # torchrun ends the others.
@@ -143,7 +148,7 @@ def agree(answer: bool) -> bool:
     """
     if place().size == 1:
         return answer
-    said: torch.Tensor = broadcast(torch.tensor([int(answer)], device=PartialState().device))
+    said: Tensor = broadcast(torch.tensor([int(answer)], device=PartialState().device))
     return bool(said.item())
 
 
@@ -166,3 +171,67 @@ def check_same(what: str) -> None:
             f"ranks {odd} aren't at the same work as rank 0; rank {here.rank} is at {what}. All "
             "ranks need the same data and settings, and one folder that they share"
         )
+
+
+def split(module: nn.Module, device: torch.device) -> nn.Module:
+    """A twin of a module, with its parameters split over the ranks (FSDP2).
+
+    A rank holds its part of every tensor and fetches the others' when a decoder layer needs them.
+    The module itself is empty until :func:`join`, also if something goes wrong in between.
+
+    Args:
+        module: the same on all ranks.
+        device: where this rank computes.
+
+    Returns:
+        The twin; gradients are means over the ranks, as DDP's are.
+    """
+    mesh = init_device_mesh(device.type, (place().size,))
+    twin = copy.deepcopy(module, {id(p): p for p in module.parameters()})
+    names = {n for m in twin.modules() for n in getattr(m, "_no_split_modules", None) or ()}
+    layers = [m for m in twin.modules() if type(m).__name__ in names]
+    for part in (*layers, twin):
+        held = [p for p in part.parameters() if not isinstance(p, DTensor)]
+        unit = fully_shard(part, mesh=mesh)
+        unit.set_force_sum_reduction_for_comms(True)  # gloo once mistook means: pytorch 162338
+        for p in held:
+            p.data = p.data.new_empty(0)
+    return twin
+
+
+def join(module: nn.Module, twin: nn.Module) -> None:
+    """Give a module the parameters of its twin, on every rank all of them.
+
+    Args:
+        module: what was given to :func:`split`.
+        twin: what came of it.
+    """
+    for p, part in zip(module.parameters(), twin.parameters(), strict=True):
+        p.data = whole(part.detach())
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with the parts of all ranks; all of them have to ask for it.
+
+    Args:
+        tensor: of any kind; one that isn't split stays.
+
+    Returns:
+        An ordinary tensor.
+    """
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def part_like(tensor: Tensor, other: Tensor) -> Tensor:
+    """This rank's part of a tensor that every rank has, if another one of its shape is split.
+
+    Args:
+        tensor: an ordinary tensor.
+        other: split or not.
+
+    Returns:
+        The tensor, split as the other one is.
+    """
+    if not isinstance(other, DTensor) or tensor.shape != other.shape:
+        return tensor
+    return distribute_tensor(tensor, other.device_mesh, other.placements, src_data_rank=None)

@@ -34,7 +34,7 @@ from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
 from agentprm_lite.models import half_dtype
 from agentprm_lite.prm import at_least_float32, pad_ids, step_values, token_batches
-from agentprm_lite.ranks import Place, check_same, place
+from agentprm_lite.ranks import Place, check_same, join, part_like, place, split, wait, whole
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm"]
@@ -60,6 +60,9 @@ class TrainConfig:
     checkpointing: bool = False
     """Keep no activations inside the layers and compute them again for the gradient: far less
     memory, about a third more time."""
+    shard: bool = False
+    """Under ``torchrun``, split weights, gradients and AdamW's moments over the ranks (FSDP2), for
+    7B and up. Before and after training each rank holds the whole model."""
 
     def __post_init__(self) -> None:
         if not (self.lr > 0 and self.epochs >= 1 and self.batch_tokens >= 1):
@@ -297,7 +300,7 @@ def fit(
     """Train the parameters of a module that require gradients.
 
     Under ``torchrun`` every batch is split over the ranks, so that the result is that of one
-    process; rank 0 alone writes checkpoints.
+    process; rank 0 alone writes checkpoints. With ``config.shard`` the model is split, too.
 
     Args:
         module: ``forward(list of examples)`` returns (loss, dict of numbers to log). With several
@@ -316,7 +319,8 @@ def fit(
         One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged.
 
     Raises:
-        ValueError: there is no example, or the checkpoint belongs to another run.
+        ValueError: there is no example, the checkpoint belongs to another run, or ``shard`` is
+            asked of a GPU without bfloat16 together with half precision.
         RuntimeError: the ranks aren't connected, or don't train the same.
     """
     if not examples:
@@ -324,6 +328,8 @@ def fit(
     here = place()
     half = half_dtype()
     scaled = config.bf16 and half == torch.float16
+    if config.shard and scaled:
+        raise ValueError("shard needs bfloat16, and this GPU has none: train with bf16=False")
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(), mixed_precision="fp16" if scaled else "no"
     )
@@ -332,12 +338,16 @@ def fit(
             f"{accelerator.num_processes} processes are connected, but {here.size} trains: start "
             "them with torchrun, and let every rank call fit"
         )
-    params = [p for p in module.parameters() if p.requires_grad]
-    for p in params:
-        p.data = at_least_float32(p.data)
-    optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
-    module, optimizer = accelerator.prepare(module, optimizer)
-    module.train()
+    for p in module.parameters():
+        if p.requires_grad:
+            p.data = at_least_float32(p.data)
+    shard = config.shard and here.size > 1
+    trained = split(module, accelerator.device) if shard else accelerator.prepare(module)
+    trained.train()
+    params = [p for p in trained.parameters() if p.requires_grad]
+    optimizer = accelerator.prepare(
+        torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
+    )
     lengths = [length(e) for e in examples]
     plan = [g for epoch in range(config.epochs) for g in make_batches(lengths, config, epoch)]
     run = {
@@ -347,6 +357,7 @@ def fit(
         "parameters": f"{len(params)} tensors, {_digest([list(p.shape) for p in params])}",
     }
     state = _State(Path(checkpoint) if checkpoint else None, params, optimizer, run)
+    wait()  # until rank 0 has written what there is to load
     log = state.load()
     check_same(f"step {len(log)} of {run}")
     desc = label if here.size == 1 else f"{label}, {here.size} ranks"
@@ -356,17 +367,20 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = config.lr * _schedule(step, len(plan))
         with torch.autocast(accelerator.device.type, half, enabled=config.bf16):
-            loss, logs = _share(module, [examples[i] for i in plan[step]], here)
+            loss, logs = _share(trained, [examples[i] for i in plan[step]], here)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(params, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         lr = config.lr * _schedule(step, len(plan))
-        log.append({"step": step, "lr": lr, "grad_norm": float(norm), **logs})
+        log.append({"step": step, "lr": lr, "grad_norm": float(whole(norm)), **logs})
         bar.update()
-        if here.first and (step + 1) % save_every == 0 and step + 1 < len(plan):
+        due = (step + 1) % save_every == 0 and step + 1 < len(plan)
+        if due and (here.first or shard):
             state.save(log)
     bar.close()
+    if shard:
+        join(module, trained)
     module.eval()
     if here.first:
         state.clear()
@@ -422,10 +436,12 @@ class _State:
     def save(self, log: list[dict[str, float]]) -> None:
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"param.{i}": p.detach().clone() for i, p in enumerate(self.params)}
+        tensors = {f"param.{i}": whole(p.detach()).clone() for i, p in enumerate(self.params)}
         for i, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"{name}.{i}": torch.as_tensor(x) for name, x in moments.items()}
+            tensors |= {f"{name}.{i}": whole(torch.as_tensor(x)) for name, x in moments.items()}
+        if not place().first:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {"log": json.dumps(log), "run": json.dumps(self.run)}
         save_file(tensors, self.folder / "state.new", metadata=metadata)
         os.replace(self.folder / "state.new", self.folder / "state.safetensors")
@@ -442,11 +458,12 @@ class _State:
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             name, i = key.rsplit(".", 1)
+            part = part_like(tensor, self.params[int(i)])
             if name == "param":
                 with torch.no_grad():
-                    self.params[int(i)].copy_(tensor)
+                    self.params[int(i)].copy_(part)
             else:
-                moments.setdefault(int(i), {})[name] = tensor
+                moments.setdefault(int(i), {})[name] = part
         state = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**state, "state": moments})
         return log

@@ -201,7 +201,7 @@ show_source(TextEnv.step)
 
 def said(cls, section):
     """The first sentence of a section of a class's docstring."""
-    text = cls.__doc__.split(f" {section}:\n")[1]
+    text = re.split(rf"\n *{section}:\n", cls.__doc__)[1]
     return re.split(r"\.\s", " ".join(text.split()))[0]
 
 

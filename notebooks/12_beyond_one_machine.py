@@ -404,7 +404,7 @@ attempt(check_weighted_mean, weighted_mean)
 # ## What we left out
 #
 # - The times are one machine's, of small models, medians of three runs without an interval. The memory table and the plan were not tried on their GPUs.
-# - Every rank holds the whole model. Training a policy that is larger than a GPU needs its weights split (FSDP, tensor parallel); the library doesn't do it.
+# - Every rank loads the whole model. `TrainConfig(shard=True)` splits weights, gradients and AdamW's moments over the ranks while they train (FSDP2), which leaves a GPU's memory to the activations; a model that doesn't even fit into one GPU's memory would have to be loaded and sampled in parts, too. The library doesn't do that.
 # - PPO and the scoring of a pool run on rank 0 alone.
 # - Weights don't travel from a training run to servers: a new policy means a new `vllm serve`.
 # - Turns don't return to the server that has their history.

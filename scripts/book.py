@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import performance_page
+import rehearse
 import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -354,6 +355,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     if (ROOT / "results").exists():
         shutil.copytree(ROOT / "results", folder / "results")
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
+    put(folder / "book" / "_generated" / "rehearsals.md", rehearse.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
     for name, text in performance_page.parts().items():

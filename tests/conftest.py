@@ -90,3 +90,14 @@ def chat(folder: Path) -> Any:
     from agentprm_lite.models import load_chat
 
     return load_chat(folder)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The real SmolLM2-135M; tests of it are skipped where nothing has it."""
+    from agentprm_lite.models import resolve
+
+    try:
+        return resolve("smollm2-135m")
+    except OSError as err:
+        pytest.skip(str(err).splitlines()[0])

@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 from helpers import TASKS, whole_logprobs
-from transformers.utils.import_utils import is_serve_available
 
 from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.http_client import Address, ConnectionLost
-from agentprm_lite.models import load_chat, load_policy
+from agentprm_lite.models import load_policy
 from agentprm_lite.openai_backend import AllServersDown, OpenAIBackend, ServerRefused
 from agentprm_lite.profiles import SMOKE
 from agentprm_lite.rollout import collect
@@ -362,48 +361,3 @@ def test_the_model_must_be_named_where_there_are_several(
 def test_arguments_are_checked(chat: ChatFormat, urls: Any, options: dict[str, Any]):
     with pytest.raises(ValueError, match="expected"):
         OpenAIBackend(urls, chat, CONFIG, **options)
-
-
-# --- transformers serve ---------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not is_serve_available(), reason="needs fastapi, uvicorn and openai")
-def test_transformers_serve_is_refused(folder: Path, tmp_path: Path):
-    """Its completions take a text and return a text: no token ids, either way.
-
-    With AGENTPRM_SERVE_MODEL, a folder such as SmolLM2's, that model is served.
-    """
-    model = os.environ.get("AGENTPRM_SERVE_MODEL", str(folder))
-    port = int(unused_url().split(":")[2].split("/")[0])
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from transformers.cli.transformers import main; main()",
-             "serve", model, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
-            stdout=log,
-            stderr=log,
-        )  # fmt: skip
-    here = Address(f"http://127.0.0.1:{port}")
-    deadline = time.monotonic() + 600
-    try:
-        while True:
-            try:
-                assert here.exchange("GET", "/health", None, 600.0)[0] == 200
-                break
-            except ConnectionLost:
-                assert process.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-        # the server works: it answers a plain request with text, and nothing more
-        plain = {"model": model, "prompt": "get 2", "max_tokens": 4, "temperature": 0.0}
-        status, raw = here.exchange("POST", "/v1/completions", json.dumps(plain).encode(), 600.0)
-        assert status == 200, raw
-        (choice,) = json.loads(raw)["choices"]
-        assert set(choice) == {"text", "index", "finish_reason"}
-        url, patient = f"{here.url}/v1", {"model": model, "timeout": 600.0}
-        player = OpenAIBackend([url], load_chat(model), CONFIG, **patient)
-        with pytest.raises(ServerRefused, match=f"{url}: POST /completions: HTTP 4") as caught:
-            play(player, JOBS[:1])
-        assert "returns the produced token ids (return_token_ids)" in str(caught.value)
-    finally:
-        process.kill()
-        process.wait()

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from agentprm_lite import pipeline
 from agentprm_lite.chat import parse_action
-from agentprm_lite.models import Lora, load_chat, load_policy, resolve
+from agentprm_lite.models import Lora, load_chat, load_policy
 from agentprm_lite.ppo import PPOConfig
 from agentprm_lite.profiles import Profile, get_profile
 from agentprm_lite.smollm2 import HUB_ID
@@ -51,15 +51,7 @@ PROFILE = replace(
 
 
 @pytest.fixture(scope="module")
-def base() -> str:
-    try:
-        return resolve("smollm2-135m")
-    except OSError as err:
-        pytest.skip(str(err).splitlines()[0])
-
-
-@pytest.fixture(scope="module")
-def profile(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
+def profile(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
     """The profile, with artifacts in a folder that is removed: two policies take a gigabyte."""
     root = tmp_path_factory.mktemp("real")
     with pytest.MonkeyPatch.context() as patch, torch_threads(2):
@@ -81,8 +73,8 @@ class torch_threads:
         torch.set_num_threads(self.before)
 
 
-def test_it_is_the_published_model(base: str) -> None:
-    chat = load_chat(base)
+def test_it_is_the_published_model(smollm2: str) -> None:
+    chat = load_chat(smollm2)
     tokenizer = chat.tokenizer
     assert (tokenizer.bos_token, tokenizer.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id, chat.end_id) == (2, 2, 2)
@@ -98,7 +90,7 @@ def test_it_is_the_published_model(base: str) -> None:
     assert "".join(pieces) == text
     # every digit and the spaces before it stand alone, in words of the vocabulary
     assert pieces[:4] == ["Got", "  ", "1", "2"] and pieces[-3:] == ["\n\n", "3", "4"]
-    model = load_policy(base)
+    model = load_policy(smollm2)
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
     assert (model.config.eos_token_id, model.generation_config.eos_token_id) == (2, 2)
     ids = chat.opening_ids("What is the capital of France? Answer in one word.")
@@ -106,10 +98,10 @@ def test_it_is_the_published_model(base: str) -> None:
     assert "Paris" in tokenizer.decode(out[0, len(ids) :])
 
 
-def test_the_folder_from_the_wheel_is_an_ordinary_one(base: str) -> None:
-    if base == HUB_ID:
+def test_the_folder_from_the_wheel_is_an_ordinary_one(smollm2: str) -> None:
+    if smollm2 == HUB_ID:
         pytest.skip("the hub's cache has the model, so the wheel isn't used")
-    names = {p.name for p in Path(base).iterdir()}
+    names = {p.name for p in Path(smollm2).iterdir()}
     assert names == {
         "agentprm.json",
         "chat_template.jinja",
@@ -119,7 +111,7 @@ def test_the_folder_from_the_wheel_is_an_ordinary_one(base: str) -> None:
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    tensors = load_file(Path(base) / "model.safetensors")
+    tensors = load_file(Path(smollm2) / "model.safetensors")
     assert {t.dtype for t in tensors.values()} == {torch.float32}
     # 4 bits a weight: 32 neighbours take 16 values at most; the norms are whole
     block = tensors["model.layers.3.mlp.up_proj.weight"][5, :32]

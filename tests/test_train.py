@@ -417,6 +417,16 @@ def test_bfloat16_runs_and_keeps_float32_weights(
     assert {p.dtype for p in policy.parameters()} == {torch.float32}
 
 
+def test_a_split_model_needs_bfloat16(
+    folder: Path, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scaled loss has to be unscaled on all ranks alike, which nobody does here."""
+    monkeypatch.setattr(train, "half_dtype", lambda: torch.float16)
+    config = TrainConfig(lr=1e-3, epochs=1, bf16=True, shard=True)
+    with pytest.raises(ValueError, match="shard needs bfloat16"):
+        sft(load_policy(folder), trajectories, config)
+
+
 def test_learning_rate_and_log(folder: Path, examples: list[RewardExample]) -> None:
     """20 steps of one example each: warm-up over 2 (½, 1), then a cosine from 1 towards 0."""
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)

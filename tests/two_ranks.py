@@ -30,6 +30,7 @@ from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
 
 CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
+SHARD = replace(CONFIG, shard=True, checkpointing=True)
 
 
 class Interrupted(Exception):
@@ -60,38 +61,62 @@ def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, tuple[Any, 
     return module, ([RewardExample(t) for t in trajectories], lambda e: len(e.trajectory.ids))
 
 
-def trained(what: str, folder: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    """Log and final weights."""
+def trained(
+    what: str, folder: Path, config: TrainConfig = CONFIG
+) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Log and final weights, the frozen ones included."""
     module, data = case(what, folder)
-    log = fit(module, *data, CONFIG)
-    return log, {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
+    train._spare_activations(module.model, config)
+    log = fit(module, *data, config)
+    return log, {n: p.detach() for n, p in module.named_parameters()}
 
 
 def training(folder: Path, out: Path) -> None:
-    """Log and weights of every rank; a run that is interrupted twice; ranks with other data."""
+    """Log and weights of every rank; runs that are interrupted twice; ranks with other data."""
     rank = place().rank
-    for what in ("sft", "agentprm"):
-        log, weights = trained(what, folder)
-        (out / f"{what}.{rank}.json").write_text(json.dumps(log))
-        save_file(weights, out / f"{what}.{rank}.safetensors")
+    held: list[list[int]] = []
+    split = train.split
 
+    def noted_split(module: nn.Module, device: torch.device) -> nn.Module:
+        sizes = [p.numel() for p in module.parameters()]
+        twin = split(module, device)
+        parts = [p.to_local().numel() for p in twin.parameters()]
+        held.append([sum(sizes), sum(parts), sum(p.numel() for p in module.parameters())])
+        return twin
+
+    train.split = noted_split
+    for what in ("sft", "agentprm"):
+        for name, config in ((what, CONFIG), (f"{what}.shard", SHARD)):
+            log, weights = trained(what, folder, config)
+            (out / f"{name}.{rank}.json").write_text(json.dumps(log))
+            save_file(weights, out / f"{name}.{rank}.safetensors")
+    (out / f"held.{rank}.json").write_text(json.dumps(held))
+
+    record = interrupted(folder, out / "state", CONFIG)
+    (out / f"resumed.shard.{rank}.json").write_text(
+        json.dumps(interrupted(folder, out / "parts", SHARD))
+    )
+    module, (examples, length) = case("agentprm", folder)
+    try:
+        fit(module, examples[rank:], length, CONFIG)
+    except RuntimeError as err:
+        record["other data"] = str(err)
+    (out / f"resumed.{rank}.json").write_text(json.dumps(record))
+
+
+def interrupted(folder: Path, state: Path, config: TrainConfig) -> dict[str, Any]:
+    """A run that breaks off at its 4th step, then at the 5th after step 2, and ends."""
     saves: list[int] = []
     save = train._State.save
     train._State.save = lambda self, log: saves.append(len(log)) or save(self, log)
     for seed, steps in enumerate((3, 4)):
         module, data = case("agentprm", folder, seed)
         with suppress(Interrupted):
-            fit(Fragile(module, steps), *data, CONFIG, checkpoint=out / "state", save_every=2)
+            fit(Fragile(module, steps), *data, config, checkpoint=state, save_every=2)
     module, data = case("agentprm", folder, seed=9)
-    resumed = fit(module, *data, CONFIG, checkpoint=out / "state", save_every=2)
-    record: dict[str, Any] = {"log": resumed, "saves": saves, "left": os.listdir(out / "state")}
-
-    examples, length = data
-    try:
-        fit(module, examples[rank:], length, CONFIG)
-    except RuntimeError as err:
-        record["other data"] = str(err)
-    (out / f"resumed.{rank}.json").write_text(json.dumps(record))
+    resumed = fit(module, *data, config, checkpoint=state, save_every=2)
+    train._State.save = save
+    return {"log": resumed, "saves": saves, "left": os.listdir(state)}
 
 
 # A block is two episodes: 12 rollouts are six blocks, three a rank.
