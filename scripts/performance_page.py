@@ -11,7 +11,7 @@ from results_page import ROOT, table
 
 RESULTS = ROOT / "results"
 TINY, SMOLLM2 = "The tiny policy", "SmolLM2-135M"
-LLM = "--model smollm2-135m --profile cpu"
+LLM = "--model smollm2-135m"
 #: What makes each file, without --out.
 COMMANDS = {
     "sampling_speed": "sampling_speed.py --repeats 3",
