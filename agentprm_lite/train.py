@@ -384,6 +384,7 @@ def fit(
     module.eval()
     if here.first:
         state.clear()
+    wait()  # until nothing of it is left
     return log
 
 
