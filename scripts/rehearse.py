@@ -72,6 +72,7 @@ def warnings_in(notebook: dict[str, Any]) -> set[str]:
 def run_tests(environment: dict[str, str]) -> dict[str, Any]:
     """How many tests passed and were skipped, which failed, seconds; warnings are failures."""
     start = time.monotonic()
+    environment = {**environment, "PYTHONPATH": str(ROOT)}  # one library in all processes
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "not book", f"--junitxml={report}"]
