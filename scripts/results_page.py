@@ -162,7 +162,7 @@ def claim_tables() -> str:
                 rows.append(not_run(name, profile, missing))
     return "\n".join([
         "## Does each claim of the paper hold?\n",
-        "The rule of every verdict was registered before the runs, in [PLAN.md](../results/PLAN.md)"
+        "The rule of every verdict was registered before the runs, in `results/PLAN.md`"
         ". An effect is the estimate that the verdict rests on, with its 95 % interval over seeds "
         "and tasks; *holds* means that the interval lies above the bar, *fails* that it lies below "
         "an effect worth having. Minutes and tokens are those of everything that the row is made "
