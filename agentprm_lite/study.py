@@ -181,10 +181,10 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
         "reward_model_seeds": p.reward_seeds,
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
         "policy": {
-            "greedy SFT": _row(bootstrap_interval(task_means(greedy_runs(p)))),
-            "sampled SFT": _row(bootstrap_interval(base)),
+            "greedy SFT": rounded(bootstrap_interval(task_means(greedy_runs(p)))),
+            "sampled SFT": rounded(bootstrap_interval(base)),
         },
-        "best_of_n": {"oracle": _curve(oracle(candidates, ns).success)},
+        "best_of_n": {"oracle": rows(oracle(candidates, ns).success)},
         "best_of_n_first_half": {},
         "within_task_auroc": {},
         "beam": {},
@@ -192,20 +192,20 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
         "compute_multiple": {},
     }
     if p.env == "textcraft" and any(t.success for t in rollouts(p)):
-        out["policy"]["greedy RFT"] = _row(bootstrap_interval(task_means(greedy_runs(p, "rft"))))
+        out["policy"]["greedy RFT"] = rounded(bootstrap_interval(task_means(greedy_runs(p, "rft"))))
     shapes = p.beams if "beam" in parts else ()
     beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in shapes}
     for kind, n, m in beams:
         success, tokens = beams[kind, n, m]
-        row = {"success": _row(bootstrap_interval(success)), "tokens": tokens}
+        row = {"success": rounded(bootstrap_interval(success)), "tokens": tokens}
         out["beam"].setdefault(kind, {})[f"{n}x{m}"] = row
     curves, halves = {}, {}
     if "best_of_n" in parts:
-        out["best_of_n"]["majority"] = _curve(majority(candidates, ns).success)
+        out["best_of_n"]["majority"] = rows(majority(candidates, ns).success)
         curves = {kind: kind_curves(kind, p) for kind in KINDS}
         halves = {kind: kind_curves(kind, p, score=half_scores) for kind in KINDS}
-        out["best_of_n"] |= {kind: _curve(curves[kind]) for kind in KINDS}
-        out["best_of_n_first_half"] = {kind: _curve(halves[kind]) for kind in KINDS}
+        out["best_of_n"] |= {kind: rows(curves[kind]) for kind in KINDS}
+        out["best_of_n_first_half"] = {kind: rows(halves[kind]) for kind in KINDS}
         out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in KINDS}
     for other in ("orm", "pvm"):
         pairs = {}
@@ -213,13 +213,13 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
             most = f"best of {ns[-1]}"
             pairs[most] = (curves["agentprm"][..., -1], curves[other][..., -1])
             pairs[f"{most}, first half"] = (halves["agentprm"][..., -1], halves[other][..., -1])
-            out["compute_multiple"][f"over {other}"] = _row(
+            out["compute_multiple"][f"over {other}"] = rounded(
                 compute_multiple_interval(ns, curves[other], curves["agentprm"])
             )
         for n, m in shapes:
             pairs[f"beam {n}x{m}"] = (beams["agentprm", n, m][0], beams[other, n, m][0])
         out["difference"][f"agentprm - {other}"] = {
-            name: _row(paired_bootstrap(ours, theirs)) for name, (ours, theirs) in pairs.items()
+            name: rounded(paired_bootstrap(ours, theirs)) for name, (ours, theirs) in pairs.items()
         }
     return out
 
@@ -232,7 +232,7 @@ def _ranking(kind: Kind, p: Profile) -> dict[str, list[float] | None]:
     found: dict[str, list[float] | None] = {}
     for when, score in (("last", last_scores), ("half", half_scores)):
         inside = np.stack([within_task_auroc(score(v), won, tasks) for v in values])
-        found[when] = _row(bootstrap_interval(inside)) if inside.size else None
+        found[when] = rounded(bootstrap_interval(inside)) if inside.size else None
     return found
 
 
@@ -255,8 +255,8 @@ def ppo_study(p: Profile) -> dict[str, Any]:
         log = training_log(ppo_run(p, name, kind).folder)
         out[name] = {
             "goals": {where: len(x) for where, x in after.items()},
-            "success": {where: _row(bootstrap_interval(x)) for where, x in after.items()},
-            "minus_sft": {w: _row(paired_bootstrap(x, before[w])) for w, x in after.items()},
+            "success": {where: rounded(bootstrap_interval(x)) for where, x in after.items()},
+            "minus_sft": {w: rounded(paired_bootstrap(x, before[w])) for w, x in after.items()},
             "turns": [round(row["turns"], 3) for row in log],
             "training_success": [round(row["success"], 4) for row in log],
             "seeds": 1,
@@ -269,12 +269,28 @@ PPO_RUNS: tuple[tuple[ProcessReward, Kind | None], ...] = tuple(
 )
 
 
-def _row(interval: Interval) -> list[float]:
+def rounded(interval: Interval) -> list[float]:
+    """An estimate as plain data.
+
+    Args:
+        interval: mean and 95 % interval.
+
+    Returns:
+        [mean, low, high], rounded to four digits.
+    """
     return [round(float(x), 4) for x in interval]
 
 
-def _curve(success: np.ndarray) -> list[list[float]]:
-    return [_row(bootstrap_interval(success[..., k])) for k in range(success.shape[-1])]
+def rows(success: np.ndarray) -> list[list[float]]:
+    """Mean and interval at every size.
+
+    Args:
+        success: [tasks, N] or [seeds, tasks, N].
+
+    Returns:
+        N times [mean, low, high].
+    """
+    return [rounded(bootstrap_interval(success[..., k])) for k in range(success.shape[-1])]
 
 
 def provenance() -> dict[str, str]:

@@ -22,7 +22,7 @@ COMMANDS = {
     "training_speed": "training_speed.py --trl-python ENV/bin/python --repeats 3",
     "training_speed_smollm2": f"training_speed.py --trl-python ENV/bin/python {LLM} --size 12 "
     "--batch-tokens 2048 --repeats 2",
-    "where_time_goes": "where_time_goes.py --size 32 --repeats 3",
+    "where_time_goes": "where_time_goes.py --repeats 3",
 }
 Record = dict[str, Any]
 

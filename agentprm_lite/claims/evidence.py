@@ -45,7 +45,14 @@ from agentprm_lite.search import (
     oracle,
     pav_scores,
 )
-from agentprm_lite.study import beam_table, kind_curves, powers_of_two, task_means
+from agentprm_lite.study import (
+    beam_table,
+    kind_curves,
+    powers_of_two,
+    rounded,
+    rows,
+    task_means,
+)
 from agentprm_lite.train import Kind
 
 Evidence = tuple[list[Estimate], dict[str, Any]]
@@ -96,7 +103,7 @@ def c2(p: Profile) -> Evidence:
         seeds, tasks, _ = curves[kind].shape
         tests.append(Estimate(f"compute multiple over {kind}", multiple, tasks, seeds, 8.0, 0.0))
         last = compute_multiple_interval(ns, curves[kind], curves["agentprm"], last=True)
-        at_last[kind] = [round(float(x), 4) for x in last]
+        at_last[kind] = rounded(last)
     free = {
         "majority": majority(candidates, ns).success,
         "likelihood": best_of_n(candidates, likelihood_scores(candidates), ns).success,
@@ -219,8 +226,7 @@ def c7(p: Profile) -> Evidence:
         for k in ("mc_hard", "mc_soft")
     ]
     rewards = {
-        kind: {str(share): row(curves[share, kind][..., -1]) for share in shares}
-        for kind in kinds
+        kind: {str(share): row(curves[share, kind][..., -1]) for share in shares} for kind in kinds
     }
     return tests, {
         "tokens": most,
@@ -284,7 +290,7 @@ def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:
     Returns:
         [mean, low, high], rounded to four digits.
     """
-    return [round(float(x), 4) for x in paired_bootstrap(ours, base)]
+    return rounded(paired_bootstrap(ours, base))
 
 
 def largest_fall(success: np.ndarray) -> np.ndarray:
@@ -346,19 +352,7 @@ def row(values: Any) -> list[float]:
     Returns:
         [mean, low, high], rounded to four digits.
     """
-    return [round(float(x), 4) for x in bootstrap_interval(values)]
-
-
-def rows(curves: np.ndarray) -> list[list[float]]:
-    """Mean and interval at every size.
-
-    Args:
-        curves: [G, N] or [S, G, N].
-
-    Returns:
-        N rows.
-    """
-    return [row(curves[..., k]) for k in range(curves.shape[-1])]
+    return rounded(bootstrap_interval(values))
 
 
 EVIDENCE: dict[str, Callable[[Profile], Evidence]] = {
