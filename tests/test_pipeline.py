@@ -10,7 +10,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from agentprm_lite import cli, pipeline
+from agentprm_lite import cli, pipeline, study
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.envs.base import TextEnv
 from agentprm_lite.envs.families import FAMILIES, exchange
