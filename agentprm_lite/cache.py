@@ -28,6 +28,8 @@ class _RowLayer(DynamicLayer):
     def __init__(self) -> None:
         super().__init__()
         self.is_initialized = False
+        self.size = 0  # B
+        self.rows: Tensor | None = None  # of the new tokens; None: all
         self.positions: Tensor = torch.empty(0)
         self.columns = 0
 
@@ -36,16 +38,19 @@ class _RowLayer(DynamicLayer):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
-            shape = (key_states.shape[0], key_states.shape[1], 0, key_states.shape[3])
+            shape = (self.size, key_states.shape[1], 0, key_states.shape[3])
             self.keys, self.values = key_states.new_empty(shape), value_states.new_empty(shape)
             self.is_initialized = True
-        if self.keys.shape[2] < self.columns:  # grow by half, so that growing stays cheap
-            room = max(self.columns, self.keys.shape[2] * 3 // 2)
+        if self.keys.shape[2] < self.columns:  # by half more, so that growing stays cheap
+            room = self.columns * 3 // 2
             self.keys, self.values = _widen(self.keys, room), _widen(self.values, room)
-        rows = torch.arange(len(self.keys), device=self.device)[:, None]
-        self.keys[rows, :, self.positions] = key_states.transpose(1, 2)
-        self.values[rows, :, self.positions] = value_states.transpose(1, 2)
-        return self.keys[:, :, : self.columns], self.values[:, :, : self.columns]
+        rows = torch.arange(self.size, device=self.device) if self.rows is None else self.rows
+        self.keys[rows[:, None], :, self.positions] = key_states.transpose(1, 2)
+        self.values[rows[:, None], :, self.positions] = value_states.transpose(1, 2)
+        keys, values = self.keys[:, :, : self.columns], self.values[:, :, : self.columns]
+        if self.rows is None:
+            return keys, values
+        return keys.index_select(0, rows), values.index_select(0, rows)
 
     def get_seq_length(self) -> int:
         return self.columns
@@ -55,6 +60,17 @@ def _widen(x: Tensor, columns: int) -> Tensor:
     out = x.new_zeros(x.shape[0], x.shape[1], columns, x.shape[3])
     out[:, :, : x.shape[2]] = x
     return out
+
+
+def _alike(counts: Sequence[int]) -> list[list[int]]:
+    """Rows with something to read, in groups in which the most is less than twice the least."""
+    groups: list[list[int]] = []
+    for k in sorted(range(len(counts)), key=lambda k: -counts[k]):
+        if counts[k] and groups and 2 * counts[k] > counts[groups[-1][0]]:
+            groups[-1].append(k)
+        elif counts[k]:
+            groups.append([k])
+    return [sorted(rows) for rows in groups]
 
 
 def split_model(model: Any) -> tuple[Any, Any]:
@@ -137,23 +153,36 @@ class KVBatch:
         """
         if not len(self):
             self.lengths = torch.zeros(len(tokens), dtype=torch.long)
-        counts = torch.tensor([len(t) for t in tokens])
-        if len(tokens) != len(self) or not len(tokens) or int(counts.max()) < 1:
+        counts = [len(t) for t in tokens]
+        if len(tokens) != len(self) or not any(counts):
             raise ValueError(
-                f"append got {len(tokens)} lists with {int(counts.sum())} tokens in all for "
+                f"append got {len(tokens)} lists with {sum(counts)} tokens in all for "
                 f"{len(self)} rows; expected one list a row and at least one token"
             )
+        groups = _alike(counts)
+        if max(counts) == 1 or len(groups[0]) == len(tokens):
+            return self._forward(tokens, range(len(tokens)))
+        parts = [self._forward([tokens[k] for k in rows], rows) for rows in groups]
+        out = parts[0].new_zeros(len(tokens), max(counts), parts[0].shape[-1])
+        for rows, hidden in zip(groups, parts, strict=True):
+            out[torch.as_tensor(rows), : hidden.shape[1]] = hidden
+        return out
+
+    def _forward(self, tokens: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
+        where = torch.as_tensor(rows)
+        counts = torch.tensor([len(t) for t in tokens])
         width = int(counts.max())
         ids = torch.zeros(len(tokens), width, dtype=torch.long)
         for row, new in zip(ids, tokens, strict=True):
             row[: len(new)] = torch.as_tensor(new)
         # what is written beyond a row's length is garbage, never attended to and overwritten later
-        positions = self.lengths[:, None] + torch.arange(width)
+        positions = self.lengths[where, None] + torch.arange(width)
         columns = int(positions.max()) + 1
         mask = torch.arange(columns) <= positions[:, :, None]  # [B, Q, L]: itself and before
         positions = positions.to(self.device)
         for layer in self.cache.layers:
-            layer.positions, layer.columns = positions, columns
+            layer.size, layer.positions, layer.columns = len(self), positions, columns
+            layer.rows = None if len(rows) == len(self) else where.to(self.device)
         out = self.body(
             input_ids=ids.to(self.device),
             attention_mask=mask[:, None].to(self.device),
@@ -161,7 +190,7 @@ class KVBatch:
             past_key_values=self.cache,
             use_cache=True,
         )
-        self.lengths = self.lengths + counts
+        self.lengths = self.lengths.index_add(0, where, counts)
         return out.last_hidden_state
 
     def copy(self, rows: Sequence[int]) -> KVBatch:

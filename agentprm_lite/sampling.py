@@ -1,10 +1,11 @@
 """Multi-turn sampling: many episodes at once, every token computed once.
 
-All episodes of a batch take a turn together. Within a turn one token is sampled for every episode
-that hasn't ended its turn; between turns the observations are read in one chunk. Keys and values
-stay from the first token of the prompt to the last action, finished episodes leave the batch, and
-samples of one task and branches of a beam share what they have in common. What is shared is counted
-for the first episode that uses it, so that the counts of a task don't depend on the other tasks.
+The episodes of a batch sample one token each in every pass, each at its own place in its own turn;
+those whose turn is over read the environment's replies in one chunk, several at a time. Keys and
+values stay from the first token of the prompt to the last action, finished episodes leave the
+batch, and samples of one task and branches of a beam share what they have in common. What is shared
+is counted for the first episode that uses it, so that the counts of a task don't depend on the
+other tasks. Beam search alone needs all turns of a round at once.
 
 Every episode draws from a random stream of its own, so that the same seed gives the same trajectory
 in any batch. In floating point the batch's shape changes logits in the last digits; only where a
@@ -335,15 +336,22 @@ class HFBackend:
         Returns:
             Their trajectories, in the same order.
         """
-        play = Play(self, episodes)
-        while play.active:
-            play.act()
-            play.read(range(len(play.active)))
+        Play(self, episodes).finish()
         return [episode.trajectory(self.policy) for episode in episodes]
 
 
+@dataclass
+class _Turn:
+    """An episode's turn under way, or the reply to it."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    """What comes next after the turn's end: its last token, and the environment's reply."""
+
+
 class Play:
-    """Episodes that move together, a turn at a time, with their cache.
+    """Episodes that move together, with their cache.
 
     Args:
         backend: the policy.
@@ -354,10 +362,35 @@ class Play:
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
         self.active = [e for e in episodes if e.goes_on(backend.config)]
+        self._turns = [_Turn() for _ in self.active]
         if self.active:
             self.batch, self.hidden, computed = prefill(backend.model, [e.ids for e in self.active])
             for episode, new in zip(self.active, computed, strict=True):
                 episode.usage += Usage(prefilled=new, cached=len(episode.ids) - new)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Play every active episode to its end, each at its own pace.
+
+        One whose turn is over waits until a quarter of them does; these then read their replies
+        together.
+        """
+        while self.active:
+            live = [k for k, episode in enumerate(self.active) if not episode.done]
+            if len(live) < 0.7 * len(self.active):  # leave out episodes that are over
+                self.select(live)
+                continue
+            waiting = [k for k in live if self._turns[k].unread]
+            if waiting and 4 * len(waiting) >= len(live):
+                self._read(waiting)
+            ready = [k for k in live if not self._turns[k].unread]
+            going = self._speak(ready, self.hidden[ready])
+            for k in sorted(set(ready) - set(going)):
+                self._end(k)
+                self.active[k].goes_on(self.backend.config)
+            if going:
+                last = self._last_tokens(range(len(self.active)), going)
+                self.hidden[going] = self.batch.append(last)[going, 0]
 
     @torch.no_grad()
     def act(self) -> list[list[int]]:
@@ -366,36 +399,21 @@ class Play:
         Returns:
             The ids of each turn.
         """
-        chat, config = self.backend.chat, self.backend.config
-        produced: list[list[int]] = [[] for _ in self.active]
-        logprobs: list[list[float]] = [[] for _ in self.active]
         rows, batch, hidden = list(range(len(self.active))), self.batch, self.hidden
         live = rows
         while True:
             place = {k: i for i, k in enumerate(rows)}
-            logits = batch.head(hidden[[place[k] for k in live]])
-            uniforms = np.array([self.active[k].rng.random() for k in live])
-            chosen = choose(logits, uniforms, config.temperature)
-            for k, token, logp in zip(live, *chosen, strict=True):
-                produced[k].append(token)
-                logprobs[k].append(logp)
-            live = [
-                k
-                for k in live
-                if produced[k][-1] != chat.end_id and len(produced[k]) < config.max_new_tokens
-            ]
+            live = self._speak(live, hidden[[place[k] for k in live]])
             if len(live) < 0.7 * len(rows):  # leave out turns that have ended
                 if batch is not self.batch:
                     self.batch.replace(rows, batch)
                 if not live:
                     break
                 rows, batch = live, self.batch.copy(live)
-            going = set(live)
-            hidden = batch.append([produced[k][-1:] if k in going else [] for k in rows])[:, -1]
-        self._unread = []
-        for k, episode in enumerate(self.active):
-            reply = episode.step(produced[k], logprobs[k], chat)
-            self._unread.append(produced[k][-1:] + reply)
+            hidden = batch.append(self._last_tokens(rows, live))[:, 0]
+        produced = [turn.tokens for turn in self._turns]
+        for k in range(len(self.active)):
+            self._end(k)
         return produced
 
     def read(self, rows: Sequence[int]) -> None:
@@ -405,26 +423,57 @@ class Play:
             rows: their places in ``active``; episodes that are over are left out.
         """
         rows = [k for k in rows if self.active[k].goes_on(self.backend.config)]
-        unread = [self._unread[k] for k in rows]
         self.select(rows)
-        if not rows:
-            return
-        for episode, new in zip(self.active, unread, strict=True):
-            past = len(episode.ids) - len(new) + 1
-            episode.usage += Usage(prefilled=len(new) - 1, cached=past)
-        hidden = self.batch.append(unread)
-        last = torch.tensor([len(new) - 1 for new in unread], device=hidden.device)
-        self.hidden = hidden[torch.arange(len(rows), device=hidden.device), last]
+        if rows:
+            self._read(range(len(rows)))
 
     def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
         """Keep, drop, repeat or reorder the active episodes.
 
         Args:
             rows: for each new place, the old one.
-            episodes: what stands at the new places; by default the same episodes.
+            episodes: what stands at the new places, before a turn; by default the same episodes.
         """
         if list(rows) == list(range(len(self.active))) and episodes is None:
             return
+        self._turns = [_Turn() if episodes is not None else self._turns[k] for k in rows]
         self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
         self.batch.select(rows)
         self.hidden = self.hidden[torch.as_tensor(list(rows), dtype=torch.long)]
+
+    def _speak(self, rows: Sequence[int], hidden: Tensor) -> list[int]:
+        """Sample one token in some rows from their states; which of the turns go on."""
+        chat, config = self.backend.chat, self.backend.config
+        uniforms = np.array([self.active[k].rng.random() for k in rows])
+        chosen = choose(self.batch.head(hidden), uniforms, config.temperature)
+        going = []
+        for k, token, logp in zip(rows, *chosen, strict=True):
+            turn = self._turns[k]
+            turn.tokens.append(token)
+            turn.logprobs.append(logp)
+            if token != chat.end_id and len(turn.tokens) < config.max_new_tokens:
+                going.append(k)
+        return going
+
+    def _last_tokens(self, rows: Sequence[int], going: Sequence[int]) -> list[list[int]]:
+        """What to append to rows so that some of them go on with their turns."""
+        some = set(going)
+        return [self._turns[k].tokens[-1:] if k in some else [] for k in rows]
+
+    def _end(self, k: int) -> None:
+        """Step the environment of one row."""
+        turn = self._turns[k]
+        reply = self.active[k].step(turn.tokens, turn.logprobs, self.backend.chat)
+        self._turns[k] = _Turn(unread=turn.tokens[-1:] + reply)
+
+    def _read(self, rows: Sequence[int]) -> None:
+        """Let some rows read what they haven't read."""
+        new: list[list[int]] = [[] for _ in self.active]
+        for k in rows:
+            new[k], self._turns[k].unread = self._turns[k].unread, []
+            past = len(self.active[k].ids) - len(new[k]) + 1
+            self.active[k].usage += Usage(prefilled=len(new[k]) - 1, cached=past)
+        hidden = self.batch.append(new)
+        last = torch.tensor([len(new[k]) - 1 for k in rows], device=hidden.device)
+        where = torch.as_tensor(list(rows), device=hidden.device)
+        self.hidden[where] = hidden[where, last]

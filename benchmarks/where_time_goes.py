@@ -97,11 +97,12 @@ def weight_bytes(model: Any) -> int:
     )
 
 
-def cache_bytes(batch: KVBatch) -> int:
-    """Bytes of the keys and values of all rows."""
+def cache_bytes(batch: KVBatch, tokens: Sequence[Sequence[int]]) -> int:
+    """Bytes of the keys and values of the rows that got tokens."""
     layers = batch.cache.layers
     _, heads, _, size = layers[0].keys.shape
-    numbers = 2 * len(layers) * heads * size * int(batch.lengths.sum())
+    columns = sum(n for n, new in zip(batch.lengths.tolist(), tokens, strict=True) if new)
+    numbers = 2 * len(layers) * heads * size * columns
     return numbers * layers[0].keys.element_size()
 
 
@@ -125,7 +126,7 @@ def measured(models: Sequence[Any], world: type) -> Iterator[Clock]:
 
     def counted(batch: KVBatch, tokens: Any) -> Any:
         out = append(batch, tokens)
-        clock.read_bytes += weights[id(batch.body)] + cache_bytes(batch)
+        clock.read_bytes += weights[id(batch.body)] + cache_bytes(batch, tokens)
         return out
 
     with ExitStack() as stack:

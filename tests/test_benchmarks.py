@@ -85,10 +85,11 @@ def test_tokens_and_padding_are_counted_apart(load: Callable[[str], Any], folder
     model = load_policy(folder)
     batch = KVBatch(model)
     with load("side_by_side").Tokens(model) as tokens:
-        batch.append([[5, 6, 7], [8]])
+        batch.append([[5, 6, 7], [8, 9]])
         batch.append([[], [9, 10]])
+        batch.append([[11], []])
     batch.append([[5], [5]])  # not counted any more
-    assert (tokens.real, tokens.positions, tokens.calls) == (6, 10, 2)
+    assert (tokens.real, tokens.positions, tokens.calls) == (8, 10, 3)
 
 
 def test_a_shared_prefix_is_computed_once(
@@ -236,7 +237,9 @@ def test_bytes_that_a_call_reads(load: Callable[[str], Any], folder: Path) -> No
     assert w.weight_bytes(judge) == 4 * (2 * layer + norms + heads)
     batch = KVBatch(model)
     batch.append([[5, 6, 7], [8]])
-    assert w.cache_bytes(batch) == 4 * 2 * 2 * 32 * (3 + 1)  # layers, keys and values, size, tokens
+    token = 4 * 2 * 2 * 32  # float32, layers, keys and values, size
+    assert w.cache_bytes(batch, [[9], [9]]) == token * (3 + 1)
+    assert w.cache_bytes(batch, [[9], []]) == token * 3
 
 
 @pytest.fixture

@@ -117,6 +117,32 @@ def test_an_empty_list_leaves_its_row_unchanged(model: Any):
     equal(out[0], whole(model, a + last)[6:])
 
 
+def test_rows_with_nothing_or_little_to_read_are_not_padded_to_the_longest(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+):
+    rng = random.Random(5)
+    past = [words(rng, n) for n in (4, 40, 21, 2, 20, 3)]
+    new = [words(rng, n) for n in (2, 0, 30, 16, 0, 7)]
+    batch = KVBatch(model)
+    forward, shapes = batch.body.forward, []
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        if "input_ids" in kwargs:  # else it is the whole pass to compare with
+            shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(batch.body, "forward", counting)
+    batch.append(past)
+    assert shapes == [(2, 40), (1, 20), (2, 4), (1, 2)]
+    out = logits(batch, batch.append(new))
+    assert shapes[4:] == [(2, 30), (1, 7), (1, 2)]
+    for b in (0, 2, 3, 5):
+        equal(out[b, : len(new[b])], whole(model, past[b] + new[b])[len(past[b]) :])
+    out = logits(batch, batch.append([[7]] * 6))
+    for b in range(6):
+        equal(out[b], whole(model, past[b] + new[b] + [7])[-1:])
+
+
 def test_rows_repeat_drop_reorder_and_shrink(model: Any):
     rng = random.Random(3)
     a, b, c = words(rng, 8), words(rng, 5), words(rng, 11)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from helpers import TASKS, backend, float64, random_trajectories, whole_logprobs
 
+from agentprm_lite import sampling
 from agentprm_lite.cache import split_model
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, react
 from agentprm_lite.envs import TextCraft
@@ -413,8 +415,26 @@ def test_finished_episodes_leave_the_batch(
         episode.env.max_rounds = rounds
     shapes = forward_shapes(model, monkeypatch)
     player.run(episodes)
-    # the prompts, then one reading after rounds 1 to 4; none after the last round of an episode
-    assert [rows for rows, _ in shapes] == [4, 3, 3, 1, 1]
+    # the prompts (one of them is short), then one reading after rounds 1 to 4; none after the last
+    # round of an episode
+    assert [rows for rows, _ in shapes] == [3, 1, 3, 3, 1, 1]
+
+
+def test_a_short_turn_does_not_wait_for_a_long_one(
+    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
+    def ends_one_time_in_ten(logits: torch.Tensor, uniforms: Any, temperature: float) -> Any:
+        return [chat.end_id if u < 0.1 else 5 for u in uniforms], [0.0] * len(uniforms)
+
+    monkeypatch.setattr(sampling, "choose", ends_one_time_in_ten)
+    player = backend(model, chat, max_new_tokens=40, max_context=1024, max_rounds=8)
+    episodes = [player.start(task, k, 3) for task in TASKS[:6] for k in range(4)]
+    shapes = forward_shapes(model, monkeypatch)
+    trajectories = player.run(episodes)
+    passes = sum(width == 1 for _, width in shapes)
+    turns = [[b - a - 1 for a, b in t.spans] for t in trajectories]
+    rounds = zip_longest(*turns, fillvalue=0)
+    assert max(map(sum, turns)) <= passes < 0.7 * sum(map(max, rounds))
 
 
 def test_ended_turns_leave_the_batch_within_the_turn(
@@ -423,9 +443,9 @@ def test_ended_turns_leave_the_batch_within_the_turn(
     player = backend(model, chat)
     episodes = [player.start(task, k, 3) for task, k in JOBS]
     shapes = forward_shapes(model, monkeypatch)
-    trajectories = player.run(episodes)
+    turns = Play(player, episodes).act()
     # a turn of n tokens needs n - 1 passes of one token; at least 7 rows in 10 are of use
-    needed = sum(b - a - 1 for t in trajectories for a, b in t.spans)
+    needed = sum(len(turn) - 1 for turn in turns)
     computed = sum(rows for rows, width in shapes if width == 1)
     assert needed <= computed <= needed / 0.7
 
