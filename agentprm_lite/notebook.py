@@ -10,8 +10,11 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 DRIVE = Path("/content/drive")
+RESULTS = "https://raw.githubusercontent.com/agentprm-lite/agentprm-lite/main/results/"
 
 
 def keep_on_drive() -> None:
@@ -74,6 +77,33 @@ def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
     display({"text/html": page, "text/plain": f"[figure: {alt}] {caption}".strip()}, raw=True)
 
 
+def stored(name: str) -> str | None:
+    """A text file of the repository's results.
+
+    It is read from the clone that the library lies in; an installation by pip, as on Colab, has no
+    results and reads the file from the repository on the web.
+
+    Args:
+        name: of the file, such as ``"study_cpu.json"``.
+
+    Returns:
+        What is in it; None if there is no such file, or (printed) the web can't be reached.
+    """
+    folder = Path(__file__).resolve().parents[1] / "results"
+    if folder.exists():
+        path = folder / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    try:
+        with urlopen(RESULTS + name, timeout=10) as reply:
+            return str(reply.read(), "utf-8")
+    except HTTPError as error:
+        if error.code != 404:
+            print(f"{RESULTS}{name}: {error}")
+    except OSError as error:
+        print(f"{RESULTS}{name} can't be reached ({error})")
+    return None
+
+
 def stored_study(profile: str) -> dict[str, Any] | None:
     """The numbers of a study that was run elsewhere and is kept in the repository's results.
 
@@ -85,14 +115,15 @@ def stored_study(profile: str) -> dict[str, Any] | None:
     Returns:
         What :func:`agentprm_lite.study.study` gave; None if it is not stored.
     """
-    path = Path(__file__).resolve().parents[1] / "results" / f"study_{profile}.json"
-    if not path.exists():
-        print(f"not stored yet; agentprm study --profile {profile} --out results/{path.name}")
+    name = f"study_{profile}.json"
+    text = stored(name)
+    if text is None:
+        print(f"not stored yet; agentprm study --profile {profile} --out results/{name}")
         return None
-    stored: dict[str, Any] = json.loads(path.read_text())
-    print(f"{stored['base']}: {stored['command']}\n"
-          f"commit {stored['commit']}, {stored['date']}, {stored['device']}")  # fmt: skip
-    return stored
+    found: dict[str, Any] = json.loads(text)
+    print(f"{found['base']}: {found['command']}\n"
+          f"commit {found['commit']}, {found['date']}, {found['device']}")  # fmt: skip
+    return found
 
 
 def show_source(*objects: Any) -> None:

@@ -41,7 +41,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # 3. A policy, three reward models and the reference of PPO: how many copies of the base does that take in memory?
 #
 # A real model takes hours where the tiny one takes minutes. So the numbers below aren't computed here: they are read from files in `results/`, and each says which command made it, when and on which machine. A file that
-# isn't there is named with the command that makes it. (An installation by pip, as on Colab, comes without the folder; a clone has it.)
+# isn't there is named with the command that makes it. (An installation by pip, as on Colab, comes without the folder and reads the files from the repository on the web.)
 
 # %%
 from pathlib import Path
@@ -52,16 +52,18 @@ import torch
 from matplotlib import pyplot as plt
 
 from agentprm_lite import memory, models, pipeline, plots, smollm2
-from agentprm_lite.notebook import show_figure, show_source, stored_study
+from agentprm_lite.notebook import (
+    show_figure, show_source, stored, stored_study,
+)
 from agentprm_lite.profiles import get_profile
 
 STUDIES = {"tiny": "cpu", "SmolLM2": "llm", "SmolLM2 on a GPU": "gpu"}
 studies, worlds = {}, {}
 for title, name in STUDIES.items():
-    stored = stored_study(name)
-    if stored and "textcraft" in stored["worlds"]:
-        studies[title] = stored
-        worlds[title] = stored["worlds"]["textcraft"]
+    study = stored_study(name)
+    if study and "textcraft" in study["worlds"]:
+        studies[title] = study
+        worlds[title] = study["worlds"]["textcraft"]
 
 # %%
 KINDS = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM"}
@@ -278,13 +280,12 @@ print(f"four models: {apart / 1e6:.2f} MB apart, "
 # %%
 from textwrap import fill
 
-run = Path(models.__file__).parents[1] / "results" / "first_run.txt"
-if run.exists():
-    for line in run.read_text().splitlines():
+if text_of_run := stored("first_run.txt"):
+    for line in text_of_run.splitlines():
         print(fill(line, 76, subsequent_indent="    "))
 else:
-    print(f"not stored yet; agentprm show --profile llm-smoke "
-          f"> results/{run.name}")
+    print("not stored yet; agentprm show --profile llm-smoke "
+          "> results/first_run.txt")
 
 # %% [markdown]
 # ## The numbers beside each other

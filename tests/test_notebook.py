@@ -3,13 +3,16 @@
 import json
 import os
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
 from agentprm_lite import notebook
-from agentprm_lite.notebook import keep_on_drive, stored_study
+from agentprm_lite.notebook import keep_on_drive, stored, stored_study
 from agentprm_lite.pipeline import artifacts_root
 from agentprm_lite.profiles import CPU, GPU, get_profile
 
@@ -40,12 +43,34 @@ def test_auto_is_gpu_where_there_is_one(monkeypatch, gpu, profile):
     assert get_profile("auto", "webshop").name == profile.name
 
 
+STORED = {"base": "smol", "command": "agentprm x", "commit": "abc", "date": "d", "device": "CPU"}
+
+
 def test_a_stored_study_says_where_it_comes_from(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(notebook, "__file__", str(tmp_path / "agentprm_lite" / "notebook.py"))
+    (tmp_path / "results").mkdir()
     assert stored_study("llm") is None
     assert "agentprm study --profile llm --out results/study_llm.json" in capsys.readouterr().out
-    told = {"base": "smol", "command": "agentprm x", "commit": "abc", "date": "d", "device": "CPU"}
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "study_llm.json").write_text(json.dumps(told))
-    assert stored_study("llm") == told
+    (tmp_path / "results" / "study_llm.json").write_text(json.dumps(STORED))
+    assert stored_study("llm") == STORED
     assert capsys.readouterr().out == "smol: agentprm x\ncommit abc, d, CPU\n"
+
+
+def test_without_a_clone_results_come_from_the_web(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "agentprm_lite" / "notebook.py"))
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "study_llm.json").write_text(json.dumps(STORED))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        web = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(notebook, "RESULTS", web)
+        assert stored_study("llm") == STORED
+        assert "agentprm x" in capsys.readouterr().out
+        assert stored_study("gpu") is None  # 404: not run yet
+        assert capsys.readouterr().out == (
+            "not stored yet; agentprm study --profile gpu --out results/study_gpu.json\n"
+        )
+        server.shutdown()
+    assert stored("first_run.txt") is None  # nobody answers any more
+    assert f"{web}first_run.txt can't be reached" in capsys.readouterr().out
