@@ -286,7 +286,10 @@ def _tree(
 
 
 def training_curves(
-    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
+    *,
+    xlabel: str = "update",
+    ylabel: str = "",
 ) -> Figure:
     """For each panel and method (x [n], y [n] or [seeds, n]): mean, and seeds as thin lines."""
     fig, axes = _axes(len(panels), width=3.6 * len(panels) + 0.8, height=3.4)
@@ -300,6 +303,7 @@ def training_curves(
             mark = {"marker": marker, "markevery": max(1, seeds.shape[1] // 8)}
             ax.plot(x, seeds.mean(axis=0), color=color, linestyle=linestyle, label=name, **mark)
         ax.set(title=title, xlabel=xlabel)
+    np.atleast_1d(axes)[0].set_ylabel(ylabel)
     return _finish(fig, np.atleast_1d(axes)[0])
 
 

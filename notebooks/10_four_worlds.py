@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Four worlds, one method
 #
-# At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won.
+# At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won; and for each of the paper's nine claims a verdict by a rule that was fixed beforehand.
 #
 # | | |
 # |---|---|
 # | Before this | [chapter 1](01_environments.ipynb) (the worlds), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | tables 1 and 2: WebShop, BabyAI, TextCraft, and section 5.3 |
+# | Paper | tables 1 and 2: WebShop, BabyAI, TextCraft, and section 5.3; claims C1 to C9 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/10_four_worlds.ipynb) |
 
 # %% tags=["hide-input"]
@@ -45,11 +45,14 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # sharing, not about reward models. The sizes of each world stand in one place, `profiles.py`.
 
 # %%
+import json
+
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
 from agentprm_lite import plots, study
-from agentprm_lite.notebook import show_figure
+from agentprm_lite.notebook import show_figure, stored
 from agentprm_lite.profiles import get_profile
 
 NAMES = {"textcraft": "TextCraft", "babyai": "BabyAI",
@@ -166,6 +169,95 @@ pd.DataFrame(shares).T.round(2)
 
 # %% [markdown]
 # `NaN` stands where the headroom is below two points: there is nothing to share. These are ratios of means without an interval; the verdicts above have them.
+#
+# ## Does each claim of the paper hold?
+#
+# The curves above come from one choice of learning rate and a few seeds. The paper makes nine claims, C1 to C9, and gives neither seeds nor intervals. So we wrote down beforehand, in
+# [`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md), what would count as *holds*, *fails* and *undecided*: sizes, seeds, one pool of rollouts to learn from and one of 64 candidates a task that all reward models judge, the same small grid of settings for
+# each, and the test of every claim. Then `agentprm reproduce` ran it. It takes hours, so the numbers here are read from its files.
+#
+# A test is an estimate with a 95 % interval over tasks and seeds, and a bar. It *holds* if the interval lies above the bar. It *fails* if the interval lies below the smallest effect worth having (two points of reward). A claim holds in a world if all its tests do, and fails if one of them does.
+#
+# **Predict.** Which claims will fail with a model of half a million parameters, and which of those failures would surprise you with three billion?
+
+# %%
+from agentprm_lite.claims import CLAIMS, report
+
+claims = {}
+for name in CLAIMS:
+    if (text_of_claim := stored(f"claims/{name}_study.json")) is not None:
+        claims[name] = json.loads(text_of_claim)
+if claims:
+    first = next(iter(claims.values()))
+    print(f"{first['base']} model, commit {first['commit']}, {first['date']}, "
+          f"{first['device']}")
+else:
+    print("not run yet; agentprm reproduce --claim all --profile study")
+
+# %%
+verdicts = {
+    name: {NAMES[env]: world["verdict"]
+           for env, world in numbers["worlds"].items()}
+    for name, numbers in claims.items()
+}
+for name in claims:
+    print(f"{name}: {CLAIMS[name].says}")
+if claims:
+    display(pd.DataFrame(verdicts).T.fillna("not tested"))
+
+# %% [markdown]
+# The estimate that each verdict rests on: of all tests of a claim in a world the one that does worst. Effects are points of reward, *times* (C2, bar 8) or AUROC (C8, bar 0.5); [all tests](../book/results.md) stand on the results page.
+
+# %%
+def effect(numbers, world):
+    for test in world["tests"]:
+        if test["name"] == world["rests_on"]:
+            scale = 100 if numbers["unit"] == "points" else 1
+            mean, low, high = (scale * x for x in test["interval"])
+            return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return "–"
+
+
+lines = [
+    [name, NAMES[env], world["verdict"], effect(numbers, world),
+     numbers["unit"], world["rests_on"]]
+    for name, numbers in claims.items()
+    for env, world in numbers["worlds"].items()
+]
+head = ["claim", "world", "verdict", "effect", "unit", "rests on"]
+pd.DataFrame(lines, columns=head)
+
+# %%
+SHOWN = {
+    "C2": "Samples: all judges over the same 64 candidates a task.",
+    "C3": "Left what is earned, right what the judge believes. Where the "
+    "right panel rises and the left one falls, the judge is being fooled.",
+    "C4": "With minus without the advantage loss, under each strategy.",
+    "C5": "Success of each round's own episodes; thin lines are seeds.",
+    "C7": "TD minus Monte Carlo labels, at equal sampled tokens.",
+    "C8": "Success told from failure by M along the way; 0.5 is a coin.",
+}
+for name, caption in SHOWN.items():
+    if name in claims:
+        told = "; ".join(f"{n}: {v}" for n, v in verdicts[name].items())
+        show_figure(
+            report.figure(claims[name]),
+            alt=f"{name}. {CLAIMS[name].says} Verdicts here: {told}.",
+            caption=f"{name}. {caption}",
+        )
+
+# %% [markdown]
+# **How to read it.** *Fails* means that an effect worth having was excluded here, not that the opposite was shown, and not that the paper is wrong about its own runs. *Undecided* is a statement about our number of tasks. What differs from the paper stands in [Paper and here](../book/paper-and-here.md).
+#
+# ### Threats to validity
+#
+# - **Size.** A model of half a million parameters, trained from nothing. Its policy has no knowledge beyond its demonstrations, and a reward model on its trunk can't verify what the trunk can't represent. [Chapter 13](13_real_language_model.ipynb) has a pretrained one, on one world.
+# - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a verdict.
+# - **Few tasks, few seeds.** 28 to 120 held-out tasks give intervals of about ±4 to ±12 points; a bootstrap over three seeds is a little too narrow.
+# - **Many tests.** A claim that needs all its tests can hold by chance only if all do; but one unlucky test is enough for *fails*.
+# - **The choice of world.** TextCraft's last action nearly gives the outcome away, our math is far beyond its policy, and our WebShop is made up. Each of them favours some reward model.
+# - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool has less to choose from and better candidates.
+# - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
 #
 # ## A misuse that looks right: one number for four worlds
 #

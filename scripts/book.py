@@ -138,9 +138,10 @@ def fingerprint(name: str, profile: str) -> str:
     for path in [*sources, ROOT / "constraints.txt"]:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
-    if "stored_study" in parts[0]:  # it shows results that are kept in the repository
-        stored = [*(ROOT / "results").glob("study_*.json"), ROOT / "results" / "first_run.txt"]
-        parts += [path.read_text("utf-8") for path in sorted(stored) if path.exists()]
+    if re.search(r"\bstored(_study)?\(", parts[0]):  # it shows what is kept in results/
+        files = ["study_*.json", "first_run.txt", "claims/*.json"]
+        kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
+        parts += [path.read_text("utf-8") for path in kept]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -358,6 +359,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "rehearsals.md", rehearse.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    put(folder / "book" / "_generated" / "claims.md", results_page.claim_summary().encode())
     for name, text in performance_page.parts().items():
         put(folder / "book" / "_generated" / f"performance_{name}.md", text.encode())
     sizes = "\n".join(map(results_page.sizes, ("cpu", "paper")))

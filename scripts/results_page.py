@@ -173,6 +173,28 @@ def claim_tables() -> str:
     ])  # fmt: skip
 
 
+CHAPTERS = {
+    "C1": "06_best_of_n", "C2": "06_best_of_n", "C3": "07_beam_search", "C4": "05_agentprm",
+    "C5": "08_ppo", "C6": "09_math", "C7": "04_labels", "C8": "05_agentprm",
+    "C9": "13_real_language_model",
+}  # fmt: skip
+
+
+def claim_summary() -> str:
+    """The page "Paper and here": each claim, and its verdict in every world with a tiny model."""
+    from agentprm_lite.claims import CLAIMS as known
+
+    rows = []
+    for name, said in known.items():
+        path = CLAIMS / f"{name}_study.json"
+        worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
+        here = [f"{WORLDS[env]} {w['verdict']}" for env, w in worlds.items()] or ["not run yet"]
+        chapter = CHAPTERS[name]
+        link = f"[{int(chapter[:2])}](../notebooks/{chapter}.ipynb)"
+        rows.append([name, said.says, said.paper, ", ".join(here), link])
+    return table(["", "the paper's claim", "its numbers", "here", "chapter"], rows)
+
+
 def claim_row(path: Path, env: str) -> list[str]:
     """One world of one claim's file as a row."""
     numbers = json.loads(path.read_text())

@@ -360,6 +360,23 @@ def test_what_the_claims_show(files: dict[str, Any]) -> None:
     assert np.shape(runs["ORM"]["training_success"]) == (1, 2)  # seeds, rounds
 
 
+def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
+    shown = files["C3_smoke"]["worlds"]["math"]["shown"]
+    panels = {ax.get_title(): ax for ax in report.figure(files["C3_smoke"]).axes}
+    assert list(panels) == ["Math: reward", "Math: M of the chosen"]
+    for ax, key in zip(panels.values(), ("best_of_n", "score_of_chosen"), strict=True):
+        lines = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
+        assert lines["PVM"] == [row[0] for row in shown[key]["pvm"]]
+    quality = files["C8_smoke"]["worlds"]["math"]["shown"]["values"]
+    for each in quality.values():
+        each["auroc_by_fraction"] = [0.1, None, 0.3, 0.4, 0.5]
+    (ax,) = report.figure(files["C8_smoke"]).axes
+    assert (ax.get_title(), ax.get_ylabel()) == ("Math", "AUROC")
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "MC-soft")
+    assert list(line.get_xdata()) == [0, 0.25, 0.5, 0.75, 1]
+    np.testing.assert_equal(line.get_ydata(), [0.1, np.nan, 0.3, 0.4, 0.5])
+
+
 # --- the page
 
 
@@ -409,6 +426,18 @@ def test_a_row_says_what_its_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path
         f"--profile study --worlds math`: [figure]({link}.png), [data]({link}.json) |\n"
     ) in text
     assert "| C2 | TextCraft, BabyAI, WebShop | tiny (study) | not run yet |" in text
+
+
+def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "C2_study.json").write_text(json.dumps(HAND_MADE))
+    monkeypatch.setattr(results, "CLAIMS", tmp_path)
+    rows = [[c.strip() for c in x.split("|")[1:-1]] for x in results.claim_summary().splitlines()]
+    here = {row[0]: row[3:] for row in rows}
+    assert here["C2"] == ["Math fails", "[6](../notebooks/06_best_of_n.ipynb)"]
+    assert [here[name][0] for name in CLAIMS if name != "C2"] == ["not run yet"] * 8
+    for name in CLAIMS:
+        chapter = here[name][1].split("../")[1].rstrip(")")
+        assert (Path(results.ROOT) / chapter).exists()
 
 
 def test_effects_in_their_units() -> None:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agentprm_lite import plots
 from agentprm_lite.claims.evidence import EVIDENCE
 from agentprm_lite.claims.rules import CLAIMS, overall
@@ -175,15 +177,27 @@ def figure(numbers: dict[str, Any]) -> Any:
         rounds = range(1, 1 + len(next(iter(success.values()))[0]))
         panel = {name: (list(rounds), y) for name, y in success.items()}
         return plots.training_curves({"success in training": panel}, xlabel="round")
-    if all("best_of_n" in w for w in shown.values()):
-        panels = {
-            TITLES[env]: {
-                NAMES.get(k, k): [Interval(*r) for r in rows] for k, rows in w["best_of_n"].items()
+    if numbers["claim"] == "C8":
+        quality = {TITLES[env]: w["values"] for env, w in shown.items()}
+        curves = {
+            title: {
+                NAMES[k]: (v["fractions"], np.array(v["auroc_by_fraction"], dtype=float))
+                for k, v in kinds.items()
             }
-            for env, w in shown.items()
+            for title, kinds in quality.items()
         }
+        return plots.training_curves(curves, xlabel="part of the way", ylabel="AUROC")
+    if all("best_of_n" in w for w in shown.values()):
         ns = next(iter(shown.values()))["ns"]
-        return plots.curves_by_panel(ns, panels, ylabel="reward of the chosen")
+        panels = {TITLES[env]: _curves(w["best_of_n"]) for env, w in shown.items()}
+        if numbers["claim"] == "C3":  # beside each world's rewards what the judges believed
+            panels = {
+                f"{TITLES[env]}: {title}": _curves(w[key])
+                for env, w in shown.items()
+                for title, key in (("reward", "best_of_n"), ("M of the chosen", "score_of_chosen"))
+            }
+        ylabel = "" if numbers["claim"] == "C3" else "reward of the chosen"
+        return plots.curves_by_panel(ns, panels, ylabel=ylabel)
     tests = {
         TITLES[env]: {t["name"]: Interval(*t["interval"]) for t in w["tests"]}
         for env, w in worlds.items()
@@ -191,3 +205,7 @@ def figure(numbers: dict[str, Any]) -> Any:
     bar = next((t["bar"] for w in worlds.values() for t in w["tests"]), 0.0)
     unit = "difference in reward" if numbers["unit"] == "points" else numbers["unit"]
     return plots.forest(tests, bar=bar, xlabel=unit)
+
+
+def _curves(rows: dict[str, list[list[float]]]) -> dict[str, list[Interval]]:
+    return {NAMES.get(k, k): [Interval(*r) for r in curve] for k, curve in rows.items()}
