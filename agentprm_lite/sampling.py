@@ -54,6 +54,16 @@ class SamplingConfig:
 
 
 @dataclass
+class Turn:
+    """A turn under way, or what is to be read after it."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    """After the turn's end: its last token, and the environment's reply."""
+
+
+@dataclass
 class Episode:
     """An episode under way: an environment, the ids so far, a random stream."""
 
@@ -73,6 +83,7 @@ class Episode:
     truncated_by: str = ""
     success: bool = False
     usage: Usage = field(default_factory=Usage)
+    turn: Turn = field(default_factory=Turn)
 
     @classmethod
     def start(
@@ -340,16 +351,6 @@ class HFBackend:
         return [episode.trajectory(self.policy) for episode in episodes]
 
 
-@dataclass
-class _Turn:
-    """An episode's turn under way, or the reply to it."""
-
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)
-    """What comes next after the turn's end: its last token, and the environment's reply."""
-
-
 class Play:
     """Episodes that move together, with their cache.
 
@@ -362,7 +363,6 @@ class Play:
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
         self.active = [e for e in episodes if e.goes_on(backend.config)]
-        self._turns = [_Turn() for _ in self.active]
         if self.active:
             self.batch, self.hidden, computed = prefill(backend.model, [e.ids for e in self.active])
             for episode, new in zip(self.active, computed, strict=True):
@@ -380,10 +380,10 @@ class Play:
             if len(live) < 0.7 * len(self.active):  # leave out episodes that are over
                 self.select(live)
                 continue
-            waiting = [k for k in live if self._turns[k].unread]
+            waiting = [k for k in live if self.active[k].turn.unread]
             if waiting and 4 * len(waiting) >= len(live):
                 self._read(waiting)
-            ready = [k for k in live if not self._turns[k].unread]
+            ready = [k for k in live if not self.active[k].turn.unread]
             going = self._speak(ready, self.hidden[ready])
             for k in sorted(set(ready) - set(going)):
                 self._end(k)
@@ -411,7 +411,7 @@ class Play:
                     break
                 rows, batch = live, self.batch.copy(live)
             hidden = batch.append(self._last_tokens(rows, live))[:, 0]
-        produced = [turn.tokens for turn in self._turns]
+        produced = [episode.turn.tokens for episode in self.active]
         for k in range(len(self.active)):
             self._end(k)
         return produced
@@ -432,11 +432,10 @@ class Play:
 
         Args:
             rows: for each new place, the old one.
-            episodes: what stands at the new places, before a turn; by default the same episodes.
+            episodes: what stands at the new places; by default the same episodes.
         """
         if list(rows) == list(range(len(self.active))) and episodes is None:
             return
-        self._turns = [_Turn() if episodes is not None else self._turns[k] for k in rows]
         self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
         self.batch.select(rows)
         self.hidden = self.hidden[torch.as_tensor(list(rows), dtype=torch.long)]
@@ -448,7 +447,7 @@ class Play:
         chosen = choose(self.batch.head(hidden), uniforms, config.temperature)
         going = []
         for k, token, logp in zip(rows, *chosen, strict=True):
-            turn = self._turns[k]
+            turn = self.active[k].turn
             turn.tokens.append(token)
             turn.logprobs.append(logp)
             if token != chat.end_id and len(turn.tokens) < config.max_new_tokens:
@@ -458,21 +457,22 @@ class Play:
     def _last_tokens(self, rows: Sequence[int], going: Sequence[int]) -> list[list[int]]:
         """What to append to rows so that some of them go on with their turns."""
         some = set(going)
-        return [self._turns[k].tokens[-1:] if k in some else [] for k in rows]
+        return [self.active[k].turn.tokens[-1:] if k in some else [] for k in rows]
 
     def _end(self, k: int) -> None:
         """Step the environment of one row."""
-        turn = self._turns[k]
-        reply = self.active[k].step(turn.tokens, turn.logprobs, self.backend.chat)
-        self._turns[k] = _Turn(unread=turn.tokens[-1:] + reply)
+        episode, turn = self.active[k], self.active[k].turn
+        reply = episode.step(turn.tokens, turn.logprobs, self.backend.chat)
+        episode.turn = Turn(unread=turn.tokens[-1:] + reply)
 
     def _read(self, rows: Sequence[int]) -> None:
         """Let some rows read what they haven't read."""
         new: list[list[int]] = [[] for _ in self.active]
         for k in rows:
-            new[k], self._turns[k].unread = self._turns[k].unread, []
-            past = len(self.active[k].ids) - len(new[k]) + 1
-            self.active[k].usage += Usage(prefilled=len(new[k]) - 1, cached=past)
+            episode = self.active[k]
+            new[k], episode.turn = episode.turn.unread, Turn()
+            past = len(episode.ids) - len(new[k]) + 1
+            episode.usage += Usage(prefilled=len(new[k]) - 1, cached=past)
         hidden = self.batch.append(new)
         last = torch.tensor([len(new[k]) - 1 for k in rows], device=hidden.device)
         where = torch.as_tensor(list(rows), device=hidden.device)

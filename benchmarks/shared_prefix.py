@@ -36,7 +36,7 @@ from agentprm_lite.models import load_chat, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.profiles import Profile
 from agentprm_lite.rollout import continue_from
-from agentprm_lite.sampling import Episode, HFBackend, Play
+from agentprm_lite.sampling import Episode, HFBackend, Play, Turn
 from agentprm_lite.search import SearchResult, beam_search
 from agentprm_lite.types import Task, Trajectory
 
@@ -60,11 +60,16 @@ class OwnCaches(Play):
 
 
 class Reencoding(Play):
-    """Every turn begins with the computation of the whole history."""
+    """Every turn begins with the computation of the whole history; all turns of a round at once."""
 
     def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
         self.backend = backend
         self.active = [e for e in episodes if e.goes_on(backend.config)]
+
+    def finish(self) -> None:
+        while self.active:
+            self.act()
+            self.read(range(len(self.active)))
 
     def act(self) -> list[list[int]]:
         self.batch, self.hidden = encode(self.backend.model, [e.ids for e in self.active])
@@ -72,6 +77,8 @@ class Reencoding(Play):
 
     def read(self, rows: Sequence[int]) -> None:
         self.active = [self.active[k] for k in rows if self.active[k].goes_on(self.backend.config)]
+        for episode in self.active:
+            episode.turn = Turn()
 
     def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
         self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
