@@ -128,3 +128,21 @@ def _percentages(node: object) -> list[str]:
     if isinstance(node, list):
         return [text for value in node for text in _percentages(value)]
     return [f"{100 * node:.1f} {node:.1f}"] if isinstance(node, int | float) else []
+
+
+def test_the_readme_says_what_the_real_model_gave() -> None:
+    """Its sentence against the file, number by number."""
+    text = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(r"The second \(.*?\) gave, on (\d+) held-out goals .*?: (.*?)\. That tells", text)
+    assert said is not None
+    world = json.loads((results.ROOT / "results" / "study_llm.json").read_text())["worlds"]
+    found = world["textcraft"]
+    rows = [found["policy"]["sampled SFT"]]
+    rows += [found["best_of_n"][k][-1] for k in ("agentprm", "pvm", "orm", "oracle")]
+    expected = [
+        f"{100 * mean:.0f} % [{100 * low:.0f}, {100 * high:.0f}]" for mean, low, high in rows
+    ]
+    assert int(said[1]) == found["tasks"]
+    assert re.findall(r"\d+ % \[\d+, \d+\]", said[2]) == expected
+    gap = found["difference"]["agentprm - orm"]["best of 8"]
+    assert gap[1] <= 0 <= gap[2]  # undecided, as the sentence says
