@@ -270,7 +270,12 @@ def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Te
         The batch (a row a sequence), the hidden state of every sequence's last token [B, E], and
         for each sequence the number of tokens that were computed for it. A token that several
         sequences share is counted for the first of them.
+
+    Raises:
+        ValueError: a sequence is empty.
     """
+    if not all(sequences):
+        raise ValueError("prefill got an empty sequence; expected at least one token in each")
     order = sorted(range(len(sequences)), key=lambda i: tuple(sequences[i]))
     source: dict[int, int] = {}
     distinct: list[Sequence[int]] = []

@@ -224,6 +224,7 @@ def translate(
         ids=tuple(ids[: spans[-1][1]]),
         prompt_len=prompt_len,
         spans=tuple(spans),
+        logprobs=(),  # nobody has sampled these ids
         actions=tuple(actions),
         observations=tuple(observations),
         policy="expert, translated",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentprm_lite.envs import ENVS
+from agentprm_lite.envs import env_class
 from agentprm_lite.metrics import best_of_n_curve
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play
@@ -216,7 +216,7 @@ def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     Returns:
         The curve.
     """
-    ballots = [(t.task, ENVS[t.task.env].answer(t.actions)) for t in pool]
+    ballots = [(t.task, env_class(t.task.env).answer(t.actions)) for t in pool]
     votes = Counter(ballots)
     scores = [0 if answer is None else votes[task, answer] for task, answer in ballots]
     return best_of_n(pool, scores, ns)

@@ -143,6 +143,11 @@ def test_rows_with_nothing_or_little_to_read_are_not_padded_to_the_longest(
         equal(out[b], whole(model, past[b] + new[b] + [7])[-1:])
 
 
+def test_an_empty_prompt_is_refused(model: Any):
+    with pytest.raises(ValueError, match="prefill got an empty sequence"):
+        prefill(model, [[1, 2], []])
+
+
 def test_rows_repeat_drop_reorder_and_shrink(model: Any):
     rng = random.Random(3)
     a, b, c = words(rng, 8), words(rng, 5), words(rng, 11)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import linecache
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 
@@ -120,7 +121,9 @@ def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path)
     same = translate(demo, chat, sampling, lambda text: text)
     assert (same.ids, same.spans, same.prompt_len) == (demo.ids, demo.spans, demo.prompt_len)
     swap = exchange(2)
-    other = translate(demo, chat, sampling, swap)
+    sampled = replace(demo, logprobs=(-1.0,) * sum(b - a for a, b in demo.spans))
+    other = translate(sampled, chat, sampling, swap)
+    assert other.logprobs == ()  # they belong to other ids
     assert other.actions == tuple(swap(a) for a in demo.actions) != demo.actions
     for (a, b), action in zip(other.spans, other.actions, strict=True):
         assert chat.decode(other.ids[a:b]) == action

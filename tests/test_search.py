@@ -141,6 +141,14 @@ def test_majority_against_enumeration(pool: list[Trajectory]) -> None:
         np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, votes)))
 
 
+def test_worlds_on_a_server_vote_like_their_own(pool: list[Trajectory]) -> None:
+    remote = [
+        replace(t, task=replace(t.task, env=f"agentgym:{t.task.env}@http://localhost:1"))
+        for t in pool
+    ]
+    np.testing.assert_array_equal(majority(remote, [3]).success, majority(pool, [3]).success)
+
+
 def test_tokens_of_a_choice(pool: list[Trajectory]) -> None:
     """Generating N samples takes N times the mean of a sample."""
     counted = [replace(t, usage=Usage(generated=10 + i)) for i, t in enumerate(pool)]

@@ -19,6 +19,7 @@ __all__ = [
     "TextCraft",
     "TextEnv",
     "WebShop",
+    "env_class",
     "make_env",
     "recipe_tree",
 ]
@@ -31,6 +32,28 @@ ENVS: dict[str, type[TextEnv]] = {
     "gsm8k": GSM8K,
 }
 """Name -> environment. GSM8K needs files that are not part of this library."""
+
+
+def env_class(name: str) -> type[TextEnv]:
+    """The class that knows a world's tasks, how its turns are read and what an answer is.
+
+    Args:
+        name: As in :func:`make_env`; a world on a server has the class of the same world here.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: No environment has this name.
+
+    Example:
+        >>> env_class("agentgym:babyai@http://localhost:36001") is env_class("babyai")
+        True
+    """
+    world = name.removeprefix(PREFIX).partition("@")[0] if name.startswith(PREFIX) else name
+    if world not in ENVS:
+        raise ValueError(f"name: expected one of {sorted(ENVS)}, got {name!r}")
+    return ENVS[world]
 
 
 def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
@@ -54,6 +77,4 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
     """
     if name.startswith(PREFIX):
         return AgentGymEnv.from_name(name, max_rounds)
-    if name not in ENVS:
-        raise ValueError(f"name: expected one of {sorted(ENVS)}, got {name!r}")
-    return ENVS[name](max_rounds)
+    return env_class(name)(max_rounds)

@@ -122,7 +122,9 @@ class AgentGymEnv(TextEnv):
         max_rounds: int | None = None,
     ) -> None:
         self._server = Server(world, url, timeout, retries)
-        self._local = local_class(world)
+        from agentprm_lite.envs import env_class  # which imports this module
+
+        self._local = env_class(world)
         shared = ("default_rounds", "round_limit_is_failure", "instructions", "acknowledgement")
         for constant in (*shared, "clumsy_actions", "parse"):
             setattr(self, constant, getattr(self._local, constant))
@@ -345,20 +347,6 @@ class _Instance:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a remote instance can't be copied; use snapshot() and restore()")
-
-
-def local_class(world: str) -> type[TextEnv]:
-    """The world of the same name in this library.
-
-    Args:
-        world: Its name.
-
-    Returns:
-        The class.
-    """
-    from agentprm_lite.envs import ENVS  # which imports this module
-
-    return ENVS[world]
 
 
 def close_idle() -> int:
