@@ -181,7 +181,7 @@ pd.DataFrame(shares).T.round(2)
 # **Predict.** Which claims will fail with a model of half a million parameters, and which of those failures would surprise you with three billion?
 
 # %%
-from agentprm_lite.claims import CLAIMS, report
+from agentprm_lite.claims import CLAIMS, predict, report
 
 claims = {}
 for name in CLAIMS:
@@ -249,6 +249,20 @@ for name, caption in SHOWN.items():
 # %% [markdown]
 # **How to read it.** *Fails* means that an effect worth having was excluded here, not that the opposite was shown, and not that the paper is wrong about its own runs. *Undecided* is a statement about our number of tasks. What differs from the paper stands in [Paper and here](../book/paper-and-here.md).
 #
+# ### What goes with a judge's gain?
+#
+# A question that the paper doesn't ask: if you could measure one property of a reward model before searching with it, which one? Six reward models a world; the gain is the reward at the largest $N$ minus that of one sample. The table has the rank correlation between property and gain, oriented so that
+# 1 means *the better by this property, the more is won*: AUROC within a task after the first half, accuracy on siblings (turns from one state), Brier score and ECE. Six points a world are few: this is exploratory, and no verdict follows.
+
+# %%
+if {"C2", "C8"} <= claims.keys():
+    properties = predict.judges(claims["C2"], claims["C8"])
+    correlations = predict.rank_correlations(properties)
+    display(correlations.rename(columns=NAMES).round(2))
+else:
+    print("needs C2 and C8")
+
+# %% [markdown]
 # ### Threats to validity
 #
 # - **Size.** A model of half a million parameters, trained from nothing. Its policy has no knowledge beyond its demonstrations, and a reward model on its trunk can't verify what the trunk can't represent. [Chapter 13](13_real_language_model.ipynb) has a pretrained one, on one world.

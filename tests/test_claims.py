@@ -15,7 +15,17 @@ from helpers import random_trajectories
 
 from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.claims import CLAIMS, Estimate, claim, decide, evidence, overall, report, values
+from agentprm_lite.claims import (
+    CLAIMS,
+    Estimate,
+    claim,
+    decide,
+    evidence,
+    overall,
+    predict,
+    report,
+    values,
+)
 from agentprm_lite.claims.report import sampled_tokens
 from agentprm_lite.metrics import Interval
 from agentprm_lite.prm import StepValues
@@ -375,6 +385,30 @@ def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
     (line,) = (line for line in ax.get_lines() if line.get_label() == "MC-soft")
     assert list(line.get_xdata()) == [0, 0.25, 0.5, 0.75, 1]
     np.testing.assert_equal(line.get_ydata(), [0.1, np.nan, 0.3, 0.4, 0.5])
+
+
+def test_what_goes_with_a_gain_by_hand() -> None:
+    """Gains 0.3, 0.2, 0.1. AUROC falls with them: 1. Sibling accuracy rises: -1. Brier falls, and
+    less is better: -1. ECE is the same for all: nothing to tell."""
+    ends = {"orm": 0.5, "pvm": 0.4, "pqm": 0.3}
+    curves = {kind: [[0.2, 0, 1], [0.9, 0, 1], [end, 0, 1]] for kind, end in ends.items()}
+    quality = {
+        kind: {"auroc_within_half": [0.9 - k / 10, 0, 1], "sibling_accuracy": 0.5 + k / 10,
+               "brier_half": 0.3 - k / 10, "ece_half": 0.2}
+        for k, kind in enumerate(ends)
+    }  # fmt: skip
+    c2 = {"worlds": {"math": {"shown": {"best_of_n": {**curves, "oracle": [[1, 1, 1]]}}}}}
+    c8 = {"worlds": {"math": {"shown": {"values": quality}}, "babyai": {}}}
+    frame = predict.judges(c2, c8)
+    assert frame["kind"].tolist() == ["orm", "pqm", "pvm"]
+    assert frame["gain"].tolist() == pytest.approx([0.3, 0.1, 0.2])
+    found = predict.rank_correlations(frame)["math"]
+    assert found[["auroc_within_half", "sibling_accuracy", "brier_half"]].tolist() == (
+        pytest.approx([1, -1, -1])
+    )
+    assert np.isnan(found["ece_half"])
+    quality["orm"]["auroc_within_half"] = None
+    assert np.isnan(predict.judges(c2, c8)["auroc_within_half"][0])
 
 
 # --- the page
