@@ -23,7 +23,7 @@ def judges(c2: dict[str, Any], c8: dict[str, Any]) -> pd.DataFrame:
     """One row a world and reward model: its properties, and its gain from one sample to the most.
 
     Args:
-        c2: what :func:`agentprm_lite.claims.claim` gave for C2.
+        c2: what :func:`agentprm_lite.claims.report.claim` gave for C2.
         c8: the same for C8.
 
     Returns:
