@@ -9,6 +9,7 @@ import io
 import json
 import os
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -121,8 +122,8 @@ def stored_study(profile: str) -> dict[str, Any] | None:
         print(f"not stored yet; agentprm study --profile {profile} --out results/{name}")
         return None
     found: dict[str, Any] = json.loads(text)
-    print(f"{found['base']}: {found['command']}\n"
-          f"commit {found['commit']}, {found['date']}, {found['device']}")  # fmt: skip
+    print(fill(f"{found['base']}: {found['command']}", 72, break_on_hyphens=False))
+    print(f"commit {found['commit']}, {found['date']}, {found['device']}")
     return found
 
 

@@ -125,11 +125,14 @@ def verdict(row):
     return "higher" if row[1] > 0 else "lower" if row[2] < 0 else "undecided"
 
 
-for env, world in found.items():
-    for pair, rows in world["difference"].items():
-        for where, row in rows.items():
-            print(f"{NAMES[env]:10}{pair:16}{where:24}"
-                  f"{text(row):24}{verdict(row)}")
+lines = [
+    [NAMES[env], pair.replace("agentprm", "AgentPRM").replace("- ", "− "),
+     where, text(row), verdict(row)]
+    for env, world in found.items()
+    for pair, rows in world["difference"].items()
+    for where, row in rows.items()
+]
+pd.DataFrame(lines, columns=["world", "difference", "where", "reward", ""])
 
 # %% [markdown]
 # ## Beam search in four worlds
