@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Four worlds, one method
 #
-# At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won; and for each of the paper's nine claims a verdict by a rule that was fixed beforehand.
+# At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won; and you will know by which rule, fixed beforehand, the paper's nine claims are tested.
 #
 # | | |
 # |---|---|
@@ -177,7 +177,7 @@ pd.DataFrame(shares).T.round(2)
 #
 # The curves above come from one choice of learning rate and a few seeds. The paper makes nine claims, C1 to C9, and gives neither seeds nor intervals. So we wrote down beforehand, in
 # [`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md), what would count as *holds*, *fails* and *undecided*: sizes, seeds, one pool of rollouts to learn from and one of 64 candidates a task that all reward models judge, the same small grid of settings for
-# each, and the test of every claim. Then `agentprm reproduce` ran it. It takes hours, so the numbers here are read from its files.
+# each, and the test of every claim. `agentprm reproduce` runs it. That takes hours, so nothing is computed here: the cells read its files, and say so where there are none yet.
 #
 # A test is an estimate with a 95 % interval over tasks and seeds, and a bar. It *holds* if the interval lies above the bar. It *fails* if the interval lies below the smallest effect worth having (two points of reward). A claim holds in a world if all its tests do, and fails if one of them does.
 #
@@ -228,7 +228,8 @@ lines = [
     for env, world in numbers["worlds"].items()
 ]
 head = ["claim", "world", "verdict", "effect", "unit", "rests on"]
-pd.DataFrame(lines, columns=head)
+if lines:
+    display(pd.DataFrame(lines, columns=head))
 
 # %%
 SHOWN = {
