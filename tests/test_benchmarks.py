@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from helpers import (
     random_reward_model,
     random_trajectories,
 )
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import ContinuousBatchingConfig, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite import pipeline, sampling
 from agentprm_lite.cache import KVBatch
@@ -139,6 +140,10 @@ def test_a_shared_prefix_is_computed_once(
     assert own["tokens"] - ours["tokens"] > 4 * started  # four rollouts of every state read it
 
 
+@pytest.mark.skipif(
+    "page_size" not in signature(ContinuousBatchingConfig).parameters,
+    reason="the benchmark asks for continuous batching in the words of a newer transformers",
+)
 def test_sampling(load: Callable[[str], Any], folder: Path, tmp_path: Path) -> None:
     record = smoke(load, "sampling_speed", folder, tmp_path)
     ways = ["ours", "one at a time", "left-padded batch", "continuous batching"]
@@ -221,9 +226,9 @@ def test_flops_of_a_model_are_those_on_paper(load: Callable[[str], Any]) -> None
 
     linear = 4 * 8 * 8 + 3 * 8 * 20  # of a layer: attention's four, the three of the MLP
     attention = 2 * 5 * 8  # a token's products with 5 keys and 5 values
-    assert load("where_time_goes").count_flops(forward) == 2 * 2 * 5 * (
-        3 * (linear + attention) + 8 * 11
-    )
+    products = 2 * 2 * 5 * (3 * (linear + attention) + 8 * 11)
+    rotary = 2 * 2 * 5  # some transformers make the angles by a product, too
+    assert load("where_time_goes").count_flops(forward) - products in (0, rotary)
 
 
 def test_bytes_that_a_call_reads(load: Callable[[str], Any], folder: Path) -> None:
