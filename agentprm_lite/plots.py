@@ -95,8 +95,9 @@ def curves_by_panel(
     *,
     xlabel: str = "samples N",
     ylabel: str = "success rate",
+    log: bool = True,
 ) -> Figure:
-    """The curves of :func:`curve_with_interval`, one panel a title, two panels a row."""
+    """The curves of :func:`curve_with_interval`, two panels a row; ``log``: a log2 axis."""
     style()
     rows = (len(panels) + 1) // 2
     fig, axes = plt.subplots(rows, 2, figsize=(7.2, 2.7 * rows), layout="constrained")
@@ -105,8 +106,9 @@ def curves_by_panel(
             mean, lo, hi = np.array(curves[name]).T
             ax.fill_between(x, lo, hi, color=look.color, alpha=0.15, linewidth=0)
             ax.plot(x, mean, label=name, **look._asdict())
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter("{x:,g}")
+        if log:
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))
     for ax in axes.flat[len(panels) :]:
         ax.remove()
@@ -286,10 +288,7 @@ def _tree(
 
 
 def training_curves(
-    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
-    *,
-    xlabel: str = "update",
-    ylabel: str = "",
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
 ) -> Figure:
     """For each panel and method (x [n], y [n] or [seeds, n]): mean, and seeds as thin lines."""
     fig, axes = _axes(len(panels), width=3.6 * len(panels) + 0.8, height=3.4)
@@ -303,7 +302,6 @@ def training_curves(
             mark = {"marker": marker, "markevery": max(1, seeds.shape[1] // 8)}
             ax.plot(x, seeds.mean(axis=0), color=color, linestyle=linestyle, label=name, **mark)
         ax.set(title=title, xlabel=xlabel)
-    np.atleast_1d(axes)[0].set_ylabel(ylabel)
     return _finish(fig, np.atleast_1d(axes)[0])
 
 

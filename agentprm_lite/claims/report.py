@@ -178,15 +178,16 @@ def figure(numbers: dict[str, Any]) -> Any:
         panel = {name: (list(rounds), y) for name, y in success.items()}
         return plots.training_curves({"success in training": panel}, xlabel="round")
     if numbers["claim"] == "C8":
-        quality = {TITLES[env]: w["values"] for env, w in shown.items()}
-        curves = {
-            title: {
-                NAMES[k]: (v["fractions"], np.array(v["auroc_by_fraction"], dtype=float))
-                for k, v in kinds.items()
-            }
-            for title, kinds in quality.items()
-        }
-        return plots.training_curves(curves, xlabel="part of the way", ylabel="AUROC")
+        panels = {
+            TITLES[env]: _curves({
+                k: [[np.nan if x is None else x] * 3 for x in v["auroc_by_fraction"]]
+                for k, v in w["values"].items()
+            })
+            for env, w in shown.items()
+        }  # fmt: skip
+        at = next(iter(next(iter(shown.values()))["values"].values()))["fractions"]
+        xlabel = "part of the way"
+        return plots.curves_by_panel(at, panels, xlabel=xlabel, ylabel="AUROC", log=False)
     if all("best_of_n" in w for w in shown.values()):
         ns = next(iter(shown.values()))["ns"]
         panels = {TITLES[env]: _curves(w["best_of_n"]) for env, w in shown.items()}
