@@ -19,7 +19,7 @@ from typing import get_args
 import numpy as np
 
 from agentprm_lite import pipeline
-from agentprm_lite.claims import CLAIMS, reproduce
+from agentprm_lite.claims import CLAIMS, QUESTIONS, reproduce
 from agentprm_lite.export import export
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
@@ -68,8 +68,9 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         _report(f"beam {args.n}x{args.m} by {args.model}", played)
     elif args.command == "ppo":
         kind = None if args.reward == "outcome" else args.model
-        print(pipeline.ppo_run(profile, args.reward, kind, seed).folder)
-        _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, args.reward, kind, seed))
+        actor = pipeline.ppo_run(profile, args.reward, kind, seed)
+        print(actor.folder)
+        _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, actor))
     elif args.command == "show":
         played = [t for t in pipeline.pool(profile) if t.sample == 0][: args.episodes]
         values = pipeline.reward_model(args.model, profile, seed).score(played)
@@ -82,7 +83,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         export(judge.model, actor.chat, args.out, kind=args.model)
         print(args.out)
     elif args.command == "reproduce":
-        names = list(CLAIMS) if args.claim == "all" else [args.claim]
+        names = [*CLAIMS, *QUESTIONS] if args.claim == "all" else [args.claim]
         for path in reproduce(names, args.profile, args.worlds, Path(args.out)):
             print(path)
     else:
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        names = "smoke, cpu, study, llm-smoke, llm, gpu or paper"
+        names = "smoke, cpu, study, more, llm-smoke, llm, gpu or paper"
         sub.add_argument("--profile", default="cpu", help=names)
         if name not in ("study", "reproduce"):
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
@@ -142,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
     compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
     claims = add("reproduce", "test claims of the paper; see results/PLAN.md")
-    claims.add_argument("--claim", choices=(*CLAIMS, "all"), default="all")
+    claims.add_argument("--claim", choices=(*CLAIMS, *QUESTIONS, "all"), default="all")
     claims.add_argument("--worlds", nargs="+", choices=WORLDS, help="default: the claim's")
     claims.add_argument("--out", default="results/claims", help="folder of the files")
     return parser

@@ -117,6 +117,25 @@ class Policy:
         return OpenAIBackend(servers, self.chat, sampling, self.folder.name, in_flight=places)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """How a reward model differs from the usual one of its kind."""
+
+    beta: float = 1.0
+    """Weight of L_A."""
+    lam: float = 0.95
+    """λ of its labels."""
+    budget: int | None = None
+    """Most tokens sampled for its data, Monte Carlo rollouts included; None: all data there are."""
+    levels: tuple[int, ...] | None = None
+    """Only rollouts of tasks of these levels; None: all."""
+    legs: int = 0
+    """It learns on the weights and from the rollouts of :func:`later_policy` after so many legs."""
+
+
+USUAL = Variant()
+
+
 def _profile(profile: Profile | str) -> Profile:
     return get_profile(profile) if isinstance(profile, str) else profile
 
@@ -346,7 +365,9 @@ def test_tasks(profile: Profile | str) -> list[Task]:
         The tasks, evenly spread over the split.
     """
     p = _profile(profile)
-    return _spread(ENVS[p.env].tasks("test", levels=p.levels), p.eval_tasks)
+    goals = ENVS[p.env].tasks("test", levels=p.levels)
+    tasks = [replace(t, variant=variant) for variant in p.eval_variants for t in goals]
+    return _spread(tasks, p.eval_tasks)
 
 
 def beam_tasks(profile: Profile | str) -> list[Task]:
@@ -509,22 +530,25 @@ def _sampled(
     return _artifact(p, name, "rollout", inputs, make, together=True) / f"{name}.jsonl"
 
 
-def rollouts(profile: Profile | str, servers: Sequence[str] = ()) -> list[Trajectory]:
-    """The SFT policy's own trajectories on training goals: what every reward model learns from.
+def rollouts(
+    profile: Profile | str, actor: Policy | None = None, *, servers: Sequence[str] = ()
+) -> list[Trajectory]:
+    """A policy's own trajectories on training goals: what every reward model learns from.
 
     Args:
         profile: a profile or its name.
+        actor: the policy; None: the SFT policy.
         servers: urls of servers that sample; by default this process does.
 
     Returns:
         ``rollout_samples`` trajectories for each of ``rollout_tasks`` goals.
     """
-    return list(_read(_rollouts(_profile(profile), servers)))
+    return list(_read(_rollouts(_profile(profile), actor, servers)))
 
 
-def _rollouts(p: Profile, servers: Sequence[str] = ()) -> Path:
-    goals = train_tasks(p)[1]
-    return _sampled(p, policy(p), "rollouts", goals, p.rollout_samples, 1.0, servers=servers)
+def _rollouts(p: Profile, actor: Policy | None = None, servers: Sequence[str] = ()) -> Path:
+    goals, actor = train_tasks(p)[1], actor or policy(p)
+    return _sampled(p, actor, "rollouts", goals, p.rollout_samples, 1.0, servers=servers)
 
 
 def pool(
@@ -661,28 +685,35 @@ def _played_on(
 
 
 def reward_data(
-    kind: Kind, profile: Profile | str, budget: int | None = None
+    kind: Kind, profile: Profile | str, seed: int = 0, variant: Variant = USUAL
 ) -> tuple[list[RewardExample], list[int]]:
     """What a reward model learns from, and what it cost.
 
     Args:
         kind: which labels.
         profile: a profile or its name.
-        budget: most tokens that the policy may have sampled for it, Monte Carlo rollouts included;
-            None: all data there are.
+        seed: of the reward model; only a later policy depends on it.
+        variant: its budget, levels and policy count here.
 
     Returns:
         The examples, as many of the first ones as the budget allows, and the tokens sampled for
         each.
 
     Raises:
-        ValueError: the budget is too small for one example.
+        ValueError: the budget is too small for one example, or Monte Carlo labels are asked for on
+            some levels or a later policy.
     """
-    p = _profile(profile)
+    p, budget = _profile(profile), variant.budget
     if kind in MC_KINDS:
+        if variant.levels or variant.legs:
+            raise ValueError(f"{variant} of {kind}: expected all levels and the SFT policy")
         examples, extra = _outcomes(_mc_starts(p), _mc(p))
     else:
-        examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+        played = rollouts(p, later_policy(p, variant.legs, seed)) if variant.legs else rollouts(p)
+        if variant.levels:
+            known = {t.index for t in ENVS[p.env].tasks("train", levels=variant.levels)}
+            played = [t for t in played if t.task.index in known]
+        examples = [RewardExample(t) for t in played if t.num_steps]
         extra = [0] * len(examples)
     own = [e.trajectory.usage.generated for e in examples]
     tokens = [a + b for a, b in zip(own, extra, strict=True)]
@@ -696,8 +727,8 @@ def reward_data(
     return examples[:count], tokens[:count]
 
 
-def _data(kind: Kind, p: Profile) -> Path:
-    return _mc(p) if kind in MC_KINDS else _rollouts(p).parent
+def _data(kind: Kind, p: Profile, actor: Policy | None = None) -> Path:
+    return _mc(p) if kind in MC_KINDS else _rollouts(p, actor).parent
 
 
 def reward_config(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> TrainConfig:
@@ -771,10 +802,7 @@ def reward_model_folder(
     kind: Kind,
     profile: Profile | str,
     seed: int = 0,
-    *,
-    beta: float = 1.0,
-    lam: float = 0.95,
-    budget: int | None = None,
+    variant: Variant = USUAL,
 ) -> Path:
     """Adapters of a reward model, trained if needed.
 
@@ -782,19 +810,17 @@ def reward_model_folder(
         kind: which labels.
         profile: a profile or its name.
         seed: of head, adapters and order of the data.
-        beta: weight of L_A.
-        lam: λ.
-        budget: most tokens sampled for its data, see :func:`reward_data`.
+        variant: how it differs from the usual one.
 
     Returns:
         The folder.
     """
-    p = _profile(profile)
-    actor = policy(p)
+    p, beta, lam = _profile(profile), variant.beta, variant.lam
+    actor = later_policy(p, variant.legs, seed)
     config = replace(reward_config(kind, p, beta=beta), seed=seed)
 
     def make(folder: Path) -> None:
-        examples = reward_data(kind, p, budget)[0]
+        examples = reward_data(kind, p, seed, variant)[0]
         model = new_reward_model(actor.folder, p.lora, seed)
         log = train_reward_model(
             model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
@@ -810,8 +836,9 @@ def reward_model_folder(
         "lora": asdict(p.lora),
         "beta": beta,
         "lam": lam,
-        "budget": budget,
-        "data": _data(kind, p).name,
+        "budget": variant.budget,
+        "data": _data(kind, p, actor).name,
+        **({"levels": variant.levels} if variant.levels else {}),
     }
     return _artifact(p, f"{kind}{seed}", "train", inputs, make, together=True)
 
@@ -820,10 +847,7 @@ def reward_model(
     kind: Kind,
     profile: Profile | str,
     seed: int = 0,
-    *,
-    beta: float = 1.0,
-    lam: float = 0.95,
-    budget: int | None = None,
+    variant: Variant = USUAL,
 ) -> RewardModel:
     """A reward model, trained if needed.
 
@@ -831,16 +855,14 @@ def reward_model(
         kind: which labels.
         profile: a profile or its name.
         seed: of head, adapters and order of the data.
-        beta: weight of L_A.
-        lam: λ.
-        budget: most tokens sampled for its data, see :func:`reward_data`.
+        variant: how it differs from the usual one.
 
     Returns:
         The loaded reward model.
     """
     p = _profile(profile)
-    folder = reward_model_folder(kind, p, seed, beta=beta, lam=lam, budget=budget)
-    actor = policy(p)
+    folder = reward_model_folder(kind, p, seed, variant)
+    actor = later_policy(p, variant.legs, seed)
     return RewardModel(load_reward_model(actor.folder, folder, actor.chat))
 
 
@@ -848,10 +870,7 @@ def pool_values(
     kind: Kind,
     profile: Profile | str,
     seed: int = 0,
-    *,
-    beta: float = 1.0,
-    lam: float = 0.95,
-    budget: int | None = None,
+    variant: Variant = USUAL,
 ) -> list[StepValues]:
     """M along every candidate of the pool.
 
@@ -859,23 +878,25 @@ def pool_values(
         kind: which reward model.
         profile: a profile or its name.
         seed: of the reward model.
-        beta: weight of L_A in its training.
-        lam: λ in its training.
-        budget: most tokens sampled for its data, see :func:`reward_data`.
+        variant: how it differs from the usual one.
 
     Returns:
         One a candidate, in the order of :func:`pool`.
     """
     p = _profile(profile)
-    scorer = reward_model_folder(kind, p, seed, beta=beta, lam=lam, budget=budget)
+    return _values(p, kind, seed, variant, _pool(p))
+
+
+def _values(p: Profile, kind: Kind, seed: int, variant: Variant, data: Path) -> list[StepValues]:
+    """M of a reward model along the trajectories of an artifact."""
+    scorer = reward_model_folder(kind, p, seed, variant)
 
     def make(folder: Path) -> None:
-        judge = reward_model(kind, p, seed, beta=beta, lam=lam, budget=budget)
-        scores = judge.score(pool(p))
+        scores = reward_model(kind, p, seed, variant).score(_read(data))
         record = [[v.root, *v.q.tolist()] for v in scores]
         (folder / "values.json").write_text(json.dumps(record))
 
-    inputs = {"reward_model": scorer.name, "data": _pool(p).parent.name}
+    inputs = {"reward_model": scorer.name, "data": data.parent.name}
     folder = _artifact(p, f"values_{kind}{seed}", "prm", inputs, make)
     record = json.loads((folder / "values.json").read_text())
     return [StepValues(row[0], np.array(row[1:])) for row in record]
@@ -887,9 +908,7 @@ def beam_runs(
     n: int,
     m: int,
     seed: int = 0,
-    *,
-    beta: float = 1.0,
-    lam: float = 0.95,
+    variant: Variant = USUAL,
 ) -> list[Trajectory]:
     """Answers of beam search @N×M on held-out goals.
 
@@ -899,15 +918,14 @@ def beam_runs(
         n: paths kept.
         m: turns sampled a path.
         seed: of reward model and search.
-        beta: weight of L_A in the reward model's training.
-        lam: λ in the reward model's training.
+        variant: how the reward model differs from the usual one; without later policies.
 
     Returns:
         One answer a goal; its usage counts the whole search.
     """
     p = _profile(profile)
     actor = policy(p)
-    scorer = reward_model_folder(kind, p, seed, beta=beta, lam=lam)
+    scorer = reward_model_folder(kind, p, seed, variant)
     tasks = beam_tasks(p)
 
     def make(folder: Path) -> None:
@@ -953,29 +971,40 @@ def ppo_tasks(profile: Profile | str) -> list[Task]:
 
 
 def ppo_run(
-    profile: Profile | str, reward: ProcessReward, kind: Kind | None = None, seed: int = 0
+    profile: Profile | str,
+    reward: ProcessReward,
+    kind: Kind | None = None,
+    seed: int = 0,
+    *,
+    start: Policy | None = None,
+    variant: Variant = USUAL,
 ) -> Policy:
-    """The SFT policy after PPO.
+    """A policy after PPO.
 
     Args:
         profile: a profile or its name.
         reward: which process reward.
         kind: reward model behind it; None for ``"outcome"``.
         seed: of the run and of the reward model.
+        start: the policy before; None: the SFT policy.
+        variant: how the reward model differs from the usual one.
 
     Returns:
         The policy; :func:`training_log` of its folder has one entry a round.
     """
     p = _profile(profile)
-    actor = policy(p)
+    actor = start or policy(p)
     config = replace(p.ppo, reward=reward, seed=seed)
     tasks = ppo_tasks(p)
-    adapters = reward_model_folder(kind, p, seed) if kind else None
+    adapters = reward_model_folder(kind, p, seed, variant) if kind else None
+    trunk = later_policy(p, variant.legs, seed).folder
 
     def make(folder: Path) -> None:
         model = load_policy(actor.folder, p.lora, seed=seed)
-        # on the policy's own weights: one copy in memory
-        judge = RewardModel(load_reward_model(model, adapters, actor.chat)) if adapters else None
+        judge = None
+        if adapters:  # on the policy's own weights if it can be: one copy in memory
+            base_of_judge = model if trunk == actor.folder else trunk
+            judge = RewardModel(load_reward_model(base_of_judge, adapters, actor.chat))
         log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))
@@ -993,46 +1022,94 @@ def ppo_run(
     return Policy(folder, actor.chat, p)
 
 
-def ppo_pool(
-    profile: Profile | str, reward: ProcessReward, kind: Kind | None = None, seed: int = 0
-) -> list[Trajectory]:
+def later_policy(
+    profile: Profile | str, legs: int, seed: int = 0, *, refreshed: bool = True
+) -> Policy:
+    """The SFT policy after several runs of PPO with AgentPRM, one behind the other.
+
+    Args:
+        profile: a profile or its name.
+        legs: how many runs; 0 is the SFT policy itself.
+        seed: of the runs and reward models.
+        refreshed: every run has a new reward model, trained on the weights and from the rollouts
+            of the policy that it starts from; otherwise all have that of the SFT policy.
+
+    Returns:
+        The policy.
+    """
+    p = _profile(profile)
+    if not legs:
+        return policy(p)
+    start = later_policy(p, legs - 1, seed, refreshed=refreshed)
+    variant = Variant(legs=legs - 1 if refreshed else 0)
+    return ppo_run(p, "shaping", "agentprm", seed, start=start, variant=variant)
+
+
+def later_pool(profile: Profile | str, legs: int, seed: int = 0) -> list[Trajectory]:
+    """Candidates of a later policy on held-out goals.
+
+    Args:
+        profile: a profile or its name.
+        legs: see :func:`later_policy`.
+        seed: of its runs.
+
+    Returns:
+        As many a goal as in :func:`pool`.
+    """
+    p = _profile(profile)
+    return list(_read(_later_pool(p, legs, seed)))
+
+
+def _later_pool(p: Profile, legs: int, seed: int) -> Path:
+    actor, tasks = later_policy(p, legs, seed), test_tasks(p)
+    return _sampled(p, actor, "pool", tasks, p.eval_samples, p.eval_temperature)
+
+
+def later_pool_values(
+    kind: Kind, profile: Profile | str, legs: int, seed: int = 0, variant: Variant = USUAL
+) -> list[StepValues]:
+    """M along every candidate of a later policy.
+
+    Args:
+        kind: which reward model.
+        profile: a profile or its name.
+        legs: see :func:`later_policy`.
+        seed: of its runs and of the reward model.
+        variant: the reward model's; by default it has learned from the SFT policy's rollouts.
+
+    Returns:
+        One a candidate, in the order of :func:`later_pool`.
+    """
+    p = _profile(profile)
+    return _values(p, kind, seed, variant, _later_pool(p, legs, seed))
+
+
+def ppo_pool(profile: Profile | str, actor: Policy) -> list[Trajectory]:
     """Samples of a policy after PPO on held-out goals, at temperature 1.
 
     Args:
         profile: a profile or its name.
-        reward: which process reward.
-        kind: reward model behind it.
-        seed: of the run.
+        actor: the policy.
 
     Returns:
         ``ppo_samples`` trajectories a goal.
     """
     p = _profile(profile)
-    actor = ppo_run(p, reward, kind, seed)
     return read_jsonl(_sampled(p, actor, "ppo_pool", test_tasks(p), p.ppo_samples, 1.0))
 
 
-def ppo_training_pool(
-    profile: Profile | str,
-    reward: ProcessReward | None = None,
-    kind: Kind | None = None,
-    seed: int = 0,
-) -> list[Trajectory]:
+def ppo_training_pool(profile: Profile | str, actor: Policy) -> list[Trajectory]:
     """New samples on the goals that PPO trains on, at temperature 1.
 
     These goals were chosen by :func:`rollouts`, so those samples can't be the baseline.
 
     Args:
         profile: a profile or its name.
-        reward: which process reward; None: the SFT policy, before PPO.
-        kind: reward model behind it.
-        seed: of the run.
+        actor: a policy before or after PPO.
 
     Returns:
         As many samples a goal as in :func:`ppo_pool`.
     """
     p = _profile(profile)
-    actor = policy(p) if reward is None else ppo_run(p, reward, kind, seed)
-    tasks = ppo_tasks(p)
-    path = _sampled(p, actor, "ppo_training_pool", tasks, p.ppo_samples, 1.0, seed=2)
+    path = _sampled(p, actor, "ppo_training_pool", ppo_tasks(p), p.ppo_samples, 1.0, seed=2)
     return read_jsonl(path)

@@ -1,8 +1,8 @@
 """The sizes of the same pipeline: plain data, one place.
 
 smoke proves that everything runs, cpu makes the rendered book on two cores, study tests the paper's
-claims there in hours, llm-smoke and llm take a real language model there (minutes and an hour or
-two), gpu and paper take one to a GPU.
+claims there in hours, more one of them again on more tasks, llm-smoke and llm take a real language
+model there (minutes and an hour or two), gpu and paper take one to a GPU.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Profile:
     """Rollouts a state for that."""
     eval_tasks: int = 72
     """Held-out goals."""
+    eval_variants: tuple[int, ...] = (0,)
+    """Draws of every held-out goal; 0 is the canonical text."""
     eval_samples: int = 16
     """Candidates a held-out goal."""
     eval_temperature: float = 1.0
@@ -149,6 +151,7 @@ STUDY = replace(
     ppo=replace(CPU.ppo, iterations=5, tasks=16),
     ppo_samples=4,
 )
+MORE = replace(STUDY, eval_variants=(1, 2))  # the study's models, held-out tasks that are new
 GPU = Profile(
     name="gpu",
     base="smollm2-135m",
@@ -248,14 +251,15 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "webshop": {"rollout_tasks": 60, "eval_tasks": 28, "mc_tasks": 30, "truth_tasks": 0},
     "math": {"rollout_tasks": 200, "eval_tasks": 120, "mc_tasks": 110, "beam_tasks": 60},
 }
+_MORE_WORLDS: dict[str, dict[str, Any]] = {"math": {"eval_tasks": 1280}}
 
 
 def get_profile(name: str, env: str = "textcraft") -> Profile:
     """The profile of a name.
 
     Args:
-        name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"llm-smoke"``, ``"llm"``, ``"gpu"``,
-            ``"paper"``, or ``"auto"``: gpu where torch sees a GPU, else cpu.
+        name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"more"``, ``"llm-smoke"``, ``"llm"``,
+            ``"gpu"``, ``"paper"``, or ``"auto"``: gpu where torch sees a GPU, else cpu.
         env: an environment that :func:`agentprm_lite.envs.make_env` knows.
 
     Returns:
@@ -269,6 +273,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         ('tiny', (2, 3))
     """
     known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, GPU, PAPER)}
+    known["more"] = MORE
     known["auto"] = GPU if torch.cuda.is_available() else CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
@@ -280,6 +285,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _TINY_WORLDS.get(env, {})
     if profile is CPU:
         sizes |= _CPU_SAME | _CPU_WORLDS.get(env, {})
-    if profile is STUDY:
+    if profile in (STUDY, MORE):
         sizes |= {"beams": ((2, 2), (4, 4))} | _CPU_WORLDS.get(env, {}) | _STUDY_WORLDS.get(env, {})
+    if profile is MORE:
+        sizes |= _MORE_WORLDS.get(env, {})
     return replace(profile, **{"env": env, "levels": None, "demo_translated": 0.0, **sizes})

@@ -20,9 +20,13 @@ from agentprm_lite.metrics import (
     within_task_auroc,
 )
 from agentprm_lite.pipeline import (
+    USUAL,
+    Policy,
+    Variant,
     beam_runs,
     beam_tasks,
     greedy_runs,
+    policy,
     pool,
     pool_values,
     ppo_pool,
@@ -72,9 +76,7 @@ def kind_curves(
     profile: Profile | str,
     *,
     score: Callable[[Sequence[StepValues]], list[float]] = last_scores,
-    beta: float = 1.0,
-    lam: float = 0.95,
-    budget: int | None = None,
+    variant: Variant = USUAL,
 ) -> np.ndarray:
     """Best-of-N of every seed of a reward model.
 
@@ -82,9 +84,7 @@ def kind_curves(
         kind: which reward model.
         profile: a profile or its name.
         score: from M along trajectories to one score each.
-        beta: weight of L_A in the reward model's training.
-        lam: λ in its training.
-        budget: most tokens sampled for its data, see :func:`agentprm_lite.pipeline.reward_data`.
+        variant: how the reward model differs from the usual one.
 
     Returns:
         [seeds, tasks, len(ns)] with ns = :func:`powers_of_two` of the pool's size.
@@ -92,12 +92,12 @@ def kind_curves(
     p = get_profile(profile) if isinstance(profile, str) else profile
     ns, candidates = powers_of_two(p.eval_samples), pool(p)
     seeds = range(p.reward_seeds)
-    values = [pool_values(kind, p, s, beta=beta, lam=lam, budget=budget) for s in seeds]
+    values = [pool_values(kind, p, s, variant) for s in seeds]
     return np.stack([best_of_n(candidates, score(v), ns).success for v in values])
 
 
 def beam_table(
-    kind: Kind, profile: Profile | str, n: int, m: int, *, beta: float = 1.0
+    kind: Kind, profile: Profile | str, n: int, m: int, variant: Variant = USUAL
 ) -> tuple[np.ndarray, float]:
     """Outcome of beam search for every seed of a reward model.
 
@@ -106,13 +106,13 @@ def beam_table(
         profile: a profile or its name.
         n: paths kept.
         m: turns sampled a path.
-        beta: weight of L_A in the reward model's training.
+        variant: how the reward model differs from the usual one.
 
     Returns:
         [seeds, tasks] outcome, and generated tokens a task.
     """
     p = get_profile(profile) if isinstance(profile, str) else profile
-    runs = [beam_runs(kind, p, n, m, seed, beta=beta) for seed in range(p.reward_seeds)]
+    runs = [beam_runs(kind, p, n, m, seed, variant) for seed in range(p.reward_seeds)]
     tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
     return np.array([[t.outcome for t in run] for run in runs]), tokens
 
@@ -236,6 +236,22 @@ def _ranking(kind: Kind, p: Profile) -> dict[str, list[float] | None]:
     return found
 
 
+def ppo_rewards(p: Profile, actor: Policy | None = None) -> dict[str, np.ndarray]:
+    """Mean reward of each goal: the held-out ones, and those that PPO trains on.
+
+    Args:
+        p: a profile.
+        actor: a policy after PPO; None: the SFT policy.
+
+    Returns:
+        [tasks] ``held_out`` and [tasks] ``training``.
+    """
+    return {
+        "held_out": task_means(ppo_pool(p, actor) if actor else pool(p)),
+        "training": task_means(ppo_training_pool(p, actor or policy(p))),
+    }
+
+
 def ppo_study(p: Profile) -> dict[str, Any]:
     """Every PPO run against SFT, on held-out and on training goals.
 
@@ -245,14 +261,12 @@ def ppo_study(p: Profile) -> dict[str, Any]:
     Returns:
         A part of :func:`study`.
     """
-    before = {"held_out": task_means(pool(p)), "training": task_means(ppo_training_pool(p))}
+    before = ppo_rewards(p)
     out: dict[str, Any] = {}
     for name, kind in PPO_RUNS:
-        after = {
-            "held_out": task_means(ppo_pool(p, name, kind)),
-            "training": task_means(ppo_training_pool(p, name, kind)),
-        }
-        log = training_log(ppo_run(p, name, kind).folder)
+        actor = ppo_run(p, name, kind)
+        after = ppo_rewards(p, actor)
+        log = training_log(actor.folder)
         out[name] = {
             "goals": {where: len(x) for where, x in after.items()},
             "success": {where: rounded(bootstrap_interval(x)) for where, x in after.items()},

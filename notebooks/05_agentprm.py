@@ -587,7 +587,9 @@ except AssertionError as error:
 
 # %%
 others = {
-    "AgentPRM, β = 0": pipeline.reward_model("agentprm", PROFILE, 0, beta=0.0),
+    "AgentPRM, β = 0": pipeline.reward_model(
+        "agentprm", PROFILE, 0, pipeline.Variant(beta=0.0)
+    ),
     "MC-soft": pipeline.reward_model("mc_soft", PROFILE, 0),
 }
 few, tokens = pipeline.mc_rollouts(PROFILE)

@@ -349,11 +349,12 @@ def by_task(trajectories, value):
 
 
 new, held = pipeline.ppo_training_pool, pipeline.ppo_pool
-pools = {"training": {"SFT": new(PROFILE)},
+sft = pipeline.policy(PROFILE)
+pools = {"training": {"SFT": new(PROFILE, sft)},
          "held-out": {"SFT": pipeline.pool(PROFILE)}}
-for name, run in RUNS.items():
-    pools["training"][name] = new(PROFILE, *run)
-    pools["held-out"][name] = held(PROFILE, *run)
+for name, actor in trained.items():
+    pools["training"][name] = new(PROFILE, actor)
+    pools["held-out"][name] = held(PROFILE, actor)
 values = {"success": lambda t: t.outcome, "turns": lambda t: t.num_steps}
 tables = {(goals, what): {k: by_task(v, values[what]) for k, v in f.items()}
           for goals, f in pools.items() for what in values}

@@ -21,7 +21,8 @@ STUDIES = {
 FIGURE = STUDY.with_suffix(".png")
 SPEED = ROOT / "results" / "env_speed.json"
 CLAIMS = ROOT / "results" / "claims"
-TESTED = ("study", "gpu")  # profiles in which the claims are to be tested
+TESTED = ("study", "gpu")  # profiles in which all claims are to be tested
+AGAIN = "more"  # and the one in which some are tested again
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
 }  # fmt: skip
@@ -153,12 +154,12 @@ def claim_tables() -> str:
     ]  # fmt: skip
     rows = []
     for name, said in known.items():
-        for profile in TESTED:
+        for profile in (*TESTED, AGAIN):
             path = CLAIMS / f"{name}_{profile}.json"
             worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
             rows += [claim_row(path, env) for env in said.worlds if env in worlds]
             missing = [env for env in said.worlds if env not in worlds]
-            if missing:
+            if missing and profile in TESTED:
                 rows.append(not_run(name, profile, missing))
     return "\n".join([
         "## Does each claim of the paper hold?\n",
@@ -189,10 +190,73 @@ def claim_summary() -> str:
         path = CLAIMS / f"{name}_study.json"
         worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
         here = [f"{WORLDS[env]} {w['verdict']}" for env, w in worlds.items()] or ["not run yet"]
+        if (again := CLAIMS / f"{name}_{AGAIN}.json").exists():
+            worlds = json.loads(again.read_text())["worlds"]
+            here += [f"on more tasks {WORLDS[env]} {w['verdict']}" for env, w in worlds.items()]
         chapter = CHAPTERS[name]
         link = f"[{int(chapter[:2])}](../notebooks/{chapter}.ipynb)"
         rows.append([name, said.says, said.paper, ", ".join(here), link])
     return table(["", "the paper's claim", "its numbers", "here", "chapter"], rows)
+
+
+def question_table() -> str:
+    """What was measured for the questions beyond the paper; what has no file yet says so."""
+    from agentprm_lite.claims import QUESTIONS as known
+
+    rows = []
+    for name, asked in known.items():
+        path = CLAIMS / f"{name}_study.json"
+        if not path.exists():
+            command = f"`agentprm reproduce --claim {name} --profile study`"
+            rows.append([name, ", ".join(map(WORLDS.get, asked.worlds)), "not run yet",
+                         *["–"] * 4, command])  # fmt: skip
+            continue
+        numbers = json.loads(path.read_text())
+        link = f"../results/claims/{path.stem}"
+        made = f"`{numbers['command']}`: [figure]({link}.png), [data]({link}.json)"
+        for env, world in numbers["worlds"].items():
+            size = f"{world['tasks']} tasks, {world['seeds']} seeds"
+            cost = f"{world['tokens']['training']:,}, {world['tokens']['evaluation']:,}"
+            rows += [
+                [name, WORLDS[env], what, estimate, size, cost, f"{world['minutes']:.1f}", made]
+                for what, estimate in answers(name, world["shown"])
+            ]
+    head = ["question", "task", "difference", "estimate", "n", "tokens: to learn from, to test on",
+            "minutes", "made by"]  # fmt: skip
+    return "\n".join([
+        "## Beyond the paper\n",
+        "Exploratory: differences with 95 % intervals, no verdicts.\n",
+        table(["", "question"], [[name, asked.asks] for name, asked in known.items()]),
+        table(head, rows),
+    ])  # fmt: skip
+
+
+def answers(name: str, shown: dict[str, Any]) -> list[tuple[str, str]]:
+    """The differences that bear on a question in one world, in words and with their intervals."""
+    found: list[tuple[str, list[float] | None]] = []
+    if name == "B1":
+        for beta, quality in shown.items():
+            for what, row in quality.get("minus_beta_0", {}).items():
+                found.append((f"{what}: {beta.replace('beta', 'β =')} minus β = 0", row))
+    if name == "B2":
+        for what, row in shown["short tasks - deep tasks"].items():
+            found.append((f"{what}: learned from short tasks minus from deep ones", row))
+    if name == "B3":
+        for what, row in shown["judges"]["refreshed - kept"].items():
+            found.append((f"{what}: refreshed judge minus kept one, after leg 1", row))
+        for leg, change in enumerate(shown["refreshed_minus_kept"][1:], 2):
+            for where, row in change.items():
+                where = where.replace("_", "-")
+                found.append((f"reward on {where} goals after leg {leg}: refreshed − kept", row))
+    return [(what, measured(what, row) if row else "can't be told") for what, row in found]
+
+
+def measured(what: str, row: list[float]) -> str:
+    """A difference: rewards in points, AUROC, Brier score and offset as they are."""
+    if what.startswith(("best of", "reward")):
+        return f"{cell(row)} points"
+    mean, low, high = (f"{x:+.3f}" for x in row)
+    return f"{mean} [{low}, {high}]"
 
 
 def claim_row(path: Path, env: str) -> list[str]:
@@ -239,7 +303,7 @@ def not_run(name: str, profile: str, worlds: list[str]) -> list[str]:
 
 def page() -> str:
     """What the results page includes; a line that says so where nothing is measured yet."""
-    parts = [claim_tables()]
+    parts = [claim_tables(), question_table()]
     for name, title in STUDIES.items():
         stored = STUDY.with_name(f"study_{name}.json")
         parts.append(f"## {title}\n")

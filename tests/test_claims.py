@@ -17,17 +17,22 @@ from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.claims import (
     CLAIMS,
+    QUESTIONS,
     Estimate,
+    beyond,
     claim,
     decide,
     evidence,
     overall,
     predict,
+    question,
     report,
     values,
 )
 from agentprm_lite.claims.report import sampled_tokens
+from agentprm_lite.envs import ENVS
 from agentprm_lite.metrics import Interval
+from agentprm_lite.pipeline import USUAL, Variant
 from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.train import RewardExample
@@ -175,16 +180,33 @@ def test_budget_counts_monte_carlo_rollouts(
     told: list[Trajectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pipeline.reward_data("pvm", SMOKE) == ([RewardExample(t) for t in told], [10] * 10)
-    examples, spent = pipeline.reward_data("agentprm", SMOKE, 59)
+    examples, spent = pipeline.reward_data("agentprm", SMOKE, variant=Variant(budget=59))
     assert ([e.trajectory for e in examples], spent) == (told[:5], [10] * 5)
     rolled = [RewardExample(t) for t in told[:3]]
     monkeypatch.setattr(pipeline, "_mc", lambda p: Path("mc"))
     monkeypatch.setattr(pipeline, "_outcomes", lambda starts, folder: (rolled, [30, 20, 50]))
     for kind in ("mc_hard", "mc_soft", "pqm"):
-        assert pipeline.reward_data(kind, SMOKE, 70) == (rolled[:2], [40, 30])
-        assert pipeline.reward_data(kind, SMOKE, 69)[1] == [40]
+        two = (rolled[:2], [40, 30])
+        assert pipeline.reward_data(kind, SMOKE, variant=Variant(budget=70)) == two
+        assert pipeline.reward_data(kind, SMOKE, variant=Variant(budget=69))[1] == [40]
     with pytest.raises(ValueError, match="budget is 39 tokens, the first example of mc_soft takes"):
-        pipeline.reward_data("mc_soft", SMOKE, 39)
+        pipeline.reward_data("mc_soft", SMOKE, variant=Variant(budget=39))
+    with pytest.raises(ValueError, match="of pqm: expected all levels and the SFT policy"):
+        pipeline.reward_data("pqm", SMOKE, variant=Variant(levels=(1,)))
+
+
+def test_levels_choose_the_rollouts(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three goals of level 1 and two of level 2, each with an own number of tokens."""
+    source = random_trajectories(chat, 1, seed=1)[0]
+    short, deep = (ENVS["textcraft"].tasks("train", levels=(x,)) for x in (1, 2))
+    played = [
+        replace(source, task=task, usage=Usage(generated=k))
+        for k, task in enumerate([short[0], deep[0], short[1], deep[1], short[2]])
+    ]
+    monkeypatch.setattr(pipeline, "rollouts", lambda p: played)
+    for levels, tokens in (((1,), [0, 2, 4]), ((2,), [1, 3]), (None, [0, 1, 2, 3, 4])):
+        variant = Variant(levels=levels)
+        assert pipeline.reward_data("agentprm", SMOKE, variant=variant)[1] == tokens
 
 
 def test_the_best_setting_of_the_grid_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +222,9 @@ def test_the_best_setting_of_the_grid_is_taken(monkeypatch: pytest.MonkeyPatch) 
 def hand_made(monkeypatch: pytest.MonkeyPatch, curves: dict[Any, list[float]]) -> Profile:
     """Two seeds, three tasks, the same curve for all; keys are a kind, or a kind and β."""
 
-    def fake(kind: str, p: Profile, *, beta: float = 1.0, **_: Any) -> np.ndarray:
-        return np.broadcast_to(np.array(curves.get((kind, beta), curves.get(kind))), (2, 3, 5))
+    def fake(kind: str, p: Profile, *, variant: Variant = USUAL, **_: Any) -> np.ndarray:
+        curve = curves.get((kind, variant.beta), curves.get(kind))
+        return np.broadcast_to(np.array(curve), (2, 3, 5))
 
     monkeypatch.setattr(evidence, "kind_curves", fake)
     return replace(SMOKE, eval_samples=16, beams=())
@@ -248,8 +271,8 @@ def test_c6_and_c9_compare_at_all_candidates(monkeypatch: pytest.MonkeyPatch) ->
 def test_c7_cuts_all_kinds_to_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fake(kind: str, p: Profile, *, budget: int | None = None, **_: Any) -> np.ndarray:
-        asked.append((kind, budget))
+    def fake(kind: str, p: Profile, *, variant: Variant = USUAL) -> np.ndarray:
+        asked.append((kind, variant.budget))
         return np.full((2, 3, 5), 0.5 if kind == "agentprm" else 0.25)
 
     spent = {"mc_hard": [100, 300], "mc_soft": [100, 300], "agentprm": [10] * 100}
@@ -328,6 +351,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         )
         patch.setattr(evidence, "BETAS", (0.0, 1.0))
         patch.setattr(evidence, "LAMS", (0.95,))
+        patch.setattr(beyond, "LEGS", 2)
+        patch.setattr(beyond, "BETAS", (0.0, 1.0))
         common = ["reproduce", "--profile", "smoke", "--out", str(folder / "out")]
         assert cli.main([*common, "--claim", "all", "--worlds", "math"]) == 0
         made = {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("made.json")}
@@ -336,14 +361,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("made.json")} == made
         assert (folder / "out" / "C1_smoke.json").read_text() == first  # from what was there
         assert cli.main([*common, "--claim", "C5"]) == 0
+        assert cli.main([*common, "--claim", "B3"]) == 0
     return {p.stem: json.loads(p.read_text()) for p in (folder / "out").glob("*.json")} | {
-        "figures": sorted(p.stem for p in (folder / "out").glob("*.png"))
+        "figures": sorted(p.stem for p in (folder / "out").glob("*.png")),
+        "inputs": {
+            p.parent.name: json.loads(p.read_text())
+            for p in (folder / "artifacts").rglob("inputs.json")
+        },
     }
 
 
 def test_every_claim_is_written_with_what_backs_it(files: dict[str, Any]) -> None:
-    assert sorted(files) == sorted([*(f"{name}_smoke" for name in CLAIMS), "figures"])
-    assert files["figures"] == [f"{name}_smoke" for name in CLAIMS]
+    every = sorted(f"{name}_smoke" for name in [*CLAIMS, *QUESTIONS])
+    assert sorted(files) == sorted([*every, "figures", "inputs"])
+    assert files["figures"] == every
     for name in CLAIMS:
         numbers = files[f"{name}_smoke"]
         assert numbers["command"].startswith(f"agentprm reproduce --claim {name} --profile smoke")
@@ -370,6 +401,40 @@ def test_what_the_claims_show(files: dict[str, Any]) -> None:
     assert np.shape(runs["ORM"]["training_success"]) == (1, 2)  # seeds, rounds
 
 
+def test_questions_are_written_with_what_backs_them(files: dict[str, Any]) -> None:
+    for name, known in QUESTIONS.items():
+        numbers = files[f"{name}_smoke"]
+        assert numbers["asks"] == known.asks and numbers["commit"]
+        assert set(numbers["worlds"]) <= set(known.worlds)
+        for world in numbers["worlds"].values():
+            assert world["artifacts"] and world["tokens"]["training"] > 0
+            assert "verdict" not in world
+    with pytest.raises(ValueError, match="question 'B4' is unknown"):
+        question("B4", "smoke")
+
+
+def test_a_refreshed_reward_model_learns_from_the_new_policy(files: dict[str, Any]) -> None:
+    """The chain of artifacts behind B3: who trained on what."""
+    inputs = files["inputs"]
+    names = files["B3_smoke"]["worlds"]["textcraft"]["artifacts"]
+    first, *second = [n for n in names if n.startswith("ppo_shaping_agentprm0-")]
+    sft, judge = inputs[first]["policy"], inputs[first]["reward_model"]
+    assert sft.startswith("sft-") and inputs[judge]["policy"] == sft
+    assert {inputs[n]["policy"] for n in second} == {first} and len(second) == 2
+    used = {inputs[n]["reward_model"]: n for n in second}
+    (fresh,) = set(used) - {judge}  # the other leg keeps the first one
+    assert len(used) == 2 and inputs[fresh]["policy"] == first
+    assert inputs[inputs[fresh]["data"]]["policy"] == first
+    assert inputs[inputs[judge]["data"]]["policy"] == sft
+    pools = [n for n in names if n.startswith("pool-") and inputs[n]["policy"] == first]
+    scored = [inputs[n] for n in names if n.startswith("values_")]
+    assert {x["reward_model"] for x in scored if x["data"] in pools} == {judge, fresh}
+    shown = files["B3_smoke"]["worlds"]["textcraft"]["shown"]
+    rounds = [len(run["training_success"][0]) for run in shown["runs"].values()]
+    assert rounds == [4, 4] and len(shown["refreshed_minus_kept"]) == 2
+    assert shown["refreshed_minus_kept"][0]["held_out"][0] == 0  # the first leg is the same
+
+
 def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
     shown = files["C3_smoke"]["worlds"]["math"]["shown"]
     panels = {ax.get_title(): ax for ax in report.figure(files["C3_smoke"]).axes}
@@ -377,6 +442,12 @@ def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
     for ax, key in zip(panels.values(), ("best_of_n", "score_of_chosen"), strict=True):
         lines = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
         assert lines["PVM"] == [row[0] for row in shown[key]["pvm"]]
+    judges = files["C2_smoke"]["worlds"]["math"]["shown"]["best_of_n"]
+    judges["oracle"] = [[1.0, 1.0, 1.0]] * 3
+    judges["agentprm"] = [[0.1, 0.05, 0.2]] * 3
+    judges |= {k: [[0.1, 0.1, 0.1]] * 3 for k in judges if k not in ("oracle", "agentprm")}
+    (ax,) = report.figure(files["C2_smoke"]).axes
+    assert ax.get_ylim() == pytest.approx((0, 0.22))  # the oracle leaves the panel, no band does
     quality = files["C8_smoke"]["worlds"]["math"]["shown"]["values"]
     for each in quality.values():
         each["auroc_by_fraction"] = [0.1, None, 0.3, 0.4, 0.5]
@@ -385,6 +456,63 @@ def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
     (line,) = (line for line in ax.get_lines() if line.get_label() == "MC-soft")
     assert list(line.get_xdata()) == [0, 0.25, 0.5, 0.75, 1]
     np.testing.assert_equal(line.get_ydata(), [0.1, np.nan, 0.3, 0.4, 0.5])
+
+
+def test_figures_of_questions(files: dict[str, Any]) -> None:
+    world = files["B1_smoke"]["worlds"]["math"]["shown"]
+    world["beta 1"]["minus_beta_0"] = {"auroc": None, "brier": [0.1, 0, 0.2], "offset": [0, 0, 0]}
+    (ax,) = report.figure(files["B1_smoke"]).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["Brier score", "mean M - outcome"]
+    (ax,) = report.figure(files["B2_smoke"]).axes
+    names = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
+    stored = files["B2_smoke"]["worlds"]["math"]["shown"]["best_of_n"]
+    assert names == {k: [r[0] for r in curve] for k, curve in stored.items()}
+    (ax,) = report.figure(files["B3_smoke"]).axes
+    shown = files["B3_smoke"]["worlds"]["textcraft"]["shown"]["runs"]["kept"]
+    (line,) = (x for x in ax.get_lines() if x.get_label() == "kept")
+    assert list(line.get_ydata()) == shown["training_success"][0]
+
+
+def judge_by_hand(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch, m: dict[float, list[float]]
+) -> Profile:
+    """Two tasks with two candidates of one step each, success and failure; M for every β."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    played = [story(k // 2, "a", 1.0 - k % 2, source) for k in range(4)]
+    monkeypatch.setattr(beyond, "pool", lambda p: played)
+    monkeypatch.setattr(
+        beyond,
+        "pool_values",
+        lambda kind, p, s, v: [StepValues(0.5, np.array([x])) for x in m[v.beta]],
+    )
+    return replace(SMOKE, eval_samples=2)
+
+
+def test_calibration_by_hand(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """β = 0 is calibrated and can't rank; β = 1 ranks and lies 0.4 too high in both tasks."""
+    p = judge_by_hand(chat, monkeypatch, {0.0: [0.5] * 4, 1.0: [1.0, 0.8, 1.0, 0.8]})
+    found = beyond.calibration(p)
+    assert found["beta 0"]["auroc"] == [0.5] * 3 and found["beta 0"]["offset"] == [0.0] * 3
+    assert found["beta 0"]["brier"] == [0.25] * 3 and found["beta 0"]["ece"] == 0.0
+    assert found["beta 1"]["ece"] == pytest.approx(0.4)  # 0.8 against 0, and 1.0 against 1
+    change = found["beta 1"]["minus_beta_0"]
+    assert change["auroc"] == [0.5] * 3
+    assert change["offset"] == pytest.approx([0.4] * 3)
+    assert change["brier"] == pytest.approx([0.32 - 0.25] * 3)
+
+
+def test_judges_compared_by_hand(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One always takes the success, one the failure; each seed has a pool of its own, or not."""
+    p = judge_by_hand(chat, monkeypatch, {})
+    pool = beyond.pool(p)
+    good, bad = ([StepValues(0.5, np.array([x])) for x in row] for row in ([1, 0] * 2, [0, 1] * 2))
+    for pools in ((pool, pool), (pool, list(pool))):
+        judged = {"good": [(c, good) for c in pools], "bad": [(c, bad) for c in pools]}
+        found = beyond.compared(judged, p, "good", "bad")
+        assert found["ns"] == (1, 2)
+        assert found["best_of_n"] == {"good": [[0.5] * 3, [1.0] * 3], "bad": [[0.5] * 3, [0.0] * 3]}
+        assert found["auroc"] == {"good": [1.0] * 3, "bad": [0.0] * 3}
+        assert found["good - bad"] == {"best of 2": [1.0] * 3, "auroc": [1.0] * 3}
 
 
 def test_what_goes_with_a_gain_by_hand() -> None:
@@ -474,6 +602,52 @@ def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert (Path(results.ROOT) / chapter).exists()
 
 
+def test_a_claim_tested_again_has_a_row_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    again = {**HAND_MADE, "profile": "more"}
+    (tmp_path / "C2_more.json").write_text(json.dumps(again))
+    monkeypatch.setattr(results, "CLAIMS", tmp_path)
+    text = results.claim_tables()
+    assert text.count("| C2 | Math | tiny (more) | **fails** |") == 1
+    assert text.count("(more)") == 1  # and no row for what is not to be tested again
+    (row,) = (x for x in results.claim_summary().splitlines() if x.startswith("| C2 |"))
+    assert "not run yet, on more tasks Math fails" in row
+
+
+def test_the_table_of_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    change = {"auroc": [0.0412, -0.01, 0.09], "brier": [0.02, 0.01, 0.03], "offset": None}
+    shown = {"beta 0": {"ece": 0.1}, "beta 4": {"minus_beta_0": change}}
+    world = {"tasks": 48, "seeds": 3, "tokens": {"training": 1234, "evaluation": 5}, "minutes": 2.5}
+    numbers = {"command": "agentprm x", "worlds": {"math": {**world, "shown": shown}}}
+    (tmp_path / "B1_study.json").write_text(json.dumps(numbers))
+    monkeypatch.setattr(results, "CLAIMS", tmp_path)
+    lines = results.question_table().splitlines()
+    assert [x.split(" | ")[2:7] for x in lines if x.startswith("| B1 | Math")] == [
+        ["auroc: β = 4 minus β = 0", "+0.041 [-0.010, +0.090]", *(end := [
+            "48 tasks, 3 seeds", "1,234, 5", "2.5"])],
+        ["brier: β = 4 minus β = 0", "+0.020 [+0.010, +0.030]", *end],
+        ["offset: β = 4 minus β = 0", "can't be told", *end],
+    ]  # fmt: skip
+    for name in ("B2", "B3"):
+        (row,) = (x for x in lines if x.startswith(f"| {name} |") and "not run yet" in x)
+        assert f"`agentprm reproduce --claim {name} --profile study`" in row
+
+
+def test_answers_in_words(files: dict[str, Any]) -> None:
+    for name in ("B2", "B3"):
+        ((_, world),) = files[f"{name}_smoke"]["worlds"].items()
+        found = dict(results.answers(name, world["shown"]))
+        if name == "B2":
+            row = world["shown"]["short tasks - deep tasks"]["best of 4"]
+            key = "best of 4: learned from short tasks minus from deep ones"
+        else:
+            row = world["shown"]["refreshed_minus_kept"][1]["held_out"]
+            key = "reward on held-out goals after leg 2: refreshed − kept"
+        mean, low, high = (f"{100 * x:.1f}" for x in row)
+        assert found[key] == f"{mean} [{low}, {high}] points"
+
+
 def test_effects_in_their_units() -> None:
     test = {"interval": [0.1234, -0.0456, 0.3], "bar": 0.5}
     assert results.effect(test, "points") == "12.3 [-4.6, 30.0] points"
@@ -509,7 +683,7 @@ def test_every_printed_number_follows_from_its_file() -> None:
     for path in stored:
         numbers = json.loads(path.read_text())
         assert path.with_suffix(".png").exists()
-        if numbers["profile"] not in results.TESTED:
+        if "question" in numbers or numbers["profile"] not in (*results.TESTED, results.AGAIN):
             continue
         for env, world in numbers["worlds"].items():
             expected += 1

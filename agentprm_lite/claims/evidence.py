@@ -22,13 +22,13 @@ from agentprm_lite.metrics import (
     paired_bootstrap,
 )
 from agentprm_lite.pipeline import (
+    USUAL,
+    Variant,
     beam_tasks,
     greedy_runs,
     pool,
     pool_values,
-    ppo_pool,
     ppo_run,
-    ppo_training_pool,
     reward_data,
     rollouts,
     training_log,
@@ -49,6 +49,7 @@ from agentprm_lite.study import (
     beam_table,
     kind_curves,
     powers_of_two,
+    ppo_rewards,
     rounded,
     rows,
     task_means,
@@ -56,6 +57,7 @@ from agentprm_lite.study import (
 from agentprm_lite.train import Kind
 
 Evidence = tuple[list[Estimate], dict[str, Any]]
+NO_LA = Variant(beta=0.0)
 OTHERS: tuple[Kind, ...] = ("orm", "pvm")
 JUDGES: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")
 BETAS = (0.0, 1.0, 4.0)
@@ -110,7 +112,7 @@ def c2(p: Profile) -> Evidence:
         "oracle": oracle(candidates, ns).success,
     }
     more = {
-        "no_la": kind_curves("agentprm", p, beta=0.0),
+        "no_la": kind_curves("agentprm", p, variant=NO_LA),
         "pav": kind_curves("agentprm", p, score=pav_scores),
     }
     return tests, {
@@ -152,20 +154,19 @@ def c4(p: Profile) -> Evidence:
     tests = []
     for way, score in (("", last_scores), (", first half", half_scores)):
         with_la, without = (
-            kind_curves("agentprm", p, score=score, beta=beta)[..., -1] for beta in (1.0, 0.0)
+            kind_curves("agentprm", p, score=score, variant=v)[..., -1] for v in (USUAL, NO_LA)
         )
         tests.append(difference(f"best of {ns[-1]}{way}", with_la, without))
     for n, m in p.beams:
-        with_la, without = (beam_table("agentprm", p, n, m, beta=beta)[0] for beta in (1.0, 0.0))
+        with_la, without = (beam_table("agentprm", p, n, m, v)[0] for v in (USUAL, NO_LA))
         tests.append(difference(f"beam {n}x{m}", with_la, without))
     sweep: dict[str, Any] = {}
     if p.env in SWEPT:
         for beta, lam in [(b, 0.95) for b in BETAS] + [(1.0, x) for x in LAMS if x != 0.95]:
+            v = Variant(beta=beta, lam=lam)
             sweep[f"beta {beta:g}, lambda {lam:g}"] = {
-                "last": row(kind_curves("agentprm", p, beta=beta, lam=lam)[..., -1]),
-                "half": row(
-                    kind_curves("agentprm", p, score=half_scores, beta=beta, lam=lam)[..., -1]
-                ),
+                "last": row(kind_curves("agentprm", p, variant=v)[..., -1]),
+                "half": row(kind_curves("agentprm", p, score=half_scores, variant=v)[..., -1]),
             }
     return tests, {"ns": ns, "sweep": sweep}
 
@@ -173,13 +174,11 @@ def c4(p: Profile) -> Evidence:
 def c5(p: Profile) -> Evidence:
     """PPO with five rewards on held-out goals; what happened in training."""
     seeds = range(p.ppo_seeds)
-    before = {"held_out": task_means(pool(p)), "training": task_means(ppo_training_pool(p))}
+    before = ppo_rewards(p)
+    actors = {name: [ppo_run(p, *how, s) for s in seeds] for name, how in PPO_REWARDS.items()}
     after = {
-        name: {
-            "held_out": np.array([task_means(ppo_pool(p, *how, s)) for s in seeds]),
-            "training": np.array([task_means(ppo_training_pool(p, *how, s)) for s in seeds]),
-        }
-        for name, how in PPO_REWARDS.items()
+        name: {w: np.array([ppo_rewards(p, a)[w] for a in runs_of]) for w in before}
+        for name, runs_of in actors.items()
     }
     ours = after["AgentPRM"]["held_out"]
     tests = [
@@ -187,8 +186,8 @@ def c5(p: Profile) -> Evidence:
         for k in ("outcome", "ORM", "PVM")
     ]
     runs = {}
-    for name, how in PPO_REWARDS.items():
-        logs = [training_log(ppo_run(p, *how, s).folder) for s in seeds]
+    for name, runs_of in actors.items():
+        logs = [training_log(a.folder) for a in runs_of]
         success = np.array([[r["success"] for r in log] for log in logs])
         tokens = np.array([[r["tokens"] for r in log] for log in logs])
         final = after[name]
@@ -218,7 +217,7 @@ def c7(p: Profile) -> Evidence:
         budget = int(share * most)
         for kind in kinds:
             limit = None if spent[kind] <= budget else budget
-            curves[share, kind] = kind_curves(kind, p, budget=limit)
+            curves[share, kind] = kind_curves(kind, p, variant=Variant(budget=limit))
     ours = curves[1.0, "agentprm"][..., -1]
     n = p.eval_samples
     tests = [

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite import plots
+from agentprm_lite.claims.beyond import QUESTIONS, Question
 from agentprm_lite.claims.evidence import EVIDENCE
 from agentprm_lite.claims.rules import CLAIMS, overall
 from agentprm_lite.metrics import Interval
-from agentprm_lite.pipeline import artifacts_used, beam_tasks, pool, seconds_of
+from agentprm_lite.pipeline import artifacts_used, beam_tasks, seconds_of, test_tasks
 from agentprm_lite.profiles import Profile, get_profile
 from agentprm_lite.ranks import place
-from agentprm_lite.search import by_task
 from agentprm_lite.study import provenance
 
 TITLES = {"textcraft": "TextCraft", "babyai": "BabyAI", "webshop": "WebShop", "math": "Math"}
@@ -34,6 +34,8 @@ NAMES = {
     "no_la": "no L_A",
     "pav": "PAV-style",
 }
+CHANGES = {"auroc": "AUROC within tasks", "brier": "Brier score", "offset": "mean M - outcome"}
+BANDS = ("ORM", "PVM", "AgentPRM")
 TRAINING = ("rollouts-", "mc-")  # artifacts that reward models learn from
 
 
@@ -55,42 +57,88 @@ def claim(name: str, profile: str, worlds: Sequence[str] | None = None) -> dict[
     if name not in CLAIMS:
         raise ValueError(f"claim {name!r} is unknown, expected one of {sorted(CLAIMS)}")
     known = CLAIMS[name]
-    wrong = sorted(set(worlds or ()) - set(known.worlds))
-    if wrong:
-        raise ValueError(f"{name} is tested in {list(known.worlds)}, not in {wrong}")
-    chosen = [env for env in known.worlds if worlds is None or env in worlds]
+    chosen = _chosen(name, known.worlds, worlds)
     return {
         "claim": name,
         "says": known.says,
         "paper": known.paper,
         "unit": known.unit,
-        "profile": profile,
-        "base": get_profile(profile).base,
-        **provenance(),
+        **_where(profile),
         "worlds": {env: _in_world(name, get_profile(profile, env)) for env in chosen},
     }
+
+
+def question(name: str, profile: str, worlds: Sequence[str] | None = None) -> dict[str, Any]:
+    """Measure what bears on a question beyond the paper; no verdict follows.
+
+    Args:
+        name: ``"B1"`` to ``"B3"``.
+        profile: name of a profile.
+        worlds: environments; by default all in which it is asked.
+
+    Returns:
+        Plain data: what is asked, and for every world what was measured, n, seeds, sampled tokens
+        and minutes.
+
+    Raises:
+        ValueError: there is no such question, or it isn't asked in one of the worlds.
+    """
+    if name not in QUESTIONS:
+        raise ValueError(f"question {name!r} is unknown, expected one of {sorted(QUESTIONS)}")
+    known = QUESTIONS[name]
+    chosen = _chosen(name, known.worlds, worlds)
+    return {
+        "question": name,
+        "asks": known.asks,
+        **_where(profile),
+        "worlds": {env: _answered(known, get_profile(profile, env)) for env in chosen},
+    }
+
+
+def _chosen(name: str, known: Sequence[str], asked: Sequence[str] | None) -> list[str]:
+    wrong = sorted(set(asked or ()) - set(known))
+    if wrong:
+        raise ValueError(f"{name} is tested in {list(known)}, not in {wrong}")
+    return [env for env in known if asked is None or env in asked]
+
+
+def _where(profile: str) -> dict[str, str]:
+    return {"profile": profile, "base": get_profile(profile).base, **provenance()}
+
+
+def _answered(known: Question, p: Profile) -> dict[str, Any]:
+    with artifacts_used() as folders:
+        shown = known.answer(p)
+    return {"shown": shown, **_cost(p, folders)}
 
 
 def _in_world(name: str, p: Profile) -> dict[str, Any]:
     with artifacts_used() as folders:
         tests, shown = EVIDENCE[name](p)
-        tasks, beamed = len(by_task(pool(p))), len(beam_tasks(p))
     verdict, basis = overall(tests) if tests else ("undecided", None)
-    learned = [f for f in folders if f.name.startswith(TRAINING)]
     return {
         "verdict": verdict,
         "rests_on": basis.name if basis else "no held-out task has both outcomes",
         "tests": [t.to_json() for t in tests],
-        "tasks": tasks,
-        "beam_tasks": beamed,
+        "shown": shown,
+        **_cost(p, folders),
+    }
+
+
+def _cost(p: Profile, folders: Sequence[Path]) -> dict[str, Any]:
+    """Sizes, and what everything took that was made or used."""
+    learned = [f for f in folders if f.name.startswith(TRAINING)]
+    return {
+        "tasks": len(test_tasks(p)),
+        "beam_tasks": len(beam_tasks(p)),
         "candidates": p.eval_samples,
+        "seeds": p.reward_seeds,
         "tokens": {
             "training": sum(map(sampled_tokens, learned)),
             "evaluation": sum(sampled_tokens(f) for f in folders if f not in learned),
         },
         "minutes": round(sum(map(seconds_of, folders)) / 60, 1),
         "artifacts": [f.name for f in folders],
-        "shown": shown,
     }
 
 
@@ -120,33 +168,35 @@ def sampled_tokens(folder: Path) -> int:
 def reproduce(
     names: Sequence[str], profile: str, worlds: Sequence[str] | None, out: Path
 ) -> list[Path]:
-    """Test claims and write each one's numbers and figure.
+    """Test claims, answer questions, and write each one's numbers and figure.
 
     Everything is made from the pipeline's artifacts, so that an interrupted call goes on where it
     stopped. The file of a claim is written when all its worlds are done.
 
     Args:
-        names: ``"C1"`` to ``"C9"``.
+        names: ``"C1"`` to ``"C9"``, ``"B1"`` to ``"B3"``.
         profile: name of a profile.
-        worlds: environments; claims that aren't tested in any of them are left out.
+        worlds: environments; what isn't tested in any of them is left out.
         out: folder of the files.
 
     Returns:
         The JSON files; each has a figure of the same name beside it.
 
     Raises:
-        ValueError: no claim is tested in these worlds.
+        ValueError: nothing is tested in these worlds.
     """
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name in names:
-        chosen = [env for env in CLAIMS[name].worlds if worlds is None or env in worlds]
+        everywhere = (CLAIMS | QUESTIONS)[name].worlds
+        chosen = [env for env in everywhere if worlds is None or env in worlds]
         if not chosen:
             continue
         command = f"agentprm reproduce --claim {name} --profile {profile}"
-        if chosen != list(CLAIMS[name].worlds):
+        if chosen != list(everywhere):
             command += f" --worlds {' '.join(chosen)}"
-        numbers = {"command": command, **claim(name, profile, chosen)}
+        measure = claim if name in CLAIMS else question
+        numbers = {"command": command, **measure(name, profile, chosen)}
         path = out / f"{name}_{profile}.json"
         written.append(path)
         if place().first:
@@ -161,23 +211,34 @@ def reproduce(
 
 
 def figure(numbers: dict[str, Any]) -> Any:
-    """The figure of a claim: its curves, or the intervals of its tests.
+    """The figure of a claim or question: its curves, or intervals.
 
     Args:
-        numbers: what :func:`claim` returned.
+        numbers: what :func:`claim` or :func:`question` returned.
 
     Returns:
         A matplotlib figure.
     """
     worlds = numbers["worlds"]
     shown = {env: w["shown"] for env, w in worlds.items()}
-    if numbers["claim"] == "C5":
+    name = numbers.get("claim") or numbers["question"]
+    if name in ("C5", "B3"):
         runs = next(iter(shown.values()))["runs"]
         success = {name: run["training_success"] for name, run in runs.items()}
         rounds = range(1, 1 + len(next(iter(success.values()))[0]))
         panel = {name: (list(rounds), y) for name, y in success.items()}
         return plots.training_curves({"success in training": panel}, xlabel="round")
-    if numbers["claim"] == "C8":
+    if name == "B1":
+        changes = {
+            TITLES[env]: {
+                label: Interval(*w["beta 1"]["minus_beta_0"][key])
+                for key, label in CHANGES.items()
+                if w["beta 1"]["minus_beta_0"][key]
+            }
+            for env, w in shown.items()
+        }
+        return plots.forest(changes, xlabel="with minus without L_A")
+    if name == "C8":
         panels = {
             TITLES[env]: _curves({
                 k: [[np.nan if x is None else x] * 3 for x in v["auroc_by_fraction"]]
@@ -191,13 +252,15 @@ def figure(numbers: dict[str, Any]) -> Any:
     if all("best_of_n" in w for w in shown.values()):
         ns = next(iter(shown.values()))["ns"]
         panels = {TITLES[env]: _curves(w["best_of_n"]) for env, w in shown.items()}
-        if numbers["claim"] == "C3":  # beside each world's rewards what the judges believed
+        if name == "C2":
+            return _judges_figure(ns, panels)
+        if name == "C3":  # beside each world's rewards what the judges believed
             panels = {
                 f"{TITLES[env]}: {title}": _curves(w[key])
                 for env, w in shown.items()
                 for title, key in (("reward", "best_of_n"), ("M of the chosen", "score_of_chosen"))
             }
-        ylabel = "" if numbers["claim"] == "C3" else "reward of the chosen"
+        ylabel = "" if name == "C3" else "reward of the chosen"
         return plots.curves_by_panel(ns, panels, ylabel=ylabel)
     tests = {
         TITLES[env]: {t["name"]: Interval(*t["interval"]) for t in w["tests"]}
@@ -206,6 +269,26 @@ def figure(numbers: dict[str, Any]) -> Any:
     bar = next((t["bar"] for w in worlds.values() for t in w["tests"]), 0.0)
     unit = "difference in reward" if numbers["unit"] == "points" else numbers["unit"]
     return plots.forest(tests, bar=bar, xlabel=unit)
+
+
+def _judges_figure(ns: Sequence[int], panels: dict[str, dict[str, list[Interval]]]) -> Any:
+    """Many judges: bands only of three, scales that fit the judges; the oracle may leave them."""
+    drawn = plots.curves_by_panel(
+        ns,
+        {
+            title: {
+                name: curve if name in BANDS else [Interval(*[x.mean] * 3) for x in curve]
+                for name, curve in curves.items()
+            }
+            for title, curves in panels.items()
+        },
+        ylabel="reward of the chosen",
+    )
+    for ax, curves in zip(drawn.axes, panels.values(), strict=False):
+        highest = max(x.hi for k, c in curves.items() for x in c if k in BANDS)
+        others = max(x.mean for k, c in curves.items() for x in c if k != "oracle")
+        ax.set_ylim(0.0, min(1.03, 1.1 * max(highest, others, 0.05)))
+    return drawn
 
 
 def _curves(rows: dict[str, list[list[float]]]) -> dict[str, list[Interval]]:

@@ -22,7 +22,7 @@ from agentprm_lite.metrics import (
     sibling_pair_accuracy,
     within_task_auroc,
 )
-from agentprm_lite.pipeline import pool, pool_values, reward_data, truth
+from agentprm_lite.pipeline import Variant, pool, pool_values, reward_data, truth
 from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import Profile
 from agentprm_lite.search import half_scores
@@ -141,7 +141,7 @@ def step_values_against_q(p: Profile, budget: int) -> dict[str, Any]:
     runs = {}
     for kind in kinds:
         limit = None if sum(reward_data(kind, p)[1]) <= budget else budget
-        runs[kind] = [pool_values(kind, p, s, budget=limit) for s in range(p.reward_seeds)]
+        runs[kind] = [pool_values(kind, p, s, Variant(budget=limit)) for s in range(p.reward_seeds)]
         errors = [[np.mean((v[i].q - q) ** 2) for i, q in exact.items()] for v in runs[kind]]
         out[f"values of {kind}"] = _row(errors)
     candidates = pool(p)
