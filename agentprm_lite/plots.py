@@ -17,6 +17,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 GREY = "#7a7a7a"  # contrast above 4 : 1 on white and on near-black
@@ -56,6 +57,7 @@ SPARE = [
     Look("#9c6b3f", "P", "--"),
     Look("#8a63d2", "X", "-."),
 ]
+VERDICTS = {"holds": "#8cc5e8", "fails": "#f2b280", "undecided": "#dcdcdc"}
 HATCHES = ["", "///", "...", "xxx", "\\\\\\", "++", "oo"]
 
 
@@ -347,6 +349,28 @@ def forest(
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)
     return _finish(fig, ax)
+
+
+def verdict_grid(verdicts: Mapping[str, Mapping[str, tuple[str, str]]]) -> Figure:
+    """Claims in rows, worlds in columns: each cell a verdict and its effect, in words."""
+    worlds = list(dict.fromkeys(world for row in verdicts.values() for world in row))
+    fig, ax = _axes(width=7.2, height=0.5 + 0.46 * len(verdicts))
+    for y, row in enumerate(verdicts.values()):
+        for world, (verdict, effect) in row.items():
+            x = worlds.index(world)
+            ax.add_patch(Rectangle((x + 0.02, y + 0.05), 0.96, 0.9, color=VERDICTS[verdict]))
+            says = f"{verdict}\n{effect}"
+            middle = {"ha": "center", "va": "center", "fontsize": 7.5, "color": "#1a1a1a"}
+            ax.text(x + 0.5, y + 0.5, says, **middle)
+    ax.set(xlim=(0, max(1, len(worlds))), ylim=(max(1, len(verdicts)), 0))
+    ax.set_xticks([x + 0.5 for x in range(len(worlds))], worlds)
+    ax.set_yticks([y + 0.5 for y in range(len(verdicts))], list(verdicts))
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    sns.despine(fig, left=True, bottom=True)
+    plt.close(fig)
+    return fig
 
 
 def ppo_curves(

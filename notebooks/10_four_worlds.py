@@ -205,31 +205,27 @@ verdicts = {
 }
 for name in claims:
     print(f"{name}: {CLAIMS[name].says}")
+told = "; ".join(
+    f"{name}: " + ", ".join(f"{world} {says}" for world, says in row.items())
+    for name, row in verdicts.items()
+)
 if claims:
-    display(pd.DataFrame(verdicts).T.fillna("not tested"))
+    show_figure(
+        report.verdict_figure(claims),
+        alt=f"Verdict on every claim in every world. {told}.",
+        caption="In each cell the estimate that the verdict rests on: points "
+        "of reward, times (C2, bar 8), AUROC (C8, bar 0.5).",
+    )
 
 # %% [markdown]
-# The estimate that each verdict rests on: of all tests of a claim in a world the one that does worst. Effects are points of reward, *times* (C2, bar 8) or AUROC (C8, bar 0.5); [all tests](../book/results.md) stand on the results page.
+# A cell shows one estimate: of all tests of a claim in a world the one that does worst. [All of them](../book/results.md) stand on the results page. Which test that was:
 
 # %%
-def effect(numbers, world):
-    for test in world["tests"]:
-        if test["name"] == world["rests_on"]:
-            scale = 100 if numbers["unit"] == "points" else 1
-            mean, low, high = (scale * x for x in test["interval"])
-            return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-    return "–"
-
-
-lines = [
-    [name, NAMES[env], world["verdict"], effect(numbers, world),
-     numbers["unit"], world["rests_on"]]
-    for name, numbers in claims.items()
-    for env, world in numbers["worlds"].items()
-]
-head = ["claim", "world", "verdict", "effect", "unit", "rests on"]
-if lines:
-    display(pd.DataFrame(lines, columns=head))
+if claims:
+    display(pd.DataFrame({
+        name: {NAMES[env]: w["rests_on"] for env, w in c["worlds"].items()}
+        for name, c in claims.items()
+    }).T.fillna(""))
 
 # %%
 SHOWN = {

@@ -1,7 +1,8 @@
 """Tables and figure of the results page, from results/study_*.json, results/env_speed.json and
 results/claims/*.json; the table of the profiles' sizes, from the profiles.
 
-python scripts/results_page.py    writes results/study_cpu.png (README and results page)
+python scripts/results_page.py    writes results/study_cpu.png (README and results page) and
+                                  results/claims/verdicts_study.png ("Paper and here")
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ STUDIES = {
 FIGURE = STUDY.with_suffix(".png")
 SPEED = ROOT / "results" / "env_speed.json"
 CLAIMS = ROOT / "results" / "claims"
+VERDICTS = CLAIMS / "verdicts_study.png"
 TESTED = ("study", "gpu")  # profiles in which all claims are to be tested
 AGAIN = "more"  # and the one in which some are tested again
 NAMES = {
@@ -261,9 +263,11 @@ def measured(what: str, row: list[float]) -> str:
 
 def claim_row(path: Path, env: str) -> list[str]:
     """One world of one claim's file as a row."""
+    from agentprm_lite.claims.report import deciding
+
     numbers = json.loads(path.read_text())
     world = numbers["worlds"][env]
-    test = next((t for t in world["tests"] if t["name"] == world["rests_on"]), None)
+    test = deciding(world)
     tokens = world["tokens"]
     link = f"../results/claims/{path.stem}"
     return [
@@ -282,13 +286,11 @@ def claim_row(path: Path, env: str) -> list[str]:
 
 def effect(test: dict[str, Any], unit: str) -> str:
     """An estimate with its interval and bar, in the unit of its claim."""
-    if unit == "AUROC":
-        mean, low, high = (f"{x:.3f}" for x in test["interval"])
-        return f"{mean} [{low}, {high}], bar {test['bar']:.1f}"
-    if unit == "times":
-        mean, low, high = (f"{x:.1f}" for x in test["interval"])
-        return f"{mean}× [{low}, {high}], bar {test['bar']:.0f}×"
-    return f"{cell(test['interval'])} points"
+    from agentprm_lite.claims import report
+
+    bars = {"points": " points", "times": f", bar {test['bar']:.0f}×",
+            "AUROC": f", bar {test['bar']:.1f}"}  # fmt: skip
+    return report.effect(test, unit) + bars[unit]
 
 
 def not_run(name: str, profile: str, worlds: list[str]) -> list[str]:
@@ -349,6 +351,7 @@ def sizes(name: str) -> str:
 
 
 def main() -> int:
+    from agentprm_lite.claims.report import verdict_figure
     from agentprm_lite.metrics import Interval
     from agentprm_lite.plots import curves_by_panel
 
@@ -363,6 +366,12 @@ def main() -> int:
     figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
+    stored = {path.stem.split("_")[0]: json.loads(path.read_text())
+              for path in sorted(CLAIMS.glob("C*_study.json"))}  # fmt: skip
+    if stored:
+        figure = verdict_figure(stored)
+        figure.savefig(VERDICTS, dpi=144, facecolor="white", bbox_inches="tight")
+        print(VERDICTS.relative_to(ROOT))
     return 0
 
 

@@ -55,6 +55,13 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ),
         ["SFT", "PVM", "AgentPRM"],
     ),
+    "verdicts": (
+        lambda: plots.verdict_grid({
+            "C1": {"Math": ("holds", "3 [1, 5]"), "BabyAI": ("fails", "0 [-1, 1]")},
+            "C6": {"BabyAI": ("undecided", "1 [-4, 6]")},
+        }),
+        [],
+    ),
     "trajectory": (
         lambda: plots.value_trajectory(
             {"success": [0.3, 0.5, 0.9], "failure": [0.3, 0.2]}, ["get 1 log", "craft 4 planks"]
@@ -117,6 +124,20 @@ def test_figure_draws(name: str) -> None:
     assert [text.get_text() for box in fig.legends for text in box.get_texts()] == legend
     assert fig.get_facecolor()[3] == 0.0
     assert not mpl.pyplot.get_fignums()
+
+
+def test_verdicts_stand_in_their_cells() -> None:
+    (ax,) = FIGURES["verdicts"][0]().axes
+    cells = {text.get_text(): text.get_position() for text in ax.texts}
+    assert cells == {
+        "holds\n3 [1, 5]": (0.5, 0.5),
+        "fails\n0 [-1, 1]": (1.5, 0.5),
+        "undecided\n1 [-4, 6]": (1.5, 1.5),
+    }
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["Math", "BabyAI"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["C1", "C6"]
+    colours = [patch.get_facecolor() for patch in ax.patches]
+    assert len(set(colours)) == 3
 
 
 def test_tree_names_every_item() -> None:

@@ -271,6 +271,59 @@ def figure(numbers: dict[str, Any]) -> Any:
     return plots.forest(tests, bar=bar, xlabel=unit)
 
 
+def effect(test: dict[str, Any], unit: str) -> str:
+    """A test's estimate with its interval, in the unit of its claim; rewards as points.
+
+    Args:
+        test: one of a claim's ``tests``.
+        unit: the claim's.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> effect({"interval": [0.123, -0.04, 0.3]}, "points")
+        '12.3 [-4.0, 30.0]'
+    """
+    if unit == "AUROC":
+        mean, low, high = (f"{x:.3f}" for x in test["interval"])
+        return f"{mean} [{low}, {high}]"
+    scale = 100 if unit == "points" else 1
+    mean, low, high = (f"{scale * x:.1f}" for x in test["interval"])
+    return f"{mean}{'×' if unit == 'times' else ''} [{low}, {high}]"
+
+
+def deciding(world: dict[str, Any]) -> dict[str, Any] | None:
+    """The test that the verdict rests on.
+
+    Args:
+        world: one of a claim's ``worlds``.
+
+    Returns:
+        One of its ``tests``; None if there is none.
+    """
+    return next((t for t in world["tests"] if t["name"] == world["rests_on"]), None)
+
+
+def verdict_figure(claims: dict[str, dict[str, Any]]) -> Any:
+    """All verdicts and their effects in one picture.
+
+    Args:
+        claims: for each name what :func:`claim` returned.
+
+    Returns:
+        A matplotlib figure.
+    """
+    cells: dict[str, dict[str, tuple[str, str]]] = {}
+    for name, numbers in claims.items():
+        cells[name] = {}
+        for env, world in numbers["worlds"].items():
+            test = deciding(world)
+            says = effect(test, numbers["unit"]) if test else "no task has both outcomes"
+            cells[name][TITLES[env]] = (world["verdict"], says)
+    return plots.verdict_grid(cells)
+
+
 def _judges_figure(ns: Sequence[int], panels: dict[str, dict[str, list[Interval]]]) -> Any:
     """Many judges: bands only of three, scales that fit the judges; the oracle may leave them."""
     drawn = plots.curves_by_panel(
