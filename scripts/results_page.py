@@ -168,7 +168,8 @@ def claim_tables() -> str:
         "The rule of every verdict was registered before the runs, in `results/PLAN.md`"
         ". An effect is the estimate that the verdict rests on, with its 95 % interval over seeds "
         "and tasks; *holds* means that the interval lies above the bar, *fails* that it lies below "
-        "an effect worth having. Minutes and tokens are those of everything that the row is made "
+        "an effect worth having. A multiple of 0 means that AgentPRM never gets to the baseline's "
+        "best score. Minutes and tokens are those of everything that the row is made "
         "from; rows share most of it.\n",
         table(["claim", "what the paper says", "its numbers"],
               [[name, said.says, said.paper] for name, said in known.items()]),

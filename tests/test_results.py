@@ -146,3 +146,14 @@ def test_the_readme_says_what_the_real_model_gave() -> None:
     assert re.findall(r"\d+ % \[\d+, \d+\]", said[2]) == expected
     gap = found["difference"]["agentprm - orm"]["best of 8"]
     assert gap[1] <= 0 <= gap[2]  # undecided, as the sentence says
+
+
+def test_readme_counts_the_verdicts_of_the_stored_claims() -> None:
+    text = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(r"Of (\d+) verdicts (\d+) are \*holds\*, (\d+) \*fails\* and (\d+) \*und", text)
+    assert said is not None
+    stored = [json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_study.json")]
+    found = [w["verdict"] for numbers in stored for w in numbers["worlds"].values()]
+    counts = [len(found), *(found.count(v) for v in ("holds", "fails", "undecided"))]
+    assert [int(x) for x in said.groups()] == counts
+    assert results.VERDICTS.exists()
