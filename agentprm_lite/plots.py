@@ -384,7 +384,9 @@ def ppo_curves(
 
 
 def _looks(names: Any) -> dict[str, Look]:
-    spare = iter(SPARE * len(list(names)))
+    taken = {METHODS[name].color for name in names if name in METHODS}
+    free = [look for look in SPARE if look.color not in taken] or SPARE
+    spare = iter(free * len(list(names)))
     return {name: METHODS[name] if name in METHODS else next(spare) for name in names}
 
 

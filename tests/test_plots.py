@@ -126,6 +126,13 @@ def test_figure_draws(name: str) -> None:
     assert not mpl.pyplot.get_fignums()
 
 
+def test_other_names_look_like_no_method_beside_them() -> None:
+    """Rewards of PPO: two of five are no methods."""
+    names = ["outcome", "ORM", "PVM", "AgentPRM", "raw Q"]
+    (ax,) = plots.training_curves({"x": {name: ([1, 2], [0, 1]) for name in names}}).axes
+    assert len({line.get_color() for line in ax.get_lines()}) == 5
+
+
 def test_verdicts_stand_in_their_cells() -> None:
     (ax,) = FIGURES["verdicts"][0]().axes
     cells = {text.get_text(): text.get_position() for text in ax.texts}
