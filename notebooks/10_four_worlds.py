@@ -218,6 +218,15 @@ if claims:
     )
 
 # %% [markdown]
+# **What came out** in the profile study, where WebShop has only C1 so far:
+#
+# - **Choosing pays where the judge sees something.** In TextCraft and BabyAI the best of 64 by AgentPRM is above greedy SFT and greedy RFT (C1 holds). In WebShop it is below both (C1 fails): the judge prefers failures, and the more candidates it gets, the more of them it finds. In math nothing is decided.
+# - **No eightfold saving.** C2 fails in TextCraft, BabyAI and math. In TextCraft AgentPRM never gets to ORM's best score: the last reply shows success there, and reading it is all that Best-of-N by the last step asks for. So C9 fails there, too: the best of 64 by AgentPRM is above that by PVM, but not above that by ORM.
+# - **TD labels make more of the same tokens** in TextCraft (C7 holds): with a few Monte Carlo trajectories MC-hard stays behind and MC-soft falls as N grows. In BabyAI and math it is undecided.
+# - **Values tell success from failure halfway** in TextCraft and BabyAI (C8 holds). In BabyAI AgentPRM is the best of the six judges there; ORM, which is as good at the end, is the worst.
+# - **In math no judge has a signal**: after the first half every one of the six ranks candidates of a task like a coin. Their trunk can't verify what it can't compute, so C6 says nothing about the method.
+# - **Undecided**: the shape of the curves (C3), $L_A$ (C4), the reward of PPO (C5). Their effects, if there are any, are smaller than what 20 to 48 tasks and three seeds can show.
+#
 # A cell shows one estimate: of all tests of a claim in a world the one that does worst. [All of them](../book/results.md) stand on the results page. Which test that was:
 
 # %%
@@ -294,7 +303,8 @@ for name, caption in ASKED.items():
     )
 
 # %% [markdown]
-# All differences stand on the [results page](../book/results.md).
+# **What came out.** B1: none of the differences is decided; $M$ is too low in TextCraft and BabyAI and too high in math, with $L_A$ and without. B2, in TextCraft: the judge that learned from short recipes chooses *better* among deep ones than the judge that learned from as many tokens of deep ones. Short recipes succeed more
+# often, so it has seen more successes; that this is the reason is a guess. All differences stand on the [results page](../book/results.md).
 #
 # ### Threats to validity
 #

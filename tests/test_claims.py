@@ -701,6 +701,53 @@ def test_every_printed_number_follows_from_its_file() -> None:
     assert expected == len(shown)
 
 
+def test_chapter_10_tells_what_came_out() -> None:
+    """Every sentence of "What came out", against the stored files."""
+    stored = {f.stem: json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_study.json")}
+    worlds = {name.split("_")[0]: numbers["worlds"] for name, numbers in stored.items()}
+    verdicts = {(c, w): x["verdict"] for c, rows in worlds.items() for w, x in rows.items()}
+    said = {("C1", "textcraft"): "holds", ("C1", "babyai"): "holds", ("C1", "webshop"): "fails"}
+    said |= {("C7", "textcraft"): "holds", ("C8", "textcraft"): "holds", ("C8", "babyai"): "holds"}
+    said |= {("C2", w): "fails" for w in ("textcraft", "babyai", "math")}
+    said |= {(c, w): "undecided" for c in ("C3", "C4", "C5", "C6") for w in worlds[c]}
+    said |= {("C9", "textcraft"): "fails"}
+    said |= {(c, "math"): "undecided" for c in ("C1", "C7")} | {("C7", "babyai"): "undecided"}
+    assert {key: verdicts[key] for key in said} == said
+    assert [c for c, rows in worlds.items() if "webshop" in rows] == ["C1"]  # "only C1 so far"
+    assert all(t["interval"][2] < 0 for t in worlds["C1"]["webshop"]["tests"])  # below both
+    shop = [row[0] for row in worlds["C1"]["webshop"]["shown"]["best_of_n"]["AgentPRM"]]
+    assert shop[-1] < shop[0]  # and falling
+    over_orm = worlds["C2"]["textcraft"]["tests"][0]
+    assert over_orm["name"].endswith("orm") and over_orm["interval"][0] == 0
+    pvm = next(t for t in worlds["C9"]["textcraft"]["tests"] if t["name"].endswith("pvm"))
+    assert pvm["verdict"] == "holds"
+    soft = [row[0] for row in worlds["C2"]["textcraft"]["shown"]["best_of_n"]["mc_soft"]]
+    assert soft[-1] < soft[0]
+    halfway = {
+        w: {k: v["auroc_within_half"] for k, v in x["shown"]["values"].items()}
+        for w, x in worlds["C8"].items()
+    }
+    means = {k: row[0] for k, row in halfway["babyai"].items()}
+    assert max(means, key=means.__getitem__) == "agentprm"
+    assert min(means, key=means.__getitem__) == "orm"
+    ends = {k: v["auroc_by_fraction"][-1] for k, v in
+            worlds["C8"]["babyai"]["shown"]["values"].items()}  # fmt: skip
+    assert abs(ends["orm"] - ends["agentprm"]) < 0.02
+    assert all(row[1] < 0.5 < row[2] for row in halfway["math"].values())
+
+
+def test_chapter_10_tells_the_answers() -> None:
+    stored = {n: json.loads((results.CLAIMS / f"{n}_study.json").read_text()) for n in ("B1", "B2")}
+    for world, found in stored["B1"]["worlds"].items():
+        for beta, quality in found["shown"].items():
+            low, high = quality["offset"][1:]
+            assert low > 0 if world == "math" else high < 0
+            if beta != "beta 0":
+                assert all(row[1] <= 0 <= row[2] for row in quality["minus_beta_0"].values())
+    deep = stored["B2"]["worlds"]["textcraft"]["shown"]["short tasks - deep tasks"]
+    assert deep["best of 64"][1] > 0
+
+
 def test_the_recomputation_finds_the_hand_made_row() -> None:
     world = HAND_MADE["worlds"]["math"]  # type: ignore[index]
     assert recomputed(HAND_MADE, world) == ("fails", ["1.2", "0.5", "2.0"], 120)

@@ -150,7 +150,8 @@ def test_the_readme_says_what_the_real_model_gave() -> None:
 
 def test_readme_counts_the_verdicts_of_the_stored_claims() -> None:
     text = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
-    said = re.search(r"Of (\d+) verdicts (\d+) are \*holds\*, (\d+) \*fails\* and (\d+) \*und", text)
+    pattern = r"Of (\d+) verdicts (\d+) are \*holds\*, (\d+) \*fails\* and (\d+) \*und"
+    said = re.search(pattern, text)
     assert said is not None
     stored = [json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_study.json")]
     found = [w["verdict"] for numbers in stored for w in numbers["worlds"].values()]
