@@ -238,6 +238,7 @@ if claims:
 
 # %%
 SHOWN = {
+    "C1": "Candidates chosen by AgentPRM; level lines are greedy policies.",
     "C2": "All judges over the same 64 candidates a task; bands of three. "
     "The oracle may leave its panel.",
     "C3": "Left what is earned, right what the judge believes. Where the "
@@ -310,7 +311,7 @@ for name, caption in ASKED.items():
 #
 # - **Size.** A model of half a million parameters, trained from nothing. Its policy has no knowledge beyond its demonstrations, and a reward model on its trunk can't verify what the trunk can't represent. [Chapter 13](13_real_language_model.ipynb) has a pretrained one, on one world.
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a verdict.
-# - **Few tasks, few seeds.** with 28 to 120 held-out tasks a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow.
+# - **Few tasks, few seeds.** With 28 to 120 held-out tasks a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow.
 # - **Many tests.** A claim that needs all its tests can hold by chance only if all do; but one unlucky test is enough for *fails*.
 # - **The choice of world.** TextCraft's last action nearly gives the outcome away, our math is far beyond its policy, and our WebShop is made up. Each of them favours some reward model.
 # - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool has less to choose from and better candidates.
