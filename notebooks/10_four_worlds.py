@@ -184,6 +184,8 @@ pd.DataFrame(shares).T.round(2)
 # **Predict.** Which claims will fail with a model of half a million parameters, and which of those failures would surprise you with three billion?
 
 # %%
+from textwrap import fill
+
 from agentprm_lite.claims import CLAIMS, predict, report
 
 claims = {}
@@ -204,7 +206,7 @@ verdicts = {
     for name, numbers in claims.items()
 }
 for name in claims:
-    print(f"{name}: {CLAIMS[name].says}")
+    print(fill(f"{name}: {CLAIMS[name].says}", 70, subsequent_indent="    "))
 told = "; ".join(
     f"{name}: " + ", ".join(f"{world} {says}" for world, says in row.items())
     for name, row in verdicts.items()
@@ -246,7 +248,8 @@ SHOWN = {
     "C4": "With minus without the advantage loss, under each strategy.",
     "C5": "Success of each round's own episodes; thin lines are seeds.",
     "C7": "TD minus Monte Carlo labels, at equal sampled tokens.",
-    "C8": "Success told from failure by M along the way; 0.5 is a coin.",
+    "C8": "Success told from failure by M along the way, over all tasks at "
+    "once; the verdict is about the order within a task. 0.5 is a coin.",
 }
 for name, caption in SHOWN.items():
     if name in claims:
