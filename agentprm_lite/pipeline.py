@@ -918,11 +918,16 @@ def beam_runs(
         n: paths kept.
         m: turns sampled a path.
         seed: of reward model and search.
-        variant: how the reward model differs from the usual one; without later policies.
+        variant: how the reward model differs from the usual one.
 
     Returns:
         One answer a goal; its usage counts the whole search.
+
+    Raises:
+        ValueError: the reward model is one of a later policy, which has other weights.
     """
+    if variant.legs:
+        raise ValueError(f"legs is {variant.legs}, expected 0: beam search is the SFT policy's")
     p = _profile(profile)
     actor = policy(p)
     scorer = reward_model_folder(kind, p, seed, variant)

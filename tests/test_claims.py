@@ -515,6 +515,22 @@ def test_judges_compared_by_hand(chat: ChatFormat, monkeypatch: pytest.MonkeyPat
         assert found["good - bad"] == {"best of 2": [1.0] * 3, "auroc": [1.0] * 3}
 
 
+def test_seeds_with_one_pool_stay_rows(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tasks are told apart by 2 seeds: [2, 2] on one pool, [1, 4] on two of them."""
+    p = judge_by_hand(chat, monkeypatch, {})
+    values = [StepValues(0.5, np.array([x])) for x in (1, 0, 1, 0)]
+    monkeypatch.setattr(beyond, "row", np.shape)
+    pool = beyond.pool(p)
+    for second, shape in ((pool, (2, 2)), (list(pool), (1, 4))):
+        judged = {name: [(pool, values), (second, values)] for name in ("a", "b")}
+        assert beyond.compared(judged, p, "a", "b")["auroc"] == {"a": shape, "b": shape}
+
+
+def test_beam_search_refuses_a_later_policy_s_judge() -> None:
+    with pytest.raises(ValueError, match="legs is 1, expected 0"):
+        pipeline.beam_runs("agentprm", SMOKE, 2, 2, 0, Variant(legs=1))
+
+
 def test_what_goes_with_a_gain_by_hand() -> None:
     """Gains 0.3, 0.2, 0.1. AUROC falls with them: 1. Sibling accuracy rises: -1. Brier falls, and
     less is better: -1. ECE is the same for all: nothing to tell."""

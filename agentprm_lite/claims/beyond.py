@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agentprm_lite.claims.evidence import BETAS, SWEPT, gap, row
+from agentprm_lite.claims.evidence import BETAS, SWEPT, gap, row, seed_rewards
 from agentprm_lite.claims.rules import WORLDS
 from agentprm_lite.envs import ENVS
 from agentprm_lite.metrics import ece, within_task_auroc
@@ -125,7 +125,7 @@ def refresh(p: Profile) -> dict[str, Any]:
     Returns:
         ``judges`` of the candidates of the policies after one leg: what learned from the SFT
         policy's rollouts against what learned from their own; ``runs``, the reward after every
-        leg, its difference from SFT's, success round by round, tokens; ``refreshed_minus_kept``.
+        leg, its difference from SFT's, success round by round; ``refreshed_minus_kept``.
     """
     seeds = range(p.ppo_seeds)
     before = ppo_rewards(p)
@@ -136,9 +136,7 @@ def refresh(p: Profile) -> dict[str, Any]:
             [later_policy(p, leg, s, refreshed=refreshed) for s in seeds]
             for leg in range(1, LEGS + 1)
         ]
-        finals[refreshed] = [
-            {w: np.array([ppo_rewards(p, a)[w] for a in leg]) for w in before} for leg in actors
-        ]
+        finals[refreshed] = [seed_rewards(p, leg) for leg in actors]
         logs = [[e for leg in actors for e in training_log(leg[s].folder)] for s in seeds]
         runs[name] = {
             "after_leg": [{w: row(x) for w, x in final.items()} for final in finals[refreshed]],

@@ -8,7 +8,7 @@ Shape legend: S seeds, G tasks (goals), N sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from agentprm_lite.metrics import (
 )
 from agentprm_lite.pipeline import (
     USUAL,
+    Policy,
     Variant,
     beam_tasks,
     greedy_runs,
@@ -176,10 +177,7 @@ def c5(p: Profile) -> Evidence:
     seeds = range(p.ppo_seeds)
     before = ppo_rewards(p)
     actors = {name: [ppo_run(p, *how, s) for s in seeds] for name, how in PPO_REWARDS.items()}
-    after = {
-        name: {w: np.array([ppo_rewards(p, a)[w] for a in runs_of]) for w in before}
-        for name, runs_of in actors.items()
-    }
+    after = {name: seed_rewards(p, runs_of) for name, runs_of in actors.items()}
     ours = after["AgentPRM"]["held_out"]
     tests = [
         difference(f"final reward - with {k}", ours, after[k]["held_out"])
@@ -290,6 +288,20 @@ def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:
         [mean, low, high], rounded to four digits.
     """
     return rounded(paired_bootstrap(ours, base))
+
+
+def seed_rewards(p: Profile, actors: Sequence[Policy]) -> dict[str, np.ndarray]:
+    """Mean reward of each goal for policies after PPO.
+
+    Args:
+        p: a profile.
+        actors: one policy a seed.
+
+    Returns:
+        [S, G] ``held_out`` and [S, G] ``training``.
+    """
+    each = [ppo_rewards(p, actor) for actor in actors]
+    return {where: np.array([x[where] for x in each]) for where in each[0]}
 
 
 def largest_fall(success: np.ndarray) -> np.ndarray:
