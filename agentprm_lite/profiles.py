@@ -1,7 +1,7 @@
 """The sizes of the same pipeline: plain data, one place.
 
 smoke proves that everything runs, cpu makes the rendered book on two cores, study tests the paper's
-claims there in hours, more one of them again on more tasks, llm-smoke and llm take a real language
+claims there in hours, more some of them again on more tasks, llm-smoke and llm take a real language
 model there (minutes and an hour or two), gpu and paper take one to a GPU.
 """
 
@@ -151,7 +151,8 @@ STUDY = replace(
     ppo=replace(CPU.ppo, iterations=5, tasks=16),
     ppo_samples=4,
 )
-MORE = replace(STUDY, eval_variants=(1, 2))  # the study's models, held-out tasks that are new
+# the study's models on held-out tasks that are new; in TextCraft after PPO, in math by Best-of-N
+MORE = replace(STUDY, eval_variants=(1, 2), eval_tasks=144, eval_samples=16, ppo_samples=16)
 GPU = Profile(
     name="gpu",
     base="smollm2-135m",
@@ -251,7 +252,7 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "webshop": {"rollout_tasks": 60, "eval_tasks": 28, "mc_tasks": 30, "truth_tasks": 0},
     "math": {"rollout_tasks": 200, "eval_tasks": 120, "mc_tasks": 110, "beam_tasks": 60},
 }
-_MORE_WORLDS: dict[str, dict[str, Any]] = {"math": {"eval_tasks": 1280}}
+_MORE_WORLDS: dict[str, dict[str, Any]] = {"math": {"eval_tasks": 1280, "eval_samples": 64}}
 
 
 def get_profile(name: str, env: str = "textcraft") -> Profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -795,3 +795,22 @@ def test_the_plan_has_the_profile_s_sizes() -> None:
         assert measured == (str(p.truth_tasks) if p.truth_tasks else "–")
         assert p.reward_seeds == p.ppo_seeds == 3
         assert p.reward_grid == ((1e-3, 1), (1e-3, 2), (4e-3, 1), (4e-3, 2))
+
+
+def test_more_tests_the_study_s_models_on_all_held_out_goals_in_new_draws() -> None:
+    for env, tasks in (("textcraft", 144), ("math", 1280)):
+        study, more = get_profile("study", env), get_profile("more", env)
+        changed = {f.name for f in fields(study) if getattr(study, f.name) != getattr(more, f.name)}
+        assert changed <= {"eval_variants", "eval_tasks", "eval_samples", "ppo_samples"}
+        new = {t.key for t in pipeline.test_tasks(more)}
+        assert len(new) == tasks == 2 * len(pipeline.ENVS[env].tasks("test", levels=study.levels))
+        assert not new & {t.key for t in pipeline.test_tasks(study)}
+        assert not new & {t.key for ts in pipeline.train_tasks(study) for t in ts}
+
+
+def test_the_sweep_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((2, 5, 7))
+    monkeypatch.setattr(evidence, "kind_curves", lambda *a, **k: values)
+    monkeypatch.setattr(evidence, "beam_table", lambda *a, **k: (values[..., 0], 1.0))
+    first, again = (evidence.c4(get_profile(name, "math"))[1] for name in ("study", "more"))
+    assert len(first["sweep"]) == 5 and again["sweep"] == {}

@@ -162,7 +162,7 @@ def c4(p: Profile) -> Evidence:
         with_la, without = (beam_table("agentprm", p, n, m, v)[0] for v in (USUAL, NO_LA))
         tests.append(difference(f"beam {n}x{m}", with_la, without))
     sweep: dict[str, Any] = {}
-    if p.env in SWEPT:
+    if p.env in SWEPT and 0 in p.eval_variants:  # it decides nothing: not again on new draws
         for beta, lam in [(b, 0.95) for b in BETAS] + [(1.0, x) for x in LAMS if x != 0.95]:
             v = Variant(beta=beta, lam=lam)
             sweep[f"beta {beta:g}, lambda {lam:g}"] = {
