@@ -188,10 +188,14 @@ from textwrap import fill
 
 from agentprm_lite.claims import CLAIMS, predict, report
 
-claims = {}
-for name in CLAIMS:
-    if (text_of_claim := stored(f"claims/{name}_study.json")) is not None:
-        claims[name] = json.loads(text_of_claim)
+claims, again = (
+    {
+        name: json.loads(file)
+        for name in CLAIMS
+        if (file := stored(f"claims/{name}_{profile}.json")) is not None
+    }
+    for profile in ("study", "more")
+)
 if claims:
     first = next(iter(claims.values()))
     print(f"{first['base']} model, commit {first['commit']}, {first['date']}, "
@@ -213,7 +217,7 @@ told = "; ".join(
 )
 if claims:
     show_figure(
-        report.verdict_figure(claims),
+        report.verdict_figure(claims, again),
         alt=f"Verdict on every claim in every world. {told}.",
         caption="In each cell the estimate that the verdict rests on: points "
         "of reward, times (C2, bar 8), AUROC (C8, bar 0.5).",

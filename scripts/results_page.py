@@ -150,31 +150,35 @@ def claim_tables() -> str:
     """The paper's claims and the verdict on each, world by world and size by size."""
     from agentprm_lite.claims import CLAIMS as known
 
-    head = [
-        "claim", "task", "size", "verdict", "effect", "the test it rests on", "n", "tokens: to "
-        "learn from, to test on", "minutes", "made by",
-    ]  # fmt: skip
-    rows = []
-    for name, said in known.items():
-        for profile in (*TESTED, AGAIN):
-            path = CLAIMS / f"{name}_{profile}.json"
-            worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
-            rows += [claim_row(path, env) for env in said.worlds if env in worlds]
-            missing = [env for env in said.worlds if env not in worlds]
-            if missing and profile in TESTED:
-                rows.append(not_run(name, profile, missing))
-    return "\n".join([
+    parts = [
         "## Does each claim of the paper hold?\n",
         "The rule of every verdict was registered before the runs, in `results/PLAN.md`"
         ". An effect is the estimate that the verdict rests on, with its 95 % interval over seeds "
         "and tasks; *holds* means that the interval lies above the bar, *fails* that it lies below "
         "an effect worth having. A multiple of 0 means that AgentPRM never gets to the baseline's "
-        "best score. Minutes and tokens are those of everything that the row is made "
-        "from; rows share most of it.\n",
-        table(["claim", "what the paper says", "its numbers"],
-              [[name, said.says, said.paper] for name, said in known.items()]),
-        table(head, rows),
-    ])  # fmt: skip
+        "best score. Tokens are those to learn from and those to test on; they and the minutes are "
+        "of everything that the row is made from, and rows share most of it.\n",
+    ]
+    head = ["task", "size", "verdict", "effect", "the test it rests on", "n", "tokens", "minutes"]
+    for name, said in known.items():
+        rows, tests, made = [], [], []
+        for profile in (*TESTED, AGAIN):
+            path = CLAIMS / f"{name}_{profile}.json"
+            numbers = json.loads(path.read_text()) if path.exists() else {"worlds": {}}
+            there = [env for env in said.worlds if env in numbers["worlds"]]
+            rows += [claim_row(numbers, env) for env in there]
+            tests += [row for env in there for row in test_rows(numbers, env)]
+            if there:
+                made.append(made_by(path, numbers))
+            missing = [env for env in said.worlds if env not in there]
+            if missing and profile in TESTED:
+                made.append(not_run(name, profile, missing))
+        parts += [f"### {name}: {said.says.rstrip('.')}\n", f"The paper: {said.paper}.\n"]
+        if rows:
+            every = table(["task", "size", "test", "verdict", "effect", "n"], tests)
+            parts += [table(head, rows), f"```{{dropdown}} All tests of {name}\n{every}```\n"]
+        parts.append("\n".join(made) + "\n")
+    return "\n".join(parts)
 
 
 CHAPTERS = {
@@ -202,36 +206,29 @@ def claim_summary() -> str:
     return table(["", "the paper's claim", "its numbers", "here", "chapter"], rows)
 
 
-def question_table() -> str:
+def question_tables() -> str:
     """What was measured for the questions beyond the paper; what has no file yet says so."""
     from agentprm_lite.claims import QUESTIONS as known
 
-    rows = []
-    for name, asked in known.items():
-        path = CLAIMS / f"{name}_study.json"
-        if not path.exists():
-            command = f"`agentprm reproduce --claim {name} --profile study`"
-            rows.append([name, ", ".join(map(WORLDS.get, asked.worlds)), "not run yet",
-                         *["–"] * 4, command])  # fmt: skip
-            continue
-        numbers = json.loads(path.read_text())
-        link = f"../results/claims/{path.stem}"
-        made = f"`{numbers['command']}`: [figure]({link}.png), [data]({link}.json)"
-        for env, world in numbers["worlds"].items():
-            size = f"{world['tasks']} tasks, {world['seeds']} seeds"
-            cost = f"{world['tokens']['training']:,}, {world['tokens']['evaluation']:,}"
-            rows += [
-                [name, WORLDS[env], what, estimate, size, cost, f"{world['minutes']:.1f}", made]
-                for what, estimate in answers(name, world["shown"])
-            ]
-    head = ["question", "task", "difference", "estimate", "n", "tokens: to learn from, to test on",
-            "minutes", "made by"]  # fmt: skip
-    return "\n".join([
+    parts = [
         "## Beyond the paper\n",
         "Exploratory: differences with 95 % intervals, no verdicts.\n",
-        table(["", "question"], [[name, asked.asks] for name, asked in known.items()]),
-        table(head, rows),
-    ])  # fmt: skip
+    ]
+    for name, asked in known.items():
+        parts.append(f"### {name}: {asked.asks}\n")
+        path = CLAIMS / f"{name}_study.json"
+        if not path.exists():
+            parts.append(not_run(name, "study", list(asked.worlds)) + "\n")
+            continue
+        numbers = json.loads(path.read_text())
+        rows = [
+            [WORLDS[env], what, estimate, *sizes_and_cost(world, world)]
+            for env, world in numbers["worlds"].items()
+            for what, estimate in answers(name, world["shown"])
+        ]
+        parts.append(table(["task", "difference", "estimate", "n", "tokens", "minutes"], rows))
+        parts.append(made_by(path, numbers) + "\n")
+    return "\n".join(parts)
 
 
 def answers(name: str, shown: dict[str, Any]) -> list[tuple[str, str]]:
@@ -262,27 +259,47 @@ def measured(what: str, row: list[float]) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def claim_row(path: Path, env: str) -> list[str]:
+def claim_row(numbers: dict[str, Any], env: str) -> list[str]:
     """One world of one claim's file as a row."""
     from agentprm_lite.claims.report import deciding
 
-    numbers = json.loads(path.read_text())
     world = numbers["worlds"][env]
     test = deciding(world)
-    tokens = world["tokens"]
-    link = f"../results/claims/{path.stem}"
     return [
-        numbers["claim"],
         WORLDS[env],
-        f"{numbers['base']} ({numbers['profile']})",
+        size_of(numbers),
         f"**{world['verdict']}**",
         effect(test, numbers["unit"]) if test else "–",
         world["rests_on"],
-        f"{test['tasks']} tasks, {test['seeds']} seeds" if test else "–",
-        f"{tokens['training']:,}, {tokens['evaluation']:,}",
-        f"{world['minutes']:.1f}",
-        f"`{numbers['command']}`: [figure]({link}.png), [data]({link}.json)",
+        *sizes_and_cost(test, world),
     ]
+
+
+def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
+    """All tests of a claim in one world, a row each."""
+    return [
+        [WORLDS[env], size_of(numbers), test["name"], test["verdict"],
+         effect(test, numbers["unit"]), f"{test['tasks']} tasks, {test['seeds']} seeds"]
+        for test in numbers["worlds"][env]["tests"]
+    ]  # fmt: skip
+
+
+def size_of(numbers: dict[str, Any]) -> str:
+    """Base model and profile of a file."""
+    return f"{numbers['base']} ({numbers['profile']})"
+
+
+def sizes_and_cost(counted: dict[str, Any] | None, world: dict[str, Any]) -> list[str]:
+    """Tasks and seeds of an estimate; tokens and minutes of its world."""
+    n = f"{counted['tasks']} tasks, {counted['seeds']} seeds" if counted else "–"
+    tokens = world["tokens"]
+    return [n, f"{tokens['training']:,} + {tokens['evaluation']:,}", f"{world['minutes']:.1f}"]
+
+
+def made_by(path: Path, numbers: dict[str, Any]) -> str:
+    """A file's figure, its data, and the command that makes both, as an item of a list."""
+    link = f"../results/claims/{path.stem}"
+    return f"- [Figure]({link}.png) and [data]({link}.json) by `{numbers['command']}`"
 
 
 def effect(test: dict[str, Any], unit: str) -> str:
@@ -294,19 +311,19 @@ def effect(test: dict[str, Any], unit: str) -> str:
     return report.effect(test, unit) + bars[unit]
 
 
-def not_run(name: str, profile: str, worlds: list[str]) -> list[str]:
-    """The row of what has no file yet."""
+def not_run(name: str, profile: str, worlds: list[str]) -> str:
+    """What has no file yet, as an item of a list."""
     from agentprm_lite.profiles import get_profile
 
-    command = f"`agentprm reproduce --claim {name} --profile {profile}`"
-    size = f"{get_profile(profile).base} ({profile})"
     where = ", ".join(WORLDS[env] for env in worlds)
-    return [name, where, size, "not run yet", *["–"] * 5, command]
+    size = f"{get_profile(profile).base} ({profile})"
+    command = f"agentprm reproduce --claim {name} --profile {profile}"
+    return f"- Not run yet: {where} with {size}, `{command}`"
 
 
 def page() -> str:
     """What the results page includes; a line that says so where nothing is measured yet."""
-    parts = [claim_tables(), question_table()]
+    parts = [claim_tables(), question_tables()]
     for name, title in STUDIES.items():
         stored = STUDY.with_name(f"study_{name}.json")
         parts.append(f"## {title}\n")
@@ -367,10 +384,12 @@ def main() -> int:
     figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
-    stored = {path.stem.split("_")[0]: json.loads(path.read_text())
-              for path in sorted(CLAIMS.glob("C*_study.json"))}  # fmt: skip
+    stored, again = (
+        {p.stem.split("_")[0]: json.loads(p.read_text()) for p in sorted(CLAIMS.glob(pattern))}
+        for pattern in ("C*_study.json", f"C*_{AGAIN}.json")
+    )
     if stored:
-        figure = verdict_figure(stored)
+        figure = verdict_figure(stored, again)
         figure.savefig(VERDICTS, dpi=144, facecolor="white", bbox_inches="tight")
         print(VERDICTS.relative_to(ROOT))
     return 0

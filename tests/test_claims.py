@@ -567,7 +567,7 @@ def test_claims_without_files_say_how_to_run_them(
         for profile in ("study", "gpu"):
             command = f"`agentprm reproduce --claim {name} --profile {profile}`"
             rows = [x for x in lines if command in x]
-            assert len(rows) == 1 and "not run yet" in rows[0]
+            assert len(rows) == 1 and rows[0].startswith("- Not run yet: ")
 
 
 HAND_MADE = {
@@ -598,12 +598,19 @@ def test_a_row_says_what_its_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
     text = results.claim_tables()
     link = "../results/claims/C2_study"
+    section = text.split("### C2: ")[1].split("### C3: ")[0]
+    assert section.startswith(CLAIMS["C2"].says.rstrip("."))
+    assert f"The paper: {CLAIMS['C2'].paper}.\n" in section
     assert (
-        "| C2 | Math | tiny (study) | **fails** | 1.2× [0.5, 2.0], bar 8× | compute multiple over "
-        "pvm | 120 tasks, 3 seeds | 123,456, 7,890 | 12.3 | `agentprm reproduce --claim C2 "
-        f"--profile study --worlds math`: [figure]({link}.png), [data]({link}.json) |\n"
-    ) in text
-    assert "| C2 | TextCraft, BabyAI, WebShop | tiny (study) | not run yet |" in text
+        "| Math | tiny (study) | **fails** | 1.2× [0.5, 2.0], bar 8× | compute multiple over "
+        "pvm | 120 tasks, 3 seeds | 123,456 + 7,890 | 12.3 |\n"
+    ) in section
+    for name, verdict, shown in (("orm", "holds", "9.0× [8.5, 16.0]"), ("pvm", "fails", "1.2×")):
+        test = f"| Math | tiny (study) | compute multiple over {name} | {verdict} | {shown}"
+        assert section.count(test) == 1
+    made = "`agentprm reproduce --claim C2 --profile study --worlds math`"
+    assert f"[Figure]({link}.png) and [data]({link}.json) by {made}\n" in section
+    assert "- Not run yet: TextCraft, BabyAI, WebShop with tiny (study), " in section
 
 
 def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -625,10 +632,17 @@ def test_a_claim_tested_again_has_a_row_of_its_own(
     (tmp_path / "C2_more.json").write_text(json.dumps(again))
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
     text = results.claim_tables()
-    assert text.count("| C2 | Math | tiny (more) | **fails** |") == 1
-    assert text.count("(more)") == 1  # and no row for what is not to be tested again
+    assert text.count("| Math | tiny (more) | **fails** |") == 1
+    assert text.count("(more)") == 1 + 2  # and its tests, and nothing for what is not to be
     (row,) = (x for x in results.claim_summary().splitlines() if x.startswith("| C2 |"))
     assert "not run yet, on more tasks Math fails" in row
+
+
+def test_the_grid_of_verdicts_has_a_row_for_what_was_tested_again() -> None:
+    ax = report.verdict_figure({"C2": HAND_MADE, "C8": HAND_MADE}, {"C2": HAND_MADE}).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["C2", "C2, more\ntasks", "C8"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["Math"]
+    assert [t.get_text() for t in ax.texts] == ["fails\n1.2× [0.5, 2.0]"] * 3
 
 
 def test_the_table_of_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -638,16 +652,16 @@ def test_the_table_of_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     numbers = {"command": "agentprm x", "worlds": {"math": {**world, "shown": shown}}}
     (tmp_path / "B1_study.json").write_text(json.dumps(numbers))
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
-    lines = results.question_table().splitlines()
-    assert [x.split(" | ")[2:7] for x in lines if x.startswith("| B1 | Math")] == [
+    lines = results.question_tables().splitlines()
+    assert [x.strip("| ").split(" | ")[1:] for x in lines if x.startswith("| Math")] == [
         ["auroc: β = 4 minus β = 0", "+0.041 [-0.010, +0.090]", *(end := [
-            "48 tasks, 3 seeds", "1,234, 5", "2.5"])],
+            "48 tasks, 3 seeds", "1,234 + 5", "2.5"])],
         ["brier: β = 4 minus β = 0", "+0.020 [+0.010, +0.030]", *end],
         ["offset: β = 4 minus β = 0", "can't be told", *end],
     ]  # fmt: skip
     for name in ("B2", "B3"):
-        (row,) = (x for x in lines if x.startswith(f"| {name} |") and "not run yet" in x)
-        assert f"`agentprm reproduce --claim {name} --profile study`" in row
+        (row,) = (x for x in lines if f"`agentprm reproduce --claim {name} --profile study`" in x)
+        assert row.startswith("- Not run yet: ")
 
 
 def test_answers_in_words(files: dict[str, Any]) -> None:
@@ -684,9 +698,17 @@ def recomputed(numbers: dict[str, Any], world: dict[str, Any]) -> tuple[str, lis
     return worst, [f"{scale * x:.{digits}f}" for x in basis["interval"]], basis["tasks"]
 
 
-def printed_rows(text: str) -> dict[tuple[str, str, str], list[str]]:
-    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
-    return {(r[0], r[1], r[2]): r for r in rows if len(r) == 10 and "**" in r[3]}
+def printed_rows(text: str) -> tuple[dict[Any, list[str]], dict[Any, list[str]]]:
+    """Rows of verdicts by claim, task and size; rows of tests by these and the test's name."""
+    verdicts, tests = {}, {}
+    for section in text.split("\n### ")[1:]:
+        for line in section.splitlines():
+            row = [c.strip() for c in line.split("|")[1:-1]]
+            if len(row) == 8 and "**" in row[2]:
+                verdicts[section[:2], row[0], row[1]] = row
+            if len(row) == 6 and re.search(r"\d", row[4]):
+                tests[section[:2], *row[:3]] = row
+    return verdicts, tests
 
 
 def test_every_printed_number_follows_from_its_file() -> None:
@@ -694,8 +716,8 @@ def test_every_printed_number_follows_from_its_file() -> None:
     stored = sorted(results.CLAIMS.glob("*.json"))
     if not stored:
         pytest.skip("no claim is stored yet")
-    shown = printed_rows(results.claim_tables())
-    expected = 0
+    shown, shown_tests = printed_rows(results.claim_tables())
+    expected, tested = 0, 0
     for path in stored:
         numbers = json.loads(path.read_text())
         assert path.with_suffix(".png").exists()
@@ -703,18 +725,25 @@ def test_every_printed_number_follows_from_its_file() -> None:
             continue
         for env, world in numbers["worlds"].items():
             expected += 1
-            row = shown[numbers["claim"], results.WORLDS[env],
-                        f"{numbers['base']} ({numbers['profile']})"]  # fmt: skip
+            key = (numbers["claim"], results.WORLDS[env],
+                   f"{numbers['base']} ({numbers['profile']})")  # fmt: skip
+            row = shown[key]
             tokens = [f"{n:,}" for n in world["tokens"].values()]
-            assert row[7] == ", ".join(tokens) and row[8] == f"{world['minutes']:.1f}"
+            assert row[6] == " + ".join(tokens) and row[7] == f"{world['minutes']:.1f}"
             if not world["tests"]:
-                assert row[3] == "**undecided**" and row[4] == "–"
+                assert row[2] == "**undecided**" and row[3] == "–"
                 continue
             verdict, effect, tasks = recomputed(numbers, world)
-            assert row[3] == f"**{verdict}**"
-            assert re.findall(r"-?\d+\.\d+", row[4])[:3] == effect
-            assert row[6].startswith(f"{tasks} tasks")
-    assert expected == len(shown)
+            assert row[2] == f"**{verdict}**"
+            assert re.findall(r"-?\d+\.\d+", row[3])[:3] == effect
+            assert row[5].startswith(f"{tasks} tasks")
+            for test in world["tests"]:
+                tested += 1
+                row = shown_tests[*key, test["name"]]
+                verdict, effect, tasks = recomputed(numbers, {"tests": [test]})
+                assert row[3] == verdict and row[5] == f"{tasks} tasks, {test['seeds']} seeds"
+                assert re.findall(r"-?\d+\.\d+", row[4])[:3] == effect
+    assert (expected, tested) == (len(shown), len(shown_tests))
 
 
 def test_chapter_10_tells_what_came_out() -> None:

@@ -305,23 +305,34 @@ def deciding(world: dict[str, Any]) -> dict[str, Any] | None:
     return next((t for t in world["tests"] if t["name"] == world["rests_on"]), None)
 
 
-def verdict_figure(claims: dict[str, dict[str, Any]]) -> Any:
+def verdict_figure(
+    claims: dict[str, dict[str, Any]], again: dict[str, dict[str, Any]] | None = None
+) -> Any:
     """All verdicts and their effects in one picture.
 
     Args:
         claims: for each name what :func:`claim` returned.
+        again: the same for claims that were tested again on more tasks; rows of their own.
 
     Returns:
         A matplotlib figure.
     """
     cells: dict[str, dict[str, tuple[str, str]]] = {}
     for name, numbers in claims.items():
-        cells[name] = {}
-        for env, world in numbers["worlds"].items():
-            test = deciding(world)
-            says = effect(test, numbers["unit"]) if test else "no task has both outcomes"
-            cells[name][TITLES[env]] = (world["verdict"], says)
+        cells[name] = _verdict_cells(numbers)
+        if again and name in again:
+            cells[f"{name}, more\ntasks"] = _verdict_cells(again[name])
     return plots.verdict_grid(cells)
+
+
+def _verdict_cells(numbers: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """World: verdict and the effect that it rests on."""
+    cells = {}
+    for env, world in numbers["worlds"].items():
+        test = deciding(world)
+        says = effect(test, numbers["unit"]) if test else "no task has both outcomes"
+        cells[TITLES[env]] = (world["verdict"], says)
+    return cells
 
 
 def _judges_figure(ns: Sequence[int], panels: dict[str, dict[str, list[Interval]]]) -> Any:
