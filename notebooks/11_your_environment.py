@@ -448,6 +448,39 @@ for i in pair:
         print(f"  M = {values[0][i].q[k]:.2f}  {said} > {told[k + 1]}")
 
 # %% [markdown]
+# ## You have logs, not a world
+#
+# A reward model needs no world, only episodes and what they earned. If your agent acts elsewhere, its chat logs are enough for every kind but Monte Carlo: what it was told, what it said, and the reward at the end. `from_messages` makes the same
+# records of them that sampling makes. To see that, we forget all but the texts of the candidates, and score them again.
+
+# %%
+from agentprm_lite.recordings import from_messages
+
+
+def as_log(t):
+    log = []
+    for told, said in zip(t.observations[:-1], t.actions, strict=True):
+        log += [{"role": "user", "content": told},
+                {"role": "assistant", "content": said}]
+    return log
+
+
+logs = [
+    from_messages(actor.chat, as_log(t), t.outcome, t.task, sample=t.sample)
+    for t in candidates
+]
+again = pipeline.reward_model("agentprm", profile, SEEDS[0]).score(logs)
+pairs = zip(logs, candidates, strict=True)
+same = np.mean([log.ids == t.ids for log, t in pairs])
+pairs = zip(again, values[0], strict=True)
+gap = max(np.abs(a.q - b.q).max() for a, b in pairs)
+print(f"{same:.0%} of {len(logs)} candidates have the same ids;")
+print(f"M differs by {gap:.1g} at most")
+
+# %% [markdown]
+# Where ids differ, the policy had spelled a word with other tokens than the tokenizer would, or cut a turn short: text doesn't tell. A reward model can live with that. PPO can't, because it needs the probability of the very tokens that were sampled; so keep ids and
+# log-probabilities when you can. In the profile gpu all ids differ: there the prompt also has the world's rules, which `as_log` leaves out. The README has the whole way from a file of logs to a reward model on a Hugging Face checkpoint.
+#
 # ## Worlds on a server
 #
 # If your world is a program elsewhere, write the same class around its client: `_start` opens an episode, `_apply` sends an action. A state

@@ -246,7 +246,7 @@ def test_the_readme_lists_every_module_and_chapter() -> None:
 
 
 def test_the_readmes_example_runs() -> None:
-    (code,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
+    code, _ = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
     code += "assert action == 'go to red ball 1' and terminated and info['success']\n"
     code += "assert env.snapshot() == saved\n"
     subprocess.run([sys.executable, "-c", code], check=True)

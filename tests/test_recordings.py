@@ -1,0 +1,132 @@
+"""Chat logs become the trajectories that sampling would have recorded."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
+
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.models import Lora, load_chat, make_tiny, new_reward_model
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.recordings import from_messages
+from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
+from agentprm_lite.types import Task, Trajectory
+
+TOLD = {"role": "user", "content": "Goal: craft 1 stick."}
+TURN = {"role": "assistant", "content": "Action: inventory"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that knows every word of these trajectories, so that no text is lost."""
+    made = tmp_path_factory.mktemp("wordy")
+    make_tiny(made, [*TEXTS, "I need nothing."], SIZE, seed=0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def chat(folder: Path) -> ChatFormat:
+    return load_chat(folder)
+
+
+@pytest.fixture(scope="module")
+def played(chat: ChatFormat) -> list[Trajectory]:
+    return random_trajectories(chat, 12, seed=5)
+
+
+def messages_of(t: Trajectory, *, last_reply: bool = False) -> list[dict[str, Any]]:
+    texts = [x for pair in zip(t.observations, t.actions, strict=False) for x in pair]
+    texts += [t.observations[-1]] * last_reply
+    return [
+        {"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)
+    ]
+
+
+@pytest.mark.parametrize("last_reply", [False, True])
+def test_a_log_has_the_ids_and_steps_of_its_episode(
+    chat: ChatFormat, played: list[Trajectory], last_reply: bool
+) -> None:
+    for t in played:
+        log = messages_of(t, last_reply=last_reply)
+        again = from_messages(chat, log, t.outcome, t.task, sample=t.sample)
+        assert again.ids == t.ids and again.spans == t.spans and again.prompt_len == t.prompt_len
+        assert again.actions == t.actions and again.rewards == t.rewards
+        assert again.success == t.success and again.final and again.logprobs == ()
+        assert again.observations[:-1] == t.observations[:-1]
+        assert again.observations[-1] == (t.observations[-1] if last_reply else "")
+        assert Trajectory.from_json(again.to_json()) == again
+
+
+def test_what_is_not_over_bootstraps_and_scores_alike(
+    chat: ChatFormat, folder: Path, played: list[Trajectory]
+) -> None:
+    judge = RewardModel(random_reward_model(folder))
+    log = messages_of(max(played, key=lambda t: t.num_steps))
+    under_way, over = (from_messages(chat, log, reward, Task("mine", 0)) for reward in (None, 0.0))
+    assert not under_way.final and under_way.truncated and not under_way.terminated
+    assert over.final and over.terminated and not over.truncated
+    a, b = judge.score([under_way, over])
+    assert np.allclose([a.root, *a.q], [b.root, *b.q], atol=1e-6) and len(a.q) == len(log) // 2
+
+
+def test_a_reward_model_learns_the_same_from_logs(
+    chat: ChatFormat, folder: Path, played: list[Trajectory]
+) -> None:
+    ours = [t for t in played if t.final]
+    logs = [from_messages(chat, messages_of(t), t.outcome, t.task, sample=t.sample) for t in ours]
+    scores = []
+    for data in (ours, logs):
+        model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
+        config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=512)
+        train_reward_model(model, [RewardExample(t) for t in data], "agentprm", config)
+        scores.append(np.concatenate([v.q for v in RewardModel(model).score(data)]))
+    assert np.array_equal(*scores) and np.ptp(scores[0]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("messages", "reward", "message"),
+    [
+        ([], 1.0, "0 messages, expected a user's and an assistant's at least"),
+        ([TOLD], 1.0, "1 messages, expected"),
+        ([TURN, TOLD], 1.0, "message 0 has the role 'assistant', expected 'user'"),
+        ([TOLD, TURN, TURN], 1.0, "message 2 has the role 'assistant', expected 'user'"),
+        ([{**TOLD, "role": "system"}, TOLD], 1.0, "put a system message's text into the first"),
+        ([TOLD, {"role": "assistant"}], 1.0, "message 1 has the content None, expected a text"),
+        ([TOLD, TURN], 1.5, "reward is 1.5, expected 0 to 1 or None"),
+        ([TOLD, TURN], float("nan"), "reward is nan, expected 0 to 1 or None"),
+    ],
+)
+def test_bad_logs_are_refused(
+    chat: ChatFormat, messages: list[dict[str, Any]], reward: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        from_messages(chat, messages, reward, Task("mine", 0))
+
+
+def test_the_readmes_program_for_logs_runs(
+    folder: Path, played: list[Trajectory], tmp_path: Path
+) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    _, code = re.findall(r"```python\n(.+?)```", readme, re.S)
+    base = '"HuggingFaceTB/SmolLM2-135M-Instruct"'
+    assert code.count(base) == 1
+    (tmp_path / "logs.jsonl").write_text("".join(
+        json.dumps({"task": t.task.index, "messages": messages_of(t), "reward": t.outcome}) + "\n"
+        for t in played
+    ))  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", code.replace(base, repr(str(folder)))],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.findall(r"^M = 0\.\d\d  (.+)$", run.stdout, re.M) == [
+        action.splitlines()[0] for action in played[0].actions
+    ]
+    assert (tmp_path / "my-prm" / "config.json").exists()
