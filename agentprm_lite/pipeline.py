@@ -131,6 +131,9 @@ class Variant:
     """Only rollouts of tasks of these levels; None: all."""
     legs: int = 0
     """It learns on the weights and from the rollouts of :func:`later_policy` after so many legs."""
+    cut_is_failure: bool = False
+    """Rollouts that ran out of context are over and earned nothing, instead of having no outcome:
+    then its labels don't bootstrap there."""
 
 
 USUAL = Variant()
@@ -701,18 +704,20 @@ def reward_data(
 
     Raises:
         ValueError: the budget is too small for one example, or Monte Carlo labels are asked for on
-            some levels or a later policy.
+            some levels, a later policy or with cuts as failures, which they are there anyway.
     """
     p, budget = _profile(profile), variant.budget
     if kind in MC_KINDS:
-        if variant.levels or variant.legs:
-            raise ValueError(f"{variant} of {kind}: expected all levels and the SFT policy")
+        if variant.levels or variant.legs or variant.cut_is_failure:
+            raise ValueError(f"{variant} of {kind}: expected all rollouts of the SFT policy")
         examples, extra = _outcomes(_mc_starts(p), _mc(p))
     else:
         played = rollouts(p, later_policy(p, variant.legs, seed)) if variant.legs else rollouts(p)
         if variant.levels:
             known = {t.index for t in ENVS[p.env].tasks("train", levels=variant.levels)}
             played = [t for t in played if t.task.index in known]
+        if variant.cut_is_failure:
+            played = [replace(t, final=True) for t in played]
         examples = [RewardExample(t) for t in played if t.num_steps]
         extra = [0] * len(examples)
     own = [e.trajectory.usage.generated for e in examples]
@@ -839,6 +844,7 @@ def reward_model_folder(
         "budget": variant.budget,
         "data": _data(kind, p, actor).name,
         **({"levels": variant.levels} if variant.levels else {}),
+        **({"cut_is_failure": True} if variant.cut_is_failure else {}),
     }
     return _artifact(p, f"{kind}{seed}", "train", inputs, make, together=True)
 

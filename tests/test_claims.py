@@ -32,7 +32,7 @@ from agentprm_lite.claims import (
 from agentprm_lite.claims.report import sampled_tokens
 from agentprm_lite.envs import ENVS
 from agentprm_lite.metrics import Interval
-from agentprm_lite.pipeline import USUAL, Variant
+from agentprm_lite.pipeline import USUAL, Policy, Variant
 from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.train import RewardExample
@@ -102,8 +102,9 @@ def test_largest_fall_and_tokens_by_hand() -> None:
     success = np.array([[0.2, 0.6, 0.4, 0.5, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
     assert evidence.largest_fall(success).tolist() == pytest.approx([0.5, 0.0])
     tokens = np.array([10, 20, 30, 40, 50])
-    assert evidence.tokens_to(success[1], tokens, 0.2) == 30.0  # before the third round
+    assert evidence.tokens_to(success[1], tokens, 0.3) == 30.0  # before the third round
     assert evidence.tokens_to(success[0] * 0, tokens, 0.2) is None
+    assert evidence.spread(np.array([0.1, 0.3])) == 0.1414 and evidence.spread(np.ones(1)) is None
 
 
 def test_quartiles_by_quarter() -> None:
@@ -128,6 +129,44 @@ def story(task: int, actions: str, outcome: float, source: Trajectory) -> Trajec
         rewards=(0.0,) * (steps - 1) + (outcome,),
         success=outcome == 1,
     )
+
+
+def test_a_counter_of_turns_looks_like_a_judge(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Successes of 2, 3 and 4 steps, failures of 10; M sees the step's number only. By the first
+    half it separates them, and so does a counter; after a fixed step it is a coin."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    lengths = [2, 3, 4, 10, 10, 10]
+    played = [story(0, "x" * n, float(n < 10), source) for n in lengths]
+    m = [StepValues(0.5, 1 - 0.05 * np.arange(1, n + 1)) for n in lengths]
+    monkeypatch.setattr(values, "pool", lambda p: played)
+    monkeypatch.setattr(values, "pool_values", lambda *a, **k: m)
+    p = replace(SMOKE, truth_tasks=0, reward_seeds=1)
+    found = values.value_quality("agentprm", p)
+    assert found["auroc_within_half"].tolist() == [[1.0]]
+    counted = values.turn_counter(p)
+    assert counted is not None and counted.tolist() == [1.0]
+    fixed = {k: x.tolist() for k, x in found["auroc_within_step"].items()}
+    assert fixed == {"1": [[0.5]], "2": [[0.5]], "3": [[0.5]]}
+    monkeypatch.setattr(values, "pool", lambda p: played[:3])  # no failure: nothing to tell
+    monkeypatch.setattr(values, "pool_values", lambda *a, **k: m[:3])
+    assert values.turn_counter(p) is None
+    assert values.value_quality("agentprm", p)["auroc_within_step"]["1"] is None
+
+
+def test_families_of_tasks_by_hand() -> None:
+    """Two draws of one goal agree, so there are two opinions and not four: one is 0, one is 1."""
+    goals = [Task("textcraft", index, variant) for index in (3, 8) for variant in (1, 2)]
+    ours = np.array([[0.0, 0.0, 1.0, 1.0]])
+    together = evidence.difference("x", ours, np.zeros(4), goals)
+    assert together.interval.mean == 0.5 and together.by_family == (0.5, 0.0, 1.0)
+    assert together.to_json()["by_family"] == [0.5, 0.0, 1.0]
+    assert together.verdict == decide(together.interval)
+    apart = evidence.difference("x", ours, np.zeros(4), [Task("textcraft", k) for k in range(4)])
+    assert apart.interval == together.interval and "by_family" not in apart.to_json()
+    problems = [Task("math", index) for index in (0, 39, 40, 79)]  # two templates
+    assert evidence.difference("x", ours, ours, problems).by_family == (0.0, 0.0, 0.0)
 
 
 def test_siblings_share_their_state(chat: ChatFormat) -> None:
@@ -191,8 +230,27 @@ def test_budget_counts_monte_carlo_rollouts(
         assert pipeline.reward_data(kind, SMOKE, variant=Variant(budget=69))[1] == [40]
     with pytest.raises(ValueError, match="budget is 39 tokens, the first example of mc_soft takes"):
         pipeline.reward_data("mc_soft", SMOKE, variant=Variant(budget=39))
-    with pytest.raises(ValueError, match="of pqm: expected all levels and the SFT policy"):
-        pipeline.reward_data("pqm", SMOKE, variant=Variant(levels=(1,)))
+    for variant in (Variant(levels=(1,)), Variant(cut_is_failure=True)):
+        with pytest.raises(ValueError, match="of pqm: expected all rollouts of the SFT policy"):
+            pipeline.reward_data("pqm", SMOKE, variant=variant)
+
+
+def test_cuts_become_failures(told: list[Trajectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels then don't bootstrap there; the usual model keeps its name."""
+    played = [replace(t, final=k % 2 == 0) for k, t in enumerate(told)]
+    monkeypatch.setattr(pipeline, "rollouts", lambda p: played)
+    told_so = Variant(cut_is_failure=True)
+    examples, spent = pipeline.reward_data("agentprm", SMOKE, variant=told_so)
+    assert [e.trajectory for e in examples] == [replace(t, final=True) for t in told]
+    assert spent == [10] * 10
+    inputs = []
+    monkeypatch.setattr(pipeline, "later_policy", lambda *a: Policy(Path("sft"), None, SMOKE))
+    monkeypatch.setattr(pipeline, "_data", lambda *a: Path("rollouts"))
+    monkeypatch.setattr(pipeline, "_artifact", lambda p, name, stage, i, *a, **k: inputs.append(i))
+    for variant in (USUAL, told_so):
+        pipeline.reward_model_folder("agentprm", SMOKE, 0, variant)
+    assert inputs[1] == {**inputs[0], "cut_is_failure": True}
+    assert "cut_is_failure" not in inputs[0]
 
 
 def test_levels_choose_the_rollouts(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +285,7 @@ def hand_made(monkeypatch: pytest.MonkeyPatch, curves: dict[Any, list[float]]) -
         return np.broadcast_to(np.array(curve), (2, 3, 5))
 
     monkeypatch.setattr(evidence, "kind_curves", fake)
-    return replace(SMOKE, eval_samples=16, beams=())
+    return replace(SMOKE, eval_tasks=3, eval_samples=16, beams=())
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(1, "holds"), (2, "fails")])
@@ -246,7 +304,7 @@ def test_c2_by_hand(
     assert shown["multiple_at_last_n"]["orm"] == [16 / ours] * 3
     assert set(shown["best_of_n"]) == {
         *("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm", "no_la", "pav"),
-        *("majority", "likelihood", "oracle"),
+        *("majority", "likelihood", "oracle", "fewest turns"),
     }
 
 
@@ -278,18 +336,19 @@ def test_c7_cuts_all_kinds_to_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -
     spent = {"mc_hard": [100, 300], "mc_soft": [100, 300], "agentprm": [10] * 100}
     monkeypatch.setattr(evidence, "kind_curves", fake)
     monkeypatch.setattr(evidence, "reward_data", lambda kind, p: ([], spent[kind]))
-    tests, shown = evidence.c7(replace(SMOKE, truth_tasks=0))
+    p = replace(SMOKE, eval_tasks=3)
+    tests, shown = evidence.c7(replace(p, truth_tasks=0))
     assert set(asked) == {("mc_hard", None), ("mc_soft", None), ("agentprm", 400)}
     assert shown["tokens"] == 400
     assert shown["tokens_of_all_data"]["agentprm"] == 1000
     assert [t.verdict for t in tests] == ["holds", "holds"]
     monkeypatch.setattr(evidence, "step_values_against_q", lambda p, budget: {"budget": budget})
-    _, shown = evidence.c7(SMOKE)  # where Q is measured, at a quarter of the tokens, too
+    _, shown = evidence.c7(p)  # where Q is measured, at a quarter of the tokens, too
     assert {(k, b) for k, b in asked if b == 100} == {(k, 100) for k in spent}
     assert shown["squared_error"] == {"budget": 400}
     asked.clear()
     spent["mc_soft"][:] = [101, 299]  # a quarter no longer pays for one example
-    evidence.c7(SMOKE)
+    evidence.c7(p)
     assert {b for _, b in asked} == {None, 400}
 
 
@@ -303,6 +362,24 @@ def test_tokens_of_an_artifact(tmp_path: Path, told: list[Trajectory]) -> None:
     (tmp_path / "pool-1" / "outcomes.json").write_text('[{"outcomes": [], "tokens": 7}]')
     assert sampled_tokens(tmp_path / "pool-1") == 107
     assert sampled_tokens(tmp_path / "demos-1") == 0
+
+
+def test_what_ppo_samples_in_training_is_to_learn_from(
+    tmp_path: Path, told: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, tokens in (("ppo_shaping_orm0-1", 40), ("ppo_pool-1", 0), ("rollouts-1", 0)):
+        (tmp_path / name).mkdir()
+        if tokens:
+            log = [{"tokens": tokens / 2}, {"tokens": tokens / 2}]
+            (tmp_path / name / "log.json").write_text(json.dumps(log))
+        else:
+            append_jsonl(tmp_path / name / "played.jsonl", told)
+        (tmp_path / name / "made.json").write_text('{"seconds": 1}')
+    cut = replace(told[0], terminated=False, truncated=True, truncated_by="tokens", final=False)
+    monkeypatch.setattr(report, "pool", lambda p: [cut, *[replace(cut, truncated_by="rounds")] * 3])
+    cost = report._cost(SMOKE, sorted(tmp_path.iterdir()))
+    assert cost["tokens"] == {"training": 40 + 100, "evaluation": 100}
+    assert cost["cut_by_context"] == 0.25
 
 
 def test_artifacts_are_noted_with_their_time(
@@ -340,6 +417,9 @@ SMALL = {
 }
 
 
+ASKED_HERE = sorted(set(QUESTIONS) - {"B4"})  # which is asked in WebShop only
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All claims from nothing in the smallest sizes, in math, and PPO in TextCraft."""
@@ -372,7 +452,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_claim_is_written_with_what_backs_it(files: dict[str, Any]) -> None:
-    every = sorted(f"{name}_smoke" for name in [*CLAIMS, *QUESTIONS])
+    every = sorted(f"{name}_smoke" for name in [*CLAIMS, *ASKED_HERE])
     assert sorted(files) == sorted([*every, "figures", "inputs"])
     assert files["figures"] == every
     for name in CLAIMS:
@@ -402,15 +482,15 @@ def test_what_the_claims_show(files: dict[str, Any]) -> None:
 
 
 def test_questions_are_written_with_what_backs_them(files: dict[str, Any]) -> None:
-    for name, known in QUESTIONS.items():
-        numbers = files[f"{name}_smoke"]
+    for name in ASKED_HERE:
+        numbers, known = files[f"{name}_smoke"], QUESTIONS[name]
         assert numbers["asks"] == known.asks and numbers["commit"]
         assert set(numbers["worlds"]) <= set(known.worlds)
         for world in numbers["worlds"].values():
             assert world["artifacts"] and world["tokens"]["training"] > 0
             assert "verdict" not in world
-    with pytest.raises(ValueError, match="question 'B4' is unknown"):
-        question("B4", "smoke")
+    with pytest.raises(ValueError, match="question 'B5' is unknown"):
+        question("B5", "smoke")
 
 
 def test_a_refreshed_reward_model_learns_from_the_new_policy(files: dict[str, Any]) -> None:
@@ -516,14 +596,61 @@ def test_judges_compared_by_hand(chat: ChatFormat, monkeypatch: pytest.MonkeyPat
 
 
 def test_seeds_with_one_pool_stay_rows(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tasks are told apart by 2 seeds: [2, 2] on one pool, [1, 4] on two of them."""
+    """Two tasks are told apart by 2 seeds: [2, 2] on one pool, means [1, 2] over two of them."""
     p = judge_by_hand(chat, monkeypatch, {})
     values = [StepValues(0.5, np.array([x])) for x in (1, 0, 1, 0)]
     monkeypatch.setattr(beyond, "row", np.shape)
     pool = beyond.pool(p)
-    for second, shape in ((pool, (2, 2)), (list(pool), (1, 4))):
+    for second, shape in ((pool, (2, 2)), (list(pool), (1, 2))):
         judged = {name: [(pool, values), (second, values)] for name in ("a", "b")}
         assert beyond.compared(judged, p, "a", "b")["auroc"] == {"a": shape, "b": shape}
+
+
+def test_pools_of_different_tasks_are_averaged_by_task(chat: ChatFormat) -> None:
+    """Task 0 has both outcomes in both pools, task 1 in the second only."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    first = [story(k // 2, "a", y, source) for k, y in enumerate([1, 0, 1, 1])]
+    second = [story(k // 2, "a", y, source) for k, y in enumerate([1, 0, 0, 1])]
+    found = beyond._by_task([np.array([1.0]), np.array([0.0, 0.25])], [first, second])
+    assert found.tolist() == [[0.5, 0.25]]
+
+
+def test_judges_of_one_seed_s_pool_are_paired(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds differ much, judges of one seed not at all: no interval."""
+    p = judge_by_hand(chat, monkeypatch, {})
+    pool = beyond.pool(p)
+    good, bad = ([StepValues(0.5, np.array([x])) for x in row] for row in ([1, 0] * 2, [0, 1] * 2))
+    runs = [(pool, good), (list(pool), bad)]
+    found = beyond.compared({"a": runs, "b": runs}, p, "a", "b")
+    assert found["best_of_n"]["a"][-1] == [0.5, 0.0, 1.0]
+    assert found["a - b"] == {"best of 2": [0.0] * 3, "auroc": [0.0] * 3}
+
+
+def test_cuts_by_hand(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A success and a cut episode a task. Who isn't told prefers the cut ones."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    cut = {"terminated": False, "truncated": True, "truncated_by": "tokens", "final": False}
+    whole = {"terminated": True, "truncated": False, "truncated_by": "", "final": True}
+    played = [
+        replace(story(k // 2, "a", 1.0 - k % 2, source), **(cut if k % 2 else whole))
+        for k in range(4)
+    ]
+    m = {True: [0.75, 0.25] * 2, False: [0.5, 0.75] * 2}
+    monkeypatch.setattr(beyond, "pool", lambda p: played)
+    monkeypatch.setattr(beyond, "reward_data", lambda *a: ([RewardExample(played[1])], [1]))
+    monkeypatch.setattr(
+        beyond,
+        "pool_values",
+        lambda kind, p, s, v: [StepValues(0.5, np.array([x])) for x in m[v.cut_is_failure]],
+    )
+    found = beyond.cuts(replace(SMOKE, eval_samples=2))
+    assert found["cut"] == {"rollouts": 1.0, "candidates": 0.5}
+    assert found["last_m"] == {
+        "told": {"cut": 0.25, "not cut": 0.75}, "not told": {"cut": 0.75, "not cut": 0.5},
+    }  # fmt: skip
+    assert found["told - not told"] == {"best of 2": [1.0] * 3, "auroc": [1.0] * 3}
 
 
 def test_beam_search_refuses_a_later_policy_s_judge() -> None:
@@ -841,5 +968,8 @@ def test_the_sweep_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.zeros((2, 5, 7))
     monkeypatch.setattr(evidence, "kind_curves", lambda *a, **k: values)
     monkeypatch.setattr(evidence, "beam_table", lambda *a, **k: (values[..., 0], 1.0))
-    first, again = (evidence.c4(get_profile(name, "math"))[1] for name in ("study", "more"))
+    few = {"eval_tasks": 5, "beam_tasks": 5}
+    first, again = (
+        evidence.c4(replace(get_profile(name, "math"), **few))[1] for name in ("study", "more")
+    )
     assert len(first["sweep"]) == 5 and again["sweep"] == {}

@@ -1,4 +1,4 @@
-"""Three questions that the paper doesn't ask. Exploratory: they are measured, no verdict follows.
+"""Questions that the paper doesn't ask. Exploratory: they are measured, no verdict follows.
 
 Shape legend: S seeds, G tasks (goals), N sizes.
 """
@@ -30,7 +30,7 @@ from agentprm_lite.prm import StepValues
 from agentprm_lite.profiles import Profile
 from agentprm_lite.search import best_of_n, by_task, half_scores, last_scores
 from agentprm_lite.study import powers_of_two, ppo_rewards, rows
-from agentprm_lite.types import Trajectory
+from agentprm_lite.types import Task, Trajectory
 
 DEPTHS = {"textcraft": ((1,), (2,)), "math": ((2,), (3,))}  # short and deep tasks of the study
 LEGS = 3
@@ -155,9 +155,48 @@ def refresh(p: Profile) -> dict[str, Any]:
         "judges": compared(judged, p, "refreshed", "kept"),
         "runs": runs,
         "refreshed_minus_kept": [
-            {w: gap(new[w], old[w]) for w in before}
+            {w: row(new[w] - old[w]) for w in before}  # one seed, one first leg
             for new, old in zip(finals[True], finals[False], strict=True)
         ],
+    }
+
+
+def cuts(p: Profile) -> dict[str, Any]:
+    """AgentPRM told that an episode that runs out of context earns nothing, and not told so.
+
+    ORM and PVM learn a label of 0 there, and the candidates are paid 0; AgentPRM's labels bootstrap
+    on its own value instead.
+
+    Args:
+        p: a profile.
+
+    Returns:
+        Shares of rollouts and candidates that were cut; for both judges ``best_of_n``, ``auroc``
+        within tasks after the first half, and the last M on candidates that were cut and that
+        weren't; the difference, told minus not told.
+    """
+    candidates = pool(p)
+    cut = np.array([t.truncated_by == "tokens" for t in candidates])
+    data = [e.trajectory for e in reward_data("agentprm", p)[0]]
+    variants = {"told": Variant(cut_is_failure=True), "not told": USUAL}
+    judged = {
+        name: [(candidates, pool_values("agentprm", p, s, v)) for s in range(p.reward_seeds)]
+        for name, v in variants.items()
+    }
+    last = {name: np.array([last_scores(v) for _, v in runs]) for name, runs in judged.items()}
+    return {
+        "cut": {
+            "rollouts": round(float(np.mean([t.truncated_by == "tokens" for t in data])), 4),
+            "candidates": round(float(cut.mean()), 4),
+        },
+        "last_m": {
+            name: {
+                where: round(float(m[:, there].mean()), 4) if there.any() else None
+                for where, there in (("cut", cut), ("not cut", ~cut))
+            }
+            for name, m in last.items()
+        },
+        **compared(judged, p, "told", "not told"),
     }
 
 
@@ -177,9 +216,12 @@ def compared(
 
     Returns:
         ``best_of_n`` and ``auroc`` of each (within tasks that have both outcomes, after the first
-        half; None if there is no such task), and how far ours is above base.
+        half; None if there is no such task), and how far ours is above base. Where every seed has
+        a pool of its own, both judges of a seed are paired.
     """
     ns = powers_of_two(p.eval_samples)
+    first = judged[ours][0][0]
+    shared = all(c is first for c, _ in judged[ours])  # one pool for all seeds, or one a seed
     curves = {
         name: np.stack([best_of_n(c, last_scores(v), ns).success for c, v in runs])
         for name, runs in judged.items()
@@ -190,18 +232,28 @@ def compared(
             within_task_auroc(half_scores(v), [float(t.success) for t in c], [t.task for t in c])
             for c, v in runs
         ]
-        same = all(c is runs[0][0] for c, _ in runs)  # one pool for all seeds
-        inside[name] = np.stack(found) if same else np.concatenate(found)[None]
+        inside[name] = np.stack(found) if shared else _by_task(found, [c for c, _ in runs])
     tell = inside[ours].size > 0
+    gains = {f"best of {ns[-1]}": [curves[name][..., -1] for name in (ours, base)]}
+    gains |= {"auroc": [inside[name] for name in (ours, base)]} if tell else {}
     return {
         "ns": ns,
         "best_of_n": {name: rows(x) for name, x in curves.items()},
         "auroc": {name: row(x) if tell else None for name, x in inside.items()},
-        f"{ours} - {base}": {
-            f"best of {ns[-1]}": gap(curves[ours][..., -1], curves[base][..., -1]),
-            "auroc": gap(inside[ours], inside[base]) if tell else None,
-        },
+        f"{ours} - {base}": {"auroc": None}
+        | {k: gap(a, b) if shared else row(a - b) for k, (a, b) in gains.items()},
     }
+
+
+def _by_task(found: list[np.ndarray], pools: list[list[Trajectory]]) -> np.ndarray:
+    """Means over pools of what was found in each for its tasks with both outcomes: [1, tasks]."""
+    of: dict[Task, list[float]] = {}
+    for values, candidates in zip(found, pools, strict=True):
+        both = [task for task, g in by_task(candidates).items()
+                if len({candidates[i].success for i in g}) == 2]  # fmt: skip
+        for task, value in zip(both, values, strict=True):
+            of.setdefault(task, []).append(float(value))
+    return np.array([[np.mean(x) for x in of.values()]])
 
 
 QUESTIONS: dict[str, Question] = {
@@ -215,5 +267,10 @@ QUESTIONS: dict[str, Question] = {
         "Does it help PPO to refresh the reward model on the new policy's rollouts, once or twice?",
         refresh,
         ("textcraft",),
+    ),
+    "B4": Question(
+        "Does AgentPRM choose better in WebShop if episodes that ran out of context are failures?",
+        cuts,
+        ("webshop",),
     ),
 }

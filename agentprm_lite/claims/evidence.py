@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.claims.rules import Estimate
-from agentprm_lite.claims.values import step_values_against_q, value_quality
+from agentprm_lite.claims.values import step_values_against_q, turn_counter, value_quality
+from agentprm_lite.envs.problems import DRAWS
 from agentprm_lite.metrics import (
     best_of_n_curve,
     bootstrap_interval,
@@ -32,6 +33,7 @@ from agentprm_lite.pipeline import (
     ppo_run,
     reward_data,
     rollouts,
+    test_tasks,
     training_log,
 )
 from agentprm_lite.ppo import ProcessReward
@@ -56,6 +58,7 @@ from agentprm_lite.study import (
     task_means,
 )
 from agentprm_lite.train import Kind
+from agentprm_lite.types import Task
 
 Evidence = tuple[list[Estimate], dict[str, Any]]
 NO_LA = Variant(beta=0.0)
@@ -80,7 +83,7 @@ def c1(p: Profile) -> Evidence:
     if any(t.success for t in rollouts(p)):
         greedy["greedy RFT"] = task_means(greedy_runs(p, "rft"))
     tests = [
-        difference(f"best of {ns[-1]} - {name}", ours[..., -1], base)
+        difference(f"best of {ns[-1]} - {name}", ours[..., -1], base, test_tasks(p))
         for name, base in greedy.items()
     ]
     tasks = list(by_task(pool(p)))
@@ -111,6 +114,7 @@ def c2(p: Profile) -> Evidence:
         "majority": majority(candidates, ns).success,
         "likelihood": best_of_n(candidates, likelihood_scores(candidates), ns).success,
         "oracle": oracle(candidates, ns).success,
+        "fewest turns": best_of_n(candidates, [-t.num_steps for t in candidates], ns).success,
     }
     more = {
         "no_la": kind_curves("agentprm", p, variant=NO_LA),
@@ -131,10 +135,12 @@ def c3(p: Profile) -> Evidence:
     name = f"{ns[start]} to {ns[-1]}"
     curves = {kind: kind_curves(kind, p) for kind in (*OTHERS, "agentprm")}
     gains = {kind: c[..., -1] - c[..., start] for kind, c in curves.items()}
-    ours = gains["agentprm"]
-    seeds, tasks = ours.shape
-    tests = [Estimate(f"gain from {name}", bootstrap_interval(ours), tasks, seeds)]
-    tests += [difference(f"gain from {name} - that of {k}", ours, gains[k]) for k in OTHERS]
+    bases = {"": np.zeros(len(by_task(candidates)))}
+    bases |= {f" - that of {kind}": gains[kind] for kind in OTHERS}
+    tests = [
+        difference(f"gain from {name}{minus}", gains["agentprm"], base, test_tasks(p))
+        for minus, base in bases.items()
+    ]
     believed: dict[str, Any] = {}
     beams: dict[str, Any] = {}
     groups = list(by_task(candidates).values())
@@ -157,10 +163,10 @@ def c4(p: Profile) -> Evidence:
         with_la, without = (
             kind_curves("agentprm", p, score=score, variant=v)[..., -1] for v in (USUAL, NO_LA)
         )
-        tests.append(difference(f"best of {ns[-1]}{way}", with_la, without))
+        tests.append(difference(f"best of {ns[-1]}{way}", with_la, without, test_tasks(p)))
     for n, m in p.beams:
         with_la, without = (beam_table("agentprm", p, n, m, v)[0] for v in (USUAL, NO_LA))
-        tests.append(difference(f"beam {n}x{m}", with_la, without))
+        tests.append(difference(f"beam {n}x{m}", with_la, without, beam_tasks(p)))
     sweep: dict[str, Any] = {}
     if p.env in SWEPT and 0 in p.eval_variants:  # it decides nothing: not again on new draws
         for beta, lam in [(b, 0.95) for b in BETAS] + [(1.0, x) for x in LAMS if x != 0.95]:
@@ -180,7 +186,7 @@ def c5(p: Profile) -> Evidence:
     after = {name: seed_rewards(p, runs_of) for name, runs_of in actors.items()}
     ours = after["AgentPRM"]["held_out"]
     tests = [
-        difference(f"final reward - with {k}", ours, after[k]["held_out"])
+        difference(f"final reward - with {k}", ours, after[k]["held_out"], test_tasks(p))
         for k in ("outcome", "ORM", "PVM")
     ]
     runs = {}
@@ -194,9 +200,10 @@ def c5(p: Profile) -> Evidence:
             "minus_sft": {w: gap(x, before[w]) for w, x in final.items()},
             "training_success": success.round(4).tolist(),
             "largest_fall": largest_fall(success).round(4).tolist(),
-            "spread_of_final": round(float(final["held_out"].mean(axis=1).std()), 4),
+            "spread_of_final": spread(final["held_out"].mean(axis=1)),
             "tokens_to_plus_10": [
-                tokens_to(x, y, 0.1) for x, y in zip(success, tokens, strict=True)
+                tokens_to(x, y, float(before["training"].mean()) + 0.1)
+                for x, y in zip(success, tokens, strict=True)
             ],
         }
     return tests, {"runs": runs, "sft": {w: row(x) for w, x in before.items()}}
@@ -219,7 +226,9 @@ def c7(p: Profile) -> Evidence:
     ours = curves[1.0, "agentprm"][..., -1]
     n = p.eval_samples
     tests = [
-        difference(f"best of {n} at equal tokens - {k}", ours, curves[1.0, k][..., -1])
+        difference(
+            f"best of {n} at equal tokens - {k}", ours, curves[1.0, k][..., -1], test_tasks(p)
+        )
         for k in ("mc_hard", "mc_soft")
     ]
     rewards = {
@@ -243,8 +252,15 @@ def c8(p: Profile) -> Evidence:
     ours = bootstrap_interval(estimate)
     for each in quality.values():
         each["auroc_within_half"] = row(each["auroc_within_half"])
+        each["auroc_within_step"] = {
+            step: None if x is None else row(x) for step, x in each["auroc_within_step"].items()
+        }
     name = "AUROC within a task after the first half"
-    return [Estimate(name, ours, tasks, p.reward_seeds, bar=0.5)], {"values": quality}
+    counting = turn_counter(p)
+    return [Estimate(name, ours, tasks, p.reward_seeds, bar=0.5)], {
+        "values": quality,
+        "turn_counter": None if counting is None else row(counting),
+    }
 
 
 def against_others(p: Profile) -> Evidence:
@@ -252,7 +268,10 @@ def against_others(p: Profile) -> Evidence:
     ns = powers_of_two(p.eval_samples)
     curves = {kind: kind_curves(kind, p) for kind in (*OTHERS, "agentprm")}
     ours = curves["agentprm"][..., -1]
-    tests = [difference(f"best of {ns[-1]} - {k}", ours, curves[k][..., -1]) for k in OTHERS]
+    tests = [
+        difference(f"best of {ns[-1]} - {k}", ours, curves[k][..., -1], test_tasks(p))
+        for k in OTHERS
+    ]
     beams: dict[str, Any] = {}
     for n, m in p.beams:
         outcomes = {kind: beam_table(kind, p, n, m)[0] for kind in curves}
@@ -263,18 +282,30 @@ def against_others(p: Profile) -> Evidence:
     return tests, {"ns": ns, "best_of_n": best, "beam": beams}
 
 
-def difference(name: str, ours: np.ndarray, base: np.ndarray) -> Estimate:
+def difference(name: str, ours: np.ndarray, base: np.ndarray, tasks: Sequence[Task]) -> Estimate:
     """A test that ours is above base on the same tasks.
 
     Args:
         name: what is compared.
         ours: [S, G] rewards.
         base: [G] or [S, G] rewards.
+        tasks: the G tasks.
 
     Returns:
-        The test.
+        The test; where tasks belong together, with the interval over their families.
     """
-    return Estimate(name, paired_bootstrap(ours, base), ours.shape[-1], len(ours))
+    places: dict[int, list[int]] = {}
+    for place, task in enumerate(tasks):
+        family = task.index // DRAWS if task.env == "math" else task.index
+        places.setdefault(family, []).append(place)
+    by_family = None
+    if len(places) < len(tasks):
+        mean_ours, mean_base = (
+            np.stack([x[..., g].mean(-1) for g in places.values()], -1) for x in (ours, base)
+        )
+        by_family = paired_bootstrap(mean_ours, mean_base)
+    interval = paired_bootstrap(ours, base)
+    return Estimate(name, interval, len(tasks), len(ours), by_family=by_family)
 
 
 def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:
@@ -304,6 +335,18 @@ def seed_rewards(p: Profile, actors: Sequence[Policy]) -> dict[str, np.ndarray]:
     return {where: np.array([x[where] for x in each]) for where in each[0]}
 
 
+def spread(means: np.ndarray) -> float | None:
+    """Standard deviation over seeds.
+
+    Args:
+        means: [S].
+
+    Returns:
+        That of the population which the seeds are drawn from; None for a single seed.
+    """
+    return round(float(means.std(ddof=1)), 4) if len(means) > 1 else None
+
+
 def largest_fall(success: np.ndarray) -> np.ndarray:
     """How far each run once fell below the best it had reached before.
 
@@ -321,22 +364,22 @@ def largest_fall(success: np.ndarray) -> np.ndarray:
     return np.asarray((best - success).max(axis=1))
 
 
-def tokens_to(success: np.ndarray, tokens: np.ndarray, more: float) -> float | None:
-    """Tokens sampled before the first round that is so much better than the first one.
+def tokens_to(success: np.ndarray, tokens: np.ndarray, level: float) -> float | None:
+    """Tokens sampled before the first round that reaches a level of success.
 
     Args:
         success: [rounds] success of each round's episodes.
         tokens: [rounds] tokens of each round's episodes.
-        more: by how much; a round is measured before the policy learns from it.
+        level: the level; a round is measured before the policy learns from it.
 
     Returns:
         The tokens, or None if no round is.
 
     Example:
-        >>> tokens_to(np.array([0.25, 0.25, 0.5]), np.array([10, 10, 10]), 0.2)
+        >>> tokens_to(np.array([0.25, 0.25, 0.5]), np.array([10, 10, 10]), 0.45)
         20.0
     """
-    there = np.flatnonzero(success >= success[0] + more - 1e-9)
+    there = np.flatnonzero(success >= level - 1e-9)
     return float(tokens[: there[0]].sum()) if len(there) else None
 
 

@@ -16,7 +16,7 @@ from agentprm_lite.claims.beyond import QUESTIONS, Question
 from agentprm_lite.claims.evidence import EVIDENCE
 from agentprm_lite.claims.rules import CLAIMS, overall
 from agentprm_lite.metrics import Interval
-from agentprm_lite.pipeline import artifacts_used, beam_tasks, seconds_of, test_tasks
+from agentprm_lite.pipeline import artifacts_used, beam_tasks, pool, seconds_of, test_tasks
 from agentprm_lite.profiles import Profile, get_profile
 from agentprm_lite.ranks import place
 from agentprm_lite.study import provenance
@@ -72,7 +72,7 @@ def question(name: str, profile: str, worlds: Sequence[str] | None = None) -> di
     """Measure what bears on a question beyond the paper; no verdict follows.
 
     Args:
-        name: ``"B1"`` to ``"B3"``.
+        name: ``"B1"`` to ``"B4"``.
         profile: name of a profile.
         worlds: environments; by default all in which it is asked.
 
@@ -127,9 +127,11 @@ def _in_world(name: str, p: Profile) -> dict[str, Any]:
 
 def _cost(p: Profile, folders: Sequence[Path]) -> dict[str, Any]:
     """Sizes, and what everything took that was made or used."""
-    learned = [f for f in folders if f.name.startswith(TRAINING)]
+    learned = [f for f in folders if f.name.startswith(TRAINING) or _is_ppo_run(f)]
+    cut = [t.truncated_by == "tokens" for t in pool(p)]
     return {
         "tasks": len(test_tasks(p)),
+        "cut_by_context": round(float(np.mean(cut)), 4),
         "beam_tasks": len(beam_tasks(p)),
         "candidates": p.eval_samples,
         "seeds": p.reward_seeds,
@@ -140,6 +142,10 @@ def _cost(p: Profile, folders: Sequence[Path]) -> dict[str, Any]:
         "minutes": round(sum(map(seconds_of, folders)) / 60, 1),
         "artifacts": [f.name for f in folders],
     }
+
+
+def _is_ppo_run(folder: Path) -> bool:
+    return folder.name.startswith("ppo_") and (folder / "log.json").exists()
 
 
 @lru_cache(maxsize=1000)
@@ -159,7 +165,7 @@ def sampled_tokens(folder: Path) -> int:
     total = sum(int(n) for found in counts for n in found)
     if (folder / "outcomes.json").exists():
         total += sum(r["tokens"] for r in json.loads((folder / "outcomes.json").read_text()))
-    if folder.name.startswith("ppo_") and (folder / "log.json").exists():
+    if _is_ppo_run(folder):
         log = json.loads((folder / "log.json").read_text())
         total += int(sum(r["tokens"] for r in log))
     return total
@@ -174,7 +180,7 @@ def reproduce(
     stopped. The file of a claim is written when all its worlds are done.
 
     Args:
-        names: ``"C1"`` to ``"C9"``, ``"B1"`` to ``"B3"``.
+        names: ``"C1"`` to ``"C9"``, ``"B1"`` to ``"B4"``.
         profile: name of a profile.
         worlds: environments; what isn't tested in any of them is left out.
         out: folder of the files.
@@ -202,9 +208,7 @@ def reproduce(
         if place().first:
             path.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
             drawn = figure(numbers)
-            drawn.savefig(
-                path.with_suffix(".png"), dpi=144, facecolor="white", bbox_inches="tight"
-            )
+            drawn.savefig(path.with_suffix(".png"), dpi=144, facecolor="white", bbox_inches="tight")
     if not written:
         raise ValueError(f"none of {list(names)} is tested in {list(worlds or ())}")
     return written

@@ -96,11 +96,16 @@ class Estimate:
     """The claim says that the estimate is above it."""
     worth: float = WORTH
     """How far above the bar an effect is worth having."""
+    by_family: Interval | None = None
+    """The same with whole families of tasks resampled instead of tasks, where some belong together:
+    draws of one goal, problems of one template. It decides nothing."""
 
     def __post_init__(self) -> None:
         # what is stored is what is judged
-        rounded = Interval(*(round(float(x), 4) for x in self.interval))
-        object.__setattr__(self, "interval", rounded)
+        for name in ("interval", "by_family"):
+            if (interval := getattr(self, name)) is not None:
+                rounded = Interval(*(round(float(x), 4) for x in interval))
+                object.__setattr__(self, name, rounded)
 
     @property
     def verdict(self) -> Verdict:
@@ -121,6 +126,7 @@ class Estimate:
             "verdict": self.verdict,
             "tasks": self.tasks,
             "seeds": self.seeds,
+            **({"by_family": list(self.by_family)} if self.by_family else {}),
         }
 
 

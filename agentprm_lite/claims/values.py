@@ -30,6 +30,7 @@ from agentprm_lite.train import Kind
 from agentprm_lite.types import Task, Trajectory
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STEPS = (1, 2, 3)
 VISITS = 8  # candidates through an action before their mean outcome counts as its value
 CLEAR = 0.1  # a measured advantage below this is noise: one standard error is up to 0.04
 
@@ -43,7 +44,8 @@ def value_quality(kind: Kind, p: Profile) -> dict[str, Any]:
 
     Returns:
         ``auroc_within_half``: [S, tasks with both outcomes], None if there is no such task;
-        everything else is plain data, means over seeds, None where it can't be told.
+        ``auroc_within_step`` the same for M after a fixed step, among the candidates that got
+        there; everything else is plain data, means over seeds, None where it can't be told.
     """
     candidates = pool(p)
     success = [float(t.success) for t in candidates]
@@ -53,8 +55,15 @@ def value_quality(kind: Kind, p: Profile) -> dict[str, Any]:
     halves = [half_scores(run) for run in runs]
     within = np.array([within_task_auroc(x, success, tasks) for x in halves])
     steps = [[v.q for v in run] for run in runs]
+    fixed = {}
+    for step in STEPS:
+        there = [i for i, t in enumerate(candidates) if t.num_steps >= step]
+        after = [[float(x[i][step - 1]) for i in there] for x in steps]
+        found = np.array([_within(candidates, there, x) for x in after])
+        fixed[str(step)] = found if found.size else None
     quality: dict[str, Any] = {
         "auroc_within_half": within if within.size else None,
+        "auroc_within_step": fixed,
         "mixed_tasks": within.shape[1],
         "fractions": FRACTIONS,
         "auroc_by_fraction": _mean(
@@ -83,6 +92,32 @@ def value_quality(kind: Kind, p: Profile) -> dict[str, Any]:
         quality["advantage_sign"] = _mean(signs)
         quality["advantages"] = int(np.count_nonzero(exact))
     return quality
+
+
+def turn_counter(p: Profile) -> np.ndarray | None:
+    """What a counter of turns does in the place of M after the first half.
+
+    Failures often take more turns, so their half lies later: to prefer the earlier one needs no
+    model.
+
+    Args:
+        p: a profile.
+
+    Returns:
+        [tasks with both outcomes] AUROC within a task; None if there is no such task.
+    """
+    candidates = pool(p)
+    halves = [-((t.num_steps + 1) // 2) for t in candidates]
+    found = _within(candidates, range(len(candidates)), halves)
+    return found if found.size else None
+
+
+def _within(
+    candidates: Sequence[Trajectory], places: Sequence[int], scores: Sequence[float]
+) -> np.ndarray:
+    chosen = [candidates[i] for i in places]
+    success = [float(t.success) for t in chosen]
+    return within_task_auroc(scores, success, [t.task for t in chosen]) if chosen else np.zeros(0)
 
 
 def siblings(
