@@ -47,6 +47,7 @@ METHODS = {
     "oracle": Look(GREY, "*", ":"),
     "random": Look(GREY, "x", "-."),
     "majority": Look("#8c7b1f", "h", "--"),
+    "fewest turns": Look("#d6455d", "<", "--"),
 }
 # Names that are not in METHODS take these in order.
 SPARE = [
@@ -332,9 +333,14 @@ def interval_panels(
 
 
 def forest(
-    groups: Mapping[str, Mapping[str, Interval]], *, bar: float = 0.0, xlabel: str = "difference"
+    groups: Mapping[str, Mapping[str, Interval]],
+    *,
+    bar: float = 0.0,
+    worth: float = 0.0,
+    xlabel: str = "difference",
 ) -> Figure:
-    """Intervals in rows, group by group, and the line that they have to clear."""
+    """Intervals in rows, group by group, and the line that they have to clear; dotted beside it,
+    where given, an effect worth having."""
     lines = [(group, name, x) for group, rows in groups.items() for name, x in rows.items()]
     fig, ax = _axes(width=7.2, height=1.0 + 0.32 * max(1, len(lines)))
     looks = _looks(groups)
@@ -345,6 +351,8 @@ def forest(
         label = group if first else None
         ax.errorbar(mean, i, xerr=error, color=color, fmt=marker, capsize=3, label=label)
     ax.axvline(bar, color=GREY, linewidth=1)
+    if worth:
+        ax.axvline(bar + worth, color=GREY, linewidth=1, linestyle=":")
     ax.set_yticks(range(len(lines)), [name for _, name, _ in lines])
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)
@@ -352,16 +360,19 @@ def forest(
 
 
 def verdict_grid(verdicts: Mapping[str, Mapping[str, tuple[str, str]]]) -> Figure:
-    """Claims in rows, worlds in columns: each cell a verdict and its effect, in words."""
+    """Claims in rows, worlds in columns: each cell a verdict and its effect, in words; a dash where
+    there is none."""
     worlds = list(dict.fromkeys(world for row in verdicts.values() for world in row))
     fig, ax = _axes(width=7.2, height=0.5 + 0.46 * len(verdicts))
     for y, row in enumerate(verdicts.values()):
-        for world, (verdict, effect) in row.items():
-            x = worlds.index(world)
+        for x, world in enumerate(worlds):
+            middle = {"ha": "center", "va": "center", "fontsize": 7.5}
+            if world not in row:
+                ax.text(x + 0.5, y + 0.5, "–", color=GREY, **middle)
+                continue
+            verdict, effect = row[world]
             ax.add_patch(Rectangle((x + 0.02, y + 0.05), 0.96, 0.9, color=VERDICTS[verdict]))
-            says = f"{verdict}\n{effect}"
-            middle = {"ha": "center", "va": "center", "fontsize": 7.5, "color": "#1a1a1a"}
-            ax.text(x + 0.5, y + 0.5, says, **middle)
+            ax.text(x + 0.5, y + 0.5, f"{verdict}\n{effect}", color="#1a1a1a", **middle)
     ax.set(xlim=(0, max(1, len(worlds))), ylim=(max(1, len(verdicts)), 0))
     ax.set_xticks([x + 0.5 for x in range(len(worlds))], worlds)
     ax.set_yticks([y + 0.5 for y in range(len(verdicts))], list(verdicts))

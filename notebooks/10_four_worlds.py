@@ -224,14 +224,15 @@ if claims:
     )
 
 # %% [markdown]
-# **What came out** in the profile study, where WebShop has only C1 so far:
+# **What came out** in the profile study:
 #
-# - **Choosing pays where the judge sees something.** In TextCraft and BabyAI the best of 64 by AgentPRM is above greedy SFT and greedy RFT (C1 holds). In WebShop it is below both (C1 fails): the judge prefers failures, and the more candidates it gets, the more of them it finds. In math nothing is decided.
-# - **No eightfold saving.** C2 fails in TextCraft, BabyAI and math. In TextCraft AgentPRM never gets to ORM's best score: the last reply shows success there, and reading it is all that Best-of-N by the last step asks for. So C9 fails there, too: the best of 64 by AgentPRM is above that by PVM, but not above that by ORM.
-# - **TD labels make more of the same tokens** in TextCraft (C7 holds): with a few Monte Carlo trajectories MC-hard stays behind and MC-soft falls as N grows. In BabyAI and math it is undecided.
-# - **Values tell success from failure halfway** in TextCraft and BabyAI (C8 holds). In BabyAI AgentPRM is the best of the six judges there; ORM, which is as good at the end, is the worst.
+# - **Choosing pays** in TextCraft and BabyAI: the best of 64 by AgentPRM is above greedy SFT and greedy RFT (C1 holds). In WebShop it is below both (C1 fails): the judge prefers failures, and the more candidates it gets, the more of them it finds. In math nothing is decided.
+# - **So does counting turns.** In TextCraft and BabyAI failures wander on to the limit of rounds. Whoever takes the candidate with the *fewest turns*, without any model, gets the oracle's reward in TextCraft and more than any reward model in BabyAI. What holds there need not be judgment; the table below goes on.
+# - **No eightfold saving.** C2 fails in all four worlds. In TextCraft AgentPRM never gets to ORM's best score: the last reply shows success there, and reading it is all that Best-of-N by the last step asks for. So C9 fails there, too: the best of 64 by AgentPRM is above that by PVM, but not above that by ORM.
+# - **TD labels make more of the same tokens** in TextCraft (C7 holds): with a few Monte Carlo trajectories MC-hard stays behind and MC-soft falls as N grows. In the other worlds it is undecided.
+# - **In WebShop AgentPRM does harm**: it gains nothing from 8 to 64 candidates (C3 fails), is far below ORM (C9 fails), and does worse with $L_A$ than without (C4 fails). Most episodes there run out of context before they buy anything, see B4 below.
 # - **In math no judge has a signal**: after the first half every one of the six ranks candidates of a task like a coin. Their trunk can't verify what it can't compute, so C6 says nothing about the method.
-# - **Undecided**: the shape of the curves (C3), $L_A$ (C4), the reward of PPO (C5). Their effects, if there are any, are smaller than what 20 to 48 tasks and three seeds can show.
+# - **Undecided** elsewhere: the shape of the curves (C3), $L_A$ (C4), the reward of PPO (C5). Their effects, if there are any, are smaller than what 20 to 48 tasks and three seeds can show.
 #
 # A cell shows one estimate: of all tests of a claim in a world the one that does worst. [All of them](../book/results.md) stand on the results page. Which test that was:
 
@@ -253,7 +254,8 @@ SHOWN = {
     "C5": "Success of each round's own episodes; thin lines are seeds.",
     "C7": "TD minus Monte Carlo labels, at equal sampled tokens.",
     "C8": "Success told from failure by M along the way, over all tasks at "
-    "once; the verdict is about the order within a task. 0.5 is a coin.",
+    "once; the verdict is about the order within a task. 0.5 is a coin. "
+    "Failures take more turns, so half of their way is later.",
 }
 for name, caption in SHOWN.items():
     if name in claims:
@@ -265,6 +267,35 @@ for name, caption in SHOWN.items():
         )
 
 # %% [markdown]
+# ### Judgment, or a clock?
+#
+# C8 asks whether $M$ halfway tells successes from failures, and it does in TextCraft and BabyAI. But half of a failure is later than half of a success, because failures take more turns. A counter that says "the later, the worse" needs no model. In the table stand AUROC within tasks (0.5 is a coin) by that
+# counter, by AgentPRM halfway, and by AgentPRM after a *fixed* turn, where all candidates are equally late; then the reward of the best of all candidates by fewest turns, AgentPRM, and the oracle.
+
+# %%
+def middle(row):
+    return "–" if row is None else f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]"
+
+
+clock = {}
+if {"C2", "C8"} <= claims.keys():
+    for env, world in claims["C8"]["worlds"].items():
+        ours = world["shown"]["values"]["agentprm"]
+        best = claims["C2"]["worlds"][env]["shown"]["best_of_n"]
+        clock[NAMES[env]] = {
+            "counter": middle(world["shown"]["turn_counter"]),
+            "AgentPRM halfway": middle(ours["auroc_within_half"]),
+            **{f"after turn {k}": middle(row)
+               for k, row in ours["auroc_within_step"].items()},
+            **{f"best by {k}": middle(best[k][-1])
+               for k in ("fewest turns", "agentprm", "oracle")},
+        }
+pd.DataFrame(clock)
+
+# %% [markdown]
+# The counter passes C8's test as well as AgentPRM does. With the clock taken away, AgentPRM keeps a little in TextCraft from the second turn on, and nothing in BabyAI. The registered verdict stands, because a rule that is changed afterwards is no rule; but it must not be read as *values tell good steps from bad ones*. If you test a reward model of
+# your own, put the counter beside it.
+#
 # **How to read it.** *Fails* means that an effect worth having was excluded here, not that the opposite was shown, and not that the paper is wrong about its own runs. *Undecided* is a statement about our number of tasks. What differs from the paper stands in [Paper and here](../book/paper-and-here.md).
 #
 # ### What goes with a judge's gain?
@@ -281,13 +312,14 @@ else:
     print("needs C2 and C8")
 
 # %% [markdown]
-# ### Three questions beyond the paper
+# ### Questions beyond the paper
 #
-# They were added to the plan while the first run was going (its notes say what was known then), so they are exploratory, too: differences with intervals, no verdicts.
+# They were added to the plan during and after the first run (its notes say what was known then), so they are exploratory, too: differences with intervals, no verdicts.
 #
 # - **B1.** $L_A$ sees only differences of values, so a constant offset costs it nothing. Does it rank better at the price of calibration? Differences between training with and without it, for $M$ after the first half.
 # - **B2.** Does a judge that has learned from short recipes judge deep ones? Against one that has learned from deep ones, at the same sampled tokens, on the candidates of deep tasks.
 # - **B3.** PPO moves the policy away from the rollouts that its judge has learned from. Three legs of PPO, with a new judge before each, or with the first one all the way.
+# - **B4.** In WebShop most episodes run out of context. They are paid 0, and ORM and PVM learn that; AgentPRM's labels bootstrap there, as if the outcome were not known. What if it is told?
 
 # %%
 from agentprm_lite.claims import QUESTIONS
@@ -299,6 +331,8 @@ ASKED = {
     "others.",
     "B3": "Success of each round's own episodes, through all legs; thin lines "
     "are seeds.",
+    "B4": "Candidates in WebShop, chosen by AgentPRM that was told that a cut "
+    "episode earned nothing, and by the usual one.",
 }
 for name, caption in ASKED.items():
     if (text_of_answer := stored(f"claims/{name}_study.json")) is None:
@@ -318,7 +352,9 @@ for name, caption in ASKED.items():
 #
 # - **Size.** A model of half a million parameters, trained from nothing. Its policy has no knowledge beyond its demonstrations, and a reward model on its trunk can't verify what the trunk can't represent. [Chapter 13](13_real_language_model.ipynb) has a pretrained one, on one world.
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a verdict.
-# - **Few tasks, few seeds.** With 28 to 120 held-out tasks a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow.
+# - **Length.** In TextCraft and BabyAI the number of turns gives the outcome away. A judge that has learned no more than that looks good in C1, C3, C8 and C9 there.
+# - **Context.** An episode that outgrows the model's context is cut and earns 0. In TextCraft and math that hardly happens, in WebShop to most.
+# - **Few tasks, few seeds.** With 28 to 120 held-out tasks a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow. Problems in math come from 16 templates; the files also have intervals with whole templates resampled.
 # - **Many tests.** A claim that needs all its tests can hold by chance only if all do; but one unlucky test is enough for *fails*.
 # - **The choice of world.** TextCraft's last action nearly gives the outcome away, our math is far beyond its policy, and our WebShop is made up. Each of them favours some reward model.
 # - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool has less to choose from and better candidates.

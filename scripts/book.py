@@ -362,7 +362,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "claims.md", results_page.claim_summary().encode())
     for name, text in performance_page.parts().items():
         put(folder / "book" / "_generated" / f"performance_{name}.md", text.encode())
-    sizes = "\n".join(map(results_page.sizes, ("cpu", "paper")))
+    sizes = "\n".join(map(results_page.sizes, ("cpu", "study", "paper")))
     put(folder / "book" / "_generated" / "sizes.md", sizes.encode())
     config = read("_config.yml")
     if profile == "smoke":

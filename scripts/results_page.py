@@ -241,6 +241,9 @@ def answers(name: str, shown: dict[str, Any]) -> list[tuple[str, str]]:
     if name == "B2":
         for what, row in shown["short tasks - deep tasks"].items():
             found.append((f"{what}: learned from short tasks minus from deep ones", row))
+    if name == "B4":
+        for what, row in shown["told - not told"].items():
+            found.append((f"{what}: told that a cut earned nothing minus not told", row))
     if name == "B3":
         for what, row in shown["judges"]["refreshed - kept"].items():
             found.append((f"{what}: refreshed judge minus kept one, after leg 1", row))
@@ -261,7 +264,7 @@ def measured(what: str, row: list[float]) -> str:
 
 def claim_row(numbers: dict[str, Any], env: str) -> list[str]:
     """One world of one claim's file as a row."""
-    from agentprm_lite.claims.report import deciding
+    from agentprm_lite.claims.report import deciding, in_words
 
     world = numbers["worlds"][env]
     test = deciding(world)
@@ -270,15 +273,17 @@ def claim_row(numbers: dict[str, Any], env: str) -> list[str]:
         size_of(numbers),
         f"**{world['verdict']}**",
         effect(test, numbers["unit"]) if test else "–",
-        world["rests_on"],
+        in_words(world["rests_on"]),
         *sizes_and_cost(test, world),
     ]
 
 
 def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
     """All tests of a claim in one world, a row each."""
+    from agentprm_lite.claims.report import in_words
+
     return [
-        [WORLDS[env], size_of(numbers), test["name"], test["verdict"],
+        [WORLDS[env], size_of(numbers), in_words(test["name"]), test["verdict"],
          effect(test, numbers["unit"]), f"{test['tasks']} tasks, {test['seeds']} seeds"]
         for test in numbers["worlds"][env]["tests"]
     ]  # fmt: skip

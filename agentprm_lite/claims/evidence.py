@@ -247,7 +247,7 @@ def c8(p: Profile) -> Evidence:
     quality = {kind: value_quality(kind, p) for kind in JUDGES}
     estimate = quality["agentprm"]["auroc_within_half"]
     if estimate is None:
-        return [], {"values": quality}
+        return [], {"values": quality, "turn_counter": None}
     tasks = quality["agentprm"]["mixed_tasks"]
     ours = bootstrap_interval(estimate)
     for each in quality.values():

@@ -14,7 +14,7 @@ import numpy as np
 from agentprm_lite import plots
 from agentprm_lite.claims.beyond import QUESTIONS, Question
 from agentprm_lite.claims.evidence import EVIDENCE
-from agentprm_lite.claims.rules import CLAIMS, overall
+from agentprm_lite.claims.rules import CLAIMS, WORTH, decide, overall
 from agentprm_lite.metrics import Interval
 from agentprm_lite.pipeline import artifacts_used, beam_tasks, pool, seconds_of, test_tasks
 from agentprm_lite.profiles import Profile, get_profile
@@ -226,7 +226,16 @@ def figure(numbers: dict[str, Any]) -> Any:
     worlds = numbers["worlds"]
     shown = {env: w["shown"] for env, w in worlds.items()}
     name = numbers.get("claim") or numbers["question"]
-    if name in ("C5", "B3"):
+    if name == "C5":
+        gains = {
+            f"{where.replace('_', '-')} goals": {
+                reward: Interval(*run["minus_sft"][where]) for reward, run in w["runs"].items()
+            }
+            for w in shown.values()
+            for where in ("held_out", "training")
+        }
+        return plots.forest(gains, xlabel="reward after PPO minus SFT's")
+    if name == "B3":
         runs = next(iter(shown.values()))["runs"]
         success = {name: run["training_success"] for name, run in runs.items()}
         rounds = range(1, 1 + len(next(iter(success.values()))[0]))
@@ -243,16 +252,7 @@ def figure(numbers: dict[str, Any]) -> Any:
         }
         return plots.forest(changes, xlabel="with minus without L_A")
     if name == "C8":
-        panels = {
-            TITLES[env]: _curves({
-                k: [[np.nan if x is None else x] * 3 for x in v["auroc_by_fraction"]]
-                for k, v in w["values"].items()
-            })
-            for env, w in shown.items()
-        }  # fmt: skip
-        at = next(iter(next(iter(shown.values()))["values"].values()))["fractions"]
-        xlabel = "part of the way"
-        return plots.curves_by_panel(at, panels, xlabel=xlabel, ylabel="AUROC", log=False)
+        return _auroc_figure(shown)
     if all("best_of_n" in w for w in shown.values()):
         ns = next(iter(shown.values()))["ns"]
         panels = {TITLES[env]: _curves(w["best_of_n"]) for env, w in shown.items()}
@@ -267,12 +267,53 @@ def figure(numbers: dict[str, Any]) -> Any:
         ylabel = "" if name == "C3" else "reward of the chosen"
         return plots.curves_by_panel(ns, panels, ylabel=ylabel)
     tests = {
-        TITLES[env]: {t["name"]: Interval(*t["interval"]) for t in w["tests"]}
+        TITLES[env]: {in_words(t["name"]): Interval(*t["interval"]) for t in w["tests"]}
         for env, w in worlds.items()
     }
     bar = next((t["bar"] for w in worlds.values() for t in w["tests"]), 0.0)
     unit = "difference in reward" if numbers["unit"] == "points" else numbers["unit"]
-    return plots.forest(tests, bar=bar, xlabel=unit)
+    return plots.forest(tests, bar=bar, worth=WORTH, xlabel=unit)
+
+
+def in_words(test: str) -> str:
+    """The name of a test with its judges' names and a minus sign.
+
+    Args:
+        test: as in a claim's file.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> in_words("best of 64 - mc_hard")
+        'best of 64 − MC-hard'
+    """
+    words = (NAMES.get(word, word) for word in test.replace(" - ", " − ").split(" "))
+    return " ".join(words)
+
+
+def _auroc_figure(shown: dict[str, Any]) -> Any:
+    """AUROC within a task after fixed turns and halfway, where a counter of turns stands, too."""
+    nothing = [np.nan] * 3
+    panels = {}
+    steps = list(next(iter(next(iter(shown.values()))["values"].values()))["auroc_within_step"])
+    for env, w in shown.items():
+        rows = {
+            kind: [*v["auroc_within_step"].values(), v["auroc_within_half"]]
+            for kind, v in w["values"].items()
+        }
+        rows["fewest turns"] = [None] * len(steps) + [w["turn_counter"]]
+        known = {k: [x or nothing for x in curve] for k, curve in rows.items()}
+        panels[TITLES[env]] = _curves({
+            k: c if NAMES.get(k) == "AgentPRM" else [[x[0]] * 3 for x in c]
+            for k, c in known.items()
+        })  # fmt: skip
+    at = range(1, len(steps) + 2)
+    drawn = plots.curves_by_panel(at, panels, xlabel="after", ylabel="AUROC", log=False)
+    for ax in drawn.axes:
+        ax.set_xticks(list(at), [*(f"turn {k}" for k in steps), "half"])
+        ax.axhline(0.5, color=plots.GREY, linewidth=1)
+    return drawn
 
 
 def effect(test: dict[str, Any], unit: str) -> str:
@@ -314,6 +355,8 @@ def verdict_figure(
 ) -> Any:
     """All verdicts and their effects in one picture.
 
+    "never" is a multiple of 0; † marks a test that a counter of turns passes, too.
+
     Args:
         claims: for each name what :func:`claim` returned.
         again: the same for claims that were tested again on more tasks; rows of their own.
@@ -323,9 +366,9 @@ def verdict_figure(
     """
     cells: dict[str, dict[str, tuple[str, str]]] = {}
     for name, numbers in claims.items():
-        cells[name] = _verdict_cells(numbers)
+        cells[f"{name} {CLAIMS[name].short}"] = _verdict_cells(numbers)
         if again and name in again:
-            cells[f"{name}, more\ntasks"] = _verdict_cells(again[name])
+            cells[f"{name}, more tasks"] = _verdict_cells(again[name])
     return plots.verdict_grid(cells)
 
 
@@ -335,7 +378,10 @@ def _verdict_cells(numbers: dict[str, Any]) -> dict[str, tuple[str, str]]:
     for env, world in numbers["worlds"].items():
         test = deciding(world)
         says = effect(test, numbers["unit"]) if test else "no task has both outcomes"
-        cells[TITLES[env]] = (world["verdict"], says)
+        says = says.replace("0.0× ", "never ") if says.startswith("0.0× ") else says
+        counter = world.get("shown", {}).get("turn_counter")
+        clock = counter and test and decide(Interval(*counter), test["bar"]) == "holds"
+        cells[TITLES[env]] = (world["verdict"], says + " †" * bool(clock))
     return cells
 
 

@@ -22,6 +22,8 @@ WORLDS = ("textcraft", "babyai", "webshop", "math")
 class Claim:
     """A claim of the paper."""
 
+    short: str
+    """What is claimed, in two or three words."""
     says: str
     """What is claimed, in our words."""
     paper: str
@@ -34,46 +36,55 @@ class Claim:
 
 CLAIMS: dict[str, Claim] = {
     "C1": Claim(
+        "beats greedy",
         "Choosing by AgentPRM beats greedy SFT and greedy RFT.",
         "Qwen2.5-3B, beam 8×8: WebShop 76.0 against 46.0 and 48.0, BabyAI 89.8 against 67.4 and "
         "64.5, TextCraft 56.7 against 29.8 and 36.0",
     ),
     "C2": Claim(
+        "8× fewer samples",
         "AgentPRM reaches the Best-of-N score of ORM and PVM with less than an eighth of the "
         "samples.",
         "more than 8 times fewer",
         unit="times",
     ),
     "C3": Claim(
+        "goes on with N",
         "AgentPRM goes on improving with N where ORM and PVM flatten or fall.",
         "Qwen2.5-0.5B on WebShop, beam 2×2, 4×4, 8×8: ORM 19.5, 18.5, 8.0; PVM 30.0, 50.0, 57.5; "
         "AgentPRM 30.5, 51.5, 62.5",
     ),
     "C4": Claim(
+        "needs L_A",
         "Without the advantage loss L_A AgentPRM is worse under every sampling strategy.",
         "worse under each, in a figure",
     ),
     "C5": Claim(
+        "better PPO",
         "As a reward of PPO AgentPRM ends higher than the outcome, ORM and PVM, and more steadily.",
         "higher and steadier, in a figure",
         ("textcraft",),
     ),
     "C6": Claim(
+        "math, too",
         "AgentPRM beats ORM and PVM in math, too.",
         "GSM8K, Qwen2.5-3B, beam 8×8: 73.4 against 72.9 and 71.2",
         ("math",),
     ),
     "C7": Claim(
+        "TD beats MC",
         "TD labels with GAE beat Monte Carlo labels at no more sampled tokens.",
         "Best-of-64 with 1.9, 2.8 and 1.5 times fewer tokens: WebShop 74.0 against 72.0, BabyAI "
         "94.4 against 93.1, GSM8K 74.7 against 65.0",
     ),
     "C8": Claim(
+        "values tell",
         "AgentPRM's values tell steps of successful trajectories from steps of failed ones.",
         "apart, in a figure of their distributions",
         unit="AUROC",
     ),
     "C9": Claim(
+        "beats ORM, PVM",
         "AgentPRM beats ORM and PVM with larger and other models, too.",
         "Qwen2.5-7B and Llama-3.1-8B beside 0.5B and 3B",
     ),
