@@ -137,7 +137,7 @@ pd.DataFrame(lines, columns=["world", "difference", "where", "reward", ""])
 # %% [markdown]
 # ## Beam search in four worlds
 #
-# A beam is judged in the middle of an episode, so a world where only the last reply tells (TextCraft) or where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. Not every world
+# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. Not every world
 # had every beam: the sizes are those of the profile.
 
 # %%
@@ -179,7 +179,9 @@ pd.DataFrame(shares).T.round(2)
 # [`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md), what would count as *holds*, *fails* and *undecided*: sizes, seeds, one pool of rollouts to learn from and one of 64 candidates a task that all reward models judge, the same small grid of settings for
 # each, and the test of every claim. `agentprm reproduce` runs it. That takes hours, so nothing is computed here: the cells read its files, and say so where there are none yet.
 #
-# A test is an estimate with a 95 % interval over tasks and seeds, and a bar. It *holds* if the interval lies above the bar. It *fails* if the interval lies below the smallest effect worth having (two points of reward). A claim holds in a world if all its tests do, and fails if one of them does.
+# A test is an estimate with a 95 % interval over tasks and seeds, and a bar (0; for C2 eight times, for C8 0.5). It *holds* if the interval lies above the bar. It *fails* if the interval lies below the smallest effect worth having (two points of reward above the bar, 0.02 of AUROC, none for C2). A claim holds in a world if all its tests do, and fails if one of them does.
+#
+# *Fails* means that an effect worth having was excluded here, not that the opposite was shown, and not that the paper is wrong about its own runs. *Undecided* is a statement about our number of tasks. We knew the curves above when we wrote the plan; they foretold C1 in WebShop and C9 in TextCraft.
 #
 # **Predict.** Which claims will fail with a model of half a million parameters, and which of those failures would surprise you with three billion?
 
@@ -220,21 +222,24 @@ if claims:
         report.verdict_figure(claims, again),
         alt=f"Verdict on every claim in every world. {told}.",
         caption="In each cell the estimate that the verdict rests on: points "
-        "of reward, times (C2, bar 8), AUROC (C8, bar 0.5).",
+        "of reward, times (C2, bar 8; never: AgentPRM doesn't get to the best "
+        "score), AUROC (C8, bar 0.5). †: a counter of turns passes, too.",
     )
 
 # %% [markdown]
 # **What came out** in the profile study:
 #
-# - **Choosing pays** in TextCraft and BabyAI: the best of 64 by AgentPRM is above greedy SFT and greedy RFT (C1 holds). In WebShop it is below both (C1 fails): the judge prefers failures, and the more candidates it gets, the more of them it finds. In math nothing is decided.
-# - **So does counting turns.** In TextCraft and BabyAI failures wander on to the limit of rounds. Whoever takes the candidate with the *fewest turns*, without any model, gets the oracle's reward in TextCraft and more than any reward model in BabyAI. What holds there need not be judgment; the table below goes on.
-# - **No eightfold saving.** C2 fails in all four worlds. In TextCraft AgentPRM never gets to ORM's best score: the last reply shows success there, and reading it is all that Best-of-N by the last step asks for. So C9 fails there, too: the best of 64 by AgentPRM is above that by PVM, but not above that by ORM.
-# - **TD labels make more of the same tokens** in TextCraft (C7 holds): with a few Monte Carlo trajectories MC-hard stays behind and MC-soft falls as N grows. In the other worlds it is undecided.
-# - **In WebShop AgentPRM does harm**: it gains nothing from 8 to 64 candidates (C3 fails), is far below ORM (C9 fails), and does worse with $L_A$ than without (C4 fails). Most episodes there run out of context before they buy anything, see B4 below.
-# - **In math no judge has a signal**: after the first half every one of the six ranks candidates of a task like a coin. Their trunk can't verify what it can't compute, so C6 says nothing about the method.
-# - **Undecided** elsewhere: the shape of the curves (C3), $L_A$ (C4), the reward of PPO (C5). Their effects, if there are any, are smaller than what 20 to 48 tasks and three seeds can show.
+# - **Choosing pays** in TextCraft and BabyAI: the best of 64 by AgentPRM is above greedy SFT and greedy RFT (C1 holds). In WebShop it is below both (C1 fails): there AgentPRM prefers failures, and the more candidates it gets, the more of them it finds. In math nothing is decided.
+# - **Not by beam search.** The paper's numbers for C1, C3, C6 and C9 come from beams, our tests from Best-of-64. In BabyAI both beams are above greedy SFT, too; in TextCraft the estimate falls as the beam grows, from 32 % at 2×2 to 20 % at 8×8 (20 tasks, undecided against greedy); in WebShop the larger one is below greedy.
+# - **Counting turns does as well.** In TextCraft and BabyAI failures take more turns than successes. Whoever takes the candidate with the *fewest turns*, without any model, gets the oracle's reward in TextCraft (62 %, AgentPRM 56 %) and 91 in BabyAI (AgentPRM 89). What holds there need not be judgment; the section after the figures goes on.
+# - **No eightfold saving.** C2 fails in all four worlds; in math it had to, because ORM and PVM are best at $N \le 8$. Over PVM in TextCraft the saving is 2.5 times, with an interval from 1.3 to 5.8. ORM's best score AgentPRM never gets to there, because the last reply shows success, and reading it is all that Best-of-N by the last step asks for; so C9 fails there, too, although AgentPRM is above PVM.
+# - **TD labels make more of the same tokens** in TextCraft (C7 holds): those tokens pay for 960 rollouts or for 32 trajectories with Monte Carlo labels, and both Monte Carlo judges fall beyond $N = 8$. In BabyAI TD is above MC-soft, not clearly above MC-hard; elsewhere it is undecided.
+# - **In WebShop AgentPRM does harm**: it loses from 8 to 64 candidates (C3 fails), is far below ORM (C9 fails), and by one of four tests, Best-of-64, worse with $L_A$ than without (C4 fails). ORM works there: 9 % for one sample, 36 % for the best of 64. Most episodes run out of context before they buy anything, see B4 below.
+# - **In math no judge tells candidates of one task apart**: after the first half all six are coins within a task. A vote of the candidates (15 %) is above all of them. Our guess is that the trunk can't verify what it can't compute; C6 then says nothing about the method.
+# - **PPO** lifts success on the goals it trains on, by 7 to 12 points with every reward, and on held-out goals by nothing that can be seen. C5 compares rewards where there is little to compare, and stays undecided.
+# - **Undecided** is most of the rest, and says nothing on the size of an effect: the intervals of $L_A$ under beam search reach from −18 to +27 points. C3 is half decided: from 8 to 64 AgentPRM gains 13 points in TextCraft, more than PVM, and 7 in BabyAI, but not clearly more than ORM.
 #
-# A cell shows one estimate: of all tests of a claim in a world the one that does worst. [All of them](../book/results.md) stand on the results page. Which test that was:
+# A cell shows one estimate: of the tests with the claim's verdict in that world the smallest. Verdicts aren't independent: they rest on the same candidates, C6 and C9 are one test in math, and C9 asks here for *this* model only. [All of them](../book/results.md) stand on the results page. Which test that was:
 
 # %%
 if claims:
@@ -245,17 +250,21 @@ if claims:
 
 # %%
 SHOWN = {
-    "C1": "Candidates chosen by AgentPRM; level lines are greedy policies.",
+    "C1": "Candidates chosen by AgentPRM; level lines are greedy policies. "
+    "Bands are of each curve; whether two differ says the paired test.",
     "C2": "All judges over the same 64 candidates a task; bands of three. "
-    "The oracle may leave its panel.",
-    "C3": "Left what is earned, right what the judge believes. Where the "
-    "right panel rises and the left one falls, the judge is being fooled.",
-    "C4": "With minus without the advantage loss, under each strategy.",
-    "C5": "Success of each round's own episodes; thin lines are seeds.",
-    "C7": "TD minus Monte Carlo labels, at equal sampled tokens.",
-    "C8": "Success told from failure by M along the way, over all tasks at "
-    "once; the verdict is about the order within a task. 0.5 is a coin. "
-    "Failures take more turns, so half of their way is later.",
+    "The oracle may leave its panel. Scales differ.",
+    "C3": "Left what is earned, right what the judge believes: a maximum, "
+    "it can't fall. Where it grows and the left side doesn't, or where the "
+    "left side falls, a higher M is no better answer.",
+    "C4": "With minus without the advantage loss, under each strategy. "
+    "Dotted: an effect worth having.",
+    "C5": "What PPO gains with each reward. The claim's tests are differences "
+    "between these on held-out goals.",
+    "C7": "TD minus Monte Carlo labels, at equal sampled tokens. Dotted: an "
+    "effect worth having.",
+    "C8": "AUROC of M within a task, after a fixed turn and halfway. The band "
+    "is AgentPRM's; 0.5 is a coin.",
 }
 for name, caption in SHOWN.items():
     if name in claims:
@@ -293,10 +302,8 @@ if {"C2", "C8"} <= claims.keys():
 pd.DataFrame(clock)
 
 # %% [markdown]
-# The counter passes C8's test as well as AgentPRM does. With the clock taken away, AgentPRM keeps a little in TextCraft from the second turn on, and nothing in BabyAI. The registered verdict stands, because a rule that is changed afterwards is no rule; but it must not be read as *values tell good steps from bad ones*. If you test a reward model of
-# your own, put the counter beside it.
-#
-# **How to read it.** *Fails* means that an effect worth having was excluded here, not that the opposite was shown, and not that the paper is wrong about its own runs. *Undecided* is a statement about our number of tasks. What differs from the paper stands in [Paper and here](../book/paper-and-here.md).
+# The counter passes C8's test as well as AgentPRM does. With the clock taken away, AgentPRM keeps a little in TextCraft after turns 2 and 3, and in BabyAI nothing that shows in the first three turns. The registered verdict stands, because a rule that is changed afterwards is no rule; but it must not be read as *values tell good
+# turns from bad ones*. If you test a reward model of your own, put the counter beside it.
 #
 # ### What goes with a judge's gain?
 #
@@ -312,6 +319,8 @@ else:
     print("needs C2 and C8")
 
 # %% [markdown]
+# Only the first row, AUROC halfway, has the same sign in all four worlds, and that is the property which a counter of turns has, too.
+#
 # ### Questions beyond the paper
 #
 # They were added to the plan during and after the first run (its notes say what was known then), so they are exploratory, too: differences with intervals, no verdicts.
@@ -345,7 +354,7 @@ for name, caption in ASKED.items():
     )
 
 # %% [markdown]
-# **What came out.** B1: none of the differences is decided; $M$ is too low in TextCraft and BabyAI and too high in math, with $L_A$ and without. B2, in TextCraft: the judge that learned from short recipes chooses *better* among deep ones than the judge that learned from as many tokens of deep ones. Short recipes succeed more
+# **What came out.** B1: something is decided in WebShop only, and there $L_A$ makes $M$ *better* calibrated (Brier score −0.04, offset −0.06). Nowhere does it cost anything that we can see. $M$ is too low in TextCraft and BabyAI and too high in WebShop and math, with $L_A$ and without. B2, in TextCraft: the judge that learned from short recipes chooses *better* among deep ones than the judge that learned from as many tokens of deep ones; in math it is undecided. Short recipes succeed more
 # often, so it has seen more successes; that this is the reason is a guess. All differences stand on the [results page](../book/results.md).
 #
 # ### Threats to validity
@@ -353,11 +362,13 @@ for name, caption in ASKED.items():
 # - **Size.** A model of half a million parameters, trained from nothing. Its policy has no knowledge beyond its demonstrations, and a reward model on its trunk can't verify what the trunk can't represent. [Chapter 13](13_real_language_model.ipynb) has a pretrained one, on one world.
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a verdict.
 # - **Length.** In TextCraft and BabyAI the number of turns gives the outcome away. A judge that has learned no more than that looks good in C1, C3, C8 and C9 there.
-# - **Context.** An episode that outgrows the model's context is cut and earns 0. In TextCraft and math that hardly happens, in WebShop to most.
-# - **Few tasks, few seeds.** With 28 to 120 held-out tasks a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow. Problems in math come from 16 templates; the files also have intervals with whole templates resampled.
+# - **Context.** An episode that outgrows the model's context is cut and earns 0. Of the candidates that happens to none in TextCraft, 0.1 % in math, 6 % in BabyAI and 78 % in WebShop.
+# - **Few tasks, few seeds.** With 28 to 120 held-out tasks (in WebShop's C8 only 6 with both outcomes) a difference of a few points stays undecided, and a bootstrap over three seeds is a little too narrow. Problems in math come from 16 templates; the files also have intervals with whole templates resampled.
+# - **More compute.** C1 compares 64 samples with one. A vote of the same candidates, or the policy's own likelihood, is above greedy in TextCraft, too.
+# - **Tested twice.** What was undecided in C3 to C6 got a second test on more tasks: two chances to be decided by luck.
 # - **Many tests.** A claim that needs all its tests can hold by chance only if all do; but one unlucky test is enough for *fails*.
-# - **The choice of world.** TextCraft's last action nearly gives the outcome away, our math is far beyond its policy, and our WebShop is made up. Each of them favours some reward model.
-# - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool has less to choose from and better candidates.
+# - **The choice of world.** TextCraft's last action nearly gives the outcome away, math is solved by one sample in nine, and our WebShop is made up.
+# - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
 #
 # ## A misuse that looks right: one number for four worlds
@@ -443,14 +454,21 @@ attempt(check_share_won, share_won)
 #
 # </details>
 #
-# ## What we left out
+# ## Summary
 #
-# - One policy a world and one training run of it: the intervals cover tasks and reward model seeds, not the luck of a policy.
-# - The paper reports the mean reward for BabyAI, as here, and the success rate for WebShop, which is lower than the mean reward.
-# - WebShop here is our made shop and a few levels, BabyAI a part of its levels: `get_profile("gpu", env)` has them all.
+# 1. Best-of-64 by AgentPRM is above greedy policies in two of four worlds, and below them in one ([the claims](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)).
+# 2. In both of those worlds the candidate with the fewest turns is as good, and without the clock little is left of what $M$ tells ([judgment, or a clock?](10_four_worlds.ipynb#judgment-or-a-clock)).
+# 3. Undecided is the most frequent verdict: few tasks and few seeds say little, whoever has run them.
+#
+# ## References
+#
+# - Xi et al. 2025, *AgentPRM*: the nine claims and the four worlds.
+# - Setlur et al. 2024, *Rewarding Progress*: the verifier behind PAV-style scores.
+# - Li and Li 2024, *Process Reward Model with Q-value Rankings*: PQM, the ranking loss.
+# - Gao et al. 2022, *Scaling Laws for Reward Model Overoptimization*: curves that fall while the judge's score rises.
 #
 # ## Say it in three sentences
 #
-# Close the page and say: what headroom is, why success in the last reply makes reward models alike, and why four worlds need four verdicts.
+# Close the page and say: what headroom is, what a counter of turns can do, and why four worlds need four verdicts.
 #
 # **Next:** [chapter 11](11_your_environment.ipynb) brings a world of your own.

@@ -945,6 +945,82 @@ def test_chapter_10_tells_what_came_out() -> None:
     assert all(row[1] < 0.5 < row[2] for row in halfway["math"].values())
 
 
+def of_claim(name: str, world: str, profile: str = "study") -> dict[str, Any]:
+    file = results.CLAIMS / f"{name}_{profile}.json"
+    found: dict[str, Any] = json.loads(file.read_text())["worlds"][world]
+    return found
+
+
+def points(row: list[float]) -> list[int]:
+    return [round(100 * x) for x in row]
+
+
+def every_test(name: str, world: str, profile: str = "study") -> dict[str, Any]:
+    return {t["name"]: t for t in of_claim(name, world, profile)["tests"]}
+
+
+def test_chapter_10_tells_what_beams_do() -> None:
+    beams = {w: of_claim("C1", w)["shown"]["beam"] for w in ("textcraft", "babyai", "webshop")}
+    assert all(x["- greedy SFT"][1] > 0 for x in beams["babyai"].values())
+    falling = [x["reward"][0] for x in beams["textcraft"].values()]
+    assert list(beams["textcraft"]) == ["2x2", "4x4", "8x8"]
+    assert points(falling) == [32, 27, 20]
+    assert all(low < 0 < high for x in beams["textcraft"].values() for _, low, high in
+               [x["- greedy SFT"]])  # fmt: skip
+    assert beams["webshop"]["4x4"]["- greedy SFT"][2] < 0
+    every = [t["interval"] for w in results.WORLDS for k, t in every_test("C4", w).items()
+             if k.startswith("beam")]  # fmt: skip
+    assert points([min(x[1] for x in every), max(x[2] for x in every)]) == [-18, 27]
+    verdicts = {k: t["verdict"] for k, t in every_test("C4", "webshop").items()}
+    assert [k for k, v in verdicts.items() if v == "fails"] == ["best of 64"]
+    assert len(verdicts) == 4
+
+
+def test_chapter_10_tells_who_gains_and_who_saves() -> None:
+    best = {w: of_claim("C2", w)["shown"]["best_of_n"] for w in results.WORLDS}
+    last = {w: {k: points(rows[-1])[0] for k, rows in x.items()} for w, x in best.items()}
+    assert [last["textcraft"][k] for k in ("fewest turns", "agentprm")] == [62, 56]
+    assert [last["babyai"][k] for k in ("fewest turns", "agentprm")] == [91, 89]
+    assert last["math"]["majority"] == 15 > max(last["math"][k] for k in evidence.JUDGES)
+    assert points([best["webshop"]["orm"][i][0] for i in (0, -1)]) == [9, 36]
+    greedy = of_claim("C1", "textcraft")["shown"]["policies"]["greedy SFT"][0]
+    assert all(best["textcraft"][k][-1][0] > greedy for k in ("majority", "likelihood"))
+    for kind in ("orm", "pvm"):  # at most N = 8 is their best: no multiple above 8
+        assert np.argmax([row[0] for row in best["math"][kind]]) <= 3
+    saving = every_test("C2", "textcraft")["compute multiple over pvm"]["interval"]
+    assert [f"{x:.1f}" for x in saving] == ["2.5", "1.3", "5.8"]
+    for kind in ("mc_hard", "mc_soft"):
+        assert best["textcraft"][kind][-1][0] < best["textcraft"][kind][3][0]
+    p = get_profile("study")
+    assert (p.rollout_tasks * p.rollout_samples, p.mc_tasks) == (960, 32)
+    verdicts = [t["verdict"] for t in every_test("C7", "babyai").values()]
+    assert verdicts == ["undecided", "holds"]  # MC-hard, MC-soft
+    gains = {w: every_test("C3", w) for w in ("textcraft", "babyai")}
+    assert [points(x["gain from 8 to 64"]["interval"])[0] for x in gains.values()] == [13, 7]
+    assert gains["textcraft"]["gain from 8 to 64 - that of pvm"]["verdict"] == "holds"
+    assert all(x["gain from 8 to 64 - that of orm"]["verdict"] == "undecided"
+               for x in gains.values())  # fmt: skip
+
+
+def test_chapter_10_tells_what_ppo_gains() -> None:
+    runs = of_claim("C5", "textcraft")["shown"]["runs"].values()
+    training, held_out = ([r["minus_sft"][w] for r in runs] for w in ("training", "held_out"))
+    assert (min(points(x)[0] for x in training), max(points(x)[0] for x in training)) == (7, 12)
+    assert all(low > 0 for _, low, _ in training)
+    assert all(low < 0 < high for _, low, high in held_out)
+
+
+def test_chapter_10_tells_threats_and_what_goes_with_gains() -> None:
+    cut = {w: of_claim("C1", w)["cut_by_context"] for w in results.WORLDS}
+    said = {"textcraft": "0.0", "babyai": "6.2", "webshop": "77.8", "math": "0.1"}
+    assert {w: f"{100 * x:.1f}" for w, x in cut.items()} == said
+    assert of_claim("C8", "webshop")["shown"]["values"]["agentprm"]["mixed_tasks"] == 6
+    c2, c8 = (json.loads((results.CLAIMS / f"{c}_study.json").read_text()) for c in ("C2", "C8"))
+    found = predict.rank_correlations(predict.judges(c2, c8))
+    same = [prop for prop, row in found.iterrows() if (row > 0).all() or (row < 0).all()]
+    assert same == [found.index[0]] == ["auroc_within_half"]
+
+
 def test_chapter_10_tells_judgment_from_a_clock() -> None:
     c2, c8 = (json.loads((results.CLAIMS / f"{c}_study.json").read_text()) for c in ("C2", "C8"))
     for world in ("textcraft", "babyai"):
