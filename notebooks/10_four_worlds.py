@@ -244,7 +244,8 @@ if claims:
 # %%
 if claims:
     display(pd.DataFrame({
-        name: {NAMES[env]: w["rests_on"] for env, w in c["worlds"].items()}
+        name: {NAMES[env]: report.in_words(w["rests_on"])
+               for env, w in c["worlds"].items()}
         for name, c in claims.items()
     }).T.fillna(""))
 
@@ -296,7 +297,7 @@ if {"C2", "C8"} <= claims.keys():
             "AgentPRM halfway": middle(ours["auroc_within_half"]),
             **{f"after turn {k}": middle(row)
                for k, row in ours["auroc_within_step"].items()},
-            **{f"best by {k}": middle(best[k][-1])
+            **{f"best by {report.NAMES.get(k, k)}": middle(best[k][-1])
                for k in ("fewest turns", "agentprm", "oracle")},
         }
 pd.DataFrame(clock)
