@@ -239,6 +239,11 @@ if claims:
 # - **PPO** lifts success on the goals it trains on, by 7 to 12 points with every reward, and on held-out goals by nothing that can be seen. C5 compares rewards where there is little to compare, and stays undecided.
 # - **Undecided** is most of the rest, and says nothing on the size of an effect: the intervals of $L_A$ under beam search reach from −18 to +27 points. C3 is half decided: from 8 to 64 AgentPRM gains 13 points in TextCraft, more than PVM, and 7 in BabyAI, but not clearly more than ORM.
 #
+# **Tested again**, once, on more tasks and by the same rule (the rows *more tasks*), because they were undecided:
+#
+# - C3 and C6 fail in math, on 1,280 problems: from 8 to 64 candidates every judge *loses*, AgentPRM 2.8 points, and it is not above ORM or PVM by as much as 2 points.
+# - C5 fails in TextCraft, on 144 tasks, but only just: AgentPRM minus PVM is 0.1 points, from −1.6 to 1.9. If the two draws of a goal count as one, the end is at 2.1, and it would be undecided. No difference between rewards is seen; the largest that fits the intervals is about two points.
+#
 # A cell shows one estimate: of the tests with the claim's verdict in that world the smallest. Verdicts aren't independent: they rest on the same candidates, C6 and C9 are one test in math, and C9 asks here for *this* model only. [All of them](../book/results.md) stand on the results page. Which test that was:
 
 # %%

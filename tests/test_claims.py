@@ -1010,6 +1010,25 @@ def test_chapter_10_tells_what_ppo_gains() -> None:
     assert all(low < 0 < high for _, low, high in held_out)
 
 
+def test_chapter_10_tells_what_the_second_tests_say() -> None:
+    c3, c6 = (every_test(c, "math", "more") for c in ("C3", "C6"))
+    for tests in (c3, c6):
+        assert {t["tasks"] for t in tests.values()} == {1280}
+        assert "fails" in {t["verdict"] for t in tests.values()}
+    gain = c3["gain from 8 to 64"]["interval"]
+    assert f"{100 * gain[0]:.1f}" == "-2.8" and gain[2] < 0
+    curves = of_claim("C3", "math", "more")["shown"]["best_of_n"]
+    assert all(curve[-1][0] < curve[3][0] for curve in curves.values())
+    assert all(t["interval"][2] < 0.02 for t in c6.values())
+    c5 = every_test("C5", "textcraft", "more")
+    over_pvm = c5["final reward - with PVM"]
+    assert (over_pvm["verdict"], over_pvm["tasks"]) == ("fails", 144)
+    assert [f"{100 * x:.1f}" for x in over_pvm["interval"]] == ["0.1", "-1.6", "1.9"]
+    assert f"{100 * over_pvm['by_family'][2]:.1f}" == "2.1"
+    ends = [abs(x) for t in c5.values() for x in t["interval"][1:]]
+    assert max(ends) < 0.025 and all(t["interval"][1] < 0 < t["interval"][2] for t in c5.values())
+
+
 def test_chapter_10_tells_threats_and_what_goes_with_gains() -> None:
     cut = {w: of_claim("C1", w)["cut_by_context"] for w in results.WORLDS}
     said = {"textcraft": "0.0", "babyai": "6.2", "webshop": "77.8", "math": "0.1"}
