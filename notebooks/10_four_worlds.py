@@ -236,12 +236,12 @@ if claims:
 # - **TD labels make more of the same tokens** in TextCraft (C7 holds): those tokens pay for 960 rollouts or for 32 trajectories with Monte Carlo labels, and both Monte Carlo judges fall beyond $N = 8$. In BabyAI TD is above MC-soft, not clearly above MC-hard; elsewhere it is undecided.
 # - **In WebShop AgentPRM does harm**: it loses from 8 to 64 candidates (C3 fails), is far below ORM (C9 fails), and by one of four tests, Best-of-64, worse with $L_A$ than without (C4 fails). ORM works there: 9 % for one sample, 36 % for the best of 64. Most episodes run out of context before they buy anything, see B4 below.
 # - **In math no judge tells candidates of one task apart**: after the first half all six are coins within a task. A vote of the candidates (15 %) is above all of them. Our guess is that the trunk can't verify what it can't compute; C6 then says nothing about the method.
-# - **PPO** lifts success on the goals it trains on, by 7 to 12 points with every reward, and on held-out goals by nothing that can be seen. C5 compares rewards where there is little to compare, and stays undecided.
+# - **PPO** lifts success on the goals it trains on, by 7 to 12 points with every reward, and on held-out goals by nothing that can be seen. C5 compares rewards where there is little to compare, and is undecided.
 # - **Undecided** is most of the rest, and says nothing on the size of an effect: the intervals of $L_A$ under beam search reach from −18 to +27 points. C3 is half decided: from 8 to 64 AgentPRM gains 13 points in TextCraft, more than PVM, and 7 in BabyAI, but not clearly more than ORM.
 #
 # **Tested again**, once, on more tasks and by the same rule (the rows *more tasks*), because they were undecided:
 #
-# - C3 and C6 fail in math, on 1,280 problems: from 8 to 64 candidates every judge *loses*, AgentPRM 2.8 points, and it is not above ORM or PVM by as much as 2 points.
+# - C3, C4 and C6 fail in math, on 1,280 problems: from 8 to 64 candidates every judge *loses*, AgentPRM 2.8 points; neither $L_A$ nor AgentPRM instead of PVM is worth 2 points. Where no judge tells candidates apart, that is no surprise.
 # - C5 fails in TextCraft, on 144 tasks, but only just: AgentPRM minus PVM is 0.1 points, from −1.6 to 1.9. If the two draws of a goal count as one, the end is at 2.1, and it would be undecided. No difference between rewards is seen; the largest that fits the intervals is about two points.
 #
 # A cell shows one estimate: of the tests with the claim's verdict in that world the smallest. Verdicts aren't independent: they rest on the same candidates, C6 and C9 are one test in math, and C9 asks here for *this* model only. [All of them](../book/results.md) stand on the results page. Which test that was:

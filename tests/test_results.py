@@ -157,4 +157,10 @@ def test_readme_counts_the_verdicts_of_the_stored_claims() -> None:
     found = [w["verdict"] for numbers in stored for w in numbers["worlds"].values()]
     counts = [len(found), *(found.count(v) for v in ("holds", "fails", "undecided"))]
     assert [int(x) for x in said.groups()] == counts
+    first = {(n["claim"], env): w["verdict"] for n in stored for env, w in n["worlds"].items()}
+    again = [json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_more.json")]
+    second = {(n["claim"], env): w["verdict"] for n in again for env, w in n["worlds"].items()}
+    assert "four of the undecided were tested once more on more tasks, and *fail*" in text
+    assert len(second) == 4 and set(second.values()) == {"fails"}
+    assert {first[key] for key in second} == {"undecided"}
     assert results.VERDICTS.exists()
