@@ -34,6 +34,7 @@ test: lint
 
 lint: $(READY)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check agentprm_lite benchmarks scripts tests
 	$(PY) -m ruff check --config 'exclude=["notebooks/*.py"]' --line-length 79 notebooks
 	$(PY) -m mypy
 	$(PY) -m pydoclint.main -q agentprm_lite

@@ -397,6 +397,7 @@ def check_shaped(shaped: Any) -> None:
         f"alpha weighs the process reward alone: expected [0.2, -0.2] for alpha 2, got {double}"
     )
 
+
 # Chapter 09
 
 

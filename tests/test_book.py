@@ -55,7 +55,7 @@ def test_pages_in_a_browser() -> None:
 
 # Planted faults
 
-TOY = '''# %% [markdown]
+TOY = """# %% [markdown]
 # # A toy
 #
 # The sum is:
@@ -65,7 +65,7 @@ PROFILE = "cpu"
 
 # %%
 print("the profile is", PROFILE)
-'''
+"""
 
 
 @pytest.fixture

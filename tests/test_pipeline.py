@@ -66,9 +66,7 @@ def test_artifacts_of_other_data_are_others(root: Path, monkeypatch: pytest.Monk
     assert json.loads((folder("webshop") / "inputs.json").read_text())["folder"] == str(root)
 
 
-def test_an_interrupted_artifact_is_made_again(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_artifact_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 

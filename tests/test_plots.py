@@ -56,10 +56,12 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ["SFT", "PVM", "AgentPRM"],
     ),
     "verdicts": (
-        lambda: plots.verdict_grid({
-            "C1": {"Math": ("holds", "3 [1, 5]"), "BabyAI": ("fails", "0 [-1, 1]")},
-            "C6": {"BabyAI": ("undecided", "1 [-4, 6]")},
-        }),
+        lambda: plots.verdict_grid(
+            {
+                "C1": {"Math": ("holds", "3 [1, 5]"), "BabyAI": ("fails", "0 [-1, 1]")},
+                "C6": {"BabyAI": ("undecided", "1 [-4, 6]")},
+            }
+        ),
         [],
     ),
     "trajectory": (

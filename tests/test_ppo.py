@@ -89,9 +89,7 @@ def test_shaped_rewards_telescope(gamma: float, alpha: float) -> None:
     lengths = torch.randint(1, t + 1, (b,), generator=g)
     mask = torch.arange(t) < lengths[:, None]
     final = torch.rand(b, generator=g) < 0.5
-    shaped = turn_rewards(
-        rewards, q, root, mask, final, kind="shaping", alpha=alpha, gamma=gamma
-    )
+    shaped = turn_rewards(rewards, q, root, mask, final, kind="shaping", alpha=alpha, gamma=gamma)
     for k in range(b):
         n = int(lengths[k])
         expected = sum(gamma**i * float(rewards[k, i]) for i in range(n)) - alpha * float(root[k])

@@ -45,9 +45,7 @@ def played(chat: ChatFormat) -> list[Trajectory]:
 def messages_of(t: Trajectory, *, last_reply: bool = False) -> list[dict[str, Any]]:
     texts = [x for pair in zip(t.observations, t.actions, strict=False) for x in pair]
     texts += [t.observations[-1]] * last_reply
-    return [
-        {"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)
-    ]
+    return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
 
 
 @pytest.mark.parametrize("last_reply", [False, True])
