@@ -1068,6 +1068,11 @@ def test_chapter_10_tells_the_answers() -> None:
                 assert decided == (world == "webshop" and what != "auroc"), (world, beta, what)
     change = stored["B1"]["worlds"]["webshop"]["shown"]["beta 1"]["minus_beta_0"]
     assert [round(change[k][0], 2) for k in ("brier", "offset")] == [-0.04, -0.06]
+    told = json.loads((results.CLAIMS / "B4_study.json").read_text())["worlds"]["webshop"]["shown"]
+    assert {k: [f"{x:.2f}" for x in m.values()] for k, m in told["last_m"].items()} == {
+        "told": ["0.05"] * 2, "not told": ["0.41"] * 2,
+    }  # fmt: skip
+    assert points(told["told - not told"]["best of 64"]) == [8, -4, 25]
     deep = {w: x["shown"]["short tasks - deep tasks"]["best of 64"]
             for w, x in stored["B2"]["worlds"].items()}  # fmt: skip
     assert deep["textcraft"][1] > 0 and deep["math"][1] < 0 < deep["math"][2]
