@@ -161,13 +161,15 @@ def claim_tables() -> str:
     ]
     head = ["task", "size", "verdict", "effect", "the test it rests on", "n", "tokens", "minutes"]
     for name, said in known.items():
-        rows, tests, made = [], [], []
+        rows, tests, made, also = [], [], [], []
         for profile in (*TESTED, AGAIN):
             path = CLAIMS / f"{name}_{profile}.json"
             numbers = json.loads(path.read_text()) if path.exists() else {"worlds": {}}
             there = [env for env in said.worlds if env in numbers["worlds"]]
             rows += [claim_row(numbers, env) for env in there]
             tests += [row for env in there for row in test_rows(numbers, env)]
+            also += [[WORLDS[env], size_of(numbers), *row] for env in there
+                     for row in beside(name, numbers["worlds"][env]["shown"])]  # fmt: skip
             if there:
                 made.append(made_by(path, numbers))
             missing = [env for env in said.worlds if env not in there]
@@ -177,6 +179,11 @@ def claim_tables() -> str:
         if rows:
             every = table(["task", "size", "test", "verdict", "effect", "n"], tests)
             parts += [table(head, rows), f"```{{dropdown}} All tests of {name}\n{every}```\n"]
+        if also:
+            more = table(["task", "size", "of what", "what", "measured"], also)
+            parts.append(
+                f"```{{dropdown}} Beside the tests of {name}; it decides nothing\n{more}```\n"
+            )
         parts.append("\n".join(made) + "\n")
     return "\n".join(parts)
 
@@ -287,6 +294,98 @@ def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
          effect(test, numbers["unit"]), f"{test['tasks']} tasks, {test['seeds']} seeds"]
         for test in numbers["worlds"][env]["tests"]
     ]  # fmt: skip
+
+
+def beside(name: str, shown: dict[str, Any]) -> list[list[str]]:
+    """What a claim's file shows beside its tests: of what, what, and the number."""
+    from agentprm_lite.claims.report import NAMES as judges
+
+    rows = BESIDE[name](shown) if name in BESIDE else []
+    return [[judges.get(whose, whose), what, number] for whose, what, number in rows]
+
+
+def _multiples(shown: dict[str, Any]) -> list[list[str]]:
+    what = "compute multiple at its score for the largest N"
+    found = shown["multiple_at_last_n"].items()
+    return [[kind, what, "{:.1f}× [{:.1f}, {:.1f}]".format(*row)] for kind, row in found]
+
+
+def _beams(shown: dict[str, Any]) -> list[list[str]]:
+    return [
+        [kind, f"beam {shape.replace('x', '×')}", f"{cell(x['reward'])}, {x['tokens']:,.0f} tokens"]
+        for shape, kinds in shown["beam"].items()
+        for kind, x in kinds.items()
+    ]
+
+
+def _sweep(shown: dict[str, Any]) -> list[list[str]]:
+    words = {"last": "last step", "half": "first half"}
+    return [
+        [setting.replace("beta", "β =").replace("lambda", "λ ="),
+         f"reward of the best, {words[where]}", cell(row)]
+        for setting, found in shown["sweep"].items()
+        for where, row in found.items()
+    ]  # fmt: skip
+
+
+def _ppo_runs(shown: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for reward, run in shown["runs"].items():
+        spread, falls = run["spread_of_final"], run["largest_fall"]
+        reached = [f"{x:,.0f}" if x else "never" for x in run["tokens_to_plus_10"]]
+        rows += [
+            [reward, "minus SFT, held-out goals", cell(run["minus_sft"]["held_out"])],
+            [reward, "minus SFT, training goals", cell(run["minus_sft"]["training"])],
+            [reward, "spread of the final reward over seeds, points", f"{100 * spread:.1f}"],
+            [reward, "largest fall in training, points, seed by seed",
+             ", ".join(f"{100 * x:.0f}" for x in falls)],
+            [reward, "tokens to SFT + 10 points in training, seed by seed", ", ".join(reached)],
+        ]  # fmt: skip
+    return rows
+
+
+def _labels(shown: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        [kind, f"reward of the best, {float(share) * shown['tokens']:,.0f} tokens to learn from",
+         cell(row)]
+        for kind, shares in shown["reward_by_share_of_tokens"].items()
+        for share, row in shares.items()
+    ]  # fmt: skip
+    errors = shown["squared_error"]
+    for name in (k for k in errors if " of " in k):
+        what, kind = name.split(" of ")
+        against = f"squared error of {what} against Q, {errors['trajectories']} trajectories"
+        rows.append([kind, against, "{:.3f} [{:.3f}, {:.3f}]".format(*errors[name])])
+    return rows
+
+
+def _values(shown: dict[str, Any]) -> list[list[str]]:
+    def auroc(row: list[float] | None) -> str:
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*row) if row else "can't be told"
+
+    def share(x: float | None, n: int) -> str:
+        return f"{x:.2f} of {n}" if x is not None and n else "can't be told"
+
+    half = "AUROC within a task, halfway"
+    rows = [["a counter of turns", half, auroc(shown["turn_counter"])]]
+    for kind, v in shown["values"].items():
+        fixed = v["auroc_within_step"]
+        rows += [
+            [kind, half, auroc(v["auroc_within_half"])],
+            [kind, f"the same after turns {', '.join(fixed)}",
+             ", ".join(map(auroc, fixed.values()))],
+            [kind, "Brier score, ECE halfway", f"{v['brier_half']:.3f}, {v['ece_half']:.3f}"],
+            [kind, "siblings in the right order, actions",
+             share(v["sibling_accuracy"], v["sibling_actions"])],
+            [kind, "right sign of the advantage, actions",
+             share(v.get("advantage_sign"), v.get("advantages", 0))],
+        ]  # fmt: skip
+    return rows
+
+
+BESIDE = {
+    "C2": _multiples, "C3": _beams, "C4": _sweep, "C5": _ppo_runs, "C7": _labels, "C8": _values,
+}  # fmt: skip
 
 
 def size_of(numbers: dict[str, Any]) -> str:

@@ -528,6 +528,9 @@ def test_figures_show_what_is_stored(files: dict[str, Any]) -> None:
     judges |= {k: [[0.1, 0.1, 0.1]] * 3 for k in judges if k not in ("oracle", "agentprm")}
     (ax,) = report.figure(files["C2_smoke"]).axes
     assert ax.get_ylim() == pytest.approx((0, 0.22))  # the oracle leaves the panel, no band does
+    (upper,) = ax.child_axes
+    each = files["C2_smoke"]["worlds"]["math"]["shown"]["tokens_a_sample"]
+    assert [t.get_text() for t in upper.get_xticklabels()] == [f"{each:,.0f}"]  # N = 1 of 1, 2, 4
     shown = files["C8_smoke"]["worlds"]["math"]["shown"]
     for each in shown["values"].values():
         fixed = [[0.1] * 3, None, [0.3] * 3]
@@ -723,6 +726,7 @@ HAND_MADE = {
                 {"name": "compute multiple over pvm", "interval": [1.2345, 0.5, 2.0], "bar": 8.0,
                  "worth": 0.0, "verdict": "fails", "tasks": 120, "seeds": 3},
             ],
+            "shown": {"multiple_at_last_n": {"pvm": [1.5, 0.5, 3.0]}},
             "tokens": {"training": 123456, "evaluation": 7890},
             "minutes": 12.34,
         }
@@ -750,6 +754,47 @@ def test_a_row_says_what_its_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "- Not run yet: TextCraft, BabyAI, WebShop with tiny (study), " in section
 
 
+def test_what_stands_beside_the_tests_by_hand() -> None:
+    half, three = [0.5, 0.25, 0.75], [0.1, 0.05, 0.2]
+    shown = {
+        "multiple_at_last_n": {"orm": [2.5, 1.3, 5.8]},
+        "beam": {"2x2": {"pvm": {"reward": half, "tokens": 1234.4}}},
+        "sweep": {"beta 4, lambda 0.5": {"last": half, "half": three}},
+        "runs": {"raw Q": {
+            "minus_sft": {"held_out": half, "training": three}, "spread_of_final": 0.0123,
+            "largest_fall": [0.0, 0.195], "tokens_to_plus_10": [None, 88724.0],
+        }},
+        "tokens": 1000, "reward_by_share_of_tokens": {"mc_hard": {"0.25": half}},
+        "squared_error": {"trajectories": 4, "rollouts_a_state": 256, "labels of mc_soft": three},
+        "turn_counter": half,
+        "values": {"pqm": {
+            "auroc_within_half": three, "auroc_within_step": {"1": half, "2": None},
+            "brier_half": 0.1, "ece_half": 0.2, "sibling_accuracy": 0.46, "sibling_actions": 103,
+            "advantage_sign": None, "advantages": 0,
+        }},
+    }  # fmt: skip
+    assert [tuple(row) for name in results.BESIDE for row in results.beside(name, shown)] == [
+        ("ORM", "compute multiple at its score for the largest N", "2.5× [1.3, 5.8]"),
+        ("PVM", "beam 2×2", "50.0 [25.0, 75.0], 1,234 tokens"),
+        ("β = 4, λ = 0.5", "reward of the best, last step", "50.0 [25.0, 75.0]"),
+        ("β = 4, λ = 0.5", "reward of the best, first half", "10.0 [5.0, 20.0]"),
+        ("raw Q", "minus SFT, held-out goals", "50.0 [25.0, 75.0]"),
+        ("raw Q", "minus SFT, training goals", "10.0 [5.0, 20.0]"),
+        ("raw Q", "spread of the final reward over seeds, points", "1.2"),
+        ("raw Q", "largest fall in training, points, seed by seed", "0, 20"),
+        ("raw Q", "tokens to SFT + 10 points in training, seed by seed", "never, 88,724"),
+        ("MC-hard", "reward of the best, 250 tokens to learn from", "50.0 [25.0, 75.0]"),
+        ("MC-soft", "squared error of labels against Q, 4 trajectories", "0.100 [0.050, 0.200]"),
+        ("a counter of turns", "AUROC within a task, halfway", "0.50 [0.25, 0.75]"),
+        ("PQM", "AUROC within a task, halfway", "0.10 [0.05, 0.20]"),
+        ("PQM", "the same after turns 1, 2", "0.50 [0.25, 0.75], can't be told"),
+        ("PQM", "Brier score, ECE halfway", "0.100, 0.200"),
+        ("PQM", "siblings in the right order, actions", "0.46 of 103"),
+        ("PQM", "right sign of the advantage, actions", "can't be told"),
+    ]
+    assert results.beside("C1", shown) == []
+
+
 def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "C2_study.json").write_text(json.dumps(HAND_MADE))
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
@@ -770,7 +815,7 @@ def test_a_claim_tested_again_has_a_row_of_its_own(
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
     text = results.claim_tables()
     assert text.count("| Math | tiny (more) | **fails** |") == 1
-    assert text.count("(more)") == 1 + 2  # and its tests, and nothing for what is not to be
+    assert text.count("(more)") == 1 + 2 + 1  # its tests, what is beside them, and no other row
     (row,) = (x for x in results.claim_summary().splitlines() if x.startswith("| C2 |"))
     assert "not run yet, on more tasks Math fails" in row
 

@@ -257,7 +257,7 @@ def figure(numbers: dict[str, Any]) -> Any:
         ns = next(iter(shown.values()))["ns"]
         panels = {TITLES[env]: _curves(w["best_of_n"]) for env, w in shown.items()}
         if name == "C2":
-            return _judges_figure(ns, panels)
+            return _judges_figure(ns, panels, [w["tokens_a_sample"] for w in shown.values()])
         if name == "C3":  # beside each world's rewards what the judges believed
             panels = {
                 f"{TITLES[env]}: {title}": _curves(w[key])
@@ -385,8 +385,13 @@ def _verdict_cells(numbers: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return cells
 
 
-def _judges_figure(ns: Sequence[int], panels: dict[str, dict[str, list[Interval]]]) -> Any:
-    """Many judges: bands only of three, scales that fit the judges; the oracle may leave them."""
+def _judges_figure(
+    ns: Sequence[int], panels: dict[str, dict[str, list[Interval]]], tokens: Sequence[float]
+) -> Any:
+    """Many judges: bands only of three, scales that fit the judges; the oracle may leave them.
+
+    The upper axis counts what N samples cost in tokens.
+    """
     drawn = plots.curves_by_panel(
         ns,
         {
@@ -398,7 +403,11 @@ def _judges_figure(ns: Sequence[int], panels: dict[str, dict[str, list[Interval]
         },
         ylabel="reward of the chosen",
     )
-    for ax, curves in zip(drawn.axes, panels.values(), strict=False):
+    for ax, curves, each in zip(drawn.axes, panels.values(), tokens, strict=True):
+        upper = ax.secondary_xaxis("top")
+        upper.set_xticks(ns[::3], [f"{each * n:,.0f}" for n in ns[::3]])
+        upper.minorticks_off()
+        upper.set_xlabel("generated tokens a task", fontsize="small")
         highest = max(x.hi for k, c in curves.items() for x in c if k in BANDS)
         others = max(x.mean for k, c in curves.items() for x in c if k != "oracle")
         ax.set_ylim(0.0, min(1.03, 1.1 * max(highest, others, 0.05)))
