@@ -256,23 +256,22 @@ if claims:
 
 # %%
 SHOWN = {
-    "C1": "Candidates chosen by AgentPRM; level lines are greedy policies. "
-    "Bands are of each curve; whether two differ says the paired test.",
-    "C2": "All judges over the same 64 candidates a task; bands of three. "
-    "The oracle may leave its panel. Scales differ; "
-    "the upper one counts generated tokens.",
+    "C1": "Candidates chosen by AgentPRM; level lines are greedy policies.",
+    "C2": "All judges over the same candidates; bands of three. The oracle "
+    "may leave its panel. Scales differ; the upper one counts tokens.",
     "C3": "Left what is earned, right what the judge believes: a maximum, "
-    "it can't fall. Where it grows and the left side doesn't, or where the "
-    "left side falls, a higher M is no better answer.",
+    "it can't fall. Where the left side doesn't grow with it, a higher M is "
+    "no better answer.",
     "C4": "With minus without the advantage loss, under each strategy. "
     "Dotted: an effect worth having.",
     "C5": "What PPO gains with each reward. The claim's tests are differences "
     "between these on held-out goals.",
-    "C7": "TD minus Monte Carlo labels, at equal sampled tokens. Dotted: an "
-    "effect worth having.",
+    "C7": "TD minus Monte Carlo labels, at equal sampled tokens.",
     "C8": "AUROC of M within a task, after a fixed turn and halfway. The band "
     "is AgentPRM's; 0.5 is a coin.",
 }
+
+# %%
 for name, caption in SHOWN.items():
     if name in claims:
         told = "; ".join(f"{n}: {v}" for n, v in verdicts[name].items())
@@ -347,8 +346,7 @@ ASKED = {
     "others.",
     "B3": "Success of each round's own episodes, through all legs; thin lines "
     "are seeds.",
-    "B4": "Candidates in WebShop, chosen by AgentPRM that was told that a cut "
-    "episode earned nothing, and by the usual one.",
+    "B4": "Candidates in WebShop, by AgentPRM with and without being told.",
 }
 for name, caption in ASKED.items():
     if (text_of_answer := stored(f"claims/{name}_study.json")) is None:
@@ -362,7 +360,7 @@ for name, caption in ASKED.items():
 
 # %% [markdown]
 # **What came out.** B1: something is decided in WebShop only, and there $L_A$ makes $M$ *better* calibrated (Brier score −0.04, offset −0.06). Nowhere does it cost anything that we can see. $M$ is too low in TextCraft and BabyAI and too high in WebShop and math, with $L_A$ and without. B2, in TextCraft: the judge that learned from short recipes chooses *better* among deep ones than the judge that learned from as many tokens of deep ones; in math it is undecided. Short recipes succeed more
-# often, so it has seen more successes; that this is the reason is a guess. B4: telling it isn't enough. $M$ moves from 0.41 to 0.05, but it moves for all candidates alike, those that were cut and those that weren't; Best-of-64 gains 8 points, from −4 to 25, undecided. What failed in WebShop is a judge that has learned nothing but an average; why ORM learns more from the same rollouts we don't know. All differences stand on the [results page](../book/results.md).
+# often, so it has seen more successes; that this is the reason is a guess. B3: nothing is decided. After three legs of PPO the policy with refreshed judges is 1.4 points below the one with the kept judge, from −6.2 to 3.3, on held-out goals; the first judge ranks the new policy's attempts as well as one trained on them (AUROC 0.98 both, and a clock does that). B4: telling it isn't enough. $M$ moves from 0.41 to 0.05, but it moves for all candidates alike, those that were cut and those that weren't; Best-of-64 gains 8 points, from −4 to 25, undecided. What failed in WebShop is a judge that has learned nothing but an average; why ORM learns more from the same rollouts we don't know. All differences stand on the [results page](../book/results.md).
 #
 # ### Threats to validity
 #

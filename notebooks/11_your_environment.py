@@ -406,7 +406,6 @@ show_figure(
     "between random and oracle; beam 2×2 is one point. Bands: 95 %.",
 )
 
-# %%
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 for name, ours, other in (
     (f"Best-of-{NS[-1]} minus one attempt", best, base[None]),
@@ -470,11 +469,9 @@ logs = [
     for t in candidates
 ]
 again = pipeline.reward_model("agentprm", profile, SEEDS[0]).score(logs)
-pairs = zip(logs, candidates, strict=True)
-same = np.mean([log.ids == t.ids for log, t in pairs])
-pairs = zip(again, values[0], strict=True)
-gap = max(np.abs(a.q - b.q).max() for a, b in pairs)
-print(f"{same:.0%} of {len(logs)} candidates have the same ids;")
+same = [logs[i].ids == t.ids for i, t in enumerate(candidates)]
+gap = max(np.abs(v.q - values[0][i].q).max() for i, v in enumerate(again))
+print(f"{np.mean(same):.0%} of {len(logs)} candidates have the same ids;")
 print(f"M differs by {gap:.1g} at most")
 
 # %% [markdown]
@@ -512,8 +509,7 @@ print(f"M differs by {gap:.1g} at most")
 #
 # Without an expert you need demonstrations of another kind: recordings, or the successes of a larger model. `expert_action` may then raise
 # `NotImplementedError`, and `train.sft` takes your trajectories directly.
-
-# %% [markdown]
+#
 # ### Exercise 11.1
 #
 # *Medium, 15 minutes.* A world of dice draws from its own generator. Write `save_dice(world)`, which returns a state that survives

@@ -1118,6 +1118,15 @@ def test_chapter_10_tells_the_answers() -> None:
         "told": ["0.05"] * 2, "not told": ["0.41"] * 2,
     }  # fmt: skip
     assert points(told["told - not told"]["best of 64"]) == [8, -4, 25]
+    refreshed = json.loads((results.CLAIMS / "B3_study.json").read_text())["worlds"]["textcraft"]
+    last = refreshed["shown"]["refreshed_minus_kept"][-1]["held_out"]
+    assert [f"{100 * x:.1f}" for x in last] == ["-1.4", "-6.2", "3.3"]
+    assert all(f"{row[0]:.2f}" == "0.98" for row in refreshed["shown"]["judges"]["auroc"].values())
+    changes = [
+        *refreshed["shown"]["judges"]["refreshed - kept"].values(),
+        *(x for leg in refreshed["shown"]["refreshed_minus_kept"] for x in leg.values()),
+    ]
+    assert all(low <= 0 <= high for _, low, high in changes)
     deep = {w: x["shown"]["short tasks - deep tasks"]["best of 64"]
             for w, x in stored["B2"]["worlds"].items()}  # fmt: skip
     assert deep["textcraft"][1] > 0 and deep["math"][1] < 0 < deep["math"][2]

@@ -142,6 +142,7 @@ def test_verdicts_stand_in_their_cells() -> None:
         "holds\n3 [1, 5]": (0.5, 0.5),
         "fails\n0 [-1, 1]": (1.5, 0.5),
         "undecided\n1 [-4, 6]": (1.5, 1.5),
+        "–": (0.5, 1.5),
     }
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Math", "BabyAI"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["C1", "C6"]
