@@ -132,8 +132,8 @@ class Variant:
     legs: int = 0
     """It learns on the weights and from the rollouts of :func:`later_policy` after so many legs."""
     cut_is_failure: bool = False
-    """Rollouts that ran out of context are over and earned nothing, instead of having no outcome:
-    then its labels don't bootstrap there."""
+    """Rollouts without a final outcome, such as those that ran out of context, count as over with
+    what they earned: its labels don't bootstrap there."""
 
 
 USUAL = Variant()

@@ -157,7 +157,8 @@ def claim_tables() -> str:
         "and tasks; *holds* means that the interval lies above the bar, *fails* that it lies below "
         "an effect worth having. A multiple of 0 means that AgentPRM never gets to the baseline's "
         "best score. Tokens are those to learn from and those to test on; they and the minutes are "
-        "of everything that the row is made from, and rows share most of it.\n",
+        "of everything that the row is made from, and rows share most of it. *By family* resamples "
+        "whole families of tasks, the problems of one template or the draws of one goal.\n",
     ]
     head = ["task", "size", "verdict", "effect", "the test it rests on", "n", "tokens", "minutes"]
     for name, said in known.items():
@@ -177,7 +178,7 @@ def claim_tables() -> str:
                 made.append(not_run(name, profile, missing))
         parts += [f"### {name}: {said.says.rstrip('.')}\n", f"The paper: {said.paper}.\n"]
         if rows:
-            every = table(["task", "size", "test", "verdict", "effect", "n"], tests)
+            every = table(["task", "size", "test", "verdict", "effect", "by family", "n"], tests)
             parts += [table(head, rows), f"```{{dropdown}} All tests of {name}\n{every}```\n"]
         if also:
             more = table(["task", "size", "of what", "what", "measured"], also)
@@ -291,7 +292,10 @@ def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
 
     return [
         [WORLDS[env], size_of(numbers), in_words(test["name"]), test["verdict"],
-         effect(test, numbers["unit"]), f"{test['tasks']} tasks, {test['seeds']} seeds"]
+         effect(test, numbers["unit"]),
+         effect({**test, "interval": test["by_family"]}, numbers["unit"])
+         if "by_family" in test else "–",
+         f"{test['tasks']} tasks, {test['seeds']} seeds"]
         for test in numbers["worlds"][env]["tests"]
     ]  # fmt: skip
 
@@ -332,11 +336,12 @@ def _ppo_runs(shown: dict[str, Any]) -> list[list[str]]:
     rows = []
     for reward, run in shown["runs"].items():
         spread, falls = run["spread_of_final"], run["largest_fall"]
-        reached = [f"{x:,.0f}" if x else "never" for x in run["tokens_to_plus_10"]]
+        reached = ["never" if x is None else f"{x:,.0f}" for x in run["tokens_to_plus_10"]]
         rows += [
             [reward, "minus SFT, held-out goals", cell(run["minus_sft"]["held_out"])],
             [reward, "minus SFT, training goals", cell(run["minus_sft"]["training"])],
-            [reward, "spread of the final reward over seeds, points", f"{100 * spread:.1f}"],
+            [reward, "spread of the final reward over seeds, points",
+             "one seed" if spread is None else f"{100 * spread:.1f}"],
             [reward, "largest fall in training, points, seed by seed",
              ", ".join(f"{100 * x:.0f}" for x in falls)],
             [reward, "tokens to SFT + 10 points in training, seed by seed", ", ".join(reached)],
@@ -374,6 +379,11 @@ def _values(shown: dict[str, Any]) -> list[list[str]]:
             [kind, half, auroc(v["auroc_within_half"])],
             [kind, f"the same after turns {', '.join(fixed)}",
              ", ".join(map(auroc, fixed.values()))],
+            [kind, f"AUROC over all at parts {', '.join(f'{x:g}' for x in v['fractions'])}",
+             ", ".join("–" if x is None else f"{x:.2f}" for x in v["auroc_by_fraction"])],
+            *([kind, f"quartiles of M by quarters of the way, {outcome}",
+               "; ".join(", ".join(f"{x:.2f}" for x in q) if q else "–" for q in parts)]
+              for outcome, parts in v["quartiles"].items()),
             [kind, "Brier score, ECE halfway", f"{v['brier_half']:.3f}, {v['ece_half']:.3f}"],
             [kind, "siblings in the right order, actions",
              share(v["sibling_accuracy"], v["sibling_actions"])],

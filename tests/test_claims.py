@@ -769,6 +769,8 @@ def test_what_stands_beside_the_tests_by_hand() -> None:
         "turn_counter": half,
         "values": {"pqm": {
             "auroc_within_half": three, "auroc_within_step": {"1": half, "2": None},
+            "fractions": [0.0, 0.25], "auroc_by_fraction": [0.5, None],
+            "quartiles": {"success": [[0.1, 0.2, 0.3], None]},
             "brier_half": 0.1, "ece_half": 0.2, "sibling_accuracy": 0.46, "sibling_actions": 103,
             "advantage_sign": None, "advantages": 0,
         }},
@@ -788,11 +790,15 @@ def test_what_stands_beside_the_tests_by_hand() -> None:
         ("a counter of turns", "AUROC within a task, halfway", "0.50 [0.25, 0.75]"),
         ("PQM", "AUROC within a task, halfway", "0.10 [0.05, 0.20]"),
         ("PQM", "the same after turns 1, 2", "0.50 [0.25, 0.75], can't be told"),
+        ("PQM", "AUROC over all at parts 0, 0.25", "0.50, –"),
+        ("PQM", "quartiles of M by quarters of the way, success", "0.10, 0.20, 0.30; –"),
         ("PQM", "Brier score, ECE halfway", "0.100, 0.200"),
         ("PQM", "siblings in the right order, actions", "0.46 of 103"),
         ("PQM", "right sign of the advantage, actions", "can't be told"),
     ]
     assert results.beside("C1", shown) == []
+    shown["runs"]["raw Q"] |= {"spread_of_final": None, "tokens_to_plus_10": [0.0]}  # type: ignore
+    assert [row[2] for row in results.beside("C5", shown)][2::2] == ["one seed", "0"]
 
 
 def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -910,7 +916,7 @@ def printed_rows(text: str) -> tuple[dict[Any, list[str]], dict[Any, list[str]]]
             row = [c.strip() for c in line.split("|")[1:-1]]
             if len(row) == 8 and "**" in row[2]:
                 verdicts[section[:2], row[0], row[1]] = row
-            if len(row) == 6 and re.search(r"\d", row[4]):
+            if len(row) == 7 and re.search(r"\d", row[4]):
                 tests[section[:2], *row[:3]] = row
     return verdicts, tests
 
@@ -945,7 +951,9 @@ def test_every_printed_number_follows_from_its_file() -> None:
                 tested += 1
                 row = shown_tests[*key, report.in_words(test["name"])]
                 verdict, effect, tasks = recomputed(numbers, {"tests": [test]})
-                assert row[3] == verdict and row[5] == f"{tasks} tasks, {test['seeds']} seeds"
+                families = [f"{100 * x:.1f}" for x in test.get("by_family", [])]
+                assert re.findall(r"-?\d+\.\d+", row[5]) == families
+                assert row[3] == verdict and row[6] == f"{tasks} tasks, {test['seeds']} seeds"
                 assert re.findall(r"-?\d+\.\d+", row[4])[:3] == effect
     assert (expected, tested) == (len(shown), len(shown_tests))
 
@@ -977,17 +985,8 @@ def test_chapter_10_tells_what_came_out() -> None:
     assert pvm["verdict"] == "holds"
     soft = [row[0] for row in worlds["C2"]["textcraft"]["shown"]["best_of_n"]["mc_soft"]]
     assert soft[-1] < soft[0]
-    halfway = {
-        w: {k: v["auroc_within_half"] for k, v in x["shown"]["values"].items()}
-        for w, x in worlds["C8"].items()
-    }
-    means = {k: row[0] for k, row in halfway["babyai"].items()}
-    assert max(means, key=means.__getitem__) == "agentprm"
-    assert min(means, key=means.__getitem__) == "orm"
-    ends = {k: v["auroc_by_fraction"][-1] for k, v in
-            worlds["C8"]["babyai"]["shown"]["values"].items()}  # fmt: skip
-    assert abs(ends["orm"] - ends["agentprm"]) < 0.02
-    assert all(row[1] < 0.5 < row[2] for row in halfway["math"].values())
+    halfway = of_claim("C8", "math")["shown"]["values"].values()
+    assert all(v["auroc_within_half"][1] < 0.5 < v["auroc_within_half"][2] for v in halfway)
 
 
 def of_claim(name: str, world: str, profile: str = "study") -> dict[str, Any]:

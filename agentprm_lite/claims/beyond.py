@@ -234,14 +234,18 @@ def compared(
         ]
         inside[name] = np.stack(found) if shared else _by_task(found, [c for c, _ in runs])
     tell = inside[ours].size > 0
-    gains = {f"best of {ns[-1]}": [curves[name][..., -1] for name in (ours, base)]}
-    gains |= {"auroc": [inside[name] for name in (ours, base)]} if tell else {}
+
+    def minus(a: np.ndarray, b: np.ndarray) -> list[float]:
+        return gap(a, b) if shared else row(a - b)
+
     return {
         "ns": ns,
         "best_of_n": {name: rows(x) for name, x in curves.items()},
         "auroc": {name: row(x) if tell else None for name, x in inside.items()},
-        f"{ours} - {base}": {"auroc": None}
-        | {k: gap(a, b) if shared else row(a - b) for k, (a, b) in gains.items()},
+        f"{ours} - {base}": {
+            f"best of {ns[-1]}": minus(curves[ours][..., -1], curves[base][..., -1]),
+            "auroc": minus(inside[ours], inside[base]) if tell else None,
+        },
     }
 
 

@@ -296,8 +296,7 @@ def difference(name: str, ours: np.ndarray, base: np.ndarray, tasks: Sequence[Ta
     """
     places: dict[int, list[int]] = {}
     for place, task in enumerate(tasks):
-        family = task.index // DRAWS if task.env == "math" else task.index
-        places.setdefault(family, []).append(place)
+        places.setdefault(family(task), []).append(place)
     by_family = None
     if len(places) < len(tasks):
         mean_ours, mean_base = (
@@ -306,6 +305,18 @@ def difference(name: str, ours: np.ndarray, base: np.ndarray, tasks: Sequence[Ta
         by_family = paired_bootstrap(mean_ours, mean_base)
     interval = paired_bootstrap(ours, base)
     return Estimate(name, interval, len(tasks), len(ours), by_family=by_family)
+
+
+def family(task: Task) -> int:
+    """Which tasks are alike: problems of one template in math, elsewhere draws of one goal.
+
+    Args:
+        task: a task.
+
+    Returns:
+        The family's number.
+    """
+    return task.index // DRAWS if task.env == "math" else task.index
 
 
 def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:
