@@ -1072,6 +1072,10 @@ def test_chapter_10_tells_what_the_second_tests_say() -> None:
     assert (over_pvm["verdict"], over_pvm["tasks"]) == ("fails", 144)
     assert [f"{100 * x:.1f}" for x in over_pvm["interval"]] == ["0.1", "-1.6", "1.9"]
     assert f"{100 * over_pvm['by_family'][2]:.1f}" == "2.1"
+    runs = of_claim("C5", "textcraft", "more")["shown"]["runs"]
+    gains = {name: run["minus_sft"]["held_out"] for name, run in runs.items()}
+    assert [name for name, x in gains.items() if x[1] > 0 or x[2] < 0] == ["raw Q"]
+    assert [f"{100 * x:.1f}" for x in gains["raw Q"]] == ["1.4", "0.3", "2.6"]
     ends = [abs(x) for t in c5.values() for x in t["interval"][1:]]
     assert max(ends) < 0.025 and all(t["interval"][1] < 0 < t["interval"][2] for t in c5.values())
 
