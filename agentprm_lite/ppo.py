@@ -28,7 +28,7 @@ from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.labels import gae
 from agentprm_lite.losses import kl_penalty, policy_loss
-from agentprm_lite.prm import RewardModel, StepValues, pad_ids, token_batches
+from agentprm_lite.prm import RewardModel, StepValues, hidden_states, token_batches
 from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.train import action_logprobs
 from agentprm_lite.types import Task, Trajectory
@@ -315,11 +315,7 @@ def _learn(
 
 def _states(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
     """[turns, E] hidden states at the last token before each turn."""
-    body = split_model(model)[0]
-    device = next(body.parameters()).device
-    hidden = body(
-        input_ids=pad_ids([t.ids for t in trajectories], device), use_cache=False
-    ).last_hidden_state
+    hidden = hidden_states(split_model(model)[0], [t.ids for t in trajectories])
     rows = [b for b, t in enumerate(trajectories) for _ in t.spans]
     columns = [start - 1 for t in trajectories for start, _ in t.spans]
     out: Tensor = hidden[torch.as_tensor(rows), torch.as_tensor(columns)]

@@ -47,7 +47,9 @@ def backend(model: Any, chat: ChatFormat, **config: Any) -> HFBackend:
     return HFBackend(model, chat, SamplingConfig(**{"max_new_tokens": 12, "rules": False} | config))
 
 
-def random_trajectories(chat: ChatFormat, n: int, seed: int) -> list[Trajectory]:
+def random_trajectories(
+    chat: ChatFormat, n: int, seed: int, *, rules: bool = False
+) -> list[Trajectory]:
     """Trajectories of 1 to 7 steps, without a model: expert turns among clumsy ones.
 
     Some succeed, some run out of rounds, some are cut (``final`` is False). Log-probabilities are
@@ -56,7 +58,7 @@ def random_trajectories(chat: ChatFormat, n: int, seed: int) -> list[Trajectory]
     rng = np.random.default_rng(seed)
     out = []
     for i in range(n):
-        config = SamplingConfig(rules=False)
+        config = SamplingConfig(rules=rules)
         episode = Episode.start(TASKS[i % len(TASKS)], i // len(TASKS), seed, chat, config)
         episode.env.max_rounds = int(rng.integers(1, 8))
         while not episode.done:

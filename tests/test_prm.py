@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import float64, random_reward_model, random_trajectories
+from helpers import TASKS, float64, random_reward_model, random_trajectories
 
+from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import Lora, new_reward_model
-from agentprm_lite.prm import RewardModel, pad_ids, step_values, token_batches
+from agentprm_lite.prm import RewardModel, hidden_states, pad_ids, step_values, token_batches
+from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.types import Trajectory
 
 
@@ -183,6 +185,63 @@ def test_too_long_and_empty_are_errors(folder: Path, trajectories: list[Trajecto
 def test_half_precision_gives_float32(folder: Path, trajectories: list[Trajectory]) -> None:
     q, _, _ = step_values(random_reward_model(folder).bfloat16(), trajectories[:2])
     assert q.dtype == torch.float32
+
+
+def passes(model: Any, sequences: list[tuple[int, ...]]) -> tuple[torch.Tensor, list[int]]:
+    """Hidden states of real tokens, one after another [N, E], and the tokens of each pass."""
+    body, sizes = split_model(model)[0], []
+    handle = body.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    hidden = hidden_states(body, sequences)
+    handle.remove()
+    return torch.cat([h[: len(s)] for h, s in zip(hidden, sequences, strict=True)]), sizes
+
+
+def test_a_common_beginning_is_read_once(chat: ChatFormat, folder: Path) -> None:
+    """Samples of one task, one of them the beginning of the others: states and gradients are those
+    of each sequence by itself."""
+    model = float64(random_reward_model(folder))
+    same = [t for t in random_trajectories(chat, 40, seed=3) if t.task == TASKS[0]]
+    sequences = [t.ids for t in same] + [same[0].ids[: same[0].prompt_len]]
+    shared, start = len(sequences[-1]) - 1, len(sequences)
+    assert {s[:shared] for s in sequences} == {sequences[0][:shared]}
+    weights = torch.randn(sum(map(len, sequences)), 1, dtype=torch.float64)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    hidden, sizes = passes(model, sequences)
+    assert sizes == [shared, start * (max(map(len, sequences)) - shared)]
+    grads = torch.autograd.grad((hidden * weights).sum(), [*trained.values()], allow_unused=True)
+    parts = [passes(model, [s]) for s in sequences]
+    assert [n for _, n in parts] == [[len(s)] for s in sequences]
+    alone = torch.cat([h for h, _ in parts])
+    torch.testing.assert_close(hidden, alone, rtol=0, atol=1e-10)
+    expected = torch.autograd.grad((alone * weights).sum(), [*trained.values()], allow_unused=True)
+    for name, a, b in zip(trained, grads, expected, strict=True):
+        assert (a is None) == (b is None) == ("score" in name)
+        if a is not None:
+            assert b.abs().max() > 1e-3
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)  # RMSNorm works in float32
+
+
+def test_a_beginning_is_read_once_only_where_that_is_worth_it(
+    chat: ChatFormat, folder: Path
+) -> None:
+    model = random_reward_model(folder)
+    by_task = [t.ids for t in random_trajectories(chat, 7, seed=3)]  # seven tasks, no rules
+    assert len(passes(model, by_task)[1]) == 1
+    with_rules = [t.ids for t in random_trajectories(chat, 7, seed=3, rules=True)]
+    assert len(passes(model, with_rules)[1]) == 2
+    assert len(passes(model, with_rules[:1])[1]) == 1
+    assert len(passes(model, [with_rules[0][:1]] * 4)[1]) == 1  # no first token to begin with
+
+
+def test_activations_that_are_made_anew_have_no_keys(chat: ChatFormat, folder: Path) -> None:
+    """Gradient checkpointing leaves no cache to a second pass; in eval mode it isn't at work."""
+    model = random_reward_model(folder)
+    sequences = [t.ids for t in random_trajectories(chat, 7, seed=3, rules=True)]
+    _spare_activations(model, TrainConfig(lr=1e-3, epochs=1, checkpointing=True))
+    assert len(passes(model, sequences)[1]) == 2
+    assert len(passes(model.train(), sequences)[1]) == 1
 
 
 def test_pad_ids() -> None:

@@ -60,9 +60,16 @@ def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- training -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["sft", "sft.shard", "agentprm", "agentprm.shard"])
+@pytest.mark.parametrize(
+    "what", ["sft", "sft.shard", "agentprm", "agentprm.shard", "rules", "rules.shard"]
+)
 def test_two_ranks_train_as_one(folder: Path, two: Path, what: str) -> None:
-    """Float32, LoRA: every logged number of every step to 1e-5, the final weights to 1e-5."""
+    """Float32, LoRA: every logged number of every step to 1e-5, the final weights, too.
+
+    In "rules" there are half as many steps again, and a rank with two trajectories could read their
+    beginning once, while one with one couldn't.
+    """
+    exact = 5e-5 if what.startswith("rules") else 1e-5
     log, weights = two_ranks.trained(what.removesuffix(".shard"), folder)
     assert len(log) >= 9 and log[-1]["loss"] < log[0]["loss"]
     for rank in range(2):
@@ -73,7 +80,7 @@ def test_two_ranks_train_as_one(folder: Path, two: Path, what: str) -> None:
         found = load_file(two / f"{what}.{rank}.safetensors")
         assert found.keys() == weights.keys()
         for name, w in weights.items():
-            torch.testing.assert_close(found[name], w, rtol=0, atol=1e-5)
+            torch.testing.assert_close(found[name], w, rtol=0, atol=exact)
     first, second = (two / f"{what}.{rank}.safetensors" for rank in range(2))
     assert first.read_bytes() == second.read_bytes()
 
@@ -81,7 +88,7 @@ def test_two_ranks_train_as_one(folder: Path, two: Path, what: str) -> None:
 def test_a_split_model_is_held_once(two: Path) -> None:
     """FSDP2: each rank has its half of every parameter, frozen or not, and nothing besides."""
     first, second = (json.loads((two / f"held.{rank}.json").read_text()) for rank in range(2))
-    assert len(first) == len(second) == 2  # the runs with shard=True, and no other
+    assert len(first) == len(second) == 3  # the runs with shard=True, and no other
     for (size, part, kept), (size_1, part_1, kept_1) in zip(first, second, strict=True):
         assert size == size_1 == part + part_1
         assert part == pytest.approx(size / 2, rel=0.01)

@@ -31,6 +31,7 @@ from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig,
 
 CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
 SHARD = replace(CONFIG, shard=True, checkpointing=True)
+KEPT = replace(CONFIG, shard=True)
 
 
 class Interrupted(Exception):
@@ -53,9 +54,9 @@ class Fragile(nn.Module):
 
 def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, tuple[Any, ...]]:
     """A module with LoRA in float32, and the data of `fit`."""
-    trajectories = random_trajectories(load_chat(folder), 9, seed=8)
+    trajectories = random_trajectories(load_chat(folder), 9, seed=8, rules=what == "rules")
     lora = Lora(r=4, alpha=8)
-    if what == "sft":
+    if what in ("sft", "rules"):
         return SFTLoss(load_policy(folder, lora, seed)), (trajectories, lambda t: len(t.ids))
     module = RewardLoss(new_reward_model(folder, lora, seed), "agentprm", beta=0.7, lam=0.8)
     return module, ([RewardExample(t) for t in trajectories], lambda e: len(e.trajectory.ids))
@@ -85,8 +86,8 @@ def training(folder: Path, out: Path) -> None:
         return twin
 
     train.split = noted_split
-    for what in ("sft", "agentprm"):
-        for name, config in ((what, CONFIG), (f"{what}.shard", SHARD)):
+    for what, split_up in (("sft", SHARD), ("agentprm", SHARD), ("rules", KEPT)):
+        for name, config in ((what, CONFIG), (f"{what}.shard", split_up)):
             log, weights = trained(what, folder, config)
             (out / f"{name}.{rank}.json").write_text(json.dumps(log))
             save_file(weights, out / f"{name}.{rank}.safetensors")
