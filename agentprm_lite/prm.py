@@ -19,6 +19,8 @@ from transformers import DynamicCache
 from agentprm_lite.cache import KVBatch, prefill, split_model
 from agentprm_lite.types import Trajectory
 
+OFTEN = 4  # trajectories of a prompt that are scored in batches of their own
+
 
 @dataclass(frozen=True)
 class StepValues:
@@ -181,6 +183,18 @@ def token_batches(
         yield group
 
 
+def _by_prompt(trajectories: Sequence[Trajectory]) -> list[list[int]]:
+    """Places of the trajectories of each prompt; those of rare prompts are left together.
+
+    What a batch of one prompt shares is long enough for :func:`hidden_states`.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, trajectory in enumerate(trajectories):
+        groups.setdefault(trajectory.ids[: trajectory.prompt_len], []).append(i)
+    often = [same for same in groups.values() if len(same) >= OFTEN]
+    return [*often, [i for same in groups.values() if len(same) < OFTEN for i in same]]
+
+
 class RewardModel:
     """A trained reward model.
 
@@ -206,11 +220,14 @@ class RewardModel:
             Their values, in the same order.
         """
         out: dict[int, StepValues] = {}
-        for group in token_batches([len(t.ids) for t in trajectories], self.batch_tokens):
-            q, root, _ = step_values(self.model, [trajectories[i] for i in group])
-            for row, i in enumerate(group):
-                steps = trajectories[i].num_steps
-                out[i] = StepValues(float(root[row]), q[row, :steps].double().cpu().numpy())
+        for same in _by_prompt(trajectories):
+            lengths = [len(trajectories[i].ids) for i in same]
+            for group in token_batches(lengths, self.batch_tokens):
+                places = [same[k] for k in group]
+                q, root, _ = step_values(self.model, [trajectories[i] for i in places])
+                for row, i in enumerate(places):
+                    steps = trajectories[i].num_steps
+                    out[i] = StepValues(float(root[row]), q[row, :steps].double().cpu().numpy())
         return [out[i] for i in range(len(trajectories))]
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,26 @@ def test_a_common_beginning_is_read_once(chat: ChatFormat, folder: Path) -> None
         if a is not None:
             assert b.abs().max() > 1e-3
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)  # RMSNorm works in float32
+
+
+def test_candidates_of_a_task_share_its_prompt(chat: ChatFormat, model64: Any) -> None:
+    """Four tasks with four candidates each and three with three, in any order."""
+    played = random_trajectories(chat, 25, seed=3)
+    np.random.default_rng(0).shuffle(played)
+    body, sizes = split_model(model64)[0], []
+    handle = body.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    together = RewardModel(model64).score(played)
+    handle.remove()
+    assert sorted(rows for rows, _ in sizes) == [1] * 4 + [4] * 4 + [9]
+    count = Counter(t.task for t in played)
+    prompts = {t.task: t.prompt_len for t in played if count[t.task] == 4}.values()
+    read_once = sorted(n for rows, n in sizes if rows == 1)
+    assert all(n >= prompt for n, prompt in zip(read_once, sorted(prompts), strict=True))
+    for ours, t in zip(together, played, strict=True):
+        alone = RewardModel(model64).score([t])[0]
+        np.testing.assert_allclose([ours.root, *ours.q], [alone.root, *alone.q], atol=1e-10, rtol=0)
 
 
 def test_a_beginning_is_read_once_only_where_that_is_worth_it(
