@@ -82,7 +82,8 @@ def _keeps_keys(body: Any) -> bool:
     """Whether a second pass can follow on a first: not if activations are made anew, and not if the
     weights are split over ranks, which all need the same number of passes."""
     split = any(isinstance(p, DTensor) for p in body.parameters())
-    return not split and not (body.training and body.is_gradient_checkpointing)
+    anew = any(getattr(m, "gradient_checkpointing", False) for m in body.modules())
+    return not split and not (body.training and anew)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -465,6 +465,26 @@ attempt(check_share_won, share_won)
 # 2. In both of those worlds the candidate with the fewest turns is as good, and without the clock little is left of what $M$ tells ([judgment, or a clock?](10_four_worlds.ipynb#judgment-or-a-clock)).
 # 3. Undecided is the most frequent verdict: few tasks and few seeds say little, whoever has run them.
 #
+# ## Quiz
+#
+# <details><summary>1. AUROC over all candidates of all tasks is 0.9. What do you know about Best-of-N?</summary>
+#
+# Nothing yet. The judge may tell easy tasks from hard ones. Best-of-N asks for the order of the candidates of *one* task.
+#
+# </details>
+#
+# <details><summary>2. A test gives 0.1 points, from −1.6 to 1.9, and is called failed. Was the opposite shown?</summary>
+#
+# No. An effect of two points or more was excluded, by a little. The difference may have either sign.
+#
+# </details>
+#
+# <details><summary>3. Your judge is above AgentPRM in TextCraft. Which judge must it beat besides?</summary>
+#
+# The candidate with the fewest turns. It costs nothing, and whoever is not above it may be a clock.
+#
+# </details>
+#
 # ## References
 #
 # - Xi et al. 2025, *AgentPRM*: the nine claims and the four worlds.

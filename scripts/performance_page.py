@@ -22,6 +22,8 @@ COMMANDS = {
     "training_speed": "training_speed.py --trl-python ENV/bin/python --repeats 3",
     "training_speed_smollm2": f"training_speed.py --trl-python ENV/bin/python {LLM} --size 12 "
     "--batch-tokens 2048 --repeats 2",
+    "training_speed_smollm2_rules": "training_speed.py --trl-python ENV/bin/python --profile gpu "
+    f"{LLM} --size 12 --batch-tokens 4096 --repeats 2",
     "where_time_goes": "where_time_goes.py --repeats 3",
 }
 Record = dict[str, Any]
@@ -34,7 +36,8 @@ def stored(name: str) -> Record | None:
 
 
 def model_of(name: str) -> str:
-    return SMOLLM2 if name.endswith("smollm2") else TINY
+    rules = ", rules in the prompt" if name.endswith("rules") else ""
+    return SMOLLM2 + rules if "smollm2" in name else TINY
 
 
 def verdict(ratio: Record) -> str:
@@ -202,7 +205,10 @@ def stages(record: Record) -> str:
 SECTIONS: dict[str, tuple[Callable[[Record], str], list[str]]] = {
     "sampling": (sampling, ["sampling_speed", "sampling_speed_smollm2"]),
     "shared_prefix": (shared_prefix, ["shared_prefix", "shared_prefix_smollm2"]),
-    "training": (training, ["training_speed", "training_speed_smollm2"]),
+    "training": (
+        training,
+        ["training_speed", "training_speed_smollm2", "training_speed_smollm2_rules"],
+    ),
     "stages": (stages, ["where_time_goes"]),
 }
 

@@ -24,7 +24,8 @@ SPEED = ROOT / "results" / "env_speed.json"
 CLAIMS = ROOT / "results" / "claims"
 VERDICTS = CLAIMS / "verdicts_study.png"
 TESTED = ("study", "gpu")  # profiles in which all claims are to be tested
-AGAIN = "more"  # and the one in which some are tested again
+AGAIN = "more"  # the one in which some are tested again
+LLM = "llm"  # and the one that gives C9 a second size
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
 }  # fmt: skip
@@ -163,7 +164,7 @@ def claim_tables() -> str:
     head = ["task", "size", "verdict", "effect", "the test it rests on", "n", "tokens", "minutes"]
     for name, said in known.items():
         rows, tests, made, also = [], [], [], []
-        for profile in (*TESTED, AGAIN):
+        for profile in (*TESTED, AGAIN, LLM):
             path = CLAIMS / f"{name}_{profile}.json"
             numbers = json.loads(path.read_text()) if path.exists() else {"worlds": {}}
             there = [env for env in said.worlds if env in numbers["worlds"]]
@@ -197,7 +198,7 @@ CHAPTERS = {
 
 
 def claim_summary() -> str:
-    """The page "Paper and here": each claim, and its verdict in every world with a tiny model."""
+    """The page "Paper and here": each claim, and its verdict in every world."""
     from agentprm_lite.claims import CLAIMS as known
 
     rows = []
@@ -205,9 +206,10 @@ def claim_summary() -> str:
         path = CLAIMS / f"{name}_study.json"
         worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
         here = [f"{WORLDS[env]} {w['verdict']}" for env, w in worlds.items()] or ["not run yet"]
-        if (again := CLAIMS / f"{name}_{AGAIN}.json").exists():
-            worlds = json.loads(again.read_text())["worlds"]
-            here += [f"on more tasks {WORLDS[env]} {w['verdict']}" for env, w in worlds.items()]
+        for profile, how in ((AGAIN, "on more tasks"), (LLM, "with SmolLM2")):
+            if (more := CLAIMS / f"{name}_{profile}.json").exists():
+                worlds = json.loads(more.read_text())["worlds"]
+                here += [f"{how} {WORLDS[env]} {w['verdict']}" for env, w in worlds.items()]
         chapter = CHAPTERS[name]
         link = f"[{int(chapter[:2])}](../notebooks/{chapter}.ipynb)"
         rows.append([name, said.says, said.paper, ", ".join(here), link])

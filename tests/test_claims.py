@@ -813,17 +813,21 @@ def test_paper_and_here_says_the_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert (Path(results.ROOT) / chapter).exists()
 
 
+@pytest.mark.parametrize(
+    ("profile", "base", "how"), [("more", "tiny", "on more tasks"), ("llm", "big", "with SmolLM2")]
+)
 def test_a_claim_tested_again_has_a_row_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str, base: str, how: str
 ) -> None:
-    again = {**HAND_MADE, "profile": "more"}
-    (tmp_path / "C2_more.json").write_text(json.dumps(again))
+    again = {**HAND_MADE, "profile": profile, "base": base}
+    (tmp_path / f"C2_{profile}.json").write_text(json.dumps(again))
     monkeypatch.setattr(results, "CLAIMS", tmp_path)
     text = results.claim_tables()
-    assert text.count("| Math | tiny (more) | **fails** |") == 1
-    assert text.count("(more)") == 1 + 2 + 1  # its tests, what is beside them, and no other row
+    assert text.count(f"| Math | {base} ({profile}) | **fails** |") == 1
+    # its tests, what is beside them, and no other row
+    assert text.count(f"({profile})") == 1 + 2 + 1
     (row,) = (x for x in results.claim_summary().splitlines() if x.startswith("| C2 |"))
-    assert "not run yet, on more tasks Math fails" in row
+    assert f"not run yet, {how} Math fails" in row
 
 
 def test_the_grid_marks_what_a_counter_of_turns_passes() -> None:
@@ -931,7 +935,8 @@ def test_every_printed_number_follows_from_its_file() -> None:
     for path in stored:
         numbers = json.loads(path.read_text())
         assert path.with_suffix(".png").exists()
-        if "question" in numbers or numbers["profile"] not in (*results.TESTED, results.AGAIN):
+        listed = (*results.TESTED, results.AGAIN, results.LLM)
+        if "question" in numbers or numbers["profile"] not in listed:
             continue
         for env, world in numbers["worlds"].items():
             expected += 1
