@@ -194,6 +194,31 @@ class ChatFormat:
         end = [] if ended else self._end
         return end + self._between + self.encode(observation) + self._after
 
+    def episode_ids(
+        self,
+        observations: Sequence[str],
+        actions: Sequence[str],
+        rules: tuple[str, str] | None = None,
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """A whole episode from its texts.
+
+        Args:
+            observations: the first one and at least every reply that a turn follows.
+            actions: T turns.
+            rules: see :meth:`opening_ids`.
+
+        Returns:
+            Ids up to the end of the last turn, and begin and end of every turn in them.
+        """
+        ids = self.opening_ids(observations[0], rules)
+        spans: list[tuple[int, int]] = []
+        for t, action in enumerate(actions):
+            ids += self.observation_ids(observations[t]) if t else []
+            turn = self.turn_ids(action)
+            spans.append((len(ids), len(ids) + len(turn)))
+            ids += turn
+        return ids, spans
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a turn, without the end-of-turn token.
 

@@ -55,21 +55,14 @@ def from_messages(
     if reward is not None and not 0 <= reward <= 1:
         raise ValueError(f"reward is {reward}, expected 0 to 1 or None")
     observations, actions = texts[::2], texts[1::2]
-    ids = chat.opening_ids(observations[0])
-    prompt_len, spans = len(ids), []
-    for place, action in enumerate(actions, 1):
-        turn = chat.turn_ids(action)
-        spans.append((len(ids), len(ids) + len(turn)))
-        ids += turn
-        if place < len(actions):
-            ids += chat.observation_ids(observations[place])
+    ids, spans = chat.episode_ids(observations, actions)
     over = reward is not None
     return Trajectory(
         task=task,
         sample=sample,
         seed=0,
         ids=tuple(ids),
-        prompt_len=prompt_len,
+        prompt_len=spans[0][0],
         spans=tuple(spans),
         logprobs=(),
         actions=tuple(actions),

@@ -213,16 +213,11 @@ def translate(
     rules = (env.instructions, env.acknowledgement) if config.rules else None
     observations = [words(text) for text in trajectory.observations]
     actions = [words(text) for text in trajectory.actions]
-    ids = chat.opening_ids(observations[0], rules)
-    prompt_len, spans = len(ids), []
-    for action, observation in zip(actions, observations[1:], strict=True):
-        turn = chat.turn_ids(action)
-        spans.append((len(ids), len(ids) + len(turn)))
-        ids += turn + chat.observation_ids(observation)
+    ids, spans = chat.episode_ids(observations, actions, rules)
     return replace(
         trajectory,
-        ids=tuple(ids[: spans[-1][1]]),
-        prompt_len=prompt_len,
+        ids=tuple(ids),
+        prompt_len=spans[0][0],
         spans=tuple(spans),
         logprobs=(),  # nobody has sampled these ids
         actions=tuple(actions),

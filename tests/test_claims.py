@@ -165,6 +165,8 @@ def test_families_of_tasks_by_hand() -> None:
     assert together.verdict == decide(together.interval)
     apart = evidence.difference("x", ours, np.zeros(4), [Task("textcraft", k) for k in range(4)])
     assert apart.interval == together.interval and "by_family" not in apart.to_json()
+    read = evidence.difference("x", ours, ours, [Task("gsm8k", k) for k in range(4)])
+    assert read.by_family is None  # GSM8K has no templates
     problems = [Task("math", index) for index in (0, 39, 40, 79)]  # two templates
     assert evidence.difference("x", ours, ours, problems).by_family == (0.0, 0.0, 0.0)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from agentprm_lite.claims.rules import Estimate
 from agentprm_lite.claims.values import step_values_against_q, turn_counter, value_quality
-from agentprm_lite.envs.problems import DRAWS
+from agentprm_lite.envs import env_class
 from agentprm_lite.metrics import (
     best_of_n_curve,
     bootstrap_interval,
@@ -296,7 +296,7 @@ def difference(name: str, ours: np.ndarray, base: np.ndarray, tasks: Sequence[Ta
     """
     places: dict[int, list[int]] = {}
     for place, task in enumerate(tasks):
-        places.setdefault(family(task), []).append(place)
+        places.setdefault(env_class(task.env).family(task.index), []).append(place)
     by_family = None
     if len(places) < len(tasks):
         mean_ours, mean_base = (
@@ -305,18 +305,6 @@ def difference(name: str, ours: np.ndarray, base: np.ndarray, tasks: Sequence[Ta
         by_family = paired_bootstrap(mean_ours, mean_base)
     interval = paired_bootstrap(ours, base)
     return Estimate(name, interval, len(tasks), len(ours), by_family=by_family)
-
-
-def family(task: Task) -> int:
-    """Which tasks are alike: problems of one template in math, elsewhere draws of one goal.
-
-    Args:
-        task: a task.
-
-    Returns:
-        The family's number.
-    """
-    return task.index // DRAWS if task.env == "math" else task.index
 
 
 def gap(ours: np.ndarray, base: np.ndarray) -> list[float]:

@@ -155,6 +155,18 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         """
         return tuple(cls.parse(turn) for turn in turns)
 
+    @staticmethod
+    def family(index: int) -> int:
+        """Which tasks are alike: an interval over tasks takes their families as wholes, too.
+
+        Args:
+            index: Of a task; its variants are of one family.
+
+        Returns:
+            Number of the family; by default every index is one by itself.
+        """
+        return index
+
     @classmethod
     @abc.abstractmethod
     def tasks(

@@ -126,6 +126,22 @@ class MathWorld(TextEnv):
         """
         return parse_number(final_answer(cls.parse(turns[-1])) or "") if turns else None
 
+    @staticmethod
+    def family(index: int) -> int:
+        """Draws of one template are alike.
+
+        Args:
+            index: Of a task.
+
+        Returns:
+            Place of its template.
+
+        Example:
+            >>> MathWorld.family(39), MathWorld.family(40)
+            (0, 1)
+        """
+        return index // DRAWS
+
     @classmethod
     def tasks(
         cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
@@ -275,6 +291,18 @@ class GSM8K(MathWorld):
         super().__init__(max_rounds)
         train, test = read_gsm8k(gsm8k_folder(folder))
         self._problems = train + test
+
+    @staticmethod
+    def family(index: int) -> int:
+        """Every problem is one by itself.
+
+        Args:
+            index: Of a task.
+
+        Returns:
+            The index.
+        """
+        return index
 
     @classmethod
     def tasks(
