@@ -27,6 +27,7 @@ TESTED = ("study", "gpu")  # profiles in which all claims are to be tested
 AGAIN = "more"  # and the one in which some are tested again
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
+    "fewest turns": "fewest turns",
 }  # fmt: skip
 
 
