@@ -28,6 +28,7 @@ AGAIN = "more"  # the one in which some are tested again
 LLM = "llm"  # and the one that gives C9 a second size
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
+    "fewest turns": "fewest turns",
 }  # fmt: skip
 
 
