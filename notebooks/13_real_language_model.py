@@ -291,7 +291,7 @@ else:
 # ## The numbers beside each other
 #
 # First what the policy does alone and with a search, on TextCraft's held-out goals: success, and the tokens that the policy generates for a task. *pass@N* is the oracle's choice among the $N$ candidates. The gap between *one sample* and *pass@N* is what a judge can win: where there is none, no judge
-# can show anything. Beams 1×1 choose nothing, and all beams have fewer tasks: they are judged below, by differences on equal tasks.
+# can show anything. *Majority* and *fewest turns* choose without any model; a judge that isn't above them may have learned no more than they know. Beams 1×1 choose nothing, and all beams have fewer tasks: they are judged below, by differences on equal tasks.
 
 # %%
 def text(row):
@@ -322,8 +322,8 @@ def successes(study, world):
     found["one sample"] += f", {one:.0f} tokens"
     found["N"] = f"{most} samples, {most * one:.0f} tokens"
     found["pass@N"] = text(best["oracle"][-1])
-    found |= {f"best of N, {KINDS[k]}": text(best[k][-1])
-              for k in KINDS if k in best}
+    found |= {f"best of N, {KINDS.get(k, k)}": text(rows[-1])
+              for k, rows in best.items() if k != "oracle"}
     for kind, shapes in world["beam"].items():
         for shape, r in shapes.items():
             row = f"beam {shape.replace('x', '×')}, {KINDS[kind]}"

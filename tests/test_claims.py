@@ -13,7 +13,7 @@ import pytest
 import results_page as results
 from helpers import random_trajectories
 
-from agentprm_lite import cli, pipeline
+from agentprm_lite import cli, pipeline, study
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.claims import (
     CLAIMS,
@@ -153,6 +153,23 @@ def test_a_counter_of_turns_looks_like_a_judge(
     monkeypatch.setattr(values, "pool_values", lambda *a, **k: m[:3])
     assert values.turn_counter(p) is None
     assert values.value_quality("agentprm", p)["auroc_within_step"]["1"] is None
+
+
+def test_a_study_has_the_candidate_with_the_fewest_turns(
+    chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two candidates the shorter one is chosen: right in the first task, wrong in the second."""
+    source = random_trajectories(chat, 1, seed=0)[0]
+    told = [(0, "aaa", 0.0), (0, "a", 1.0), (1, "bb", 1.0), (1, "b", 0.0), (2, "c", 1.0)]
+    played = [story(*x, source) for x in (*told, (2, "ccc", 1.0))]
+    for name in ("pool", "greedy_runs", "rollouts", "beam_tasks"):
+        monkeypatch.setattr(study, name, lambda *args: played)
+    for name in ("kind_curves", "_ranking"):
+        monkeypatch.setattr(study, name, lambda *args, **kwargs: np.zeros((1, 3, 2)))
+    p = replace(SMOKE, env="math", eval_samples=2)
+    best = study.world_study(p, parts=("best_of_n",))["best_of_n"]
+    means = {name: [round(row[0], 2) for row in rows] for name, rows in best.items()}
+    assert means["fewest turns"] == [0.67, 0.67] and means["oracle"] == [0.67, 1.0]
 
 
 def test_families_of_tasks_by_hand() -> None:
