@@ -190,13 +190,13 @@ from textwrap import fill
 
 from agentprm_lite.claims import CLAIMS, predict, report
 
-claims, again = (
+claims, more, llm = (
     {
         name: json.loads(file)
         for name in CLAIMS
         if (file := stored(f"claims/{name}_{profile}.json")) is not None
     }
-    for profile in ("study", "more")
+    for profile in ("study", "more", "llm")
 )
 if claims:
     first = next(iter(claims.values()))
@@ -219,7 +219,7 @@ told = "; ".join(
 )
 if claims:
     show_figure(
-        report.verdict_figure(claims, again),
+        report.verdict_figure(claims, {"more tasks": more, "SmolLM2": llm}),
         alt=f"Verdict on every claim in every world. {told}.",
         caption="In each cell the estimate that the verdict rests on: points "
         "of reward, times (C2, bar 8; never: AgentPRM doesn't get to the best "

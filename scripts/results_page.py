@@ -501,12 +501,12 @@ def main() -> int:
     figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
-    stored, again = (
+    stored, more, llm = (
         {p.stem.split("_")[0]: json.loads(p.read_text()) for p in sorted(CLAIMS.glob(pattern))}
-        for pattern in ("C*_study.json", f"C*_{AGAIN}.json")
+        for pattern in ("C*_study.json", f"C*_{AGAIN}.json", f"C*_{LLM}.json")
     )
     if stored:
-        figure = verdict_figure(stored, again)
+        figure = verdict_figure(stored, {"more tasks": more, "SmolLM2": llm})
         figure.savefig(VERDICTS, dpi=144, facecolor="white", bbox_inches="tight")
         print(VERDICTS.relative_to(ROOT))
     return 0

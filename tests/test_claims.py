@@ -870,12 +870,15 @@ def test_the_grid_marks_what_a_counter_of_turns_passes() -> None:
 
 
 def test_the_grid_of_verdicts_has_a_row_for_what_was_tested_again() -> None:
-    ax = report.verdict_figure({"C2": HAND_MADE, "C8": HAND_MADE}, {"C2": HAND_MADE}).axes[0]
+    ax = report.verdict_figure(
+        {"C2": HAND_MADE, "C8": HAND_MADE},
+        {"more tasks": {"C2": HAND_MADE}, "SmolLM2": {"C8": HAND_MADE}},
+    ).axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == [
-        "C2 8× fewer samples", "C2, more tasks", "C8 values tell",
+        "C2 8× fewer samples", "C2, more tasks", "C8 values tell", "C8, SmolLM2",
     ]  # fmt: skip
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Math"]
-    assert [t.get_text() for t in ax.texts] == ["fails\n1.2× [0.5, 2.0]"] * 3
+    assert [t.get_text() for t in ax.texts] == ["fails\n1.2× [0.5, 2.0]"] * 4
 
 
 def test_the_table_of_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

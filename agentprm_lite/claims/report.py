@@ -351,7 +351,7 @@ def deciding(world: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def verdict_figure(
-    claims: dict[str, dict[str, Any]], again: dict[str, dict[str, Any]] | None = None
+    claims: dict[str, dict[str, Any]], again: dict[str, dict[str, dict[str, Any]]] | None = None
 ) -> Any:
     """All verdicts and their effects in one picture.
 
@@ -359,7 +359,8 @@ def verdict_figure(
 
     Args:
         claims: for each name what :func:`claim` returned.
-        again: the same for claims that were tested again on more tasks; rows of their own.
+        again: the same for claims that were tested again, by what was different then ("more
+            tasks"); rows of their own.
 
     Returns:
         A matplotlib figure.
@@ -367,8 +368,9 @@ def verdict_figure(
     cells: dict[str, dict[str, tuple[str, str]]] = {}
     for name, numbers in claims.items():
         cells[f"{name} {CLAIMS[name].short}"] = _verdict_cells(numbers)
-        if again and name in again:
-            cells[f"{name}, more tasks"] = _verdict_cells(again[name])
+        for different, others in (again or {}).items():
+            if name in others:
+                cells[f"{name}, {different}"] = _verdict_cells(others[name])
     return plots.verdict_grid(cells)
 
 
