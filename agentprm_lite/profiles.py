@@ -195,8 +195,7 @@ LLM = replace(
     mc_samples=4,
     eval_tasks=31,
     eval_samples=8,
-    beam_tasks=12,
-    beams=((2, 2),),
+    beams=(),
     ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=2e-4),
     ppo_samples=4,
     ppo_worlds=("textcraft",),
@@ -210,6 +209,7 @@ LLM_SMOKE = replace(
     rollout_samples=2,
     eval_tasks=4,
     eval_samples=1,
+    beams=((2, 2),),
     beam_tasks=2,
     ppo=PPOConfig(iterations=1, tasks=2, samples=2, lr=2e-4),
 )
