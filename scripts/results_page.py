@@ -83,10 +83,11 @@ def world_tables(title: str, world: dict[str, Any], ns: list[int]) -> str:
     """Tables of one world; those of parts that were not run are left out."""
     heads = ["judge", *[f"N = {n}" for n in ns]]
     seeds = world["reward_model_seeds"]
+    searched = f"; beam search on {world['beam_tasks']} tasks" if world["beam"] else ""
     found = [
         f"### {title}\n",
         f"{world['tasks']} held-out tasks, {seeds} seed{'s' * (seeds > 1)} of every reward "
-        f"model; beam search on {world['beam_tasks']} tasks.\n",
+        f"model{searched}.\n",
         table(["policy", "reward"], [[k, cell(v)] for k, v in world["policy"].items()]),
         "Best-of-N, by M at the last step:\n",
         table(heads, [[NAMES[k], *map(cell, rows)] for k, rows in world["best_of_n"].items()]),
