@@ -101,6 +101,20 @@ def split_model(model: Any) -> tuple[Any, Any]:
     return getattr(net, net.base_model_prefix), head
 
 
+def attention_kinds(config: Any) -> set[str]:
+    """What the layers of a model attend to.
+
+    Args:
+        config: its configuration.
+
+    Returns:
+        transformers' names, such as ``"full_attention"`` and ``"sliding_attention"``.
+    """
+    window = getattr(config, "sliding_window", None)  # Mistral has it and no layer_types
+    default = ["full_attention" if window is None else "sliding_attention"]
+    return set(getattr(config, "layer_types", None) or default)
+
+
 class KVBatch:
     """Token sequences of different lengths, computed once each.
 
@@ -115,9 +129,7 @@ class KVBatch:
     def __init__(self, model: Any) -> None:
         self.body, self.head = split_model(model)
         config = self.body.config
-        window = getattr(config, "sliding_window", None)  # Mistral has it and no layer_types
-        default = ["full_attention" if window is None else "sliding_attention"]
-        kinds = set(getattr(config, "layer_types", None) or default)
+        kinds = attention_kinds(config)
         if kinds != {"full_attention"}:
             raise ValueError(
                 f"{config.model_type} has layers of the kinds {sorted(kinds)}; a cache with a "

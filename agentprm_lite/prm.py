@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import DynamicCache
 
-from agentprm_lite.cache import KVBatch, prefill, split_model
+from agentprm_lite.cache import KVBatch, attention_kinds, prefill, split_model
 from agentprm_lite.types import Trajectory
-
-OFTEN = 4  # trajectories of a prompt that are scored in batches of their own
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,14 @@ def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     return out.to(device)
 
 
-def hidden_states(body: nn.Module, sequences: Sequence[Sequence[int]]) -> Tensor:
+def hidden_states(body: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
     """Hidden states of whole sequences, with gradient.
 
-    What all of them begin with, such as the rules of an environment, is computed once if that
-    saves a quarter of the tokens.
+    What all of them begin with, such as the rules of an environment, is computed once where that
+    saves a quarter of the tokens. It takes two passes, so it is not done where keys and values
+    can't go from one to the other: with gradient checkpointing in training, with weights that are
+    split over ranks (all need the same number of passes), and in models whose attention isn't
+    PyTorch's ``sdpa`` over everything before.
 
     Args:
         body: the model without its head.
@@ -67,23 +68,31 @@ def hidden_states(body: nn.Module, sequences: Sequence[Sequence[int]]) -> Tensor
     columns = zip(*(s[:-1] for s in sequences), strict=False)  # each keeps a token of its own
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     saved = shared * (len(sequences) - 1)
-    if 4 * saved < sum(len(s) for s in sequences) or not _keeps_keys(body):
-        out: Tensor = body(input_ids=pad_ids(sequences, device), use_cache=False).last_hidden_state
-        return out
-    cache = DynamicCache(config=body.config)
-    first = body(input_ids=pad_ids([sequences[0][:shared]], device), past_key_values=cache)
-    cache.batch_repeat_interleave(len(sequences))
-    own = body(input_ids=pad_ids([s[shared:] for s in sequences], device), past_key_values=cache)
-    begin = first.last_hidden_state.expand(len(sequences), -1, -1)
-    return torch.cat([begin, own.last_hidden_state], 1)
+    if 4 * saved >= sum(len(s) for s in sequences) and _keeps_keys(body):
+        cache = DynamicCache(config=body.config)
+        first = body(input_ids=pad_ids([sequences[0][:shared]], device), past_key_values=cache)
+        cache.batch_repeat_interleave(len(sequences))
+        own = pad_ids([s[shared:] for s in sequences], device)
+        places = torch.arange(shared + own.shape[1], device=device)
+        rest = body(
+            input_ids=own,
+            attention_mask=(places <= places[shared:, None])[None, None],
+            position_ids=places[None, shared:],
+            past_key_values=cache,
+        )
+        begin = first.last_hidden_state.expand(len(sequences), -1, -1)
+        return torch.cat([begin, rest.last_hidden_state], 1)
+    out: Tensor = body(input_ids=pad_ids(sequences, device), use_cache=False).last_hidden_state
+    return out
 
 
 def _keeps_keys(body: Any) -> bool:
-    """Whether a second pass can follow on a first: not if activations are made anew, and not if the
-    weights are split over ranks, which all need the same number of passes."""
-    split = any(isinstance(p, DTensor) for p in body.parameters())
+    """Whether a second pass can go on from the keys and values of a first."""
+    config = body.config
+    plain = attention_kinds(config) == {"full_attention"} and config._attn_implementation == "sdpa"
     anew = any(getattr(m, "gradient_checkpointing", False) for m in body.modules())
-    return not split and not (body.training and anew)
+    split = any(isinstance(p, DTensor) for p in body.parameters())
+    return plain and not split and not (anew and body.training)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -118,7 +127,7 @@ def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
 
 
 def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
-    """M at every step, in one forward pass, with gradient.
+    """M at every step, with gradient, see :func:`hidden_states`.
 
     Args:
         model: a reward model.
@@ -184,18 +193,6 @@ def token_batches(
         yield group
 
 
-def _by_prompt(trajectories: Sequence[Trajectory]) -> list[list[int]]:
-    """Places of the trajectories of each prompt; those of rare prompts are left together.
-
-    What a batch of one prompt shares is long enough for :func:`hidden_states`.
-    """
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, trajectory in enumerate(trajectories):
-        groups.setdefault(trajectory.ids[: trajectory.prompt_len], []).append(i)
-    often = [same for same in groups.values() if len(same) >= OFTEN]
-    return [*often, [i for same in groups.values() if len(same) < OFTEN for i in same]]
-
-
 class RewardModel:
     """A trained reward model.
 
@@ -212,7 +209,7 @@ class RewardModel:
 
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
-        """M along whole trajectories, one pass each.
+        """M along whole trajectories.
 
         Args:
             trajectories: any number, with at least one step each.
@@ -221,14 +218,11 @@ class RewardModel:
             Their values, in the same order.
         """
         out: dict[int, StepValues] = {}
-        for same in _by_prompt(trajectories):
-            lengths = [len(trajectories[i].ids) for i in same]
-            for group in token_batches(lengths, self.batch_tokens):
-                places = [same[k] for k in group]
-                q, root, _ = step_values(self.model, [trajectories[i] for i in places])
-                for row, i in enumerate(places):
-                    steps = trajectories[i].num_steps
-                    out[i] = StepValues(float(root[row]), q[row, :steps].double().cpu().numpy())
+        for group in token_batches([len(t.ids) for t in trajectories], self.batch_tokens):
+            q, root, _ = step_values(self.model, [trajectories[i] for i in group])
+            for row, i in enumerate(group):
+                steps = trajectories[i].num_steps
+                out[i] = StepValues(float(root[row]), q[row, :steps].double().cpu().numpy())
         return [out[i] for i in range(len(trajectories))]
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 smoke proves that everything runs, cpu makes the rendered book on two cores, study tests the paper's
 claims there in hours, more some of them again on more tasks, llm-smoke and llm take a real language
-model there (minutes and an hour or two), gpu and paper take one to a GPU.
+model there (minutes and some hours), gpu and paper take one to a GPU.
 """
 
 from __future__ import annotations

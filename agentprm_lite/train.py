@@ -59,7 +59,8 @@ class TrainConfig:
     older than Ampere. What is trained stays float32."""
     checkpointing: bool = False
     """Keep no activations inside the layers and compute them again for the gradient: far less
-    memory, about a third more time."""
+    memory, about a third more time, and what a batch's sequences begin with is computed for each,
+    see :func:`agentprm_lite.prm.hidden_states`."""
     shard: bool = False
     """Under ``torchrun``, split weights, gradients and AdamW's moments over the ranks (FSDP2), for
     7B and up. Before and after training each rank holds the whole model."""
@@ -99,7 +100,7 @@ class SFTLoss(nn.Module):
 
 
 def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
-    """log π(token | history) of every action token, in one forward pass.
+    """log π(token | history) of every action token.
 
     Args:
         model: a policy.

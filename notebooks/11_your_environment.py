@@ -185,7 +185,6 @@ print("reward", reward)
 # | `_facts()` | `goal` and `depth` for `info` | tables |
 # | `_save()`, `_load(state)` | a JSON-able copy that shares nothing; loading it into any instance gives the same future | beam search, MC labels |
 # | `parse(text)`, if need be | the bare action in a policy's turn; the default reads what stands after "Action:" | [chapter 9](09_math.ipynb) has its own |
-# | `family(index)`, if need be | which tasks are alike, such as draws of one template; by default each stands for itself | intervals that resample whole families |
 #
 # ## A checklist that runs
 #
