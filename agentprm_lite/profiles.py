@@ -191,6 +191,7 @@ LLM = replace(
     rollout_tasks=48,
     rollout_samples=4,
     reward=TrainConfig(lr=5e-4, epochs=1, batch_tokens=1024, bf16=True),
+    reward_seeds=2,
     mc_tasks=4,
     mc_samples=4,
     eval_tasks=31,
