@@ -244,6 +244,8 @@ if claims:
 # - C3, C4 and C6 fail in math, on 1,280 problems: from 8 to 64 candidates every judge *loses*, AgentPRM 2.8 points; neither $L_A$ nor AgentPRM instead of PVM is worth 2 points. Where no judge tells candidates apart, that is no surprise.
 # - C5 fails in TextCraft, on 144 tasks, but only just: AgentPRM minus PVM is 0.1 points, from −1.6 to 1.9. If the two draws of a goal count as one, the end is at 2.1, and it would be undecided. No difference between rewards is seen; the largest that fits the intervals is about two points. Against SFT only raw $Q$ is clearly above on these tasks, by 1.4 points, from 0.3 to 2.6.
 #
+# **With a language model** (the row *SmolLM2*): C9 fails in TextCraft with SmolLM2-135M, too, on 31 goals with 8 candidates and two seeds. ORM chooses as well as the oracle, so nothing can be above it; AgentPRM is 3 points below, from −10 to 0, and not clearly above PVM. The candidate with the fewest turns is the oracle's choice there as well.
+#
 # A cell shows one estimate: of the tests with the claim's verdict in that world the smallest. Verdicts aren't independent: they rest on the same candidates, C6 and C9 are one test in math, and C9 asks here for *this* model only. [All of them](../book/results.md) stand on the results page, with what was measured beside them: beams, sweeps of $\beta$ and $\lambda$, PPO's stability, errors of labels, calibration, siblings. Which test that was:
 
 # %%

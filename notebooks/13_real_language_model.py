@@ -372,8 +372,8 @@ def ranking(study, world):
 beside(ranking)
 
 # %% [markdown]
-# **How to read it.** Look for a verdict that falls the same way in every column: it doesn't hang on one model. Verdicts that fall differently are no contradiction where one of them is *undecided*. And an *undecided* in a column with few tasks and one seed says little: it is a statement about the
-# number of tasks, not about the judges.
+# **How to read it.** Look for a verdict that falls the same way in every column: it doesn't hang on one model. Verdicts that fall differently are no contradiction where one of them is *undecided*. And an *undecided* in a column with few tasks and few seeds says little: it is a statement about the
+# number of tasks, not about the judges. By the rule of C9 ([chapter 10](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)), with 8 candidates for 64, SmolLM2's column *fails*: its ORM is the oracle's equal, and so is *fewest turns*, so there is nothing left to win.
 #
 # ## A misuse that looks right: the history as text
 #

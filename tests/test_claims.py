@@ -1016,6 +1016,18 @@ def test_chapter_10_tells_what_came_out() -> None:
     assert all(v["auroc_within_half"][1] < 0.5 < v["auroc_within_half"][2] for v in halfway)
 
 
+def test_chapters_10_and_13_tell_what_smollm2_gave() -> None:
+    """C9's second size: 31 goals, 8 candidates, two seeds; nothing is above ORM or fewest turns."""
+    found = of_claim("C9", "textcraft", "llm")
+    assert found["verdict"] == "fails" and found["rests_on"] == "best of 8 - orm"
+    over_orm, over_pvm = found["tests"]
+    assert (over_orm["tasks"], over_orm["seeds"], found["shown"]["ns"][-1]) == (31, 2, 8)
+    assert points(over_orm["interval"]) == [-3, -10, 0] and over_pvm["verdict"] == "undecided"
+    study = json.loads((results.ROOT / "results" / "study_llm.json").read_text())
+    best = study["worlds"]["textcraft"]["best_of_n"]
+    assert best["orm"] == best["oracle"] == best["fewest turns"]
+
+
 def of_claim(name: str, world: str, profile: str = "study") -> dict[str, Any]:
     file = results.CLAIMS / f"{name}_{profile}.json"
     found: dict[str, Any] = json.loads(file.read_text())["worlds"][world]
