@@ -460,7 +460,8 @@ attempt(check_share_won, share_won)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Summary
 #
 # 1. Best-of-64 by AgentPRM is above greedy policies in two of four worlds, and below them in one ([the claims](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)).
