@@ -222,6 +222,19 @@ def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     return best_of_n(pool, scores, ns)
 
 
+def fewest_turns(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
+    """Best-of-N by a judge without a model: the candidate with the fewest turns.
+
+    Args:
+        pool: equally many candidates of every task.
+        ns: sizes.
+
+    Returns:
+        The curve.
+    """
+    return best_of_n(pool, [-t.num_steps for t in pool], ns)
+
+
 def _tokens(pool: Sequence[Trajectory], ns: Sequence[int]) -> np.ndarray:
     return np.mean([t.usage.generated for t in pool]) * np.array(ns, dtype=float)
 

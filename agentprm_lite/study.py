@@ -41,6 +41,7 @@ from agentprm_lite.profiles import Profile, get_profile
 from agentprm_lite.search import (
     best_of_n,
     by_task,
+    fewest_turns,
     half_scores,
     last_scores,
     majority,
@@ -202,8 +203,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     curves, halves = {}, {}
     if "best_of_n" in parts:
         out["best_of_n"]["majority"] = rows(majority(candidates, ns).success)
-        short = best_of_n(candidates, [-t.num_steps for t in candidates], ns)
-        out["best_of_n"]["fewest turns"] = rows(short.success)
+        out["best_of_n"]["fewest turns"] = rows(fewest_turns(candidates, ns).success)
         curves = {kind: kind_curves(kind, p) for kind in KINDS}
         halves = {kind: kind_curves(kind, p, score=half_scores) for kind in KINDS}
         out["best_of_n"] |= {kind: rows(curves[kind]) for kind in KINDS}

@@ -33,7 +33,7 @@ from agentprm_lite.cache import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
 from agentprm_lite.models import half_dtype
-from agentprm_lite.prm import at_least_float32, hidden_states, pad_ids, step_values, token_batches
+from agentprm_lite.prm import at_least_float32, hidden_states, step_values, token_batches
 from agentprm_lite.ranks import Place, check_same, join, part_like, place, split, wait, whole
 from agentprm_lite.types import Trajectory
 
@@ -110,13 +110,13 @@ def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
         [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
     """
     body, head = split_model(model)
-    device = next(body.parameters()).device
-    ids = pad_ids([t.ids for t in trajectories], device)
     hidden = hidden_states(body, [t.ids for t in trajectories])
     rows, columns = action_tokens(trajectories)
-    logits = at_least_float32(head(hidden[rows.to(device), columns.to(device) - 1]))
-    target = ids[rows.to(device), columns.to(device)]
-    return -nn.functional.cross_entropy(logits, target, reduction="none")
+    logits = at_least_float32(head(hidden[rows, columns - 1]))
+    target = [token for t in trajectories for start, end in t.spans for token in t.ids[start:end]]
+    return -nn.functional.cross_entropy(
+        logits, torch.tensor(target, device=logits.device), reduction="none"
+    )
 
 
 def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:

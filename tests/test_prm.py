@@ -276,13 +276,13 @@ def test_other_models_read_the_beginning_once_or_not_at_all(
 def test_a_beginning_is_read_once_only_where_that_is_worth_it(
     chat: ChatFormat, folder: Path
 ) -> None:
-    model = split_model(random_reward_model(folder))[0]
+    body = split_model(random_reward_model(folder))[0]
     by_task = [t.ids for t in random_trajectories(chat, 7, seed=3)]  # seven tasks, no rules
-    assert len(passes(model, by_task)[1]) == 1
+    assert len(passes(body, by_task)[1]) == 1
     with_rules = [t.ids for t in random_trajectories(chat, 7, seed=3, rules=True)]
-    assert len(passes(model, with_rules)[1]) == 2
-    assert len(passes(model, with_rules[:1])[1]) == 1
-    assert len(passes(model, [with_rules[0][:1]] * 4)[1]) == 1  # no first token to begin with
+    assert len(passes(body, with_rules)[1]) == 2
+    assert len(passes(body, with_rules[:1])[1]) == 1
+    assert len(passes(body, [with_rules[0][:1]] * 4)[1]) == 1  # no first token to begin with
 
 
 def test_activations_that_are_made_anew_have_no_keys(chat: ChatFormat, folder: Path) -> None:

@@ -41,6 +41,7 @@ from agentprm_lite.profiles import Profile
 from agentprm_lite.search import (
     best_of_n,
     by_task,
+    fewest_turns,
     half_scores,
     last_scores,
     likelihood_scores,
@@ -114,7 +115,7 @@ def c2(p: Profile) -> Evidence:
         "majority": majority(candidates, ns).success,
         "likelihood": best_of_n(candidates, likelihood_scores(candidates), ns).success,
         "oracle": oracle(candidates, ns).success,
-        "fewest turns": best_of_n(candidates, [-t.num_steps for t in candidates], ns).success,
+        "fewest turns": fewest_turns(candidates, ns).success,
     }
     more = {
         "no_la": kind_curves("agentprm", p, variant=NO_LA),
