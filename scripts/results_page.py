@@ -24,8 +24,7 @@ SPEED = ROOT / "results" / "env_speed.json"
 CLAIMS = ROOT / "results" / "claims"
 VERDICTS = CLAIMS / "verdicts_study.png"
 TESTED = ("study", "gpu")  # profiles in which all claims are to be tested
-AGAIN = "more"  # the one in which some are tested again
-LLM = "llm"  # and the one that gives C9 a second size
+AGAIN = {"more": "more tasks", "llm": "SmolLM2"}  # those in which some are, and what differs
 NAMES = {
     "orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM", "oracle": "oracle", "majority": "majority",
     "fewest turns": "fewest turns",
@@ -166,7 +165,7 @@ def claim_tables() -> str:
     head = ["task", "size", "verdict", "effect", "the test it rests on", "n", "tokens", "minutes"]
     for name, said in known.items():
         rows, tests, made, also = [], [], [], []
-        for profile in (*TESTED, AGAIN, LLM):
+        for profile in (*TESTED, *AGAIN):
             path = CLAIMS / f"{name}_{profile}.json"
             numbers = json.loads(path.read_text()) if path.exists() else {"worlds": {}}
             there = [env for env in said.worlds if env in numbers["worlds"]]
@@ -208,10 +207,10 @@ def claim_summary() -> str:
         path = CLAIMS / f"{name}_study.json"
         worlds = json.loads(path.read_text())["worlds"] if path.exists() else {}
         here = [f"{WORLDS[env]} {w['verdict']}" for env, w in worlds.items()] or ["not run yet"]
-        for profile, how in ((AGAIN, "on more tasks"), (LLM, "with SmolLM2")):
+        for profile, different in AGAIN.items():
             if (more := CLAIMS / f"{name}_{profile}.json").exists():
                 worlds = json.loads(more.read_text())["worlds"]
-                here += [f"{how} {WORLDS[env]} {w['verdict']}" for env, w in worlds.items()]
+                here += [f"{different}: {WORLDS[env]} {w['verdict']}" for env, w in worlds.items()]
         chapter = CHAPTERS[name]
         link = f"[{int(chapter[:2])}](../notebooks/{chapter}.ipynb)"
         rows.append([name, said.says, said.paper, ", ".join(here), link])
@@ -502,12 +501,12 @@ def main() -> int:
     figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
     figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
     print(FIGURE.relative_to(ROOT))
-    stored, more, llm = (
+    stored, *again = (
         {p.stem.split("_")[0]: json.loads(p.read_text()) for p in sorted(CLAIMS.glob(pattern))}
-        for pattern in ("C*_study.json", f"C*_{AGAIN}.json", f"C*_{LLM}.json")
+        for pattern in (f"C*_{profile}.json" for profile in ("study", *AGAIN))
     )
     if stored:
-        figure = verdict_figure(stored, {"more tasks": more, "SmolLM2": llm})
+        figure = verdict_figure(stored, dict(zip(AGAIN.values(), again, strict=True)))
         figure.savefig(VERDICTS, dpi=144, facecolor="white", bbox_inches="tight")
         print(VERDICTS.relative_to(ROOT))
     return 0
