@@ -5,72 +5,124 @@ speeds fill up with padding. Here every row has its own length: rows can be repe
 of a beam), dropped (finished episodes), cut back (a prefix of a known sequence) and extended by a
 different number of tokens each, and no token of a row is ever computed twice.
 
+The new tokens of all rows go through the model as one sequence. Only attention has to know whose
+they are: it runs once for every block of neighbouring rows that read about as many tokens after
+about as many, so keep rows in the order of their lengths.
+
 A cache belongs to the weights that made it. Drop the batch after every weight update.
 
-Shape legend: B rows, Q new tokens (the most in a row), L columns, H key-value heads, D head size,
+Shape legend: B rows, N new tokens of all rows, T those with the padding of their blocks, R rows of
+a block, Q new tokens of its rows (the most of one), L its columns, H key-value heads, D head size,
 E hidden size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from transformers import AttentionInterface, Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+ATTENTION = "agentprm_lite_rows"  # our name among transformers' attention functions
+CALL = {"cpu": 2_000, "cuda": 100_000}  # cost of a call of attention: measured, guessed; _blocks
+
+
+@dataclass
+class _Block:
+    """Neighbouring rows whose attention is one call."""
+
+    first: int
+    end: int  # the first row after it
+    width: int  # Q
+    columns: int  # L
+    bias: Tensor | None = None  # [R, 1, Q, L], 0 or -inf; None: all columns up to its own
+
+    @property
+    def size(self) -> int:
+        return (self.end - self.first) * self.width
+
+
+def _blocks(counts: Sequence[int], lengths: Sequence[int], call: int) -> list[_Block]:
+    """Blocks that hold all rows with new tokens.
+
+    A row joins the block before it where the padding that this makes costs less than a call. Cost
+    is counted in pairs of a query and a column; a query is worth 500 more for the other layers.
+    """
+    out: list[_Block] = []
+    for k, (count, length) in enumerate(zip(counts, lengths, strict=True)):
+        if not count:
+            continue
+        columns = length + count
+        if out:
+            last = out[-1]
+            width, most = max(last.width, count), max(last.columns, columns)
+            together = (k + 1 - last.first) * width * (most + 500)
+            apart = last.size * (last.columns + 500) + count * (columns + 500) + call
+            if together <= apart:
+                out[-1] = _Block(last.first, k + 1, width, most)
+                continue
+        out.append(_Block(k, k + 1, count, columns))
+    return out
 
 
 class _RowLayer(DynamicLayer):
-    """Keys and values [B, H, L, D] of one layer; row b is valid up to its own length."""
+    """Keys and values [B, H, ·, D] of one layer; row b is valid up to its own length."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_initialized = False
-        self.size = 0  # B
-        self.rows: Tensor | None = None  # of the new tokens; None: all
-        self.positions: Tensor = torch.empty(0)
-        self.columns = 0
+        self.count = 0  # B
+        self.blocks: list[_Block] = []
+        self.rows = self.positions = torch.empty(0)  # [T] where the new tokens belong
+        self.columns = 0  # the most that a row needs
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
-            shape = (self.size, key_states.shape[1], 0, key_states.shape[3])
+            shape = (self.count, key_states.shape[1], 0, key_states.shape[3])
             self.keys, self.values = key_states.new_empty(shape), value_states.new_empty(shape)
             self.is_initialized = True
         if self.keys.shape[2] < self.columns:  # by half more, so that growing stays cheap
             room = self.columns * 3 // 2
             self.keys, self.values = _widen(self.keys, room), _widen(self.values, room)
-        rows = torch.arange(self.size, device=self.device) if self.rows is None else self.rows
-        self.keys[rows[:, None], :, self.positions] = key_states.transpose(1, 2)
-        self.values[rows[:, None], :, self.positions] = value_states.transpose(1, 2)
-        keys, values = self.keys[:, :, : self.columns], self.values[:, :, : self.columns]
-        if self.rows is None:
-            return keys, values
-        return keys.index_select(0, rows), values.index_select(0, rows)
+        self.keys[self.rows, :, self.positions] = key_states[0].transpose(0, 1)
+        self.values[self.rows, :, self.positions] = value_states[0].transpose(0, 1)
+        return self, self  # any other attention than ours stops at these
 
     def get_seq_length(self) -> int:
         return self.columns
+
+
+def _attend(
+    module: Any, query: Tensor, key: Any, value: Any, mask: None, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """Attention of the new tokens [1, ·, T, D] of all rows, a call of sdpa a block."""
+    layer: _RowLayer = key
+    parts = query[0].split([b.size for b in layer.blocks], 1)
+    out = []
+    for block, part in zip(layer.blocks, parts, strict=True):
+        queries = part.unflatten(1, (-1, block.width)).transpose(0, 1)
+        keys, values = (
+            x[block.first : block.end, :, : block.columns] for x in (layer.keys, layer.values)
+        )
+        attended, _ = sdpa_attention_forward(module, queries, keys, values, block.bias, **kwargs)
+        out.append(attended.flatten(0, 1))
+    return torch.cat(out)[None], None
+
+
+AttentionInterface.register(ATTENTION, _attend)
 
 
 def _widen(x: Tensor, columns: int) -> Tensor:
     out = x.new_zeros(x.shape[0], x.shape[1], columns, x.shape[3])
     out[:, :, : x.shape[2]] = x
     return out
-
-
-def _alike(counts: Sequence[int]) -> list[list[int]]:
-    """Rows with something to read, in groups in which the most is less than twice the least."""
-    groups: list[list[int]] = []
-    for k in sorted(range(len(counts)), key=lambda k: -counts[k]):
-        if counts[k] and groups and 2 * counts[k] > counts[groups[-1][0]]:
-            groups[-1].append(k)
-        elif counts[k]:
-            groups.append([k])
-    return [sorted(rows) for rows in groups]
 
 
 def split_model(model: Any) -> tuple[Any, Any]:
@@ -123,7 +175,8 @@ class KVBatch:
             (transformers' default); the weights must not change while the batch lives.
 
     Raises:
-        ValueError: the model uses sliding-window or linear attention, or not ``sdpa``.
+        ValueError: the model uses sliding-window or linear attention, or not ``sdpa``, or has no
+            place for another attention.
     """
 
     def __init__(self, model: Any) -> None:
@@ -139,6 +192,11 @@ class KVBatch:
             raise ValueError(
                 f"the model's attention is {config._attn_implementation!r}; load it with "
                 "attn_implementation='sdpa'"
+            )
+        if not self.body.is_backend_compatible():
+            raise ValueError(
+                f"{type(self.body).__name__} computes attention by itself; a cache with a length a "
+                "row needs a model with transformers' attention interface"
             )
         self.device = next(self.body.parameters()).device
         self.lengths = torch.zeros(0, dtype=torch.long)
@@ -158,90 +216,58 @@ class KVBatch:
             tokens: one list of new ids a row; an empty one leaves its row as it is.
 
         Returns:
-            Hidden states [B, Q, E], right-padded with garbage.
+            Hidden states [N, E] of the new tokens, row after row.
 
         Raises:
             ValueError: the number of lists isn't the number of rows, or all are empty.
         """
         if not len(self):
             self.lengths = torch.zeros(len(tokens), dtype=torch.long)
-        counts = [len(t) for t in tokens]
+        counts, lengths = [len(t) for t in tokens], self.lengths.tolist()
         if len(tokens) != len(self) or not any(counts):
             raise ValueError(
                 f"append got {len(tokens)} lists with {sum(counts)} tokens in all for "
                 f"{len(self)} rows; expected one list a row and at least one token"
             )
-        groups = _alike(counts)
-        if max(counts) == 1 or len(groups[0]) == len(tokens):
-            return self._forward(tokens, range(len(tokens)))
-        parts = [self._forward([tokens[k] for k in rows], rows) for rows in groups]
-        out = parts[0].new_zeros(len(tokens), max(counts), parts[0].shape[-1])
-        for rows, hidden in zip(groups, parts, strict=True):
-            out[torch.as_tensor(rows), : hidden.shape[1]] = hidden
-        return out
-
-    def _forward(self, tokens: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
-        where = torch.as_tensor(rows)
-        counts = torch.tensor([len(t) for t in tokens])
-        width = int(counts.max())
-        ids = torch.zeros(len(tokens), width, dtype=torch.long)
-        for row, new in zip(ids, tokens, strict=True):
-            row[: len(new)] = torch.as_tensor(new)
+        blocks = _blocks(counts, lengths, CALL.get(self.device.type, CALL["cuda"]))
         # what is written beyond a row's length is garbage, never attended to and overwritten later
-        positions = self.lengths[where, None] + torch.arange(width)
-        columns = int(positions.max()) + 1
-        mask = torch.arange(columns) <= positions[:, :, None]  # [B, Q, L]: itself and before
-        positions = positions.to(self.device)
+        rows, positions, dtype = [], [], self.body.dtype
+        ids: list[int] = []
+        real: list[int] = []
+        for block in blocks:
+            here, wide = torch.arange(block.first, block.end), torch.arange(block.width)
+            at = self.lengths[here, None] + wide
+            # sdpa knows by itself what to hide from rows that begin, and from single last tokens
+            past = lengths[block.first : block.end]
+            if any(past) and (block.width > 1 or min(past) + 1 < block.columns):
+                hidden = torch.arange(block.columns) > at[:, None, :, None]
+                bias = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, -torch.inf)
+                block.bias = bias.to(self.device)
+            rows.append(here.repeat_interleave(block.width))
+            positions.append(at.flatten())
+            for k in range(block.first, block.end):
+                start = len(ids)
+                ids += [*tokens[k], *[0] * (block.width - counts[k])]
+                real += range(start, start + counts[k])
+        place = torch.cat(rows), torch.cat(positions)
+        columns = int(place[1].max()) + 1
+        where, at = (x.to(self.device) for x in place)
         for layer in self.cache.layers:
-            layer.size, layer.positions, layer.columns = len(self), positions, columns
-            layer.rows = None if len(rows) == len(self) else where.to(self.device)
-        out = self.body(
-            input_ids=ids.to(self.device),
-            attention_mask=mask[:, None].to(self.device),
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.lengths = self.lengths.index_add(0, where, counts)
-        return out.last_hidden_state
-
-    def copy(self, rows: Sequence[int]) -> KVBatch:
-        """An independent batch that continues some of the rows.
-
-        Args:
-            rows: for each new row, the old row that it continues.
-
-        Returns:
-            The copy.
-        """
-        out = KVBatch.__new__(KVBatch)
-        out.body, out.head, out.device = self.body, self.head, self.device
-        out.lengths = self.lengths
-        out.cache = Cache(layers=[_RowLayer() for _ in self.cache.layers])
-        for mine, new in zip(self.cache.layers, out.cache.layers, strict=True):
-            new.keys, new.values, new.is_initialized = mine.keys, mine.values, True
-            new.dtype, new.device = mine.dtype, mine.device
-        out.select(rows)
-        return out
-
-    def replace(self, rows: Sequence[int], other: KVBatch) -> None:
-        """Take over what a copy has computed since :meth:`copy`.
-
-        Args:
-            rows: the rows that were copied.
-            other: the copy.
-        """
-        if not len(rows):
-            return
-        index = torch.as_tensor(list(rows), dtype=torch.long)
-        first, end = int(self.lengths[index].min()), int(other.lengths.max())
-        where = index.to(self.device)
-        for mine, new in zip(self.cache.layers, other.cache.layers, strict=True):
-            if mine.keys.shape[2] < end:
-                mine.keys, mine.values = _widen(mine.keys, end), _widen(mine.values, end)
-            mine.keys[where, :, first:end] = new.keys[:, :, first:end]
-            mine.values[where, :, first:end] = new.values[:, :, first:end]
-        self.lengths = self.lengths.index_copy(0, index, other.lengths)
+            layer.count, layer.columns, layer.blocks = len(self), columns, blocks
+            layer.rows, layer.positions = where, at
+        config = self.body.config
+        config._attn_implementation = ATTENTION
+        try:
+            out = self.body(
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=at[None],
+                past_key_values=self.cache,
+                use_cache=True,
+            ).last_hidden_state[0]
+        finally:
+            config._attn_implementation = "sdpa"
+        self.lengths = self.lengths + torch.tensor(counts)
+        return out if len(real) == len(ids) else out[torch.tensor(real, device=self.device)]
 
     def select(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> None:
         """Keep, drop, repeat or reorder rows, and cut them back.
@@ -296,11 +322,14 @@ def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Te
         if not distinct or tuple(distinct[-1][: len(new)]) != tuple(new):
             distinct.append(new)
         source[i] = len(distinct) - 1
+    by_length = sorted(range(len(distinct)), key=lambda d: len(distinct[d]))  # as the cache likes
     batch = KVBatch(model)
-    hidden = batch.append(distinct)
-    rows = [source[i] for i in range(len(sequences))]
+    hidden = batch.append([distinct[d] for d in by_length])
+    first = [0, *accumulate(len(distinct[d]) for d in by_length)]
+    place = {d: row for row, d in enumerate(by_length)}
+    rows = [place[source[i]] for i in range(len(sequences))]
     lengths = [len(s) for s in sequences]
-    last = hidden[torch.as_tensor(rows), torch.as_tensor(lengths) - 1]
+    last = hidden[[first[row] + n - 1 for row, n in zip(rows, lengths, strict=True)]]
     batch.select(rows, lengths)
     known = [0] * len(distinct)
     computed = []

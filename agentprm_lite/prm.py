@@ -250,9 +250,8 @@ class RewardModel:
         Returns:
             M [B].
         """
-        hidden = batch.append(tokens)
-        last = torch.tensor([len(t) - 1 for t in tokens], device=hidden.device)
-        return self._read(hidden[torch.arange(len(tokens), device=hidden.device), last])
+        ends = np.cumsum([len(t) for t in tokens]) - 1
+        return self._read(batch.append(tokens)[ends])
 
     def _read(self, hidden: Tensor) -> np.ndarray:
         return np.asarray(read_m(self._head, hidden).double().cpu().numpy())

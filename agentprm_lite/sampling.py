@@ -1,11 +1,11 @@
 """Multi-turn sampling: many episodes at once, every token computed once.
 
 The episodes of a batch sample one token each in every pass, each at its own place in its own turn;
-those whose turn is over read the environment's replies in one chunk, several at a time. Keys and
-values stay from the first token of the prompt to the last action, finished episodes leave the
-batch, and samples of one task and branches of a beam share what they have in common. What is shared
-is counted for the first episode that uses it, so that the counts of a task don't depend on the
-other tasks. Beam search alone needs all turns of a round at once.
+one whose turn is over reads the environment's reply in the next. Keys and values stay from the
+first token of the prompt to the last action, finished episodes leave the batch, and samples of one
+task and branches of a beam share what they have in common. What is shared is counted for the first
+episode that uses it, so that the counts of a task don't depend on the other tasks. Beam search
+alone needs all turns of a round at once.
 
 Every episode draws from a random stream of its own, so that the same seed gives the same trajectory
 in any batch. In floating point the batch's shape changes logits in the last digits; only where a
@@ -370,27 +370,19 @@ class Play:
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Play every active episode to its end, each at its own pace.
-
-        One whose turn is over waits until a quarter of them does; these then read their replies
-        together.
-        """
+        """Play every active episode to its end, each at its own pace."""
         while self.active:
             live = [k for k, episode in enumerate(self.active) if not episode.done]
             if len(live) < 0.7 * len(self.active):  # leave out episodes that are over
-                self.select(live)
+                self.select(sorted(live, key=lambda k: len(self.active[k].ids)))
                 continue
-            waiting = [k for k in live if self.active[k].turn.unread]
-            if waiting and 4 * len(waiting) >= len(live):
-                self._read(waiting)
-            ready = [k for k in live if not self.active[k].turn.unread]
-            going = self._speak(ready, self.hidden[ready])
-            for k in sorted(set(ready) - set(going)):
+            going = self._speak(live)
+            new = self._last_tokens(going)
+            for k in sorted(set(live) - set(going)):
                 self._end(k)
-                self.active[k].goes_on(self.backend.config)
-            if going:
-                last = self._last_tokens(range(len(self.active)), going)
-                self.hidden[going] = self.batch.append(last)[going, 0]
+                if self.active[k].goes_on(self.backend.config):
+                    new[k] = self._unread(k)
+            self._append(new)
 
     @torch.no_grad()
     def act(self) -> list[list[int]]:
@@ -399,18 +391,10 @@ class Play:
         Returns:
             The ids of each turn.
         """
-        rows, batch, hidden = list(range(len(self.active))), self.batch, self.hidden
-        live = rows
-        while True:
-            place = {k: i for i, k in enumerate(rows)}
-            live = self._speak(live, hidden[[place[k] for k in live]])
-            if len(live) < 0.7 * len(rows):  # leave out turns that have ended
-                if batch is not self.batch:
-                    self.batch.replace(rows, batch)
-                if not live:
-                    break
-                rows, batch = live, self.batch.copy(live)
-            hidden = batch.append(self._last_tokens(rows, live))[:, 0]
+        going = list(range(len(self.active)))
+        while going:
+            going = self._speak(going)
+            self._append(self._last_tokens(going))
         produced = [episode.turn.tokens for episode in self.active]
         for k in range(len(self.active)):
             self._end(k)
@@ -424,8 +408,7 @@ class Play:
         """
         rows = [k for k in rows if self.active[k].goes_on(self.backend.config)]
         self.select(rows)
-        if rows:
-            self._read(range(len(rows)))
+        self._append([self._unread(k) for k in range(len(rows))])
 
     def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
         """Keep, drop, repeat or reorder the active episodes.
@@ -440,11 +423,11 @@ class Play:
         self.batch.select(rows)
         self.hidden = self.hidden[torch.as_tensor(list(rows), dtype=torch.long)]
 
-    def _speak(self, rows: Sequence[int], hidden: Tensor) -> list[int]:
-        """Sample one token in some rows from their states; which of the turns go on."""
+    def _speak(self, rows: Sequence[int]) -> list[int]:
+        """Sample one token in some rows; which of the turns go on."""
         chat, config = self.backend.chat, self.backend.config
         uniforms = np.array([self.active[k].rng.random() for k in rows])
-        chosen = choose(self.batch.head(hidden), uniforms, config.temperature)
+        chosen = choose(self.batch.head(self.hidden[rows]), uniforms, config.temperature)
         going = []
         for k, token, logp in zip(rows, *chosen, strict=True):
             turn = self.active[k].turn
@@ -454,10 +437,12 @@ class Play:
                 going.append(k)
         return going
 
-    def _last_tokens(self, rows: Sequence[int], going: Sequence[int]) -> list[list[int]]:
-        """What to append to rows so that some of them go on with their turns."""
-        some = set(going)
-        return [self.active[k].turn.tokens[-1:] if k in some else [] for k in rows]
+    def _last_tokens(self, going: Sequence[int]) -> list[list[int]]:
+        """What to append to the rows so that some of them go on with their turns."""
+        new: list[list[int]] = [[] for _ in self.active]
+        for k in going:
+            new[k] = self.active[k].turn.tokens[-1:]
+        return new
 
     def _end(self, k: int) -> None:
         """Step the environment of one row."""
@@ -465,15 +450,17 @@ class Play:
         reply = episode.step(turn.tokens, turn.logprobs, self.backend.chat)
         episode.turn = Turn(unread=turn.tokens[-1:] + reply)
 
-    def _read(self, rows: Sequence[int]) -> None:
-        """Let some rows read what they haven't read."""
-        new: list[list[int]] = [[] for _ in self.active]
-        for k in rows:
-            episode = self.active[k]
-            new[k], episode.turn = episode.turn.unread, Turn()
-            past = len(episode.ids) - len(new[k]) + 1
-            episode.usage += Usage(prefilled=len(new[k]) - 1, cached=past)
-        hidden = self.batch.append(new)
-        last = torch.tensor([len(new[k]) - 1 for k in rows], device=hidden.device)
-        where = torch.as_tensor(list(rows), device=hidden.device)
-        self.hidden[where] = hidden[where, last]
+    def _unread(self, k: int) -> list[int]:
+        """What one row has to read before its next turn, from now on counted as read."""
+        episode = self.active[k]
+        new, episode.turn = episode.turn.unread, Turn()
+        past = len(episode.ids) - len(new) + 1
+        episode.usage += Usage(prefilled=len(new) - 1, cached=past)
+        return new
+
+    def _append(self, new: Sequence[Sequence[int]]) -> None:
+        """Compute new tokens, and keep the last state of every row that has some."""
+        rows = [k for k, tokens in enumerate(new) if tokens]
+        if rows:
+            ends = np.cumsum([len(new[k]) for k in rows]) - 1
+            self.hidden[rows] = self.batch.append(new)[ends]

@@ -44,9 +44,8 @@ from agentprm_lite.types import Task, Trajectory
 def encode(model: Any, histories: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor]:
     """Every history from its first token, equal ones too; the batch and the last hidden states."""
     batch = KVBatch(model)
-    hidden = batch.append(histories)
-    last = torch.tensor([len(h) - 1 for h in histories], device=hidden.device)
-    return batch, hidden[torch.arange(len(histories), device=hidden.device), last]
+    ends = np.cumsum([len(h) for h in histories]) - 1
+    return batch, batch.append(histories)[ends]
 
 
 class OwnCaches(Play):

@@ -110,7 +110,7 @@ def cache_bytes(batch: KVBatch, tokens: Sequence[Sequence[int]]) -> int:
 def measured(models: Sequence[Any], world: type) -> Iterator[Clock]:
     """Clocks in all the places where a stage does a kind of work."""
     places = [
-        (KVBatch, "select", "cache"), (KVBatch, "copy", "cache"), (KVBatch, "replace", "cache"),
+        (KVBatch, "select", "cache"),
         (sampling, "choose", "choose"), (sampling, "make_env", "environment"),
         (world, "reset", "environment"), (world, "step", "environment"),
         (world, "parse", "environment"), (world, "snapshot", "environment"),

@@ -22,9 +22,11 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2Model,
+    StableLmConfig,
+    StableLmForCausalLM,
 )
 
-from agentprm_lite.cache import KVBatch, prefill, split_model
+from agentprm_lite.cache import CALL, KVBatch, _blocks, prefill, split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 
 V = 60
@@ -75,6 +77,11 @@ def logits(batch: KVBatch, hidden: torch.Tensor) -> torch.Tensor:
     return out
 
 
+def append(batch: KVBatch, tokens: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """Logits [·, V] of each row's new tokens."""
+    return list(logits(batch, batch.append(tokens)).split([len(t) for t in tokens]))
+
+
 def equal(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
@@ -90,9 +97,9 @@ def test_pieces_of_any_length_equal_one_pass(model: Any):
     batch = KVBatch(model)
     got: list[list[torch.Tensor]] = [[] for _ in pieces]
     for k in range(4):
-        out = logits(batch, batch.append([row[k] for row in pieces]))
-        for b, row in enumerate(pieces):
-            got[b].append(out[b, : len(row[k])])
+        out = append(batch, [row[k] for row in pieces])
+        for b in range(len(pieces)):
+            got[b].append(out[b])
     assert batch.lengths.tolist() == [13, 13, 9, 13]
     for b, row in enumerate(pieces):
         equal(torch.cat(got[b]), whole(model, [i for piece in row for i in piece]))
@@ -101,7 +108,7 @@ def test_pieces_of_any_length_equal_one_pass(model: Any):
 def test_one_token_at_a_time_equals_one_pass(model: Any):
     ids = words(random.Random(1), 12)
     batch = KVBatch(model)
-    got = torch.cat([logits(batch, batch.append([[i]]))[0] for i in ids])
+    got = torch.cat([append(batch, [[i]])[0] for i in ids])
     equal(got, whole(model, ids))
 
 
@@ -113,34 +120,70 @@ def test_an_empty_list_leaves_its_row_unchanged(model: Any):
     for _ in range(3):  # what is written beside row 0 must not be seen later
         batch.append([[], more])
     assert batch.lengths.tolist() == [6, 31]
-    out = logits(batch, batch.append([last, []]))
+    out = append(batch, [last, []])
     equal(out[0], whole(model, a + last)[6:])
 
 
-def test_rows_with_nothing_or_little_to_read_are_not_padded_to_the_longest(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-):
+def test_blocks_take_in_padding_only_while_it_is_cheaper_than_a_call():
+    def found(counts: Sequence[int], lengths: Sequence[int], call: int) -> list[tuple[int, ...]]:
+        blocks = _blocks(counts, lengths, call)
+        return [(b.first, b.end, b.width, b.columns) for b in blocks]
+
+    # one token each: three rows padded by 10 columns cost 30, two more of 40 cost 80 more
+    assert found([1] * 5, [90, 90, 90, 100, 100], 30) == [(0, 5, 1, 101)]
+    assert found([1] * 5, [90, 90, 90, 100, 100], 29) == [(0, 3, 1, 91), (3, 5, 1, 101)]
+    # a row with nothing to read is passed over, at either end for nothing
+    assert found([0, 1, 0, 1, 0], [9, 9, 9, 9, 9], 509) == [(1, 2, 1, 10), (3, 4, 1, 10)]
+    assert found([0, 1, 0, 1, 0], [9, 9, 9, 9, 9], 510) == [(1, 4, 1, 10)]
+    # and one that reads much is a block of its own
+    assert found([1, 20, 1], [9, 9, 9], 2000) == [(0, 1, 1, 10), (1, 2, 20, 29), (2, 3, 1, 10)]
+    assert found([0, 0], [3, 4], 5) == []
+
+
+@pytest.mark.parametrize("call", [0, 11_000, 10**9])  # a block a row, some, one for all
+def test_blocks_of_any_size_equal_one_pass(model: Any, monkeypatch: pytest.MonkeyPatch, call: int):
+    monkeypatch.setitem(CALL, "cpu", call)
     rng = random.Random(5)
     past = [words(rng, n) for n in (4, 40, 21, 2, 20, 3)]
     new = [words(rng, n) for n in (2, 0, 30, 16, 0, 7)]
     batch = KVBatch(model)
-    forward, shapes = batch.body.forward, []
-
-    def counting(*args: Any, **kwargs: Any) -> Any:
-        if "input_ids" in kwargs:  # else it is the whole pass to compare with
-            shapes.append(tuple(kwargs["input_ids"].shape))
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(batch.body, "forward", counting)
+    shapes = counted(model, monkeypatch)
     batch.append(past)
-    assert shapes == [(2, 40), (1, 20), (2, 4), (1, 2)]
-    out = logits(batch, batch.append(new))
-    assert shapes[4:] == [(2, 30), (1, 7), (1, 2)]
+    out = append(batch, new)
+    assert (
+        shapes
+        == {  # real tokens with little or no padding, or the longest in every row
+            0: [(1, 90), (1, 55)],
+            11_000: [(1, 4 + 2 * 40 + 3 * 20), (1, 2 + 2 * 30 + 7)],
+            10**9: [(1, 6 * 40), (1, 6 * 30)],
+        }[call]
+    )
+    monkeypatch.undo()
     for b in (0, 2, 3, 5):
-        equal(out[b, : len(new[b])], whole(model, past[b] + new[b])[len(past[b]) :])
-    out = logits(batch, batch.append([[7]] * 6))
+        equal(out[b], whole(model, past[b] + new[b])[len(past[b]) :])
+    assert out[1].shape == out[4].shape == (0, batch.head.out_features)
+    monkeypatch.setitem(CALL, "cpu", call)
+    out = append(batch, [[7]] * 6)
+    monkeypatch.undo()
     for b in range(6):
         equal(out[b], whole(model, past[b] + new[b] + [7])[-1:])
+
+
+def test_the_model_has_its_attention_back(model: Any, monkeypatch: pytest.MonkeyPatch):
+    batch = KVBatch(model)
+    batch.append([[1, 2]])
+    assert batch.body.config._attn_implementation == "sdpa"
+    with pytest.raises(IndexError):
+        batch.append([[10**6]])
+    assert batch.body.config._attn_implementation == "sdpa"
+
+
+def test_attention_that_is_not_ours_cannot_read_the_cache(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agentprm_lite.cache.ATTENTION", "sdpa")
+    with pytest.raises(AttributeError):
+        KVBatch(model).append([[1, 2]])
 
 
 def test_an_empty_prompt_is_refused(model: Any):
@@ -158,9 +201,9 @@ def test_rows_repeat_drop_reorder_and_shrink(model: Any):
     histories = [c, a[:3], [], c[:7]]
     for _ in range(2):
         new = [words(rng, n) for n in (2, 6, 1, 4)]
-        out = logits(batch, batch.append(new))
+        out = append(batch, new)
         for k, (past, tail) in enumerate(zip(histories, new, strict=True)):
-            equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
+            equal(out[k], whole(model, past + tail)[len(past) :])
         histories = [past + tail for past, tail in zip(histories, new, strict=True)]
 
 
@@ -171,47 +214,6 @@ def test_select_nothing_leaves_no_row(model: Any):
     assert len(batch) == 0
 
 
-def test_a_copy_is_independent(model: Any):
-    rng = random.Random(4)
-    a, b, x, y = (words(rng, n) for n in (6, 9, 3, 5))
-    batch = KVBatch(model)
-    batch.append([a, b])
-    copy = batch.copy([1, 0])
-    out = logits(copy, copy.append([x, y]))
-    equal(out[0, :3], whole(model, b + x)[9:])
-    equal(out[1, :5], whole(model, a + y)[6:])
-    assert batch.lengths.tolist() == [6, 9]
-    out = logits(batch, batch.append([x, y]))  # the copy has left no trace
-    equal(out[0, :3], whole(model, a + x)[6:])
-    equal(out[1, :5], whole(model, b + y)[9:])
-
-
-def test_replace_takes_over_what_the_copy_computed(model: Any):
-    rng = random.Random(5)
-    rows = [words(rng, n) for n in (4, 10, 7, 2)]
-    batch = KVBatch(model)
-    batch.append(rows)
-    copy = batch.copy([3, 1])
-    for _ in range(2):
-        new = [words(rng, 5), words(rng, 3)]
-        copy.append(new)
-        rows[3] += new[0]
-        rows[1] += new[1]
-    batch.replace([3, 1], copy)
-    assert batch.lengths.tolist() == [4, 16, 7, 12]
-    last = [words(rng, n) for n in (3, 1, 2, 4)]
-    out = logits(batch, batch.append(last))
-    for k, (past, tail) in enumerate(zip(rows, last, strict=True)):
-        equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
-
-
-def test_replacing_nothing_changes_nothing(model: Any):
-    batch = KVBatch(model)
-    batch.append([[1, 2], [3]])
-    batch.replace([], batch.copy([0]))
-    assert batch.lengths.tolist() == [2, 1]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_any_sequence_of_operations_equals_one_pass(folder: Path, seed: int):
     model = float64(load_policy(folder))
@@ -220,34 +222,23 @@ def test_any_sequence_of_operations_equals_one_pass(folder: Path, seed: int):
     batch = KVBatch(model)
     batch.append(histories)
     for _ in range(12):
-        kind = rng.choice(["append", "select", "cut", "copy", "replace"])
+        kind = rng.choice(["append", "append", "select", "cut"])
         if kind == "append":
             new = [words(rng, rng.choice([0, 1, 1, 6])) for _ in histories]
             new[0] = new[0] or [7]
             batch.append(new)
             histories = [h + n for h, n in zip(histories, new, strict=True)]
-        elif kind == "replace":
-            rows = rng.sample(range(len(histories)), rng.randint(1, len(histories)))
-            part = batch.copy(rows)
-            new = [words(rng, rng.randint(1, 3)) for _ in rows]
-            part.append(new)
-            batch.replace(rows, part)
-            for r, n in zip(rows, new, strict=True):
-                histories[r] = histories[r] + n
         else:
             rows = [rng.randrange(len(histories)) for _ in range(rng.randint(1, 6))]
             lengths = [rng.randint(0, len(histories[r])) for r in rows] if kind == "cut" else None
-            if kind == "copy":
-                batch = batch.copy(rows)
-            else:
-                batch.select(rows, lengths)
+            batch.select(rows, lengths)
             histories = [histories[r] for r in rows]
             if lengths is not None:
                 histories = [h[:n] for h, n in zip(histories, lengths, strict=True)]
         assert batch.lengths.tolist() == [len(h) for h in histories]
-    out = logits(batch, batch.append([[5]] * len(histories)))
+    out = append(batch, [[5]] * len(histories))
     for k, past in enumerate(histories):
-        equal(out[k, 0], whole(model, [*past, 5])[-1])
+        equal(out[k][0], whole(model, [*past, 5])[-1])
 
 
 def test_float32_is_close(folder: Path):
@@ -255,8 +246,8 @@ def test_float32_is_close(folder: Path):
     ids = words(random.Random(6), 30)
     batch = KVBatch(model)
     batch.append([ids[:20], ids])
-    out = logits(batch, batch.append([ids[20:], [1]]))
-    torch.testing.assert_close(out[0, :10], whole(model, ids)[20:], rtol=0, atol=1e-4)
+    out = append(batch, [ids[20:], [1]])
+    torch.testing.assert_close(out[0], whole(model, ids)[20:], rtol=0, atol=1e-4)
 
 
 def test_wrong_calls_are_refused(folder: Path):
@@ -301,15 +292,15 @@ def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: 
     # comes first: a finds these four known; the branch is a row of its own and computes all six
     assert computed == [4, 6, 5, 0, 0, 6, 0, 0]
     assert sum(computed) == 9 + 6 + 6
-    assert shapes == [(3, 9)]
+    assert shapes == [(1, 9 + 6 + 6)]
     monkeypatch.undo()
     assert batch.lengths.tolist() == [len(s) for s in sequences]
     for k, sequence in enumerate(sequences):
         equal(logits(batch, last[k]), whole(model, sequence)[-1])
     new = [words(rng, 1 + k % 3) for k in range(len(sequences))]
-    out = logits(batch, batch.append(new))
+    out = append(batch, new)
     for k, (past, tail) in enumerate(zip(sequences, new, strict=True)):
-        equal(out[k, : len(tail)], whole(model, past + tail)[len(past) :])
+        equal(out[k], whole(model, past + tail)[len(past) :])
 
 
 def test_prefill_of_equal_prompts_computes_one(folder: Path):
@@ -345,9 +336,9 @@ def test_a_new_batch_sees_new_weights_and_an_old_one_does_not(folder: Path):
     assert not torch.allclose(before, after, atol=1e-3)
     new = KVBatch(model)
     new.append([ids[:6]])
-    equal(logits(new, new.append([ids[6:]]))[0], after[6:])
+    equal(append(new, [ids[6:]])[0], after[6:])
     # the stale batch mixes old keys with new weights: it equals neither
-    stale = logits(old, old.append([ids[6:]]))[0]
+    stale = append(old, [ids[6:]])[0]
     assert not torch.allclose(stale, after[6:], atol=1e-3)
     assert not torch.allclose(stale, before[6:], atol=1e-3)
 
@@ -370,6 +361,11 @@ def test_attention_that_misreads_the_mask_is_refused():
     config._attn_implementation = "eager"
     with pytest.raises(ValueError, match="load it with attn_implementation='sdpa'"):
         KVBatch(LlamaForCausalLM(config))
+
+
+def test_models_that_take_no_other_attention_are_refused():
+    with pytest.raises(ValueError, match="StableLmModel computes attention by itself"):
+        KVBatch(StableLmForCausalLM(StableLmConfig(**SHAPE)))
 
 
 @pytest.mark.parametrize(
