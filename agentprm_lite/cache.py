@@ -167,6 +167,26 @@ def attention_kinds(config: Any) -> set[str]:
     return set(getattr(config, "layer_types", None) or default)
 
 
+def context_limit(config: Any) -> int:
+    """Most tokens of a history.
+
+    Models with ``longrope`` (Phi-3, Phi-4-mini) turn to other position frequencies when the longest
+    history of a pass exceeds a first length. What is in a cache, or in the same batch, would then
+    change a history's numbers, so they read no more than that here.
+
+    Args:
+        config: the model's configuration.
+
+    Returns:
+        The number of tokens.
+    """
+    most: int = config.max_position_embeddings
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        return min(most, rope["original_max_position_embeddings"])
+    return most
+
+
 class KVBatch:
     """Token sequences of different lengths, computed once each.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import DynamicCache
 
-from agentprm_lite.cache import KVBatch, attention_kinds, prefill, split_model
+from agentprm_lite.cache import KVBatch, attention_kinds, context_limit, prefill, split_model
 from agentprm_lite.types import Trajectory
 
 
@@ -142,7 +142,7 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
     """
     body, head = split_model(model)
     device = next(body.parameters()).device
-    limit = body.config.max_position_embeddings
+    limit = context_limit(body.config)
     for trajectory in trajectories:
         if not trajectory.num_steps:
             raise ValueError(f"trajectory {trajectory.key} has no step to score")

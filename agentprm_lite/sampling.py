@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentprm_lite.cache import prefill
+from agentprm_lite.cache import context_limit, prefill
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat
 from agentprm_lite.envs import TextEnv, make_env
 from agentprm_lite.types import Task, Trajectory, Usage
@@ -320,7 +320,7 @@ class HFBackend:
     def __init__(
         self, model: Any, chat: ChatFormat, config: SamplingConfig, policy: str = "policy"
     ) -> None:
-        limit = model.config.max_position_embeddings
+        limit = context_limit(model.config)
         if config.max_context > limit:
             raise ValueError(f"max_context is {config.max_context}, the model reads {limit} tokens")
         self.model, self.chat, self.config, self.policy = model.eval(), chat, config, policy

@@ -19,6 +19,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2Model,
@@ -26,7 +28,7 @@ from transformers import (
     StableLmForCausalLM,
 )
 
-from agentprm_lite.cache import CALL, KVBatch, _blocks, prefill, split_model
+from agentprm_lite.cache import CALL, KVBatch, _blocks, context_limit, prefill, split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 
 V = 60
@@ -361,6 +363,24 @@ def test_attention_that_misreads_the_mask_is_refused():
     config._attn_implementation = "eager"
     with pytest.raises(ValueError, match="load it with attn_implementation='sdpa'"):
         KVBatch(LlamaForCausalLM(config))
+
+
+def test_longrope_reads_its_first_length_only():
+    shape = {**SHAPE, "num_key_value_heads": 4, "max_position_embeddings": 64}
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
+    config = Phi3Config(**shape, original_max_position_embeddings=16, rope_parameters=rope)
+    assert context_limit(config) == 16
+    assert context_limit(Phi3Config(**shape)) == context_limit(LlamaConfig(**shape)) == 64
+    # why: beyond that length a history's beginning changes with its end
+    net = float64(Phi3ForCausalLM(config))
+    ids = words(random.Random(11), 17)
+    equal(whole(net, ids[:16])[:9], whole(net, ids[:9]))
+    assert not torch.allclose(whole(net, ids)[:9], whole(net, ids[:9]), atol=1e-6)
+    # and within it the cache computes as the model does
+    batch = KVBatch(net)
+    batch.append([ids[:9], ids[:3]])
+    equal(append(batch, [ids[9:16], []])[0], whole(net, ids[:16])[9:])
 
 
 def test_models_that_take_no_other_attention_are_refused():
