@@ -308,12 +308,11 @@ class KVBatch:
             if bool((cut > kept).any()):
                 raise ValueError("select can shorten a row but not lengthen it")
             kept = cut
-        columns = int(kept.max()) if len(kept) else 0
         where = index.to(self.device)
         for layer in self.cache.layers:
             if layer.is_initialized:
-                layer.keys = layer.keys[:, :, :columns].index_select(0, where)
-                layer.values = layer.values[:, :, :columns].index_select(0, where)
+                layer.keys = layer.keys.index_select(0, where)  # and the room that is left
+                layer.values = layer.values.index_select(0, where)
         self.lengths = kept
 
 

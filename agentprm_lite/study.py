@@ -309,20 +309,38 @@ def rows(success: np.ndarray) -> list[list[float]]:
     return [rounded(bootstrap_interval(success[..., k])) for k in range(success.shape[-1])]
 
 
+def commit(folder: Path) -> str:
+    """The commit of a working tree.
+
+    Args:
+        folder: any folder of it.
+
+    Returns:
+        Its short hash, with "-dirty" if a tracked file outside results/ differs from it (a command
+        may write several results, one after the other); "unknown" outside a repository.
+    """
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    head = git("rev-parse", "--short", "HEAD").stdout.strip()
+    changed = git("diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)results").returncode
+    return head + "-dirty" * bool(changed) if head else "unknown"
+
+
 def provenance() -> dict[str, str]:
     """Where and when numbers were made.
 
     Returns:
         Commit, date, device and versions.
     """
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     if torch.cuda.is_available():
         device = torch.cuda.get_device_name()
     else:
         device = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     return {
-        "commit": commit or "unknown",
+        "commit": commit(Path(__file__).parent),
         "date": datetime.date.today().isoformat(),
         "device": device,
         "python": platform.python_version(),

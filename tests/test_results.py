@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import results_page as results
@@ -11,6 +13,7 @@ import results_page as results
 from agentprm_lite import pipeline
 from agentprm_lite.envs import make_env
 from agentprm_lite.profiles import get_profile
+from agentprm_lite.study import commit
 
 
 def test_cell_and_verdict() -> None:
@@ -76,6 +79,30 @@ SPEED = {
          "steps": 2.1755, "reset": 4485.07, "copy": 45243.6}
     ],
 }  # fmt: skip
+
+
+def test_results_name_their_commit_and_whether_code_differed(tmp_path: Path) -> None:
+    """One result written after another in the same working tree doesn't make it dirty."""
+
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(repository), *who, *words], check=True)
+
+    assert commit(tmp_path) == "unknown"
+    repository = tmp_path / "r"
+    (repository / "package").mkdir(parents=True)
+    (repository / "results").mkdir()
+    for name in ("package/a.py", "results/b.json"):
+        (repository / name).write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "x")
+    head = commit(repository / "package")
+    assert re.fullmatch("[0-9a-f]{7,}", head)
+    (repository / "results/b.json").write_text("2")
+    assert commit(repository / "package") == head
+    (repository / "package/a.py").write_text("2")
+    assert commit(repository / "package") == f"{head}-dirty"
 
 
 def test_speed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
