@@ -259,7 +259,7 @@ class KVBatch:
             at = self.lengths[here, None] + wide
             # sdpa knows by itself what to hide from rows that begin, and from single last tokens
             past = lengths[block.first : block.end]
-            if any(past) and (block.width > 1 or min(past) + 1 < block.columns):
+            if any(past) and min(past) + 1 < block.columns:
                 hidden = torch.arange(block.columns) > at[:, None, :, None]
                 bias = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, -torch.inf)
                 block.bias = bias.to(self.device)
