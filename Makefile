@@ -27,7 +27,7 @@ gpu: $(READY)
 # PROFILE=study, smoke or gpu; results/PLAN.md says what is measured and how long it takes.
 reproduce: PROFILE = study
 reproduce: $(READY)
-	$(PY) -m agentprm_lite.cli reproduce --claim all --profile $(PROFILE)
+	$(PY) -m agentprm_lite.tutorial.cli reproduce --claim all --profile $(PROFILE)
 
 test: lint
 	$(PY) -m pytest -v --durations=10

@@ -92,8 +92,8 @@ def check_memory(config: Any, where: str, dtype: torch.dtype) -> None:
         raise MemoryError(
             f"{where} has {count / 1e9:.2f} billion parameters: {need / 2**30:.1f} GiB in "
             f"{str(dtype).removeprefix('torch.')}, and {place} has {free / 2**30:.1f} GiB free. "
-            "agentprm_lite.memory.memory_estimate says what sampling and training take besides; "
-            "choose a smaller model or a larger machine"
+            "agentprm_lite.tutorial.memory.memory_estimate says what sampling and training take "
+            "besides; choose a smaller model or a larger machine"
         )
 
 

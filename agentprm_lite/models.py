@@ -31,7 +31,7 @@ from transformers import (
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.loading import read_model, read_tokenizer
-from agentprm_lite.smollm2 import smollm2
+from agentprm_lite.tutorial.smollm2 import smollm2
 
 WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
@@ -168,7 +168,7 @@ def resolve(name: str | Path) -> str:
 
     Raises:
         ValueError: neither a folder with a ``config.json`` nor of the form owner/name.
-        OSError: see :func:`agentprm_lite.smollm2.smollm2`.
+        OSError: see :func:`agentprm_lite.tutorial.smollm2.smollm2`.
     """
     text = str(name)
     if (Path(text) / "config.json").exists():

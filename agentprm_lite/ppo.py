@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.labels import gae
 from agentprm_lite.losses import kl_penalty, policy_loss
 from agentprm_lite.prm import RewardModel, StepValues, hidden_states, token_batches

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import DynamicCache
 
-from agentprm_lite.cache import KVBatch, attention_kinds, context_limit, prefill, split_model
+from agentprm_lite.fast.kvbatch import KVBatch, attention_kinds, context_limit, prefill, split_model
 from agentprm_lite.types import Trajectory
 
 

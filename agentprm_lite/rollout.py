@@ -12,8 +12,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
-from agentprm_lite.envs import ENVS, make_env
-from agentprm_lite.ranks import Place, place
+from agentprm_lite.distributed.ranks import Place, place
+from agentprm_lite.env import AGENTGYM, make_env
 from agentprm_lite.sampling import Backend, Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
@@ -152,7 +152,8 @@ def merge(
 def _check_settings(backend: Backend, path: Path, done: Sequence[Trajectory]) -> None:
     """Compare recorded episodes with those that the backend would begin, one an environment."""
     remedy = "give another file or remove this one"
-    for env, t in {t.task.env: t for t in reversed(done) if t.task.env in ENVS}.items():
+    here = [t for t in reversed(done) if not t.task.env.startswith(AGENTGYM)]
+    for env, t in {t.task.env: t for t in here}.items():
         new = backend.start(t.task, t.sample, t.seed)
         if tuple(new.ids) != t.ids[: t.prompt_len]:
             raise ValueError(
@@ -204,7 +205,7 @@ def translate(
         trajectory: a demonstration; it isn't changed.
         chat: chat format of the policy that will learn from it.
         config: whether the rules are shown.
-        words: from text to text, for example :func:`agentprm_lite.envs.families.exchange`.
+        words: from text to text.
 
     Returns:
         The demonstration with all observations and turns translated and tokenized.

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentprm_lite.cache import context_limit, prefill
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat
-from agentprm_lite.envs import TextEnv, make_env
+from agentprm_lite.env import TextEnv, make_env
+from agentprm_lite.fast.kvbatch import context_limit, prefill
 from agentprm_lite.types import Task, Trajectory, Usage
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentprm_lite.envs import env_class
+from agentprm_lite.env import env_class
 from agentprm_lite.metrics import best_of_n_curve
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play

@@ -29,12 +29,21 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from agentprm_lite import labels as label_functions
-from agentprm_lite.cache import split_model
+from agentprm_lite.distributed.ranks import (
+    Place,
+    check_same,
+    join,
+    part_like,
+    place,
+    split,
+    wait,
+    whole,
+)
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
 from agentprm_lite.models import half_dtype
 from agentprm_lite.prm import at_least_float32, hidden_states, step_values, token_batches
-from agentprm_lite.ranks import Place, check_same, join, part_like, place, split, wait, whole
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm"]

@@ -29,9 +29,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agentprm_lite.envs import ENVS, BabyAI, TextCraft, TextEnv
-from agentprm_lite.envs.recipes import recipe_folder
-from agentprm_lite.study import provenance
+from agentprm_lite.env import TextEnv, env_class
+from agentprm_lite.study.tables import provenance
+from agentprm_lite.worlds.babyai import BabyAI
+from agentprm_lite.worlds.textcraft import TextCraft
+from agentprm_lite.worlds.textcraft.recipes import recipe_folder
 
 WORLDS = ("textcraft", "babyai", "webshop", "math")
 TASKS = 300
@@ -90,9 +92,9 @@ def measure(name: str) -> tuple[Row, list[tuple[int, list[int]]]]:
 
     Every reset is the first one of its task; what tasks share is made before, by test tasks.
     """
-    tasks = ENVS[name].tasks("train")
-    env: TextEnv = ENVS[name]()
-    for task in ENVS[name].tasks("test")[:TASKS]:
+    tasks = env_class(name).tasks("train")
+    env: TextEnv = env_class(name)()
+    for task in env_class(name).tasks("test")[:TASKS]:
         env.reset(options={"index": task.index})
     resets, steps, copies, low = [], [], [], []
     for task in tasks[:: max(1, len(tasks) // TASKS)][:TASKS]:
@@ -117,7 +119,7 @@ def measure_minigrid(episodes: Sequence[tuple[int, list[int]]]) -> Row:
     """minigrid's own classes on the same worlds and low-level actions."""
     import gymnasium
 
-    from agentprm_lite.envs.babyai_levels import LEVEL_NAMES, place_of
+    from agentprm_lite.worlds.babyai.levels import LEVEL_NAMES, place_of
 
     resets, steps, copies = [], [], []
     made: dict[int, Any] = {}

@@ -25,9 +25,9 @@ import torch
 from side_by_side import Row, check, interleaved, options, ratios, settings, show, spread, write
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from agentprm_lite import pipeline
 from agentprm_lite.models import count_parameters, load_chat, load_policy
 from agentprm_lite.sampling import Episode, HFBackend
+from agentprm_lite.tutorial import pipeline
 from agentprm_lite.types import Task, Trajectory
 
 ONE, PADDED, CONTINUOUS = "one at a time", "left-padded batch", "continuous batching"

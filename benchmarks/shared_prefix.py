@@ -29,15 +29,16 @@ import torch
 from side_by_side import Row, Tokens, check, interleaved, options, ratios, settings, show, write
 from torch import Tensor
 
-from agentprm_lite import pipeline, sampling, search
-from agentprm_lite.cache import KVBatch
-from agentprm_lite.envs import ENVS, make_env
+from agentprm_lite import sampling, search
+from agentprm_lite.env import env_class, make_env
+from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.models import load_chat, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.profiles import Profile
 from agentprm_lite.rollout import continue_from
 from agentprm_lite.sampling import Episode, HFBackend, Play, Turn
 from agentprm_lite.search import SearchResult, beam_search
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.types import Task, Trajectory
 
 
@@ -255,7 +256,7 @@ def comparisons(rows: Sequence[Row], smoke: bool) -> list[Row]:
 def long_tasks(profile: Profile, steps: int, count: int) -> list[Task]:
     """Training tasks that take the expert at least so many steps."""
     found: list[Task] = []
-    for task in ENVS[profile.env].tasks("train"):
+    for task in env_class(profile.env).tasks("train"):
         env = make_env(task.env, steps)
         env.reset(options={"index": task.index, "variant": task.variant})
         for _ in range(steps - 1):

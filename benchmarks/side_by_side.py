@@ -23,11 +23,11 @@ from typing import Any, Self
 import torch
 from transformers.utils import logging
 
-from agentprm_lite import pipeline
-from agentprm_lite.cache import split_model
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import resolve
-from agentprm_lite.profiles import Profile, get_profile
-from agentprm_lite.study import provenance
+from agentprm_lite.study.tables import provenance
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import Profile, get_profile
 
 Row = dict[str, Any]
 

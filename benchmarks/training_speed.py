@@ -39,11 +39,11 @@ import numpy as np
 import psutil
 from side_by_side import Row, check, options, ratios, settings, show, spread, write
 
-from agentprm_lite import pipeline
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import Lora, load_chat, new_reward_model
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import RewardExample, TrainConfig, make_batches, train_reward_model
+from agentprm_lite.tutorial import pipeline
 from agentprm_lite.types import Trajectory, append_jsonl, read_jsonl
 
 HERE = Path(__file__).resolve().parent

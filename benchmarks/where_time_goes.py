@@ -36,18 +36,19 @@ from matplotlib.figure import Figure
 from side_by_side import Row, Tokens, options, settings, spread, write
 from torch.utils.flop_counter import FlopCounterMode
 
-from agentprm_lite import pipeline, plots, sampling
-from agentprm_lite.cache import KVBatch, split_model
+from agentprm_lite import sampling
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.envs import ENVS
+from agentprm_lite.env import env_class
+from agentprm_lite.fast.kvbatch import KVBatch, split_model
 from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.ppo import ppo
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.profiles import Profile
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import HFBackend
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import RewardExample, TrainConfig, sft, train_reward_model
+from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial.profiles import Profile
 
 KINDS = ("forward", "backward", "cache", "choose", "environment", "tokenizer", "rest")
 
@@ -330,7 +331,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     print(f"{'stage':22} {'s':>7} {'floor':>6} " + " ".join(f"{kind:>11}" for kind in KINDS))
     for stage in stages(profile, folder, args.size):
-        r = profiled(stage, ENVS[profile.env], speeds, args.repeats)
+        r = profiled(stage, env_class(profile.env), speeds, args.repeats)
         shares = " ".join(f"{r['share'][kind]:11.1%}" for kind in KINDS)
         print(f"{r['stage']:22} {r['seconds']['median']:7.2f} {r['floor_share']:6.1%} {shares}")
         rows.append(r)

@@ -25,7 +25,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -61,11 +61,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from agentprm_lite import plots
-from agentprm_lite.envs import ENVS, TextCraft, TextEnv, make_env, recipe_tree
+from agentprm_lite.tutorial import plots
+from agentprm_lite.env import env_class, TextEnv, make_env
+from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.metrics import bootstrap_interval
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
 
 WORLDS = ["textcraft", "babyai", "webshop", "math"]
 SEEDS, TASKS, SAMPLES = 3, 30, get_profile(PROFILE).eval_samples
@@ -114,7 +115,7 @@ def random_action(env, texts, rng):
 # %%
 played, luck = {}, np.zeros((2, len(WORLDS), SEEDS, TASKS))
 for i, world in enumerate(WORLDS):
-    test = ENVS[world].tasks("test")
+    test = env_class(world).tasks("test")
     test = test[:: len(test) // TASKS][:TASKS]  # spread over the levels
     played[world] = [episode(task, expert, 60) for task in test]
     for seed in range(SEEDS):
@@ -135,7 +136,7 @@ if PROFILE == "smoke":
 # %%
 plots.style()
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="tight")
-at, limits = np.arange(4), [ENVS[world].default_rounds for world in WORLDS]
+at, limits = np.arange(4), [env_class(world).default_rounds for world in WORLDS]
 left.boxplot(turns, positions=at, widths=0.5)
 left.hlines(limits, at - 0.4, at + 0.4, colors="#d55e00", linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
@@ -214,7 +215,7 @@ def words(runs):
 
 # %%
 def facts(world):
-    cls, env, runs = ENVS[world], make_env(world), played[world]
+    cls, env, runs = env_class(world), make_env(world), played[world]
     test, ends = cls.tasks("test"), [r[-1][-1] for r, _, won in runs if won]
     infos = [env.reset(options={"index": t.index})[1] for t in test]
     late = sum(len(r) > env.max_rounds for r, *_ in runs)
@@ -589,7 +590,7 @@ def try_actions(env, actions):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_try_actions
+from agentprm_lite.tutorial.exercises import attempt, check_try_actions
 
 attempt(check_try_actions, try_actions)
 
@@ -637,7 +638,7 @@ def state_value(env, actions):
 
 
 # %%
-from agentprm_lite.exercises import check_state_value
+from agentprm_lite.tutorial.exercises import check_state_value
 
 attempt(check_state_value, state_value)
 

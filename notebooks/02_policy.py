@@ -24,7 +24,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -55,16 +55,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import plots
+from agentprm_lite.tutorial import plots
 from agentprm_lite.chat import parse_action
-from agentprm_lite.envs import make_env
-from agentprm_lite.exercises import attempt
+from agentprm_lite.env import make_env
+from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.metrics import bootstrap_interval, paired_bootstrap
 from agentprm_lite.models import count_parameters, load_policy
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.pipeline import demonstrations, greedy_runs, policy
-from agentprm_lite.pipeline import pool, rollouts, train_tasks, training_log
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.pipeline import demonstrations, greedy_runs, policy
+from agentprm_lite.tutorial.pipeline import pool, rollouts, train_tasks, training_log
+from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import action_logprobs, action_tokens
 
@@ -463,7 +463,7 @@ def sft_loss(logprobs, spans):
 
 
 # %%
-from agentprm_lite.exercises import check_sft_loss
+from agentprm_lite.tutorial.exercises import check_sft_loss
 
 attempt(check_sft_loss, sft_loss)
 
@@ -508,7 +508,7 @@ def keep_for_rft(episodes, per_task):
 
 
 # %%
-from agentprm_lite.exercises import check_keep_for_rft
+from agentprm_lite.tutorial.exercises import check_keep_for_rft
 
 attempt(check_keep_for_rft, keep_for_rft)
 

@@ -24,7 +24,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -55,10 +55,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, plots
-from agentprm_lite.exercises import attempt
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.pipeline import greedy_runs, policy, pool, test_tasks
+from agentprm_lite import metrics
+from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial.exercises import attempt
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.pipeline import greedy_runs, policy, pool, test_tasks
 from agentprm_lite.rollout import collect
 from agentprm_lite.search import by_task, oracle, random_choice
 from agentprm_lite.types import Usage
@@ -350,7 +351,7 @@ pd.DataFrame(rows, columns=names)
 
 # %%
 from agentprm_lite.chat import parse_action
-from agentprm_lite.envs import make_env
+from agentprm_lite.env import make_env
 
 
 def expert_could(trajectory):
@@ -368,7 +369,7 @@ def expert_could(trajectory):
 
 
 # %%
-from agentprm_lite.pipeline import mc_rollouts
+from agentprm_lite.tutorial.pipeline import mc_rollouts
 
 examples, _ = mc_rollouts(PROFILE)
 lost = [e for e in examples if not e.trajectory.success]
@@ -455,7 +456,7 @@ def pass_at_n(successes, n):
 
 
 # %%
-from agentprm_lite.exercises import check_pass_at_n
+from agentprm_lite.tutorial.exercises import check_pass_at_n
 
 attempt(check_pass_at_n, pass_at_n)
 
@@ -501,7 +502,7 @@ def still_to_play(jobs, content):
 
 
 # %%
-from agentprm_lite.exercises import check_still_to_play
+from agentprm_lite.tutorial.exercises import check_still_to_play
 
 attempt(check_still_to_play, still_to_play)
 

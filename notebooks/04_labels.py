@@ -25,7 +25,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -36,7 +36,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 import torch
 
-from agentprm_lite.exercises import attempt
+from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.labels import (
     gae,
     mc_hard_labels,
@@ -45,9 +45,9 @@ from agentprm_lite.labels import (
     td_gae_labels,
 )
 from agentprm_lite.metrics import bootstrap_interval, paired_bootstrap
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.plots import curve_with_interval, label_bars
-from agentprm_lite.plots import training_curves
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.plots import curve_with_interval, label_bars
+from agentprm_lite.tutorial.plots import training_curves
 
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
@@ -331,7 +331,7 @@ def td_labels(m, r, lam):
 
 
 # %%
-from agentprm_lite.exercises import check_td_labels
+from agentprm_lite.tutorial.exercises import check_td_labels
 
 attempt(check_td_labels, td_labels)
 
@@ -413,7 +413,7 @@ def lambda_return(m, r, lam, t):
 
 
 # %%
-from agentprm_lite.exercises import check_lambda_return
+from agentprm_lite.tutorial.exercises import check_lambda_return
 
 attempt(check_lambda_return, lambda_return)
 
@@ -622,8 +622,8 @@ except AssertionError as caught:
 # is left out.
 
 # %%
-from agentprm_lite.pipeline import mc_rollouts, reward_model, rollouts
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.pipeline import mc_rollouts, reward_model, rollouts
+from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE)
 examples, mc_tokens = mc_rollouts(PROFILE)

@@ -25,7 +25,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -39,14 +39,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import metrics, pipeline, plots
+from agentprm_lite import metrics
+from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.chat import parse_action
-from agentprm_lite.exercises import attempt
+from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.labels import pvm_labels, td_gae_labels
 from agentprm_lite.losses import advantage_loss, agentprm_loss, q_loss
 from agentprm_lite.models import count_parameters, new_reward_model
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.train import RewardLoss
 
 if PROFILE == "smoke":
@@ -256,7 +257,7 @@ def loss_by_hand(m, labels, beta):
 
 
 # %%
-from agentprm_lite.exercises import check_loss_by_hand
+from agentprm_lite.tutorial.exercises import check_loss_by_hand
 
 attempt(check_loss_by_hand, loss_by_hand)
 
@@ -500,7 +501,7 @@ def score_positions(produced):
 
 
 # %%
-from agentprm_lite.exercises import check_score_positions
+from agentprm_lite.tutorial.exercises import check_score_positions
 
 attempt(check_score_positions, score_positions)
 

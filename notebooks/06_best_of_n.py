@@ -24,7 +24,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -54,10 +54,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, pipeline, plots, search
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
-from agentprm_lite.study import half_scores, last_scores, powers_of_two
+from agentprm_lite import metrics, search
+from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.study.tables import half_scores, last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
@@ -466,7 +467,7 @@ def best_of(scores, success, n):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_best_of
+from agentprm_lite.tutorial.exercises import attempt, check_best_of
 
 attempt(check_best_of, best_of)
 
@@ -511,7 +512,7 @@ def samples_needed(ns, curve, target):
 
 
 # %%
-from agentprm_lite.exercises import check_samples_needed
+from agentprm_lite.tutorial.exercises import check_samples_needed
 
 attempt(check_samples_needed, samples_needed)
 

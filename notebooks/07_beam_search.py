@@ -23,7 +23,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -48,10 +48,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import numpy as np
 
-from agentprm_lite import metrics, pipeline, plots, search
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
-from agentprm_lite.study import last_scores, powers_of_two
+from agentprm_lite import metrics, search
+from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.study.tables import last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
@@ -167,7 +168,7 @@ show_source(search.beam_search)
 
 # %%
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
-from agentprm_lite.envs import make_env
+from agentprm_lite.env import make_env
 
 actor = pipeline.policy(PROFILE)
 backend = actor.backend(profile.eval_temperature)
@@ -435,7 +436,7 @@ def next_beam(beam, expand, n):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_next_beam
+from agentprm_lite.tutorial.exercises import attempt, check_next_beam
 
 attempt(check_next_beam, next_beam)
 
@@ -478,7 +479,7 @@ def tokens_computed(prompt, turns):
 
 
 # %%
-from agentprm_lite.exercises import check_tokens_computed
+from agentprm_lite.tutorial.exercises import check_tokens_computed
 
 attempt(check_tokens_computed, tokens_computed)
 

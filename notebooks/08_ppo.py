@@ -23,7 +23,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -51,10 +51,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import metrics, pipeline, plots
+from agentprm_lite import metrics
+from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.labels import gae
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE)
 RUNS = {
@@ -447,7 +448,7 @@ def turn_gae(rewards, values, last_value, gamma, lam):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_turn_gae
+from agentprm_lite.tutorial.exercises import attempt, check_turn_gae
 
 attempt(check_turn_gae, turn_gae)
 
@@ -491,7 +492,7 @@ def shaped(rewards, q, root, final, alpha):
 
 
 # %%
-from agentprm_lite.exercises import check_shaped
+from agentprm_lite.tutorial.exercises import check_shaped
 
 attempt(check_shaped, shaped)
 

@@ -24,7 +24,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -54,12 +54,14 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, pipeline, plots, search, study
-from agentprm_lite.envs import MathWorld, gsm8k, problems
-from agentprm_lite.envs.arithmetic import check_steps, marks, parse_number
-from agentprm_lite.envs.steps import MISTAKES, first_mistake, step_kinds
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
+from agentprm_lite import metrics, search
+from agentprm_lite.study.tables import tables as study
+from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.worlds.math import MathWorld, gsm8k, problems
+from agentprm_lite.worlds.math.arithmetic import check_steps, marks, parse_number
+from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE, "math")
 SEEDS = range(profile.reward_seeds)
@@ -487,7 +489,7 @@ def parse_answer(text):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_parse_answer
+from agentprm_lite.tutorial.exercises import attempt, check_parse_answer
 
 attempt(check_parse_answer, parse_answer)
 
@@ -529,7 +531,7 @@ def first_wrong_step(steps, told):
 
 
 # %%
-from agentprm_lite.exercises import check_first_wrong_step
+from agentprm_lite.tutorial.exercises import check_first_wrong_step
 
 attempt(check_first_wrong_step, first_wrong_step)
 

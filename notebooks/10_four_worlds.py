@@ -22,7 +22,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -51,9 +51,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from agentprm_lite import plots, study
-from agentprm_lite.notebook import show_figure, stored
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.study.tables import tables as study
+from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial.notebook import show_figure, stored
+from agentprm_lite.tutorial.profiles import get_profile
 
 NAMES = {"textcraft": "TextCraft", "babyai": "BabyAI",
          "webshop": "WebShop", "math": "Math"}
@@ -188,7 +189,7 @@ pd.DataFrame(shares).T.round(2)
 # %%
 from textwrap import fill
 
-from agentprm_lite.claims import CLAIMS, predict, report
+from agentprm_lite.study import CLAIMS, predict, report
 
 claims, more, llm = (
     {
@@ -339,7 +340,7 @@ else:
 # - **B4.** In WebShop most episodes run out of context. They are paid 0, and ORM and PVM learn that; AgentPRM's labels bootstrap there, as if the outcome were not known. What if it is told?
 
 # %%
-from agentprm_lite.claims import QUESTIONS
+from agentprm_lite.study import QUESTIONS
 
 ASKED = {
     "B1": "With minus without the advantage loss, after the first half. A "
@@ -394,7 +395,7 @@ def tied_best(scores, successes):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_tied_best
+from agentprm_lite.tutorial.exercises import attempt, check_tied_best
 
 attempt(check_tied_best, tied_best)
 
@@ -433,7 +434,7 @@ def share_won(chosen, one, oracle):
 
 
 # %%
-from agentprm_lite.exercises import check_share_won
+from agentprm_lite.tutorial.exercises import check_share_won
 
 attempt(check_share_won, share_won)
 

@@ -24,7 +24,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -60,11 +60,13 @@ import numpy as np
 import pandas as pd
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite import metrics, pipeline, plots, search, study
-from agentprm_lite.envs import ENVS, TextEnv
+from agentprm_lite import metrics, search
+from agentprm_lite.study.tables import tables as study
+from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.env import WORLDS, TextEnv
 from agentprm_lite.models import TinySize
-from agentprm_lite.notebook import show_figure
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.notebook import show_figure
+from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.train import TrainConfig
 from agentprm_lite.types import Task
 
@@ -158,7 +160,7 @@ class Vault(VaultRules):
 # One line makes it known under its name. The expert plays:
 
 # %%
-ENVS["vault"] = Vault
+WORLDS["vault"] = "__main__:Vault"
 env = Vault()
 print(env.reset(options={"index": 4})[0])
 over = False
@@ -175,7 +177,7 @@ print("reward", reward)
 #
 # | you write | it promises | who relies on it |
 # |---|---|---|
-# | `name`, `default_rounds` | the key in `ENVS`; rounds after which an episode is cut | everybody |
+# | `name`, `default_rounds` | the key in `WORLDS`; rounds after which an episode is cut | everybody |
 # | `instructions`, `acknowledgement` | the rules, shown to a real language model | `profile.rules` |
 # | `clumsy_actions` | bring about every reply that an expert never sees | the tiny model's vocabulary |
 # | `tasks(split, levels, variants)` | no index is in both splits; the same list in every process | honest held-out numbers |
@@ -453,7 +455,7 @@ for i in pair:
 # records of them that sampling makes. To see that, we forget all but the texts of the candidates, and score them again.
 
 # %%
-from agentprm_lite.recordings import from_messages
+from agentprm_lite.interop.recordings import from_messages
 
 
 def as_log(t):
@@ -484,7 +486,7 @@ print(f"M differs by {gap:.1g} at most")
 # that cannot be copied is saved as its **list of actions**, and loaded by playing them again on a fresh instance. That is exact if the world is
 # deterministic, so compare the replies with those on record and refuse to go on if they differ. The price is $t$ calls a fork.
 #
-# For AgentGym's own servers the library has such a class, in `agentprm_lite/envs/agentgym.py`. Its name says the world and the address, and tasks carry
+# For AgentGym's own servers the library has such a class, in `agentprm_lite/serve/agentgym.py`. Its name says the world and the address, and tasks carry
 # that name, so rollouts and search find their way (a profile's `env` takes local worlds only):
 #
 # ```python
@@ -530,7 +532,7 @@ def save_dice(world):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_save_dice
+from agentprm_lite.tutorial.exercises import attempt, check_save_dice
 
 attempt(check_save_dice, save_dice)
 
@@ -570,7 +572,7 @@ def first_leak(worlds, actions):
 
 
 # %%
-from agentprm_lite.exercises import check_first_leak
+from agentprm_lite.tutorial.exercises import check_first_leak
 
 attempt(check_first_leak, first_leak)
 
@@ -617,7 +619,7 @@ attempt(check_first_leak, first_leak)
 #
 # ## Summary
 #
-# 1. A world is four cells and one line in `ENVS` ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
+# 1. A world is four cells and one line in `WORLDS` ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
 # 2. Six checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
 # 3. A copy that shares a list passes all checks but one ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
 # 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals, and so is what turn counting alone would gain.

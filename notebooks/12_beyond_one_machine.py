@@ -23,7 +23,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -55,9 +55,10 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 
-from agentprm_lite import memory, models, pipeline, plots, search, train
-from agentprm_lite.notebook import show_figure, show_source
-from agentprm_lite.profiles import get_profile
+from agentprm_lite import models, search, train
+from agentprm_lite.tutorial import memory, pipeline, plots
+from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE)
 SIZES = (4, 8, 16) if PROFILE == "smoke" else (8, 16, 32, 64)
@@ -207,7 +208,7 @@ table.drop(columns="dtype").rename(
 # The cell does it for AgentPRM's loss, where $L_Q$ and $L_A$ count different positions: once as `fit` deals the batch out, in turn, and once with the short episodes on one rank and the long ones on the other.
 
 # %%
-from agentprm_lite.ranks import Place
+from agentprm_lite.distributed.ranks import Place
 
 show_source(train._share)
 loss = train.RewardLoss(judge.model.float(), "agentprm")
@@ -242,7 +243,7 @@ with torch.no_grad():
 # Eight GPUs of one machine, any of the commands:
 #
 # ```bash
-# torchrun --nproc-per-node 8 -m agentprm_lite.cli collect --profile paper
+# torchrun --nproc-per-node 8 -m agentprm_lite.tutorial.cli collect --profile paper
 # ```
 #
 # Four such machines: on each the same line, and one folder that all of them see.
@@ -250,7 +251,7 @@ with torch.no_grad():
 # ```bash
 # export AGENTPRM_ARTIFACTS=/shared/agentprm
 # torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-id prm \
-#     --rdzv-endpoint FIRST_HOST:29400 -m agentprm_lite.cli train agentprm --profile paper
+#     --rdzv-endpoint FIRST_HOST:29400 -m agentprm_lite.tutorial.cli train agentprm --profile paper
 # ```
 #
 # Sampling from servers. The first line prints the policy's folder, an ordinary checkpoint; the second, with that folder, runs on every serving machine, where vLLM spreads requests over `N` copies:
@@ -320,7 +321,7 @@ pd.DataFrame({"hours of a GPU": hours, f"minutes on {fleet}": {
 # Three things to take from it. Sampling costs more than the reward model, so the policy's machines decide. Without a cache of prefixes the policy reads its history again at every turn; keep it. vLLM and SGLang do, but the next turn has to reach the copy
 # that has the history, and `OpenAIBackend` sends it to any server with a free place: with many copies the truth lies between the two rows. And Monte Carlo labels cost many times the rollouts that they label: the paper's case for TD in one row.
 #
-# One process of the profile `paper` keeps 256 episodes under way. Four of them (`torchrun --nproc-per-node 4 -m agentprm_lite.cli collect` with the same `--server` options) keep 1,024. Then ask whether your world answers as many turns a second as the plan
+# One process of the profile `paper` keeps 256 episodes under way. Four of them (`torchrun --nproc-per-node 4 -m agentprm_lite.tutorial.cli collect` with the same `--server` options) keep 1,024. Then ask whether your world answers as many turns a second as the plan
 # needs; `benchmarks/env_speed.py` measures ours.
 #
 # ### Exercise 12.1
@@ -334,7 +335,7 @@ def kv_bytes(layers, kv_heads, head_dim, tokens, bytes_each):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_kv_bytes
+from agentprm_lite.tutorial.exercises import attempt, check_kv_bytes
 
 attempt(check_kv_bytes, kv_bytes)
 
@@ -372,7 +373,7 @@ def weighted_mean(parts):
 
 
 # %%
-from agentprm_lite.exercises import check_weighted_mean
+from agentprm_lite.tutorial.exercises import check_weighted_mean
 
 attempt(check_weighted_mean, weighted_mean)
 

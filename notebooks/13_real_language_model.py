@@ -23,7 +23,7 @@ if importlib.util.find_spec("agentprm_lite") is None:
     subprocess.run(pip, check=True)
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
-    from agentprm_lite.notebook import keep_on_drive
+    from agentprm_lite.tutorial.notebook import keep_on_drive
 
     keep_on_drive()
 
@@ -51,11 +51,12 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 
-from agentprm_lite import memory, models, pipeline, plots, smollm2
-from agentprm_lite.notebook import (
+from agentprm_lite import models
+from agentprm_lite.tutorial import memory, pipeline, plots, smollm2
+from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
-from agentprm_lite.profiles import get_profile
+from agentprm_lite.tutorial.profiles import get_profile
 
 STUDIES = {"tiny": "cpu", "SmolLM2": "llm", "SmolLM2 on a GPU": "gpu"}
 studies, worlds = {}, {}
@@ -149,7 +150,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.envs import TextCraft
+from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate, vocabulary
 from agentprm_lite.sampling import SamplingConfig
 
@@ -529,7 +530,7 @@ def lora_bytes(layers, r):
 
 
 # %%
-from agentprm_lite.exercises import attempt, check_lora_bytes
+from agentprm_lite.tutorial.exercises import attempt, check_lora_bytes
 
 attempt(check_lora_bytes, lora_bytes)
 
@@ -568,7 +569,7 @@ def moves(sampled, again):
 
 
 # %%
-from agentprm_lite.exercises import check_moves
+from agentprm_lite.tutorial.exercises import check_moves
 
 attempt(check_moves, moves)
 

@@ -327,7 +327,7 @@ def clock(seconds: float | None) -> str:
 
 
 def modules() -> list[str]:
-    """The library's public modules, such as agentprm_lite.envs.base."""
+    """The library's public modules, such as agentprm_lite.env."""
     package = ROOT / "agentprm_lite"
     paths = [path.relative_to(ROOT).with_suffix("") for path in package.rglob("*.py")]
     paths = [path.parent if path.name == "__init__" else path for path in paths]

@@ -150,7 +150,7 @@ def speed_tables(speed: dict[str, Any]) -> str:
 
 def claim_tables() -> str:
     """The paper's claims and the verdict on each, world by world and size by size."""
-    from agentprm_lite.claims import CLAIMS as known
+    from agentprm_lite.study import CLAIMS as known
 
     parts = [
         "## Does each claim of the paper hold?\n",
@@ -200,7 +200,7 @@ CHAPTERS = {
 
 def claim_summary() -> str:
     """The page "Paper and here": each claim, and its verdict in every world."""
-    from agentprm_lite.claims import CLAIMS as known
+    from agentprm_lite.study import CLAIMS as known
 
     rows = []
     for name, said in known.items():
@@ -219,7 +219,7 @@ def claim_summary() -> str:
 
 def question_tables() -> str:
     """What was measured for the questions beyond the paper; what has no file yet says so."""
-    from agentprm_lite.claims import QUESTIONS as known
+    from agentprm_lite.study import QUESTIONS as known
 
     parts = [
         "## Beyond the paper\n",
@@ -275,7 +275,7 @@ def measured(what: str, row: list[float]) -> str:
 
 def claim_row(numbers: dict[str, Any], env: str) -> list[str]:
     """One world of one claim's file as a row."""
-    from agentprm_lite.claims.report import deciding, in_words
+    from agentprm_lite.study.report import deciding, in_words
 
     world = numbers["worlds"][env]
     test = deciding(world)
@@ -291,7 +291,7 @@ def claim_row(numbers: dict[str, Any], env: str) -> list[str]:
 
 def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
     """All tests of a claim in one world, a row each."""
-    from agentprm_lite.claims.report import in_words
+    from agentprm_lite.study.report import in_words
 
     return [
         [WORLDS[env], size_of(numbers), in_words(test["name"]), test["verdict"],
@@ -305,7 +305,7 @@ def test_rows(numbers: dict[str, Any], env: str) -> list[list[str]]:
 
 def beside(name: str, shown: dict[str, Any]) -> list[list[str]]:
     """What a claim's file shows beside its tests: of what, what, and the number."""
-    from agentprm_lite.claims.report import NAMES as judges
+    from agentprm_lite.study.report import NAMES as judges
 
     rows = BESIDE[name](shown) if name in BESIDE else []
     return [[judges.get(whose, whose), what, number] for whose, what, number in rows]
@@ -421,7 +421,7 @@ def made_by(path: Path, numbers: dict[str, Any]) -> str:
 
 def effect(test: dict[str, Any], unit: str) -> str:
     """An estimate with its interval and bar, in the unit of its claim."""
-    from agentprm_lite.claims import report
+    from agentprm_lite.study import report
 
     bars = {"points": " points", "times": f", bar {test['bar']:.0f}×",
             "AUROC": f", bar {test['bar']:.1f}"}  # fmt: skip
@@ -430,7 +430,7 @@ def effect(test: dict[str, Any], unit: str) -> str:
 
 def not_run(name: str, profile: str, worlds: list[str]) -> str:
     """What has no file yet, as an item of a list."""
-    from agentprm_lite.profiles import get_profile
+    from agentprm_lite.tutorial.profiles import get_profile
 
     where = ", ".join(WORLDS[env] for env in worlds)
     size = f"{get_profile(profile).base} ({profile})"
@@ -460,12 +460,12 @@ def missing(name: str) -> str:
 
 def sizes(name: str) -> str:
     """What a profile takes of each world, as a table of "Paper and here"."""
-    from agentprm_lite.envs import ENVS
-    from agentprm_lite.profiles import get_profile
+    from agentprm_lite.env import env_class
+    from agentprm_lite.tutorial.profiles import get_profile
 
     columns = []
     for env in WORLDS:
-        p, world = get_profile(name, env), ENVS[env]
+        p, world = get_profile(name, env), env_class(env)
         train, test = (len(world.tasks(split, levels=p.levels)) for split in ("train", "test"))
         held_out = min(p.eval_tasks, test)
         columns.append({
@@ -486,9 +486,9 @@ def sizes(name: str) -> str:
 
 
 def main() -> int:
-    from agentprm_lite.claims.report import verdict_figure
     from agentprm_lite.metrics import Interval
-    from agentprm_lite.plots import curves_by_panel
+    from agentprm_lite.study.report import verdict_figure
+    from agentprm_lite.tutorial.plots import curves_by_panel
 
     study = json.loads(STUDY.read_text())
     panels = {

@@ -17,7 +17,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from agentprm_lite.envs import TextCraft
+from agentprm_lite.worlds.textcraft import TextCraft
 
 
 class Craft:

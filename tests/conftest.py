@@ -59,7 +59,7 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session", autouse=True)
 def small_gsm8k(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made problems in GSM8K's file format, where GSM8K is looked for."""
-    from agentprm_lite.envs.problems import make_problem
+    from agentprm_lite.worlds.math.problems import make_problem
 
     folder = tmp_path_factory.mktemp("gsm8k")
     for split, indices in (("train", range(0, 5000, 163)), ("test", range(81, 5000, 450))):

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.envs import TextCraft
 from agentprm_lite.models import Lora, TinySize, load_policy, make_tiny, new_reward_model
 from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Trajectory
+from agentprm_lite.worlds.textcraft import TextCraft
 
 torch.set_num_threads(1)  # these models are so small that threads only wait for each other
 

@@ -15,17 +15,17 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite.envs import ENVS, AgentGymEnv, TextCraft, make_env
-from agentprm_lite.envs.agentgym import _IDLE, ReplayDiffers, close_idle
-from agentprm_lite.envs.agentgym_http import (
+from agentprm_lite.env import AFTER_END, WORLDS, make_env
+from agentprm_lite.serve.agentgym import _IDLE, AgentGymEnv, ReplayDiffers, close_idle
+from agentprm_lite.serve.agentgym_http import (
     AgentGymError,
     AgentGymTimeout,
     ConnectionLost,
     Server,
 )
-from agentprm_lite.envs.base import AFTER_END
-from agentprm_lite.http_client import pause
+from agentprm_lite.serve.http_client import pause
 from agentprm_lite.types import Task
+from agentprm_lite.worlds.textcraft import TextCraft
 
 SLEEP = time.sleep  # the client's own pauses are left out below
 REPOSITORY = Path(__file__).parents[1]
@@ -105,9 +105,9 @@ def remote(process, monkeypatch):
     for script in (BABYAI, WEBSHOP):
         process.control("script", **script)
     for world in ("babyai", "webshop"):  # as long as this library lacks the world
-        if world not in ENVS:
-            monkeypatch.setitem(ENVS, world, TextCraft)
-    monkeypatch.setattr("agentprm_lite.envs.agentgym_http.time.sleep", lambda seconds: None)
+        if world not in WORLDS:
+            monkeypatch.setitem(WORLDS, world, WORLDS["textcraft"])
+    monkeypatch.setattr("agentprm_lite.serve.agentgym_http.time.sleep", lambda seconds: None)
     _IDLE.clear()
     yield process
     _IDLE.clear()
@@ -558,7 +558,7 @@ def test_an_idle_instance_that_the_server_forgot(remote):
 def test_a_forked_process_leaves_its_parents_instances_alone(remote, monkeypatch):
     env, _ = start(remote)
     del env
-    monkeypatch.setattr("agentprm_lite.envs.agentgym.os.getpid", lambda: -1)
+    monkeypatch.setattr("agentprm_lite.serve.agentgym.os.getpid", lambda: -1)
     remote.env().reset(options={"index": INDEX})
     assert len(remote.calls("/create")) == 2
     assert close_idle() == 1  # its own

@@ -18,13 +18,13 @@ from gymnasium.error import ResetNeeded
 from minigrid.utils.baby_ai_bot import BabyAIBot
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
-from agentprm_lite.envs import BabyAI
-from agentprm_lite.envs import babyai_world as worlds
-from agentprm_lite.envs.babyai_expert import pending
-from agentprm_lite.envs.babyai_levels import LEVEL_NAMES, SPLIT_LEVELS, indices, place_of
-from agentprm_lite.envs.babyai_text import Paths
-from agentprm_lite.envs.babyai_world import World, blueprint, visible
 from agentprm_lite.types import Task
+from agentprm_lite.worlds.babyai import BabyAI
+from agentprm_lite.worlds.babyai import world as worlds
+from agentprm_lite.worlds.babyai.expert import pending
+from agentprm_lite.worlds.babyai.levels import LEVEL_NAMES, SPLIT_LEVELS, indices, place_of
+from agentprm_lite.worlds.babyai.text import Paths
+from agentprm_lite.worlds.babyai.world import World, blueprint, visible
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

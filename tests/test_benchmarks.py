@@ -22,12 +22,13 @@ from helpers import (
 )
 from transformers import ContinuousBatchingConfig, LlamaConfig, LlamaForCausalLM
 
-from agentprm_lite import pipeline, sampling
-from agentprm_lite.cache import KVBatch
+from agentprm_lite import sampling
+from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.models import load_policy, make_tiny
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Play
+from agentprm_lite.tutorial import pipeline
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -28,7 +28,7 @@ from transformers import (
     StableLmForCausalLM,
 )
 
-from agentprm_lite.cache import CALL, KVBatch, _blocks, context_limit, prefill, split_model
+from agentprm_lite.fast.kvbatch import CALL, KVBatch, _blocks, context_limit, prefill, split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 
 V = 60
@@ -183,7 +183,7 @@ def test_the_model_has_its_attention_back(model: Any, monkeypatch: pytest.Monkey
 def test_attention_that_is_not_ours_cannot_read_the_cache(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("agentprm_lite.cache.ATTENTION", "sdpa")
+    monkeypatch.setattr("agentprm_lite.fast.kvbatch.ATTENTION", "sdpa")
     with pytest.raises(AttributeError):
         KVBatch(model).append([[1, 2]])
 

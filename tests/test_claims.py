@@ -13,9 +13,11 @@ import pytest
 import results_page as results
 from helpers import random_trajectories
 
-from agentprm_lite import cli, pipeline, study
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.claims import (
+from agentprm_lite.env import env_class
+from agentprm_lite.metrics import Interval
+from agentprm_lite.prm import StepValues
+from agentprm_lite.study import (
     CLAIMS,
     QUESTIONS,
     Estimate,
@@ -29,13 +31,12 @@ from agentprm_lite.claims import (
     report,
     values,
 )
-from agentprm_lite.claims.report import sampled_tokens
-from agentprm_lite.envs import ENVS
-from agentprm_lite.metrics import Interval
-from agentprm_lite.pipeline import USUAL, Policy, Variant
-from agentprm_lite.prm import StepValues
-from agentprm_lite.profiles import SMOKE, Profile, get_profile
+from agentprm_lite.study.report import sampled_tokens
+from agentprm_lite.study.tables import tables as study
 from agentprm_lite.train import RewardExample
+from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial.pipeline import USUAL, Policy, Variant
+from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.types import Task, Trajectory, Usage, append_jsonl
 
 # --- the rule
@@ -275,7 +276,7 @@ def test_cuts_become_failures(told: list[Trajectory], monkeypatch: pytest.Monkey
 def test_levels_choose_the_rollouts(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three goals of level 1 and two of level 2, each with an own number of tokens."""
     source = random_trajectories(chat, 1, seed=1)[0]
-    short, deep = (ENVS["textcraft"].tasks("train", levels=(x,)) for x in (1, 2))
+    short, deep = (env_class("textcraft").tasks("train", levels=(x,)) for x in (1, 2))
     played = [
         replace(source, task=task, usage=Usage(generated=k))
         for k, task in enumerate([short[0], deep[0], short[1], deep[1], short[2]])
@@ -1213,7 +1214,9 @@ def test_more_tests_the_study_s_models_on_all_held_out_goals_in_new_draws() -> N
         changed = {f.name for f in fields(study) if getattr(study, f.name) != getattr(more, f.name)}
         assert changed <= {"eval_variants", "eval_tasks", "eval_samples", "ppo_samples"}
         new = {t.key for t in pipeline.test_tasks(more)}
-        assert len(new) == tasks == 2 * len(pipeline.ENVS[env].tasks("test", levels=study.levels))
+        assert (
+            len(new) == tasks == 2 * len(pipeline.env_class(env).tasks("test", levels=study.levels))
+        )
         assert not new & {t.key for t in pipeline.test_tasks(study)}
         assert not new & {t.key for ts in pipeline.train_tasks(study) for t in ts}
 

@@ -14,8 +14,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite.envs import ENVS, AnyText, TextEnv, make_env
-from agentprm_lite.envs.base import AFTER_END
+from agentprm_lite.env import AFTER_END, AnyText, TextEnv, env_class, make_env
 from agentprm_lite.types import Task
 
 SECTIONS = (
@@ -27,7 +26,7 @@ SECTIONS = (
     "Differences from AgentGym",
     "Source",
 )
-all_envs = pytest.mark.parametrize("name", sorted(ENVS))
+all_envs = pytest.mark.parametrize("name", sorted(WORLDS))
 
 
 def play(env: TextEnv, rng: random.Random, steps: int) -> list:
@@ -80,19 +79,19 @@ def test_any_text_space():
 
 @all_envs
 def test_docstring_sections(name):
-    doc = inspect.getdoc(ENVS[name])
+    doc = inspect.getdoc(env_class(name))
     missing = [section for section in SECTIONS if f"\n{section}:\n" not in doc]
     assert not missing
 
 
 @all_envs
 def test_splits_are_disjoint_and_variants_keep_the_index(name):
-    env_class = ENVS[name]
-    train, test = env_class.tasks("train"), env_class.tasks("test")
+    cls = env_class(name)
+    train, test = cls.tasks("train"), cls.tasks("test")
     assert not {task.index for task in train} & {task.index for task in test}
     assert {task.variant for task in train} == {0}
     assert all(task.env == name for task in [*train, *test])
-    doubled = env_class.tasks("test", variants=2)
+    doubled = cls.tasks("test", variants=2)
     assert doubled[: len(test)] == test
     assert doubled[len(test) :] == [Task(name, task.index, 1) for task in test]
 
@@ -110,13 +109,13 @@ def test_fifty_random_steps_are_deterministic(name):
 
 @all_envs
 def test_from_task_binds_plain_resets(name):
-    task = ENVS[name].tasks("test", variants=2)[-1]
-    env = ENVS[name].from_task(task)
+    task = env_class(name).tasks("test", variants=2)[-1]
+    env = env_class(name).from_task(task)
     asked = make_env(name).reset(options={"index": task.index, "variant": task.variant})
     assert env.reset() == asked
     assert env.reset() == asked
     with pytest.raises(ValueError, match="got other/0/0"):
-        ENVS[name].from_task(Task("other", 0))
+        env_class(name).from_task(Task("other", 0))
 
 
 @all_envs
@@ -133,7 +132,7 @@ def test_global_generators_are_left_alone(name):
 
 FINGERPRINT = """
 import hashlib, sys
-from agentprm_lite.envs import make_env
+from agentprm_lite.env import make_env
 env = make_env(sys.argv[1])
 digest = hashlib.sha256()
 for task in [*env.tasks("train", variants=2)[::7], *env.tasks("test", variants=2)]:
@@ -222,7 +221,7 @@ def test_round_limit_and_steps_after_the_end(name):
     assert again[:4] == (AFTER_END, 0.0, True, False)
     assert again[4]["success"]
     with pytest.raises(ValueError, match="max_rounds"):
-        ENVS[name](max_rounds=0)
+        env_class(name)(max_rounds=0)
 
 
 @all_envs

@@ -18,7 +18,7 @@ from typing import Any
 import jupytext
 import pytest
 
-from agentprm_lite import exercises
+from agentprm_lite.tutorial import exercises
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -107,7 +107,9 @@ def written(code: str, exercise: Exercise, folder: Path) -> Any:
 
 
 def check_of(exercise: Exercise) -> Callable[[Any], None]:
-    assert hasattr(exercises, exercise.check), f"agentprm_lite.exercises has no {exercise.check}"
+    assert hasattr(exercises, exercise.check), (
+        f"agentprm_lite.tutorial.exercises has no {exercise.check}"
+    )
     check: Callable[[Any], None] = getattr(exercises, exercise.check)
     return check
 

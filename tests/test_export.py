@@ -14,10 +14,11 @@ import torch
 from helpers import random_reward_model, random_trajectories
 from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
 
-from agentprm_lite import cli, export, pipeline
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.interop import export
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import RewardModel
+from agentprm_lite.tutorial import cli, pipeline
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from helpers import random_trajectories, randomize
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, T5Config
 
 from agentprm_lite import loading, models
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import (
     Lora,
     load_chat,

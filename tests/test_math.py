@@ -14,8 +14,14 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.envs import GSM8K, MathWorld, make_env
-from agentprm_lite.envs.arithmetic import (
+from agentprm_lite.env import make_env
+from agentprm_lite.models import tiny_tokenizer
+from agentprm_lite.rollout import demonstrate, vocabulary
+from agentprm_lite.sampling import Episode, SamplingConfig
+from agentprm_lite.search import majority
+from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds.math import GSM8K, MathWorld
+from agentprm_lite.worlds.math.arithmetic import (
     check_steps,
     equations,
     evaluate,
@@ -24,8 +30,8 @@ from agentprm_lite.envs.arithmetic import (
     parse_number,
     strip_marks,
 )
-from agentprm_lite.envs.gsm8k import parse_example, read_gsm8k
-from agentprm_lite.envs.problems import (
+from agentprm_lite.worlds.math.gsm8k import parse_example, read_gsm8k
+from agentprm_lite.worlds.math.problems import (
     DRAWS,
     LARGEST,
     NOISE,
@@ -34,12 +40,7 @@ from agentprm_lite.envs.problems import (
     make_problem,
     templates,
 )
-from agentprm_lite.envs.steps import first_mistake, step_kinds
-from agentprm_lite.models import tiny_tokenizer
-from agentprm_lite.rollout import demonstrate, vocabulary
-from agentprm_lite.sampling import Episode, SamplingConfig
-from agentprm_lite.search import majority
-from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds.math.steps import first_mistake, step_kinds
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,6 @@ from helpers import TEXTS, random_trajectories
 from safetensors.torch import load_file
 
 from agentprm_lite import models
-from agentprm_lite.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 from agentprm_lite.models import (
     Lora,
     TinySize,
@@ -22,6 +21,7 @@ from agentprm_lite.models import (
 )
 from agentprm_lite.prm import pad_ids
 from agentprm_lite.train import RewardExample, RewardLoss, TrainConfig, _spare_activations
+from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.envs import TextCraft
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import (
     Lora,
     count_parameters,
@@ -37,6 +36,7 @@ from agentprm_lite.models import (
 )
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import vocabulary
+from agentprm_lite.worlds.textcraft import TextCraft
 
 LORA = Lora(r=4, alpha=8)
 IDS = torch.arange(40).reshape(2, 20)

@@ -11,10 +11,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from agentprm_lite import notebook
-from agentprm_lite.notebook import keep_on_drive, stored, stored_study
-from agentprm_lite.pipeline import artifacts_root
-from agentprm_lite.profiles import CPU, GPU, get_profile
+from agentprm_lite.tutorial import notebook
+from agentprm_lite.tutorial.notebook import keep_on_drive, stored, stored_study
+from agentprm_lite.tutorial.pipeline import artifacts_root
+from agentprm_lite.tutorial.profiles import CPU, GPU, get_profile
 
 
 def test_artifacts_go_to_the_drive(monkeypatch, capsys):

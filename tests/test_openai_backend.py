@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from helpers import TASKS, whole_logprobs
 
-from agentprm_lite import cli, pipeline
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.http_client import Address, ConnectionLost
 from agentprm_lite.models import load_policy
-from agentprm_lite.openai_backend import AllServersDown, OpenAIBackend, ServerRefused
-from agentprm_lite.profiles import SMOKE
 from agentprm_lite.rollout import collect
 from agentprm_lite.sampling import HFBackend, SamplingConfig
+from agentprm_lite.serve.http_client import Address, ConnectionLost
+from agentprm_lite.serve.openai import AllServersDown, OpenAIBackend, ServerRefused
+from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Trajectory, read_jsonl
 
 REPOSITORY = Path(__file__).parents[1]

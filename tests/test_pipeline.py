@@ -11,18 +11,19 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from agentprm_lite import cli, pipeline, study
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.envs.base import TextEnv
-from agentprm_lite.envs.families import FAMILIES, exchange
-from agentprm_lite.envs.textcraft import TextCraft
+from agentprm_lite.env import TextEnv
 from agentprm_lite.metrics import Interval
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import StepValues
-from agentprm_lite.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.rollout import demonstrate, translate
 from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.study.tables import tables as study
+from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.types import Trajectory
+from agentprm_lite.worlds.textcraft.env import TextCraft
+from agentprm_lite.worlds.textcraft.exchange import FAMILIES, exchange
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from agentprm_lite import plots
+from agentprm_lite.tutorial import plots
 
 mpl.use("Agg")
 

@@ -22,9 +22,8 @@ from helpers import (
 )
 from torch import Tensor
 
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.envs import TextCraft
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.ppo import (
     Critic,
@@ -40,6 +39,7 @@ from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.train import action_logprobs
 from agentprm_lite.types import Trajectory
+from agentprm_lite.worlds.textcraft import TextCraft
 
 F64 = torch.float64
 CONFIG = PPOConfig(iterations=1, tasks=1, samples=1, lr=1e-2)

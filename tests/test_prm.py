@@ -22,8 +22,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import Lora, new_reward_model
 from agentprm_lite.prm import RewardModel, hidden_states, pad_ids, step_values, token_batches
 from agentprm_lite.train import TrainConfig, _spare_activations

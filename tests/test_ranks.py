@@ -25,13 +25,14 @@ from safetensors.torch import load_file
 from test_rollout import Dice
 from torch import nn
 
-from agentprm_lite import pipeline, ranks
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.distributed import ranks
+from agentprm_lite.distributed.ranks import Place, alone, place
 from agentprm_lite.models import Lora, load_policy
-from agentprm_lite.profiles import SMOKE
-from agentprm_lite.ranks import Place, alone, place
 from agentprm_lite.rollout import collect, merge
 from agentprm_lite.train import Kind, RewardExample, RewardLoss, SFTLoss, make_batches
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import SMOKE
 
 PATIENCE = 600  # seconds; on an idle machine it takes a twentieth of that
 KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")

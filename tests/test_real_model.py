@@ -16,13 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agentprm_lite import pipeline
 from agentprm_lite.chat import parse_action
 from agentprm_lite.models import Lora, load_chat, load_policy
 from agentprm_lite.ppo import PPOConfig
-from agentprm_lite.profiles import Profile, get_profile
-from agentprm_lite.smollm2 import HUB_ID
 from agentprm_lite.train import TrainConfig, action_logprobs
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import Profile, get_profile
+from agentprm_lite.tutorial.smollm2 import HUB_ID
 
 pytestmark = pytest.mark.network
 

@@ -14,9 +14,9 @@ import pytest
 from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.interop.recordings import from_messages
 from agentprm_lite.models import Lora, load_chat, make_tiny, new_reward_model
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.recordings import from_messages
 from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
 from agentprm_lite.types import Task, Trajectory
 

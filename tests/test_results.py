@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import results_page as results
 
-from agentprm_lite import pipeline
-from agentprm_lite.envs import make_env
-from agentprm_lite.profiles import get_profile
-from agentprm_lite.study import commit
+from agentprm_lite.env import make_env
+from agentprm_lite.study.tables import commit
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import get_profile
 
 
 def test_cell_and_verdict() -> None:

@@ -17,11 +17,12 @@ import pytest
 from helpers import TASKS, backend, float64
 
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.envs import TextCraft, make_env
+from agentprm_lite.env import make_env
 from agentprm_lite.models import load_policy, tiny_tokenizer
 from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
 from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, Usage, read_jsonl
+from agentprm_lite.worlds.textcraft import TextCraft
 
 FEW = TASKS[:4]
 SAMPLES = 4

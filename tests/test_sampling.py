@@ -16,9 +16,8 @@ import torch
 from helpers import TASKS, backend, float64, random_trajectories, whole_logprobs
 
 from agentprm_lite import sampling
-from agentprm_lite.cache import CALL, KVBatch, split_model
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, react
-from agentprm_lite.envs import TextCraft
+from agentprm_lite.fast.kvbatch import CALL, KVBatch, split_model
 from agentprm_lite.models import load_policy
 from agentprm_lite.sampling import (
     Episode,
@@ -30,6 +29,7 @@ from agentprm_lite.sampling import (
 )
 from agentprm_lite.train import action_logprobs
 from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds.textcraft import TextCraft
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from helpers import (
 )
 
 from agentprm_lite import search
-from agentprm_lite.cache import KVBatch, split_model
 from agentprm_lite.chat import ChatFormat, parse_action, react
-from agentprm_lite.envs import TextCraft, TextEnv, make_env
+from agentprm_lite.env import TextEnv, make_env
+from agentprm_lite.fast.kvbatch import KVBatch, split_model
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play, choose
@@ -43,6 +43,7 @@ from agentprm_lite.search import (
     random_choice,
 )
 from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds.textcraft import TextCraft
 
 # --- choosing from a pool
 

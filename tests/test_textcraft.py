@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from agentprm_lite.envs import RecipeTree, TextCraft, recipe_tree
-from agentprm_lite.envs import recipes as recipes_module
-from agentprm_lite.envs.base import AFTER_END
-from agentprm_lite.envs.recipes import compile_recipes, recipe_folder, recipe_table
+from agentprm_lite.env import AFTER_END
 from agentprm_lite.types import Task
+from agentprm_lite.worlds.textcraft import RecipeTree, TextCraft, recipe_tree
+from agentprm_lite.worlds.textcraft import recipes as recipes_module
+from agentprm_lite.worlds.textcraft.recipes import compile_recipes, recipe_folder, recipe_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEED_MORE_THAN_20 = {

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agentprm_lite import train
-from agentprm_lite.cache import split_model
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (

@@ -17,9 +17,9 @@ import pytest
 from helpers import TASKS
 from test_openai_backend import CONFIG, play, unused_url
 
-from agentprm_lite.http_client import Address, ConnectionLost
 from agentprm_lite.models import load_chat
-from agentprm_lite.openai_backend import OpenAIBackend, ServerRefused
+from agentprm_lite.serve.http_client import Address, ConnectionLost
+from agentprm_lite.serve.openai import OpenAIBackend, ServerRefused
 
 pytestmark = pytest.mark.network  # the model may have to be fetched
 PATIENCE = 300.0  # seconds; two idle cores need a tenth of it

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from agentprm_lite.envs import WebShop
-from agentprm_lite.envs import webshop_pages as pages
-from agentprm_lite.envs.webshop import _parsed
-from agentprm_lite.envs.webshop_catalogue import Goal, _catalogue, catalogue
-from agentprm_lite.envs.webshop_reward import reward, similar, type_factor
-from agentprm_lite.envs.webshop_search import SearchIndex, words
 from agentprm_lite.models import tiny_tokenizer
 from agentprm_lite.rollout import vocabulary
+from agentprm_lite.worlds.webshop import WebShop
+from agentprm_lite.worlds.webshop import pages as pages
+from agentprm_lite.worlds.webshop.catalogue import Goal, _catalogue, catalogue
+from agentprm_lite.worlds.webshop.env import _parsed
+from agentprm_lite.worlds.webshop.reward import reward, similar, type_factor
+from agentprm_lite.worlds.webshop.search import SearchIndex, words
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ASIN = re.compile(r"[A-Z0-9]{10}")

@@ -22,12 +22,13 @@ from helpers import random_trajectories
 from safetensors.torch import save_file
 from torch import nn
 
-from agentprm_lite import cli, pipeline, train
+from agentprm_lite import train
+from agentprm_lite.distributed.ranks import place
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
-from agentprm_lite.profiles import SMOKE
-from agentprm_lite.ranks import place
 from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
+from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial.profiles import SMOKE
 
 CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
 SHARD = replace(CONFIG, shard=True, checkpointing=True)

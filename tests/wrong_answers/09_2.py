@@ -2,7 +2,7 @@
 
 import re
 
-from agentprm_lite.envs.arithmetic import check_steps
+from agentprm_lite.worlds.math.arithmetic import check_steps
 
 
 def said(step):

@@ -1,0 +1,1 @@
+"""The same loop under torchrun: ranks, shards of tasks, merged files."""

@@ -1,0 +1,1 @@
+"""Ragged batches of keys and values, and the player that samples with them."""

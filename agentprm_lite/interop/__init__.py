@@ -1,0 +1,1 @@
+"""Logs of other agents in, models for other programs out."""

@@ -1,0 +1,1 @@
+"""Policies and worlds on servers: OpenAI-compatible completions, AgentGym."""

@@ -1,0 +1,257 @@
+"""What AgentGym's servers speak: five calls, three dialects, and every way they can go wrong.
+
+TextCraft and BabyAI (BabyAI's reward is read from "score", as AgentGym's own client does):
+
+    POST /create        {}                ->  {"id": 0, ...}
+    POST /reset         {id, data_idx}    ->  {"observation": "...", ...}
+    POST /step          {id, action}      ->  {"observation": "...", "reward": 0, "done": false}
+    GET  /observation   ?id=              ->  "...", BabyAI: {"observation": "...", ...}
+    POST /close         {id}              ->  true
+
+WebShop, which has no /close:
+
+    POST /create        {}                      ->  0
+    POST /reset         {env_idx, session_id}   ->  ["...", null]
+    POST /step          {env_idx, action}       ->  {"state": "...", "reward": 0.0, "done": false}
+    GET  /observation   ?env_idx=               ->  "..."
+
+Errors come as {"error": "..."} with HTTP 200, or as HTTP 500.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from agentprm_lite.serve import http_client
+from agentprm_lite.serve.http_client import pause, short
+
+
+class AgentGymError(RuntimeError):
+    """A call that a server did not answer as it should.
+
+    Args:
+        call: Method and address, with the number of the instance.
+        problem: What happened.
+    """
+
+    def __init__(self, call: str, problem: str) -> None:
+        super().__init__(f"{call}: {problem}")
+        self.call = call
+
+
+class ConnectionLost(AgentGymError):
+    """No connection, or it ended before the whole answer was there. Only this is tried again."""
+
+
+class AgentGymTimeout(AgentGymError):
+    """No whole answer in time."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The words in which a server says the same things."""
+
+    instance: str
+    """The number of an instance, in requests."""
+    index: str
+    """The index of a task, in /reset."""
+    text: str
+    """The observation, in the answer to /step."""
+    reward: str
+    """The reward that AgentGym's own client reports, in the answer to /step."""
+    can_close: bool
+    """Whether the server has /close."""
+
+
+DIALECTS = {
+    "textcraft": Dialect("id", "data_idx", "observation", "reward", True),
+    "babyai": Dialect("id", "data_idx", "observation", "score", True),
+    "webshop": Dialect("env_idx", "session_id", "state", "reward", False),
+}
+"""World -> its server's dialect."""
+
+
+class Server:
+    """One of AgentGym's servers.
+
+    Proxies of the system are not used.
+
+    Args:
+        world: "textcraft", "babyai" or "webshop".
+        url: Address, such as "http://localhost:36001"; a path in it goes before every call's.
+        timeout: Seconds to wait at any point of a request, and for an answer's whole body.
+        retries: How often a request is sent again after a lost connection.
+
+    Raises:
+        ValueError: An argument is not of this kind.
+    """
+
+    def __init__(self, world: str, url: str, timeout: float, retries: int) -> None:
+        if world not in DIALECTS:
+            raise ValueError(f"world: expected one of {sorted(DIALECTS)}, got {world!r}")
+        if not (timeout > 0 and retries >= 0):
+            raise ValueError(
+                f"expected timeout > 0 and retries >= 0, got timeout={timeout}, retries={retries}"
+            )
+        self.address = http_client.Address(url)
+        self.world, self.url = world, self.address.url
+        self.timeout, self.retries = timeout, retries
+        self.dialect = DIALECTS[world]
+
+    def create(self) -> int:
+        """Make an instance.
+
+        Returns:
+            Its number.
+
+        Raises:
+            AgentGymError: See the module.
+        """
+        call, answer = self._call("POST", "/create", None, {})
+        number = answer if self.world == "webshop" else _part(call, answer, "id")
+        if type(number) is not int:
+            raise AgentGymError(call, f"expected a number of an instance, got {short(number)}")
+        return number
+
+    def reset(self, number: int, index: int) -> str:
+        """Begin an episode.
+
+        Args:
+            number: The instance.
+            index: The task.
+
+        Returns:
+            First observation.
+
+        Raises:
+            AgentGymError: See the module.
+        """
+        call, answer = self._call("POST", "/reset", number, {self.dialect.index: index})
+        if self.world != "webshop":
+            return _text(call, _part(call, answer, "observation"))
+        if not isinstance(answer, list) or not answer:
+            raise AgentGymError(call, f"expected a list [observation, null], got {short(answer)}")
+        return _text(call, answer[0])
+
+    def step(self, number: int, action: str) -> tuple[str, float, bool]:
+        """Play one action; it is never sent twice.
+
+        After a lost connection nobody knows here whether the server has played it.
+
+        Args:
+            number: The instance.
+            action: Any string.
+
+        Returns:
+            Observation, reward, done.
+
+        Raises:
+            AgentGymError: See the module.
+        """
+        call, answer = self._call("POST", "/step", number, {"action": action})
+        text = _text(call, _part(call, answer, self.dialect.text))
+        reward, done = _part(call, answer, self.dialect.reward), _part(call, answer, "done")
+        if isinstance(reward, bool) or not isinstance(reward, int | float):
+            raise AgentGymError(
+                call, f"expected a number as {self.dialect.reward!r}, got {short(reward)}"
+            )
+        if not math.isfinite(reward):
+            raise AgentGymError(call, f"{self.dialect.reward!r} is {reward}")
+        if not isinstance(done, bool):
+            raise AgentGymError(call, f"expected true or false as 'done', got {short(done)}")
+        return text, float(reward), done
+
+    def observation(self, number: int) -> str:
+        """What an instance shows at present.
+
+        Args:
+            number: The instance.
+
+        Returns:
+            The observation; BabyAI puts the goal before it.
+
+        Raises:
+            AgentGymError: See the module.
+        """
+        call, answer = self._call("GET", "/observation", number, {})
+        if self.world == "babyai":
+            answer = _part(call, answer, "observation")
+        return _text(call, answer)
+
+    def close(self, number: int) -> bool:
+        """Give an instance up.
+
+        Args:
+            number: The instance.
+
+        Returns:
+            Whether the server knew it.
+
+        Raises:
+            AgentGymError: See the module; WebShop's server has no such call.
+        """
+        call, answer = self._call("POST", "/close", number, {})
+        if not isinstance(answer, bool):
+            raise AgentGymError(call, f"expected true or false, got {short(answer)}")
+        return answer
+
+    def _call(
+        self, method: str, what: str, number: int | None, words: dict[str, Any]
+    ) -> tuple[str, Any]:
+        """Send a request, again after a lost connection; returns its name and the answer."""
+        call = f"{method} {self.url}{what}"
+        if number is not None:
+            call += f" ({self.dialect.instance} {number})"
+            words = {self.dialect.instance: number, **words}
+        path, body = what, None
+        if method == "GET":
+            path += f"?{self.dialect.instance}={number}"
+        else:
+            body = json.dumps(words).encode()
+        tries = 1 if what == "/step" else 1 + self.retries
+        for again in range(tries):
+            try:
+                status, data = self._exchange(call, method, path, body)
+                break
+            except ConnectionLost:
+                if again + 1 == tries:
+                    raise
+                time.sleep(pause(again))
+        if status != 200:
+            raise AgentGymError(call, f"HTTP {status}: {short(data.decode(errors='replace'))}")
+        try:
+            answer = json.loads(data)
+        except (ValueError, RecursionError) as err:
+            raise AgentGymError(
+                call, f"not JSON ({err}): {short(data.decode(errors='replace'))}"
+            ) from err
+        if isinstance(answer, dict) and "error" in answer:
+            raise AgentGymError(call, f"the server says {answer['error']!r}")
+        return call, answer
+
+    def _exchange(self, call: str, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """One request; returns status and body."""
+        try:
+            return self.address.exchange(method, path, body, self.timeout)
+        except http_client.AnswerTimeout as err:
+            raise AgentGymTimeout(call, str(err)) from err
+        except http_client.ConnectionLost as err:
+            raise ConnectionLost(call, str(err)) from err
+        except http_client.NotHTTP as err:
+            raise AgentGymError(call, str(err)) from err
+
+
+def _part(call: str, answer: Any, key: str) -> Any:
+    if not isinstance(answer, dict) or key not in answer:
+        raise AgentGymError(call, f"expected an object with {key!r}, got {short(answer)}")
+    return answer[key]
+
+
+def _text(call: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise AgentGymError(call, f"expected a text as the observation, got {short(value)}")
+    return value

@@ -1,0 +1,1 @@
+"""What the book needs: profiles, stored artifacts, stages, plots, exercises, notebooks."""

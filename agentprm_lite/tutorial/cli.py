@@ -1,0 +1,166 @@
+"""``agentprm``: the pipeline's stages without a notebook.
+
+Every command makes one artifact of a profile and whatever it needs before; what is there already is
+used. Under ``torchrun --nproc-per-node N -m agentprm_lite.tutorial.cli`` N processes share it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from agentprm_lite.distributed.ranks import place
+from agentprm_lite.interop.export import export
+from agentprm_lite.ppo import ProcessReward
+from agentprm_lite.prm import StepValues
+from agentprm_lite.study import CLAIMS, QUESTIONS, reproduce
+from agentprm_lite.study.tables import PARTS, WORLDS, provenance, study
+from agentprm_lite.train import Kind
+from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.types import Trajectory
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments; by default those of the process.
+
+    Returns:
+        Exit status.
+    """
+    args = _parser().parse_args(argv)
+    if place().first:
+        return _run(args, argv)
+    with redirect_stdout(io.StringIO()):  # one report is enough
+        return _run(args, argv)
+
+
+def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
+    profile, seed = get_profile(args.profile, getattr(args, "env", "textcraft")), args.seed
+    if args.command == "collect":
+        sample = pipeline.rollouts if args.split == "train" else pipeline.pool
+        played = sample(profile, servers=args.server)
+        _report(f"{args.split} rollouts", played)
+    elif args.command == "label":
+        examples, tokens = pipeline.mc_rollouts(profile)
+        print(f"Monte Carlo outcomes of {len(examples)} trajectories took {tokens} tokens")
+    elif args.command == "train":
+        if args.model in ("sft", "rft"):
+            print(pipeline.policy(profile, args.model).folder)
+        else:
+            print(pipeline.reward_model_folder(args.model, profile, seed))
+    elif args.command == "eval":
+        _report("greedy SFT", pipeline.greedy_runs(profile))
+        _report("sampled SFT", pipeline.pool(profile))
+    elif args.command == "search":
+        played = pipeline.beam_runs(args.model, profile, args.n, args.m, seed)
+        _report(f"beam {args.n}x{args.m} by {args.model}", played)
+    elif args.command == "ppo":
+        kind = None if args.reward == "outcome" else args.model
+        actor = pipeline.ppo_run(profile, args.reward, kind, seed)
+        print(actor.folder)
+        _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, actor))
+    elif args.command == "show":
+        played = [t for t in pipeline.pool(profile) if t.sample == 0][: args.episodes]
+        values = pipeline.reward_model(args.model, profile, seed).score(played)
+        where = provenance()
+        print(f"agentprm show --profile {profile.name}: {profile.base}, commit {where['commit']},")
+        print(f"{where['date']}, {where['device']}\n")
+        print("\n\n".join(map(_told, played, values)))
+    elif args.command == "export":
+        judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
+        export(judge.model, actor.chat, args.out, kind=args.model)
+        print(args.out)
+    elif args.command == "reproduce":
+        names = [*CLAIMS, *QUESTIONS] if args.claim == "all" else [args.claim]
+        for path in reproduce(names, args.profile, args.worlds, Path(args.out)):
+            print(path)
+    else:
+        command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
+        numbers = study(args.profile, args.worlds, command, args.parts)
+        if place().first:
+            Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+            Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
+            print(args.out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    kinds = get_args(Kind)
+    parser = argparse.ArgumentParser(prog="agentprm", description="AgentPRM, stage by stage.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        names = "smoke, cpu, study, more, llm-smoke, llm, gpu or paper"
+        sub.add_argument("--profile", default="cpu", help=names)
+        if name not in ("study", "reproduce"):
+            sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
+        sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
+        return sub
+
+    collect = add("collect", "sample trajectories")
+    collect.add_argument("--split", choices=("train", "test"), default="train")
+    collect.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an OpenAI-compatible server of the SFT policy's folder, such as "
+        "http://localhost:8000/v1; may be given several times",
+    )
+    add("label", "Monte Carlo rollouts from every state")
+    add("train", "train a policy or a reward model").add_argument(
+        "model", choices=("sft", "rft", *kinds)
+    )
+    add("eval", "success of the SFT policy on held-out goals")
+    search = add("search", "beam search on held-out goals")
+    search.add_argument("--model", choices=kinds, default="agentprm")
+    search.add_argument("-n", type=int, default=2, help="paths kept")
+    search.add_argument("-m", type=int, default=2, help="turns sampled a path")
+    ppo = add("ppo", "reinforcement learning")
+    ppo.add_argument("--reward", choices=get_args(ProcessReward), default="shaping")
+    ppo.add_argument("--model", choices=kinds, default="agentprm")
+    show = add("show", "attempts at held-out goals in ReAct form, with M after every turn")
+    show.add_argument("--model", choices=kinds, default="agentprm")
+    show.add_argument("--episodes", type=int, default=2, help="how many")
+    out = add("export", "a reward model as one folder that plain transformers reads")
+    out.add_argument("--model", choices=kinds, default="agentprm")
+    out.add_argument("--out", required=True, help="the folder")
+    compare = add("study", "all numbers of the comparison, as JSON")
+    compare.add_argument("--out", required=True)
+    compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
+    compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
+    claims = add("reproduce", "test claims of the paper; see results/PLAN.md")
+    claims.add_argument("--claim", choices=(*CLAIMS, *QUESTIONS, "all"), default="all")
+    claims.add_argument("--worlds", nargs="+", choices=WORLDS, help="default: the claim's")
+    claims.add_argument("--out", default="results/claims", help="folder of the files")
+    return parser
+
+
+def _told(t: Trajectory, values: StepValues) -> str:
+    lines = [f"--- {t.task.key}", t.observations[0], f"(M = {values.root:.3f})"]
+    for action, m, reply in zip(t.actions, values.q, t.observations[1:], strict=True):
+        lines += ["", action.strip(), f"> {reply}", f"(M = {m:.3f})"]
+    return "\n".join([*lines, f"--- reward {t.outcome:g} after {t.num_steps} turns"])
+
+
+def _report(name: str, played: list[Trajectory]) -> None:
+    success = np.mean([t.success for t in played])
+    tokens = np.mean([t.usage.generated for t in played])
+    print(f"{name}: {len(played)} trajectories, success {success:.3f}, {tokens:.0f} tokens each")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

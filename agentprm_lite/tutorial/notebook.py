@@ -1,0 +1,150 @@
+"""What a chapter shows: figures with alt text, stored results, the library's own source code."""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+import json
+import os
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+DRIVE = Path("/content/drive")
+RESULTS = "https://raw.githubusercontent.com/agentprm-lite/agentprm-lite/main/results/"
+
+
+def keep_on_drive() -> None:
+    """On Colab: keep artifacts on the user's Google Drive, where a later session finds them.
+
+    Asks for access, mounts the drive and names the folder agentprm-lite on it as the place of all
+    artifacts. What a session that was cut off has computed is not computed again.
+
+    Raises:
+        RuntimeError: this is not Colab.
+    """
+    try:
+        from google.colab import drive
+    except ImportError:
+        raise RuntimeError(
+            "DRIVE is True, but this is not Colab; set AGENTPRM_ARTIFACTS to choose a folder"
+        ) from None
+    drive.mount(str(DRIVE))
+    os.environ["AGENTPRM_ARTIFACTS"] = str(DRIVE / "MyDrive" / "agentprm-lite")
+    print("artifacts:", os.environ["AGENTPRM_ARTIFACTS"])
+
+
+def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
+    """Show a Matplotlib figure with alt text and a caption, in the book and on Colab alike.
+
+    Args:
+        fig: a matplotlib Figure; it is closed afterwards, so that it is not shown twice.
+        alt: what a reader who cannot see the figure has to know, at least 10 characters.
+        caption: what to look at, printed below the figure; empty for none.
+
+    Raises:
+        ValueError: if the alt text is too short to say anything.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> show_figure(Figure(), alt="x")
+        Traceback (most recent call last):
+        ...
+        ValueError: alt: got 'x', expected at least 10 characters that say what the figure shows
+    """
+    if len(alt.strip()) < 10:
+        raise ValueError(
+            f"alt: got {alt!r}, expected at least 10 characters that say what the figure shows"
+        )
+    from IPython.display import display
+    from matplotlib import pyplot
+
+    png = io.BytesIO()
+    fig.savefig(png, format="png", dpi=144, bbox_inches="tight")
+    pyplot.close(fig)
+    data = base64.b64encode(png.getvalue()).decode("ascii")
+    figcaption = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    # Two pixels to a point of the screen: half the image's own width.
+    width = int.from_bytes(png.getvalue()[16:20], "big") // 2
+    page = (
+        f'<figure class="plot"><img alt="{html.escape(alt)}" width="{width}" '
+        f'style="max-width:100%;height:auto;background:white" '
+        f'src="data:image/png;base64,{data}"/>{figcaption}</figure>'
+    )
+    display({"text/html": page, "text/plain": f"[figure: {alt}] {caption}".strip()}, raw=True)
+
+
+def stored(name: str) -> str | None:
+    """A text file of the repository's results.
+
+    It is read from the clone that the library lies in; an installation by pip, as on Colab, has no
+    results and reads the file from the repository on the web.
+
+    Args:
+        name: of the file, such as ``"study_cpu.json"``.
+
+    Returns:
+        What is in it; None if there is no such file, or (printed) the web can't be reached.
+    """
+    folder = Path(__file__).resolve().parents[2] / "results"
+    if folder.exists():
+        path = folder / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    try:
+        with urlopen(RESULTS + name, timeout=10) as reply:
+            return str(reply.read(), "utf-8")
+    except HTTPError as error:
+        if error.code != 404:
+            print(f"{RESULTS}{name}: {error}")
+    except OSError as error:
+        print(f"{RESULTS}{name} can't be reached ({error})")
+    return None
+
+
+def stored_study(profile: str) -> dict[str, Any] | None:
+    """The numbers of a study that was run elsewhere and is kept in the repository's results.
+
+    Prints where they come from, or the command that makes them.
+
+    Args:
+        profile: name of the study's profile.
+
+    Returns:
+        What :func:`agentprm_lite.study.tables.study` gave; None if it is not stored.
+    """
+    name = f"study_{profile}.json"
+    text = stored(name)
+    if text is None:
+        print(f"not stored yet; agentprm study --profile {profile} --out results/{name}")
+        return None
+    found: dict[str, Any] = json.loads(text)
+    print(fill(f"{found['base']}: {found['command']}", 72, break_on_hyphens=False))
+    print(f"commit {found['commit']}, {found['date']}, {found['device']}")
+    return found
+
+
+def show_source(*objects: Any) -> None:
+    """Show the source code of functions or classes, as the library runs it.
+
+    Args:
+        *objects: functions, classes or modules with Python source.
+
+    Raises:
+        ValueError: if no object is given.
+
+    Example:
+        >>> show_source()
+        Traceback (most recent call last):
+        ...
+        ValueError: show_source: got nothing to show
+    """
+    if not objects:
+        raise ValueError("show_source: got nothing to show")
+    from IPython.display import display
+
+    code = "\n\n".join(inspect.getsource(item).rstrip() for item in objects)
+    display({"text/markdown": f"```python\n{code}\n```", "text/plain": code}, raw=True)

@@ -1,0 +1,5 @@
+"""BabyAI: reach, fetch and open things in a grid of rooms, told in text."""
+
+from agentprm_lite.worlds.babyai.env import BabyAI
+
+__all__ = ["BabyAI"]

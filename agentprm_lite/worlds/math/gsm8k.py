@@ -1,0 +1,121 @@
+"""GSM8K from its own files: questions, steps by line, verified calculator marks, exact answers."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+from pathlib import Path
+
+from agentprm_lite.worlds.math.arithmetic import (
+    evaluate,
+    final_answer,
+    marks,
+    parse_number,
+    strip_marks,
+)
+from agentprm_lite.worlds.math.problems import Problem
+
+FOLDER_VARIABLE = "AGENTPRM_GSM8K"
+WHERE = (
+    "get train.jsonl and test.jsonl from https://github.com/openai/grade-school-math, folder "
+    f"grade_school_math/data, and name their folder in the environment variable {FOLDER_VARIABLE}"
+)
+
+
+def gsm8k_folder(folder: str | Path | None = None) -> str:
+    """The folder to read GSM8K from.
+
+    Args:
+        folder: A folder; None: what the environment variable AGENTPRM_GSM8K names.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ValueError: No folder is named.
+    """
+    named = folder or os.environ.get(FOLDER_VARIABLE)
+    if not named:
+        raise ValueError(f"GSM8K is not part of this library: {WHERE}")
+    return str(named)
+
+
+@functools.lru_cache(maxsize=4)
+def read_gsm8k(folder: str) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Training and test problems, in the order of the files.
+
+    Args:
+        folder: Holds train.jsonl and test.jsonl, or the same with .gz.
+
+    Returns:
+        Two tuples of problems.
+
+    Raises:
+        ValueError: A file is missing or a line is broken; says which and where to get the files.
+    """
+    return _read(folder, "train"), _read(folder, "test")
+
+
+def _read(folder: str, split: str) -> tuple[Problem, ...]:
+    plain = Path(folder, f"{split}.jsonl")
+    packed = Path(folder, f"{split}.jsonl.gz")
+    path = plain if plain.exists() else packed
+    if not path.exists():
+        raise ValueError(f"{folder} holds no {plain.name} and no {packed.name}: {WHERE}")
+    out = []
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path is packed else data).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as err:
+        raise ValueError(f"{path} can't be read ({err}): {WHERE}") from err
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            out.append(parse_example(row["question"], row["answer"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as err:
+            raise ValueError(f"{path}, line {number}: {err!r}; {WHERE}") from err
+    if not out:
+        raise ValueError(f"{path} is empty: {WHERE}")
+    return tuple(out)
+
+
+def parse_example(question: str, answer: str) -> Problem:
+    """A problem from the two fields of GSM8K.
+
+    Args:
+        question: The question.
+        answer: The solution, a step a line, with calculator marks, and "#### n" at its end.
+
+    Returns:
+        The problem. Steps are the lines without marks; the thought before a step names the
+        calculations of its marks.
+
+    Raises:
+        ValueError: A mark is wrong, the answer is no number or doesn't stand at the end.
+
+    Example:
+        >>> parse_example("How many?", "She has 2*3=<<2*3=6>>6.\\n#### 6").steps
+        (('Calculate 2*3.', 'She has 2*3=6.'),)
+    """
+    *lines, last = [line.strip() for line in answer.strip().split("\n") if line.strip()]
+    stated = final_answer(last)
+    if stated is None or not last.startswith("####") or parse_number(stated) is None:
+        raise ValueError(f"expected a number after '####' in the last line, got {last[:80]!r}")
+    steps = []
+    for line in lines:
+        calculations = marks(line)
+        for expression, value in calculations:
+            result = evaluate(value)
+            if result is None or evaluate(expression) != result:
+                raise ValueError(f"calculator mark <<{expression}={value}>> is wrong")
+        told = " and ".join(expression for expression, _ in calculations)
+        steps.append((f"Calculate {told}." if told else "Continue.", strip_marks(line)))
+    return Problem(
+        question=question.strip(),
+        steps=tuple(steps),
+        closing="State the answer.",
+        answer=stated,
+        template="gsm8k",
+    )

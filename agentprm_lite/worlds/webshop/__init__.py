@@ -1,0 +1,5 @@
+"""WebShop: find the product that an instruction describes, and buy it."""
+
+from agentprm_lite.worlds.webshop.env import FOLDER_VARIABLE, WebShop
+
+__all__ = ["FOLDER_VARIABLE", "WebShop"]
