@@ -175,7 +175,7 @@ def test_command_line_tells_episodes_with_their_values(
 
 
 def test_committed_results_name_their_command_commit_and_device() -> None:
-    files = sorted((Path(__file__).parents[1] / "results").glob("study_*.json"))
+    files = sorted((Path(__file__).parents[2] / "results").glob("study_*.json"))
     for path in files:
         data = json.loads(path.read_text())
         missing = {"command", "commit", "date", "device", "profile"} - set(data)

@@ -22,7 +22,7 @@ from agentprm_lite.worlds.webshop.env import _parsed
 from agentprm_lite.worlds.webshop.reward import reward, similar, type_factor
 from agentprm_lite.worlds.webshop.search import SearchIndex, words
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 ASIN = re.compile(r"[A-Z0-9]{10}")
 CAP = re.compile(r", and price lower than ([\d.]+) dollars")
 DETAILS = "Rating: N.A. [SEP] Description [SEP] Features [SEP] Reviews [SEP] Buy Now"

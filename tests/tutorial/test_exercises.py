@@ -20,7 +20,7 @@ import pytest
 
 from agentprm_lite.tutorial import exercises
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 WRONG = ROOT / "tests" / "wrong_answers"
 

@@ -30,7 +30,7 @@ from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Play
 from agentprm_lite.tutorial import pipeline
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from agentprm_lite.types import Task
 from agentprm_lite.worlds.textcraft import TextCraft
 
 SLEEP = time.sleep  # the client's own pauses are left out below
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 INDEX = 0  # of our TextCraft: one craft
 FIRST = TextCraft().reset(options={"index": INDEX})[0]
 

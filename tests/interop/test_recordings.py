@@ -112,7 +112,7 @@ def test_bad_logs_are_refused(
 def test_the_readmes_program_for_logs_runs(
     folder: Path, played: list[Trajectory], tmp_path: Path
 ) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     _, code = re.findall(r"```python\n(.+?)```", readme, re.S)
     base = '"HuggingFaceTB/SmolLM2-135M-Instruct"'
     assert code.count(base) == 1

@@ -27,7 +27,7 @@ from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Trajectory, read_jsonl
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 CONFIG = SamplingConfig(max_new_tokens=8, rules=False, max_rounds=4)
 JOBS = [(task, k) for task in TASKS[:4] for k in range(4)]  # 16 episodes
 

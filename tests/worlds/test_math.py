@@ -42,7 +42,7 @@ from agentprm_lite.worlds.math.problems import (
 )
 from agentprm_lite.worlds.math.steps import first_mistake, step_kinds
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def reference() -> Path:

@@ -26,7 +26,7 @@ from agentprm_lite.worlds.babyai.levels import LEVEL_NAMES, SPLIT_LEVELS, indice
 from agentprm_lite.worlds.babyai.text import Paths
 from agentprm_lite.worlds.babyai.world import World, blueprint, visible
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def reference(path: str) -> Path:

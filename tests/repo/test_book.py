@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import site_check
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
 SMOKE = ROOT / "_build" / "smoke"  # a book of its own: the one from `make book` stays
 pytestmark = pytest.mark.book

@@ -14,7 +14,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite.env import AFTER_END, AnyText, TextEnv, env_class, make_env
+from agentprm_lite.env import AFTER_END, WORLDS, AnyText, TextEnv, env_class, make_env
 from agentprm_lite.types import Task
 
 SECTIONS = (

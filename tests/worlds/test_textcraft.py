@@ -18,7 +18,7 @@ from agentprm_lite.worlds.textcraft import RecipeTree, TextCraft, recipe_tree
 from agentprm_lite.worlds.textcraft import recipes as recipes_module
 from agentprm_lite.worlds.textcraft.recipes import compile_recipes, recipe_folder, recipe_table
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 NEED_MORE_THAN_20 = {
     "black banner": 23,
     "blue banner": 23,
