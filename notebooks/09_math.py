@@ -55,7 +55,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search
-from agentprm_lite.study.tables import tables as study
+from agentprm_lite.study import tables as study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.worlds.math import MathWorld, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks, parse_number

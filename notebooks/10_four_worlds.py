@@ -51,7 +51,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from agentprm_lite.study.tables import tables as study
+from agentprm_lite.study import tables as study
 from agentprm_lite.tutorial import plots
 from agentprm_lite.tutorial.notebook import show_figure, stored
 from agentprm_lite.tutorial.profiles import get_profile

@@ -61,7 +61,7 @@ import pandas as pd
 from gymnasium.utils.env_checker import check_env
 
 from agentprm_lite import metrics, search
-from agentprm_lite.study.tables import tables as study
+from agentprm_lite.study import tables as study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.env import WORLDS, TextEnv
 from agentprm_lite.models import TinySize

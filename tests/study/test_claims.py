@@ -32,7 +32,7 @@ from agentprm_lite.study import (
     values,
 )
 from agentprm_lite.study.report import sampled_tokens
-from agentprm_lite.study.tables import tables as study
+from agentprm_lite.study import tables as study
 from agentprm_lite.train import RewardExample
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.pipeline import USUAL, Policy, Variant
