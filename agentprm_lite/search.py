@@ -34,7 +34,8 @@ class Curve:
     success: np.ndarray
     """[tasks, len(ns)] expected outcome on each task: its success where rewards are 0 or 1."""
     tokens: np.ndarray
-    """[len(ns)] tokens that the policy generates for N samples, mean over tasks."""
+    """[len(ns)] tokens that the policy generates for a task's samples: their number, N or all that
+    a task has, times the mean of the pool."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,14 @@ def by_task(pool: Sequence[Trajectory]) -> dict[Task, list[int]]:
     """Places in a pool, task by task.
 
     Args:
-        pool: candidates of several tasks, equally many of each.
+        pool: candidates of several tasks, in any number for each.
 
     Returns:
-        For each task the indices of its K candidates.
-
-    Raises:
-        ValueError: tasks have different numbers of candidates.
+        For each task the indices of its candidates.
     """
     groups: dict[Task, list[int]] = {}
     for i, trajectory in enumerate(pool):
         groups.setdefault(trajectory.task, []).append(i)
-    sizes = {len(g) for g in groups.values()}
-    if len(sizes) > 1:
-        raise ValueError(f"tasks have between {min(sizes)} and {max(sizes)} candidates")
     return groups
 
 
@@ -143,12 +138,9 @@ def pick(pool: Sequence[Trajectory], scores: Sequence[float]) -> float:
     Returns:
         The mean.
     """
-    groups: dict[Task, list[int]] = {}
-    for i, trajectory in enumerate(pool):
-        groups.setdefault(trajectory.task, []).append(i)
     chosen = [
         best_of_n_curve([scores[i] for i in g], [pool[i].outcome for i in g], [len(g)])[0]
-        for g in groups.values()
+        for g in by_task(pool).values()
     ]
     return float(np.mean(chosen))
 
@@ -157,31 +149,38 @@ def best_of_n(pool: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[
     """Best-of-N: the sample with the highest score, in expectation over all N-subsets.
 
     Args:
-        pool: K candidates of each task.
+        pool: candidates. A task with fewer than N takes part with all that it has, so that every N
+            is measured on the same tasks.
         scores: one a candidate, for example M at its last step.
-        ns: values of N, at most K.
+        ns: values of N, at most the largest number of candidates of a task.
 
     Returns:
         The curve.
 
     Raises:
-        ValueError: not one score a candidate.
+        ValueError: not one score a candidate, or N exceeds what every task has.
     """
     if len(scores) != len(pool):
         raise ValueError(f"got {len(scores)} scores for {len(pool)} candidates")
+    groups = list(by_task(pool).values())
+    most = max(map(len, groups), default=0)
+    if max(ns, default=0) > most:
+        raise ValueError(f"ns is {list(ns)}, expected sizes within 1..{most}")
+    taken = [[min(n, len(group)) for n in ns] for group in groups]
     rows = [
-        best_of_n_curve([scores[i] for i in group], [pool[i].outcome for i in group], ns)
-        for group in by_task(pool).values()
+        best_of_n_curve([scores[i] for i in group], [pool[i].outcome for i in group], sizes)
+        for group, sizes in zip(groups, taken, strict=True)
     ]
-    return Curve(tuple(ns), np.array(rows), _tokens(pool, ns))
+    tokens = np.mean([t.usage.generated for t in pool]) * np.mean(taken, axis=0)
+    return Curve(tuple(ns), np.array(rows), tokens)
 
 
 def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """A perfect judge, in expectation over all N-subsets: pass@N where rewards are 0 or 1.
 
     Args:
-        pool: K candidates of each task.
-        ns: values of N, at most K.
+        pool: candidates, see :func:`best_of_n`.
+        ns: values of N.
 
     Returns:
         The curve.
@@ -193,7 +192,7 @@ def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """A sample taken at random: the mean outcome, whatever N.
 
     Args:
-        pool: K candidates of each task.
+        pool: candidates, see :func:`best_of_n`.
         ns: values of N.
 
     Returns:
@@ -203,15 +202,15 @@ def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
 
 
 def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """Self-consistency (Wang et al. 2022): the sample whose answer occurs most often among all K.
+    """Self-consistency (Wang et al. 2022): the sample whose answer occurs most often among all.
 
     What an answer is, the environment says (``TextEnv.answer``): the final answer in math, all
     actions elsewhere. A sample without an answer is taken only where none has one. The votes are
     counted over the whole pool, so this flatters small N.
 
     Args:
-        pool: K candidates of each task.
-        ns: values of N, at most K.
+        pool: candidates, see :func:`best_of_n`.
+        ns: values of N.
 
     Returns:
         The curve.
@@ -226,17 +225,13 @@ def fewest_turns(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """Best-of-N by a judge without a model: the candidate with the fewest turns.
 
     Args:
-        pool: equally many candidates of every task.
-        ns: sizes.
+        pool: candidates, see :func:`best_of_n`.
+        ns: values of N.
 
     Returns:
         The curve.
     """
     return best_of_n(pool, [-t.num_steps for t in pool], ns)
-
-
-def _tokens(pool: Sequence[Trajectory], ns: Sequence[int]) -> np.ndarray:
-    return np.mean([t.usage.generated for t in pool]) * np.array(ns, dtype=float)
 
 
 def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:

@@ -122,7 +122,7 @@ def task_means(trajectories: Sequence[Trajectory]) -> np.ndarray:
     """Mean outcome of each task: its success where rewards are 0 or 1.
 
     Args:
-        trajectories: equally many of every task.
+        trajectories: any number of every task.
 
     Returns:
         [tasks].

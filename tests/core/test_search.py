@@ -156,9 +156,24 @@ def test_tokens_of_a_choice(pool: list[Trajectory]) -> None:
     assert best_of_n(counted, [0.0] * 35, [1, 4]).tokens.tolist() == [27.0, 108.0]
 
 
+def test_a_task_with_fewer_candidates_takes_part_with_all(pool: list[Trajectory]) -> None:
+    """Task a: outcomes 1, 0, 0 with scores 3, 2, 1; task b: 0 and 1 with scores 2 and 1.
+
+    N = 1: 1/3 and 1/2. N = 2: the top one of a is in 2 of 3 pairs; b takes its 0. N = 3: all of a,
+    and b takes part with both. Tokens: 10 a sample, and (N + min(N, 2)) / 2 samples a task.
+    """
+    won = replace(next(t for t in pool if t.outcome == 1), usage=Usage(generated=10))
+    lost = replace(won, rewards=(0.0,) * len(won.rewards))
+    b = Task("textcraft", 999)
+    uneven = [won, replace(lost, task=b), lost, replace(won, task=b), lost]
+    curve = best_of_n(uneven, [3, 2, 2, 1, 1], [1, 2, 3])
+    np.testing.assert_allclose(curve.success, [[1 / 3, 2 / 3, 1], [1 / 2, 0, 0]])
+    assert curve.tokens.tolist() == [10.0, 20.0, 25.0]
+    with pytest.raises(ValueError, match=r"ns is \[1, 4\], expected sizes within 1..3"):
+        best_of_n(uneven, [0.0] * 5, [1, 4])
+
+
 def test_pool_errors(pool: list[Trajectory]) -> None:
-    with pytest.raises(ValueError, match="between 4 and 5 candidates"):
-        oracle(pool[1:], [1])
     with pytest.raises(ValueError, match="34 scores for 35 candidates"):
         best_of_n(pool, [0.0] * 34, [1])
     with pytest.raises(ValueError):
