@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from agentprm_lite.chat import ChatFormat, react
 from agentprm_lite.models import Lora, TinySize, load_policy, make_tiny, new_reward_model
 from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
-from agentprm_lite.types import Trajectory
+from agentprm_lite.types import Task, Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
 
 torch.set_num_threads(1)  # these models are so small that threads only wait for each other
@@ -92,3 +93,29 @@ def randomize(model: Any, *, seed: int = 1, scale: float = 0.3) -> Any:
 def random_reward_model(folder: Path, *, seed: int = 1) -> Any:
     """A reward model whose M differs everywhere; a fresh one says 0.5 at every token."""
     return randomize(new_reward_model(folder, Lora(r=4, alpha=8), seed), seed=seed)
+
+
+class Dice:
+    """A policy without a model: its turns are thrown from each episode's own random stream."""
+
+    policy = "dice"
+
+    def __init__(self, chat: ChatFormat) -> None:
+        self.chat = chat
+
+    def start(self, task: Task, sample: int, seed: int) -> Episode:
+        return Episode.start(task, sample, seed, self.chat, SamplingConfig(rules=False))
+
+    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
+        for e in episodes:
+            while not e.done:
+                actions = ["inventory", "get 1 string", e.env.expert_action()[1]]
+                turn = self.chat.turn_ids(react("I need 1 string.", actions[e.rng.integers(3)]))
+                e.step(turn, e.rng.random(len(turn)).tolist(), self.chat)
+        return [e.trajectory(self.policy) for e in episodes]
+
+
+def unused_url() -> str:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{s.getsockname()[1]}/v1"

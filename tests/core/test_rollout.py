@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import TASKS, backend, float64
+from helpers import TASKS, Dice, backend, float64
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
 from agentprm_lite.models import load_policy, tiny_tokenizer
 from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
@@ -62,26 +62,6 @@ class Counting:
     def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
         self.played.append(len(episodes))
         return self.inner.run(episodes)
-
-
-class Dice:
-    """A policy without a model: its turns are thrown from each episode's own random stream."""
-
-    policy = "dice"
-
-    def __init__(self, chat: ChatFormat) -> None:
-        self.chat = chat
-
-    def start(self, task: Task, sample: int, seed: int) -> Episode:
-        return Episode.start(task, sample, seed, self.chat, SamplingConfig(rules=False))
-
-    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
-        for e in episodes:
-            while not e.done:
-                actions = ["inventory", "get 1 string", e.env.expert_action()[1]]
-                turn = self.chat.turn_ids(react("I need 1 string.", actions[e.rng.integers(3)]))
-                e.step(turn, e.rng.random(len(turn)).tolist(), self.chat)
-        return [e.trajectory(self.policy) for e in episodes]
 
 
 def test_every_task_and_sample_once_in_order(whole: Path, player: HFBackend, tmp_path: Path):

@@ -20,9 +20,8 @@ import pytest
 import torch
 import two_ranks
 from accelerate import PartialState
-from helpers import TASKS, float64, random_reward_model, random_trajectories
+from helpers import TASKS, Dice, float64, random_reward_model, random_trajectories
 from safetensors.torch import load_file
-from test_rollout import Dice
 from torch import nn
 
 from agentprm_lite.chat import ChatFormat

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import TASKS, whole_logprobs
+from helpers import TASKS, unused_url, whole_logprobs
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import load_policy
@@ -90,12 +89,6 @@ def two(fleet: Fleet) -> list[Remote]:
         except ConnectionLost:  # a test killed it
             fleet.servers[i] = fleet.start()
     return fleet.servers
-
-
-def unused_url() -> str:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{s.getsockname()[1]}/v1"
 
 
 def backend(chat: ChatFormat, *servers: Remote, **options: Any) -> OpenAIBackend:

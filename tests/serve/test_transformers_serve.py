@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import TASKS
-from test_openai_backend import CONFIG, play, unused_url
+from helpers import TASKS, unused_url
 
 from agentprm_lite.models import load_chat
+from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.serve.http_client import Address, ConnectionLost
 from agentprm_lite.serve.openai import OpenAIBackend, ServerRefused
 
@@ -112,9 +112,11 @@ def test_no_answer_tells_the_tokens(server: Address, smollm2: str) -> None:
 
 def test_the_backend_refuses_it(server: Address, smollm2: str) -> None:
     """At its first answer, with what it would have to return."""
-    player = OpenAIBackend([server.url], load_chat(smollm2), CONFIG, model=smollm2)
+    player = OpenAIBackend(
+        [server.url], load_chat(smollm2), SamplingConfig(rules=False), model=smollm2
+    )
     with pytest.raises(ServerRefused) as caught:
-        play(player, [(TASKS[0], 0)])
+        player.run([player.start(TASKS[0], 0, 3)])
     said = str(caught.value)
     assert said.startswith(f"{server.url}: POST /completions: HTTP 422")
     assert "return_token_ids" in said.splitlines()[0]

@@ -31,8 +31,8 @@ from agentprm_lite.study import (
     report,
     values,
 )
-from agentprm_lite.study.report import sampled_tokens
 from agentprm_lite.study import tables as study
+from agentprm_lite.study.report import sampled_tokens
 from agentprm_lite.train import RewardExample
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.pipeline import USUAL, Policy, Variant
