@@ -1,1 +1,43 @@
-"""Process reward models for language-model agents: promise, progress, search, PPO."""
+"""Process reward models for LLM agents: labels, training, judging and search.
+
+The core is the files beside this one. Folders are wings: what is faster (fast), larger
+(distributed), elsewhere (serve), played in (worlds), read and written for others (interop), the
+book's (tutorial) and measured (study). Names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "types": "Task Trajectory Usage append_jsonl read_jsonl",
+    "env": "TextEnv env_class make_env",
+    "chat": "ChatFormat",
+    "models": "Lora load_chat load_policy load_reward_model new_reward_model save_adapter save_policy",
+    "episode": "Episode SamplingConfig",
+    "sampling": "PlainPlayer Player",
+    "fast": "judge player",
+    "rollout": "collect continue_from demonstrate",
+    "labels": "Labels gae mc_hard_labels mc_soft_labels outcome_labels pvm_labels td_gae_labels",
+    "losses": "advantage_loss agentprm_loss q_loss",
+    "train": "KINDS RewardExample TrainConfig rft sft train_reward_model",
+    "prm": "FewestTurns Judge RewardModel StepValues",
+    "search": "beam_search best_of_n halving oracle",
+    "ppo": "PPOConfig ppo",
+    "metrics": "explained_variance pass_at_n",
+    "interop": "export read_logs",
+}
+_MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__all__ = list(_MODULE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -352,12 +352,14 @@ pd.DataFrame(rows, columns=names)
 # %%
 from agentprm_lite.chat import parse_action
 from agentprm_lite.env import make_env
+from agentprm_lite.tutorial.profiles import get_profile
 
 
 def expert_could(trajectory):
     """After each turn: would the expert still succeed?"""
     task, could = trajectory.task, []
-    env, fork = make_env(task.env), make_env(task.env)
+    rounds = get_profile(PROFILE).max_rounds  # as the policy had them
+    env, fork = (make_env(task.env, rounds) for _ in range(2))
     env.reset(options={"index": task.index, "variant": task.variant})
     for turn in trajectory.actions:
         *_, over, cut, info = env.step(parse_action(turn) or "")
