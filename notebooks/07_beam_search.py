@@ -115,6 +115,22 @@ show_figure(
 # | 2 | from b: ba 0.20, bb 0.40; from d: da 0.70 ✓, db 0.50 | da ✓, db |
 # | 3 | da 0.70 ✓ keeps its place and score; from db: dba 0.65 ✓, dbb 0.10 | da ✓, dba ✓ |
 #
+# As a tree; kept paths are marked with ●:
+#
+# ```text
+# root (2 copies)
+# ├── a 0.50
+# ├── b 0.60 ●
+# │   ├── ba 0.20
+# │   └── bb 0.40
+# ├── c 0.30
+# └── d 0.55 ●
+#     ├── da 0.70 ● ✓
+#     └── db 0.50 ●
+#         ├── dba 0.65 ● ✓
+#         └── dbb 0.10
+# ```
+#
 # All kept paths are over, so the answer is the best: **da**. Three things to see. Round 1 already compares $N \cdot M = 4$ turns, because the
 # search begins with $N$ copies of the root. Both places of round 2 go to children of *d*: places belong to the beam and not to a parent. And *a* is
 # gone after round 1, whatever it would have led to.

@@ -92,6 +92,21 @@ show_figure(
 # Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. What counts is the comparison on the same goals
 # [below](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
 #
+# ## From imitation to reinforcement
+#
+# Behaviour cloning raises the log-probability of every turn of the expert. A **policy gradient** does the same with the agent's own turns, each weighted by how
+# much better it went than expected:
+#
+# $$\nabla J = \mathbb E\Bigl[\sum_t \hat A_t\, \nabla \log \pi(a_t \mid s_t)\Bigr]$$
+#
+# What is expected, $V(s_t)$, comes from a **critic**: a linear head on the policy's hidden states that learns to predict the return. Weighting by the outcome
+# alone would do on average, but then every turn of a success is praised, the bad ones too. Say an action succeeds always and another never, and the policy takes each half the time. Then $V = 0.5$, the
+# advantages are $+0.5$ and $-0.5$, and the gradient moves probability from the second to the first. Once the policy takes the first action always, $V = 1$, all
+# advantages are 0, and nothing changes any more.
+#
+# The episodes of a round are used for several steps, and after the first step they stem from a policy that is no longer quite the one in training. PPO therefore stops
+# praising or blaming a token once its probability has moved by more than a share $\varepsilon$ since it was sampled: that is the **clip**, defined further below.
+#
 # ## Advantages over turns, by hand
 #
 # One action of the agent is one **turn**. The state before turn $t$ has the value $V(s_t)$ (here: a critic on the policy's hidden states). GAE:
