@@ -20,8 +20,14 @@ import sys
 
 REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
 if importlib.util.find_spec("agentprm_lite") is None:
-    pip = [sys.executable, "-m", "pip", "install", "-q", REPO]
-    subprocess.run(pip, check=True)
+    wanted = f"agentprm-lite[tutorial] @ {REPO}"
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    if subprocess.run([*pip, wanted]).returncode:
+        raise SystemExit(
+            f"{REPO} can't be reached. Where you have the files, run "
+            "`pip wheel --no-deps .`, upload the wheel here and run "
+            "`pip install 'agentprm_lite-0.1.0-py3-none-any.whl[tutorial]'`."
+        )
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
     from agentprm_lite.tutorial.notebook import keep_on_drive
