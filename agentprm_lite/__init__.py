@@ -12,25 +12,25 @@ from typing import Any
 
 _WHERE = {
     "types": "Task Trajectory Usage append_jsonl read_jsonl",
-    "env": "TextEnv env_class make_env",
+    "env": "TextEnv make_env",
     "chat": "ChatFormat",
-    "models": "Lora load_chat load_policy load_reward_model new_reward_model save_adapter save_policy",
-    "episode": "Episode SamplingConfig",
+    "models": "Lora load_chat load_policy load_reward_model new_reward_model save_policy",
+    "episode": "SamplingConfig",
     "sampling": "PlainPlayer Player",
     "fast": "judge player",
     "rollout": "collect continue_from demonstrate",
-    "labels": "Labels gae mc_hard_labels mc_soft_labels outcome_labels pvm_labels td_gae_labels",
-    "losses": "advantage_loss agentprm_loss q_loss",
+    "labels": "gae mc_hard_labels mc_soft_labels outcome_labels pvm_labels td_gae_labels",
+    "losses": "agentprm_loss q_loss",
     "train": "KINDS RewardExample TrainConfig rft sft train_reward_model",
     "prm": "FewestTurns Judge RewardModel StepValues",
     "search": "beam_search best_of_n halving oracle",
-    "ppo": "PPOConfig ppo",
+    "ppo": "PPOConfig train_ppo",
     "metrics": "explained_variance pass_at_n",
     "interop": "export read_logs",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
 
-__all__ = list(_MODULE)  # noqa: PLE0605
+__all__ = list(_MODULE)
 
 
 def __getattr__(name: str) -> Any:

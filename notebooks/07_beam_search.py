@@ -19,13 +19,11 @@ import sys
 
 REPO = "git+https://github.com/agentprm-lite/agentprm-lite"
 if importlib.util.find_spec("agentprm_lite") is None:
-    wanted = f"agentprm-lite[tutorial] @ {REPO}"
     pip = [sys.executable, "-m", "pip", "install", "-q"]
-    if subprocess.run([*pip, wanted]).returncode:
+    if subprocess.run([*pip, f"agentprm-lite[tutorial] @ {REPO}"]).returncode:
         raise SystemExit(
-            f"{REPO} can't be reached. Where you have the files, run "
-            "`pip wheel --no-deps .`, upload the wheel here and run "
-            "`pip install 'agentprm_lite-0.1.0-py3-none-any.whl[tutorial]'`."
+            f"{REPO} can't be reached: make a wheel where the files are (pip "
+            "wheel --no-deps .), upload it, pip install 'NAME.whl[tutorial]'"
         )
 DRIVE = False  # True: Colab keeps what is computed on your Google Drive
 if DRIVE:
