@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Hashable, Sequence
+import operator
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import gymnasium
@@ -25,18 +26,7 @@ AFTER_END = "The episode is over."
 
 
 class AnyText(gymnasium.Space[str]):
-    """Every string. Gymnasium's Text is bounded in length and alphabet; answers echo any action.
-
-    Args:
-        seed: Seed for samples.
-
-    Example:
-        >>> "\\x00 anything" in AnyText(), 3 in AnyText()
-        (True, False)
-    """
-
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(shape=None, dtype=str, seed=seed)
+    """Every string. Gymnasium's Text is bounded in length and alphabet; answers echo any action."""
 
     def sample(self, mask: None = None, probability: None = None) -> str:
         """A random string of 0 to 40 printable ASCII characters."""
@@ -52,21 +42,13 @@ class AnyText(gymnasium.Space[str]):
         """Strings are no arrays."""
         return False
 
-    def __eq__(self, other: object) -> bool:
-        """All spaces of this kind are equal."""
-        return isinstance(other, AnyText)
-
-    def __repr__(self) -> str:
-        """Name of the space."""
-        return "AnyText()"
-
 
 class TextEnv(gymnasium.Env[str, str], abc.ABC):
     """A task told in text, played in rounds.
 
-    Subclasses fill in the class constants, `tasks`, `expert_action` and the four methods with a
-    leading underscore; the rounds, the end of an episode and snapshots are handled here. A step
-    after the end changes nothing, says so, and repeats the flags of the last step with reward 0.
+    A world fills in the class constants and the methods with a leading underscore; choosing a task,
+    counting rounds, the end of an episode and snapshots are handled here. A step after the end
+    changes nothing, says so, and repeats the flags of the last step with reward 0.
 
     Args:
         max_rounds: Steps after which an unfinished episode is truncated; None: the usual number.
@@ -76,7 +58,7 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     """
 
     name: ClassVar[str]
-    """Name that `make_env` knows."""
+    """What `make_env` takes and tasks carry; a class that says nothing gets "module:Class"."""
     default_rounds: ClassVar[int]
     """Usual number of rounds."""
     round_limit_is_failure: ClassVar[bool] = True
@@ -92,112 +74,95 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     option_names: ClassVar[frozenset[str]] = frozenset({"index", "variant"})
     """Options that `reset` takes."""
 
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
+
     def __init__(self, max_rounds: int | None = None) -> None:
-        rounds = self.default_rounds if max_rounds is None else max_rounds
-        if rounds < 1:
-            raise ValueError(f"max_rounds: expected at least 1, got {rounds}")
-        self.max_rounds: int = rounds
+        self.max_rounds: int = self.default_rounds if max_rounds is None else max_rounds
+        if self.max_rounds < 1:
+            raise ValueError(f"max_rounds: expected at least 1, got {max_rounds}")
         self.observation_space = AnyText()
         self.action_space = AnyText()
-        self._task: Task | None = None
+        self.index = self.variant = 0
         self._rounds: int | None = None  # None: not reset yet
         self._terminated = False
         self._success = False
-
-    @classmethod
-    def from_task(cls, task: Task) -> TextEnv:
-        """An environment whose plain `reset()` plays the given task.
-
-        Args:
-            task: Task of this environment.
-
-        Returns:
-            The environment, not reset yet.
-
-        Raises:
-            ValueError: The task belongs to another environment.
-        """
-        if task.env != cls.name:
-            raise ValueError(f"task: expected one of {cls.name!r}, got {task.key}")
-        env = cls()
-        env._task = task
-        return env
 
     @staticmethod
     def parse(text: str) -> str | None:
         """The bare action in a policy's turn: by default what AgentGym's client reads.
 
-        Args:
-            text: The turn, thought and action.
-
-        Returns:
-            What `step` takes, "" if there is no action; None if the turn names several actions:
-            then an empty action is played and the turn is answered with an error.
-
-        Example:
-            >>> TextEnv.parse("Thought:\\nI need it.\\n\\nAction:\\nget 1 [stick]")
-            'get 1 stick'
+        "" if there is none; None if the turn names several: then an empty action is played and
+        the turn is answered with an error.
         """
         return parse_action(text)
 
     @classmethod
     def answer(cls, turns: Sequence[str]) -> Hashable:
-        """What self-consistency counts as the same answer: by default the same actions.
-
-        Args:
-            turns: The policy's turns of an episode.
-
-        Returns:
-            Equal for episodes that vote for each other; None casts no vote.
-
-        Example:
-            >>> TextEnv.answer(["Action: get 1 [stick]"]) == TextEnv.answer(["Action: get 1 stick"])
-            True
-        """
+        """What self-consistency counts as the same answer: by default the same actions."""
         return tuple(cls.parse(turn) for turn in turns)
 
     @staticmethod
     def family(index: int) -> int:
-        """Which tasks are alike: an interval over tasks takes their families as wholes, too.
-
-        Args:
-            index: Of a task; its variants are of one family.
-
-        Returns:
-            Number of the family; by default every index is one by itself.
-        """
+        """Which tasks are alike, for intervals over tasks; by default each index stands alone."""
         return index
 
     @classmethod
-    @abc.abstractmethod
-    def tasks(
-        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
-    ) -> list[Task]:
-        """Tasks of a split, by variant and then by index; levels keep some difficulties."""
+    def tasks(cls, split: Split, *, levels: Sequence[int] | None = None) -> list[Task]:
+        """Tasks of a split, by index; levels keep some difficulties, None all."""
+        if split not in ("train", "test"):
+            raise ValueError(f'split: expected "train" or "test", got {split!r}')
+        if levels is not None:
+            known = {*cls._levels("train").values(), *cls._levels("test").values()}
+            if not set(levels) <= known:
+                raise ValueError(f"levels: expected some of {sorted(known)}, got {[*levels]}")
+        listed = cls._levels(split)
+        return [Task(cls.name, i) for i in listed if levels is None or listed[i] in levels]
 
-    @abc.abstractmethod
     def expert_action(self) -> tuple[str, str]:
-        """Thought and action of an expert in the present state."""
+        """Thought and bare action of an expert in the present state, also after detours."""
+        self._need_reset("expert_action")
+        if self._terminated:
+            raise ResetNeeded("the episode is over: call reset() before expert_action()")
+        return self._advise()
+
+    @classmethod
+    @abc.abstractmethod
+    def _levels(cls, split: Split) -> Mapping[int, int]:
+        """Index -> level of a split's tasks, in order."""
 
     @abc.abstractmethod
-    def _start(self, task: Task | None, options: dict[str, Any]) -> str:
-        """Begin an episode; returns the first observation."""
+    def _count(self) -> int:
+        """Number of indices that can be played."""
+
+    @abc.abstractmethod
+    def _start(self, **options: Any) -> str:
+        """Set everything anew for `index` and `variant`; returns the first observation."""
 
     @abc.abstractmethod
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
         """Play one action; returns observation, reward, terminated, success."""
 
     @abc.abstractmethod
-    def _facts(self) -> Info:
-        """What `info` tells about the task."""
-
-    @abc.abstractmethod
     def _save(self) -> dict[str, Any]:
-        """State of the episode, JSON-able, sharing nothing with the environment."""
+        """State of the episode beyond index and variant, JSON-able, sharing nothing with it."""
 
     @abc.abstractmethod
     def _load(self, state: dict[str, Any]) -> None:
-        """Take over a state that `_save` gave."""
+        """Take over a state that `_save` gave; `index` and `variant` are set already."""
+
+    def _advise(self) -> tuple[str, str]:
+        """What an expert thinks and does; only demonstrations need one."""
+        raise NotImplementedError(f"{self.name} has no expert")
+
+    def _facts(self) -> Info:
+        """What else `info` tells about the task."""
+        return {}
+
+    def _draw(self) -> int:
+        """An index, where `reset` is given none."""
+        return int(self.np_random.integers(self._count()))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -205,89 +170,69 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         """Begin an episode.
 
         Args:
-            seed: Seeds this environment's own generator, which draws an index when neither an
-                option nor `from_task` names one.
-            options: {"index": int, "variant": int} or what else the environment takes; they go
-                before the task of `from_task`.
+            seed: Seeds the generator that draws an index where no option names one.
+            options: {"index": int, "variant": int}, and what else the environment takes.
 
         Returns:
             First observation and info.
-
-        Raises:
-            ValueError: An option is unknown or out of range.
         """
         super().reset(seed=seed)
-        options = options or {}
-        unknown = sorted(set(options) - self.option_names)
+        given = dict(options or {})
+        unknown = sorted(set(given) - self.option_names)
         if unknown:
             raise ValueError(f"options: expected {sorted(self.option_names)}, got {unknown}")
-        task = None if {"index", "goal"} & options.keys() else self._task
-        observation = self._start(task, options)
+        self._rounds = None  # a reset that fails leaves no episode
+        self.index = operator.index(given.pop("index")) if "index" in given else self._draw()
+        self.variant = operator.index(given.pop("variant", 0))
+        if not 0 <= self.index < self._count():
+            raise ValueError(f"index: expected 0 to {self._count() - 1}, got {self.index}")
+        if self.variant < 0:
+            raise ValueError(f"variant: expected 0 or more, got {self.variant}")
+        observation = self._start(**given)
         self._rounds, self._terminated, self._success = 0, False, False
         return observation, self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        """Play one round.
-
-        Args:
-            action: A bare action, such as "get 1 stick"; any string is answered.
-
-        Returns:
-            Observation, reward, terminated, truncated (out of rounds and not terminated), info.
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
-        if self._rounds is None:
-            raise ResetNeeded("call reset() before step()")
-        if self._terminated or self._rounds >= self.max_rounds:
+        """Play one round: observation, reward, terminated, truncated and not terminated, info."""
+        rounds = self._need_reset("step")
+        if self._terminated or rounds >= self.max_rounds:
             return AFTER_END, 0.0, self._terminated, not self._terminated, self._info()
         observation, reward, self._terminated, self._success = self._apply(action)
-        self._rounds += 1
+        self._rounds = rounds + 1
         truncated = self._rounds >= self.max_rounds and not self._terminated
         return observation, reward, self._terminated, truncated, self._info()
 
     def snapshot(self) -> dict[str, Any]:
-        """The state of the episode as a JSON-able dict.
-
-        Returns:
-            What `restore` on any instance of this class takes. The generator that draws indices
-            at `reset` is not part of an episode and not saved.
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
-        if self._rounds is None:
-            raise ResetNeeded("call reset() before snapshot()")
+        """The episode as a JSON-able dict, without the generator that draws indices at `reset`."""
         return {
             "env": self.name,
+            "index": self.index,
+            "variant": self.variant,
             "max_rounds": self.max_rounds,
-            "rounds": self._rounds,
+            "rounds": self._need_reset("snapshot"),
             "terminated": self._terminated,
             "success": self._success,
             "state": self._save(),
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take over a state, round limit included: the same actions then give the same answers.
-
-        Args:
-            snapshot: What `snapshot` of any instance gave; it is not changed.
-
-        Raises:
-            ValueError: The snapshot belongs to another environment.
-        """
+        """Take over what `snapshot` of any instance gave: the same actions get the same answers."""
         if snapshot["env"] != self.name:
             raise ValueError(f"snapshot: expected env {self.name!r}, got {snapshot['env']!r}")
+        self.index, self.variant = snapshot["index"], snapshot["variant"]
         self._load(snapshot["state"])
-        self.max_rounds = snapshot["max_rounds"]
-        self._rounds = snapshot["rounds"]
-        self._terminated = snapshot["terminated"]
-        self._success = snapshot["success"]
+        self.max_rounds, self._rounds = snapshot["max_rounds"], snapshot["rounds"]
+        self._terminated, self._success = snapshot["terminated"], snapshot["success"]
+
+    def _need_reset(self, call: str) -> int:
+        """Rounds played so far."""
+        if self._rounds is None:
+            raise ResetNeeded(f"call reset() before {call}()")
+        return self._rounds
 
     def _info(self) -> Info:
-        """A fresh info dict."""
-        return {"success": self._success, **self._facts()}
+        task = {"index": self.index, "variant": self.variant}
+        return {"success": self._success, **task, **self._facts()}
 
 
 WORLDS: dict[str, str] = {
@@ -299,37 +244,29 @@ WORLDS: dict[str, str] = {
 }
 """Name -> "module:Class", imported when first asked for. GSM8K needs files of its own."""
 AGENTGYM = "agentgym:"
-_AGENTGYM_CLIENT = "agentprm_lite.serve.agentgym:AgentGymEnv"
 
 
 def env_class(name: str) -> type[TextEnv]:
-    """The class that knows a world's tasks, how its turns are read and what an answer is.
-
-    Args:
-        name: As in :func:`make_env`; a world on a server has the class of the same world here.
-
-    Returns:
-        The class.
-
-    Raises:
-        ValueError: No environment has this name.
-
-    Example:
-        >>> env_class("agentgym:babyai@http://localhost:36001") is env_class("babyai")
-        True
-    """
+    """The class behind a name; a world on a server has the class of the same world here."""
     world = name.removeprefix(AGENTGYM).partition("@")[0] if name.startswith(AGENTGYM) else name
     path = WORLDS.get(world, world)
     if ":" not in path:
         raise ValueError(f'name: expected one of {sorted(WORLDS)} or "module:Class", got {name!r}')
-    return _load_class(path)
+    found = _load(path)
+    home = WORLDS.get(found.name, found.name)
+    if ":" not in home or _load(home) is not found:
+        raise ValueError(
+            f"name: {path} calls itself {found.name!r}, by which nobody finds it; leave out its "
+            "`name`, or enter that in WORLDS"
+        )
+    return found
 
 
-def _load_class(path: str) -> type[TextEnv]:
+def _load(path: str) -> type[TextEnv]:
     module, _, attribute = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as err:
+        found = operator.attrgetter(attribute)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as err:
         raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
     if not (isinstance(found, type) and issubclass(found, TextEnv)):
         raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")
@@ -355,5 +292,6 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
         20
     """
     if name.startswith(AGENTGYM):
-        return _load_class(_AGENTGYM_CLIENT).from_name(name, max_rounds)  # type: ignore[attr-defined,no-any-return]
+        client = importlib.import_module("agentprm_lite.serve.agentgym")
+        return client.AgentGymEnv.from_name(name, max_rounds)  # type: ignore[no-any-return]
     return env_class(name)(max_rounds)

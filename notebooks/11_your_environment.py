@@ -56,28 +56,26 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # seeded with a *string* gives the same numbers in every process; `hash("attic")` does not.
 
 # %%
-import json
 import random
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from gymnasium.utils.env_checker import check_env
 
 from agentprm_lite import metrics, search
 from agentprm_lite.study import tables as study
 from agentprm_lite.tutorial import pipeline, plots
-from agentprm_lite.env import WORLDS, TextEnv
+from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.models import TinySize
-from agentprm_lite.tutorial.notebook import show_figure
+from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.train import TrainConfig
-from agentprm_lite.types import Task
+from agentprm_lite.worlds.check import WorldFault, check_world, same_future
 
 
 # %%
 class VaultTasks(TextEnv):
-    name, default_rounds, acknowledgement = "vault", 8, "OK."
+    default_rounds, acknowledgement = 8, "OK."
     instructions = "Find the three words of the code, then open. One try."
     clumsy_actions = ("", "look moon", "open red")
     kinds = ("red blue green pink gold white black grey lime teal",
@@ -85,10 +83,12 @@ class VaultTasks(TextEnv):
              "sun moon star rain snow wind fog hail dew ice")
 
     @classmethod
-    def tasks(cls, split, *, levels=None, variants=1):
+    def _levels(cls, split):
         part = {"train": range(900), "test": range(900, 1000)}[split]
-        kept = [i for i in part if levels is None or i % 3 in levels]
-        return [Task("vault", i, k) for k in range(variants) for i in kept]
+        return {index: index % 3 for index in part}
+
+    def _count(self):
+        return 1000
 
 
 # %%
@@ -112,12 +112,7 @@ class VaultRooms(VaultTasks):
 
 # %%
 class VaultRules(VaultRooms):
-    def _start(self, task, options):
-        index = task.index if task else int(self.np_random.integers(1000))
-        self.index = options.get("index", index)
-        self.variant = options.get("variant", task.variant if task else 0)
-        if not 0 <= self.index < 1000:
-            raise ValueError(f"index: expected 0 to 999, got {self.index}")
+    def _start(self):
         self.code, self.notes = self.layout(self.index, self.variant)
         self.seen = []
         return f"Rooms: {' '.join(self.notes)}."
@@ -140,32 +135,27 @@ class VaultRules(VaultRooms):
 
 # %%
 class Vault(VaultRules):
-    def expert_action(self):
-        self.snapshot()  # complains if there was no reset
+    def _advise(self):
         found = [self.notes[room] for room in self.seen]
         known = " ".join(w for w in self.code.split() if w in found)
         left = [room for room in self.notes if room not in self.seen]
         action = f"open {known}" if known == self.code else f"look {left[0]}"
         return f"I know {known or 'nothing'}.", action
 
-    def _facts(self):
-        return {"goal": "open the vault", "depth": self.index % 3}
-
     def _save(self):
-        return {"task": [self.index, self.variant], "seen": [*self.seen]}
+        return {"seen": [*self.seen]}
 
     def _load(self, state):
-        index, variant = state["task"]
-        self._start(None, {"index": index, "variant": variant})
+        self._start()
         self.seen = [*state["seen"]]
 
 
 # %% [markdown]
-# One line makes it known under its name. The expert plays:
+# That is all. The class is found under its module's name and its own, here `__main__:Vault`, and in a file `vault.py` it would be `vault:Vault`:
+# `make_env`, `--env` on the command line and the tasks' records all take that. The expert plays:
 
 # %%
-WORLDS["vault"] = "__main__:Vault"
-env = Vault()
+env = make_env("__main__:Vault")
 print(env.reset(options={"index": 4})[0])
 over = False
 while not over:
@@ -181,110 +171,28 @@ print("reward", reward)
 #
 # | you write | it promises | who relies on it |
 # |---|---|---|
-# | `name`, `default_rounds` | the key in `WORLDS`; rounds after which an episode is cut | everybody |
+# | `default_rounds` | rounds after which an episode is cut | everybody |
 # | `instructions`, `acknowledgement` | the rules, shown to a real language model | `profile.rules` |
 # | `clumsy_actions` | bring about every reply that an expert never sees | the tiny model's vocabulary |
-# | `tasks(split, levels, variants)` | no index is in both splits; the same list in every process | honest held-out numbers |
-# | `_start(task, options)` | sets **everything** anew; the text depends on (index, variant) alone; a bad index is a `ValueError` | seeds, resuming, the cache |
+# | `_levels(split)` | index → level of the tasks of a split; no index is in both splits; the same in every process | honest held-out numbers |
+# | `_count()` | how many indices there are; another index is an error | `reset` |
+# | `_start()` | sets **everything** anew; the text depends on `self.index` and `self.variant` alone | seeds, resuming, the cache |
 # | `_apply(action)` | observation, reward, terminated, success; answers any string, draws nothing from a global generator | rollouts |
-# | `expert_action()` | thought and action that lead to success from here | demonstrations |
-# | `_facts()` | `goal` and `depth` for `info` | tables |
 # | `_save()`, `_load(state)` | a JSON-able copy that shares nothing; loading it into any instance gives the same future | beam search, MC labels |
+# | `_advise()`, if there is one | an expert's thought and action that lead to success from here | demonstrations |
+# | `_facts()`, if need be | what else `info` tells | tables |
 # | `parse(text)`, if need be | the bare action in a policy's turn; the default reads what stands after "Action:" | [chapter 9](09_math.ipynb) has its own |
 #
 # ## A checklist that runs
 #
-# The library's worlds pass `tests/test_env_interface.py`. These cells ask the same of yours, in a few seconds. Put your own class in
-# place of `Vault`.
-
-
-# %%
-def garbage(rng):
-    words = ["look", "open", "attic", "red", "", "9" * 500, "\x00", "é{}"]
-    return " ".join(rng.choices(words, k=rng.randrange(6)))
-
-
-def play(env, rng, steps):
-    """Replies to expert's actions, mixed with garbage."""
-    told = []
-    for _ in range(steps):
-        if told and (told[-1][2] or told[-1][3]):
-            break
-        wild = rng.random() < 0.4
-        told.append(env.step(garbage(rng) if wild else env.expert_action()[1]))
-    return told
-
-
-def deterministic(world):
-    runs = [[e.reset(seed=s), play(e, random.Random(s), 9)]
-            for s in range(50) for e in (world(), world())]
-    return runs[::2] == runs[1::2] and runs[0] != runs[2]
-
+# `check_world` plays a world in every way that the library does. It stops at the first broken promise and says which; the library's own worlds pass it
+# in their tests. Put your own class in place of `Vault`. The check that finds most faults is shown below: a copy that went through JSON has
+# to play on as the original does.
 
 # %%
-def same_future(world):
-    """A copy that went through JSON plays on as the original does."""
-    for seed in range(100):
-        env, fork = world(), world()
-        env.reset(seed=seed)
-        play(env, random.Random(seed), seed % 4)
-        kept = env.snapshot()
-        text = json.dumps(kept)
-        fork.restore(json.loads(text))
-        over = kept["terminated"]
-        ours = [] if over else play(env, random.Random(seed), 4)
-        if json.dumps(kept) != text:
-            return False  # playing on has changed the copy
-        theirs = [] if over else play(fork, random.Random(seed), 4)
-        if ours != theirs or env.snapshot() != fork.snapshot():
-            return False
-    return True
-
-
-# %%
-def any_string(world):
-    env, rng = world(), random.Random(1)
-    for count in range(3000):
-        if count % env.max_rounds == 0:
-            env.reset(seed=count)
-        told, reward, *_ = env.step(garbage(rng))
-        if not (isinstance(told, str) and isinstance(reward, float)):
-            return False
-    return True
-
-
-def expert_wins(world):
-    for task in world.tasks("train") + world.tasks("test"):
-        env, last = world.from_task(task), None
-        env.reset()
-        while last is None or not (last[2] or last[3]):
-            last = env.step(env.expert_action()[1])
-        if not last[4]["success"]:
-            return False
-    return True
-
-
-# %%
-def apart(world):
-    train = {task.index for task in world.tasks("train")}
-    return train.isdisjoint(task.index for task in world.tasks("test"))
-
-
-def cut_at_limit(world):
-    env = world(max_rounds=2)
-    env.reset(seed=0)
-    cut = [env.step("no such thing")[3] for _ in range(2)]
-    return cut == [False, True]
-
-
-CHECKS = [deterministic, same_future, any_string, expert_wins, apart,
-          cut_at_limit]
-check_env(Vault(), skip_render_check=True)
-before = random.getstate()
-passed = {check.__name__: check(Vault) for check in CHECKS}
-assert random.getstate() == before, "the global generator was touched"
-assert all(passed.values()), passed
-print("passed:", ", ".join(passed))
+for line in check_world(Vault):
+    print("passed:", line)
+show_source(same_future)
 
 # %% [markdown]
 # ## A case to solve by hand
@@ -325,7 +233,7 @@ assert np.allclose([promise(k) for k in range(4)], [0.001, 0.01, 0.1, 1])
 # %%
 class Sharing(Vault):
     def _save(self):
-        return {"task": [self.index, self.variant], "seen": self.seen}
+        return {"seen": self.seen}
 
 
 for world in (Vault, Sharing):
@@ -337,19 +245,22 @@ for world in (Vault, Sharing):
     fork = world()
     fork.restore(kept)
     print(f"{world.__name__}: a fresh fork says {fork.expert_action()[0]!r}")
-failed = [check.__name__ for check in CHECKS if not check(Sharing)]
-print("checks that fail:", failed)
-assert failed == ["same_future"]
+try:
+    check_world(Sharing)
+except WorldFault as fault:
+    print("the check says:", fault)
+else:
+    raise AssertionError("the shared list went unnoticed")
 
 # %% [markdown]
 # ## The whole pipeline
 #
 # A profile is plain data. We take the one in use, name our world, and choose sizes for it: a tiny model of hidden size 64, new demonstrations
 # for each variant, and short histories. Everything else is what the other chapters call. Artifacts go to
-# `artifacts/<profile>/vault`; their names carry a hash of the cells that hold the class, so a changed world is computed anew.
+# `artifacts/<profile>/`, in a folder that carries the world's name; their names carry a hash of the cells that hold the class, so a changed world is computed anew.
 
 # %%
-profile = replace(get_profile(PROFILE, "vault"), max_rounds=None)
+profile = replace(get_profile(PROFILE, Vault.name), max_rounds=None)
 if profile.base == "tiny":
     profile = replace(
         profile, reward_seeds=2, max_new_tokens=24, max_context=256,
@@ -509,12 +420,12 @@ print(f"M differs by {gap:.1g} at most")
 #
 # ```python
 # # needs a GPU; this block is not executed
-# profile = replace(get_profile("gpu", "vault"), base="Qwen/Qwen2.5-0.5B-Instruct")
+# profile = replace(get_profile("gpu", "vault:Vault"), base="Qwen/Qwen2.5-0.5B-Instruct")
 # pipeline.pool(profile)
 # ```
 #
-# Without an expert you need demonstrations of another kind: recordings, or the successes of a larger model. `expert_action` may then raise
-# `NotImplementedError`, and `train.sft` takes your trajectories directly.
+# Without an expert you need demonstrations of another kind: recordings, or the successes of a larger model. Leave `_advise` out then;
+# `train.sft` takes your trajectories directly.
 #
 # ### Exercise 11.1
 #
@@ -623,9 +534,9 @@ attempt(check_first_leak, first_leak)
 #
 # ## Summary
 #
-# 1. A world is four cells and one line in `WORLDS` ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
-# 2. Six checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
-# 3. A copy that shares a list passes all checks but one ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
+# 1. A world is four cells; the library finds it by its module and class ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
+# 2. Five checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
+# 3. A copy that shares a list plays every single game well; one check catches it ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
 # 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals, and so is what turn counting alone would gain.
 #
 # ## Quiz

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
-from agentprm_lite.env import AGENTGYM, Info, Split, TextEnv, env_class
+from agentprm_lite.env import AGENTGYM, Split, TextEnv, env_class
 from agentprm_lite.serve.agentgym_http import (
     AgentGymError,
     AgentGymTimeout,
@@ -50,7 +50,7 @@ class AgentGymEnv(TextEnv):
         is the server's affair: TextCraft's index -> goal depends on the server's file system, and
         WebShop's goals are not those of the synthetic catalogue, so that for WebShop tasks are
         best made by hand: `Task(env.name, index)`.
-        Option of `reset`: "index". There are no variants.
+        Option of `reset`: "index". There are no variants, and no expert.
 
     Actions:
         As the server takes them. A lone surrogate, which is no Unicode text, is sent as "?".
@@ -127,7 +127,6 @@ class AgentGymEnv(TextEnv):
         setattr(self, "name", f"{AGENTGYM}{world}@{self._server.url}")  # noqa: B010
         super().__init__(max_rounds)
         self._instance: _Instance | None = None
-        self._index = 0
         self._first = ""
         self._turns: list[Turn] = []
 
@@ -150,55 +149,22 @@ class AgentGymEnv(TextEnv):
             raise ValueError(f"name: expected {AGENTGYM}<world>@<url>, got {name!r}")
         return cls(world, url, max_rounds=max_rounds)
 
-    @classmethod
-    def from_task(cls, task: Task) -> AgentGymEnv:
-        """An environment whose plain `reset()` plays the given task.
-
-        Args:
-            task: Task of a server.
-
-        Returns:
-            The environment, not reset yet.
-
-        Raises:
-            ValueError: The task belongs to another environment.
-        """
-        env = cls.from_name(task.env)
-        env._task = task
-        return env
-
     def tasks(  # type: ignore[override]  # it needs to know the world: ask an instance
-        self, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
+        self, split: Split, *, levels: Sequence[int] | None = None
     ) -> list[Task]:
-        """Tasks of a split of the world of the same name in this library.
-
-        Args:
-            split: "train" or "test".
-            levels: Difficulties to keep; None: all.
-            variants: 1; a server knows one text of a task.
-
-        Returns:
-            The tasks, to be played on this server.
-
-        Raises:
-            ValueError: An unknown split or difficulty, or more variants.
-        """
-        if variants != 1:
-            raise ValueError(f"variants: a server has one text a task, got {variants}")
+        """Tasks of the world of the same name in this library, to be played on this server."""
         return [Task(self.name, t.index) for t in self._local.tasks(split, levels=levels)]
 
-    def expert_action(self) -> tuple[str, str]:
-        """There is no expert: AgentGym's servers don't offer one.
+    @classmethod
+    def _levels(cls, split: Split) -> dict[int, int]:
+        return {}
 
-        Returns:
-            Nothing.
+    def _count(self) -> int:
+        return 10**9
 
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            f"{self.name} has no expert; for demonstrations use make_env({self._server.world!r})"
-        )
+    def _draw(self) -> int:
+        known = self._local.tasks("train")
+        return known[int(self.np_random.integers(len(known)))].index
 
     def observation(self) -> str:
         """Ask the server what the instance shows; for debugging.
@@ -226,22 +192,12 @@ class AgentGymEnv(TextEnv):
             instance.usable = False
             self._server.close(instance.number)
 
-    def _start(self, task: Task | None, options: dict[str, Any]) -> str:
-        if "index" in options:
-            index = int(options["index"])
-        elif task is not None:
-            index = task.index
-        else:
-            known = self._local.tasks("train")
-            index = known[int(self.np_random.integers(len(known)))].index
-        variant = int(options.get("variant", task.variant if task else 0))
-        if not 0 <= index < 10**9:
-            raise ValueError(f"index: expected 0 to 999999999, got {index}")
-        if variant != 0:
-            raise ValueError(f"variant: a server has one text a task, got {variant}")
+    def _start(self, **options: Any) -> str:
+        if self.variant != 0:
+            raise ValueError(f"variant: a server has one text a task, got {self.variant}")
         self._instance = None  # free, and likely the one that is taken again
-        instance, first = self._begin(index)
-        self._instance, self._index, self._first, self._turns = instance, index, first, []
+        instance, first = self._begin(self.index)
+        self._instance, self._first, self._turns = instance, first, []
         return first
 
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
@@ -264,7 +220,7 @@ class AgentGymEnv(TextEnv):
         """Send an action to an instance in the present state; on failure give the instance up."""
         instance, self._instance = self._instance, None
         if instance is None:
-            instance = self._replay(self._index, self._first, self._turns)
+            instance = self._replay(self.index, self._first, self._turns)
         with instance:
             answer = self._server.step(instance.number, action)
         self._instance = instance
@@ -309,17 +265,13 @@ class AgentGymEnv(TextEnv):
                     )
         return instance
 
-    def _facts(self) -> Info:
-        return {"index": self._index, "variant": 0}
-
     def _save(self) -> dict[str, Any]:
-        turns = [list(turn) for turn in self._turns]
-        return {"index": self._index, "first": self._first, "turns": turns}
+        return {"first": self._first, "turns": [list(turn) for turn in self._turns]}
 
     def _load(self, state: dict[str, Any]) -> None:
         turns: list[Turn] = [(a, o, float(r), d) for a, o, r, d in state["turns"]]
-        instance = self._replay(state["index"], state["first"], turns)
-        self._index, self._first, self._turns = state["index"], state["first"], turns
+        instance = self._replay(self.index, state["first"], turns)
+        self._first, self._turns = state["first"], turns
         over = bool(turns) and turns[-1][3]
         self._instance = None if over else instance
 

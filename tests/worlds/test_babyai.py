@@ -20,11 +20,12 @@ from minigrid.utils.baby_ai_bot import BabyAIBot
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.babyai import BabyAI
-from agentprm_lite.worlds.babyai import world as worlds
+from agentprm_lite.worlds.babyai import blueprint as plans
+from agentprm_lite.worlds.babyai.blueprint import blueprint
 from agentprm_lite.worlds.babyai.expert import pending
 from agentprm_lite.worlds.babyai.levels import LEVEL_NAMES, SPLIT_LEVELS, indices, place_of
-from agentprm_lite.worlds.babyai.text import Paths
-from agentprm_lite.worlds.babyai.world import World, blueprint, visible
+from agentprm_lite.worlds.babyai.paths import Paths
+from agentprm_lite.worlds.babyai.world import World, visible
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -121,7 +122,7 @@ def test_tasks():
         assert len(BabyAI.tasks("train", levels=(level,))) == 45
         assert len(BabyAI.tasks("test", levels=(level,))) == 5
     assert indices("test")[-1] == 12875
-    assert BabyAI.tasks("train", levels=(1,), variants=2)[45] == Task("babyai", 0, 1)
+    assert BabyAI.tasks("train", levels=(1,))[0] == Task("babyai", 0)
     # index 1882 = 40 * 47 + 2: level 2 + 1, seed 47
     assert [place_of(1882, k) for k in (0, 3)] == [(3, 47), (3, 3047)]
     # a variant's seed is at least 1000, AgentGym's largest is 321
@@ -130,8 +131,6 @@ def test_tasks():
     for wrong in ({"split": "dev"}, {"split": "test", "levels": (12,)}):
         with pytest.raises(ValueError, match=next(reversed(wrong))):
             BabyAI.tasks(**wrong)
-    with pytest.raises(ValueError, match="variants"):
-        BabyAI.tasks("test", variants=0)
     for options in ({"index": 40_000}, {"index": -1}, {"index": 0, "variant": -1}):
         with pytest.raises(ValueError, match=next(reversed(options))):
             BabyAI().reset(options=options)
@@ -147,7 +146,7 @@ def test_nothing_is_printed(capfd):
     assert capfd.readouterr() == ("", "")
     with contextlib.redirect_stdout(io.StringIO()) as told:
         for seed in range(20):
-            worlds._level(36).reset(seed=seed)
+            plans._level(36).reset(seed=seed)
     assert "Sampling rejected" in told.getvalue()  # else this test would show nothing
 
 
@@ -341,7 +340,7 @@ def test_door_opened_on_the_way_counts():
 def twin(level: int, seed: int):
     """minigrid's environment and our world of it."""
     world = World(blueprint(level, seed))
-    env = worlds._level(level)
+    env = plans._level(level)
     with contextlib.redirect_stdout(io.StringIO()):
         env.reset(seed=seed)
     return env, world
@@ -355,10 +354,10 @@ def theirs_as_ours(image: np.ndarray) -> list:
         for column in range(7):
             kind, colour, state = (int(part) for part in image[column, row])
             if kind in kinds:
-                thing = worlds.Thing(kinds[kind], worlds.COLOURS[colour])
+                thing = plans.Thing(kinds[kind], plans.COLOURS[colour])
                 cells.append((thing, state))
             else:
-                cells.append({0: worlds.UNSEEN, 1: worlds.EMPTY, 2: worlds.WALL}[kind])
+                cells.append({0: plans.UNSEEN, 1: plans.EMPTY, 2: plans.WALL}[kind])
     return cells
 
 
@@ -451,8 +450,8 @@ def test_picture():
 def test_steps_and_restores_are_fast():
     rng, steps, restores = random.Random(0), [], []
     for task in BabyAI.tasks("test"):
-        env = BabyAI.from_task(task)
-        env.reset()
+        env = BabyAI()
+        env.reset(options={"index": task.index})
         for _ in range(5):
             action = rng.choice([env.expert_action()[1], *env._menu.macros])
             start = time.process_time()
@@ -485,8 +484,8 @@ def solve(env: BabyAI, *, rounds: int) -> bool:
 def test_expert_solves_the_test_tasks():
     solved = 0
     for task in BabyAI.tasks("test"):
-        env = BabyAI.from_task(task)
-        env.reset()
+        env = BabyAI()
+        env.reset(options={"index": task.index})
         solved += solve(env, rounds=20)
     assert solved >= 88
 
@@ -513,8 +512,8 @@ def test_expert_knows_only_what_was_shown():
     # the same advice in a world where all that was never shown is walled up and emptied
     compared = hidden = 0
     for task in BabyAI.tasks("train", levels=(6, 7, 31, 33, 36))[::15]:
-        env, other = BabyAI.from_task(task), BabyAI()
-        env.reset()
+        env, other = BabyAI(), BabyAI()
+        env.reset(options={"index": task.index})
         for _ in range(8):
             advice = env.expert_action()
             other.restore(env.snapshot())
@@ -524,7 +523,7 @@ def test_expert_knows_only_what_was_shown():
                     other._world.places[thing] = -1
             for place in range(len(other._world.cells)):
                 if place not in other._known:
-                    other._world.cells[place] = worlds.WALL
+                    other._world.cells[place] = plans.WALL
             assert other.expert_action() == advice
             compared += 1
             if env.step(advice[1])[2]:
@@ -544,8 +543,8 @@ def test_thoughts():
 
 def test_expert_is_as_good_as_minigrids_bot():
     # an independent solver on the same worlds: both reach the goal in these levels
-    for index in BabyAI.tasks("test", levels=(1, 5, 9, 11, 19))[::2]:
-        level, seed = place_of(index.index)
+    for task in BabyAI.tasks("test", levels=(1, 5, 9, 11, 19))[::2]:
+        level, seed = place_of(task.index)
         inner, _ = twin(level, seed)
         bot, action, done, steps = BabyAIBot(inner), None, False, 0
         while not done and steps < 100:
@@ -553,7 +552,7 @@ def test_expert_is_as_good_as_minigrids_bot():
             _, _, done, _, _ = inner.step(action)
             steps += 1
         assert done
-        env = BabyAI.from_task(index)
-        env.reset()
+        env = BabyAI()
+        env.reset(options={"index": task.index})
         assert solve(env, rounds=20)
         assert env._world.steps <= 2 * steps + 4

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from gymnasium.error import ResetNeeded
 
 from agentprm_lite.env import Info, Split, TextEnv
-from agentprm_lite.types import Task
+from agentprm_lite.worlds.babyai.blueprint import EMPTY, blueprint
 from agentprm_lite.worlds.babyai.expert import advise
-from agentprm_lite.worlds.babyai.levels import LEVEL_COUNT, SPLIT_LEVELS, indices, place_of
+from agentprm_lite.worlds.babyai.levels import LARGEST_INDEX, LEVEL_COUNT, indices, place_of
 from agentprm_lite.worlds.babyai.text import Menu, look
-from agentprm_lite.worlds.babyai.world import EMPTY, World, blueprint
+from agentprm_lite.worlds.babyai.world import World
 
 
 class BabyAI(TextEnv):
@@ -158,87 +157,33 @@ class BabyAI(TextEnv):
             raise ValueError(f'compat: expected None or "agentgym", got {compat!r}')
         self.compat: Literal["agentgym"] | None = compat
         self.available_actions = available_actions
-        self._index = 0
-        self._variant = 0
         self._known: set[int] = set()  # cells that an observation has shown
-        self._last_reward = 0.0
-        self._score = 0.0
+        self._last_reward = self._score = 0.0
         self._world: World
         self._menu: Menu
 
     @classmethod
-    def tasks(
-        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
-    ) -> list[Task]:
-        """Tasks of a split, by variant and then by index.
+    def _levels(cls, split: Split) -> dict[int, int]:
+        return {index: index % LEVEL_COUNT + 1 for index in indices(split)}
 
-        Args:
-            split: "train" or "test"; they share no world.
-            levels: AgentGym's numbers of the levels to keep; None: all 18.
-            variants: How many worlds for each index.
+    def _count(self) -> int:
+        return LARGEST_INDEX + 1
 
-        Returns:
-            The tasks.
+    def _draw(self) -> int:
+        known = indices("train")
+        return known[int(self.np_random.integers(len(known)))]
 
-        Raises:
-            ValueError: An unknown split, an unknown level, or no variant.
-
-        Example:
-            >>> len(BabyAI.tasks("train")), len(BabyAI.tasks("test", levels=(1, 19)))
-            (810, 10)
-        """
-        if split not in ("train", "test"):
-            raise ValueError(f'split: expected "train" or "test", got {split!r}')
-        if variants < 1:
-            raise ValueError(f"variants: expected at least 1, got {variants}")
-        unknown = sorted(set(levels or ()) - set(SPLIT_LEVELS))
-        if unknown:
-            raise ValueError(f"levels: expected some of {SPLIT_LEVELS}, got {unknown}")
-        kept = [
-            index for index in indices(split) if levels is None or index % LEVEL_COUNT + 1 in levels
-        ]
-        return [Task(cls.name, index, k) for k in range(variants) for index in kept]
-
-    def expert_action(self) -> tuple[str, str]:
-        """Thought and action of an expert in the present state, also after detours.
-
-        Returns:
-            A thought about what is needed next, and an offered action. The expert knows what the
-            observations of the episode have shown, nothing else.
-
-        Raises:
-            ResetNeeded: There is no running episode.
-        """
-        if self._rounds is None or self._terminated:
-            raise ResetNeeded("call reset() before expert_action()")
+    def _advise(self) -> tuple[str, str]:
+        """The expert knows what the observations of the episode have shown, nothing else."""
         return advise(self._world, self._menu, self._known, mended=self.compat is None)
 
     def render(self, tile_size: int = 16) -> np.ndarray[Any, np.dtype[np.uint8]]:  # type: ignore[override]
-        """Picture of the whole grid; what the agent sees is lighter.
-
-        Args:
-            tile_size: Pixels a cell.
-
-        Returns:
-            RGB values, [height, width, 3].
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
-        if self._rounds is None:
-            raise ResetNeeded("call reset() before render()")
+        """Picture of the whole grid, RGB; what the agent sees is lighter."""
+        self._need_reset("render")
         return self._world.render(tile_size)
 
-    def _start(self, task: Task | None, options: dict[str, Any]) -> str:
-        if "index" in options:
-            index = int(options["index"])
-        elif task:
-            index = task.index
-        else:
-            index = indices("train")[int(self.np_random.integers(len(indices("train"))))]
-        variant = int(options.get("variant", task.variant if task else 0))
-        self._world = World(blueprint(*place_of(index, variant)))
-        self._index, self._variant = index, variant
+    def _start(self, **options: Any) -> str:
+        self._world = World(blueprint(*place_of(self.index, self.variant)))
         self._last_reward = self._score = 0.0
         self._known = set()
         self._look()
@@ -263,9 +208,8 @@ class BabyAI(TextEnv):
     def _told(self, text: str) -> str:
         if not self.available_actions:
             return text
-        return (
-            text + "\nAvailable actions: [" + ", ".join(f'"{a}"' for a in self._menu.macros) + "]"
-        )
+        listed = ", ".join(f'"{action}"' for action in self._menu.macros)
+        return f"{text}\nAvailable actions: [{listed}]"
 
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
         action = action.lower().strip()
@@ -289,9 +233,7 @@ class BabyAI(TextEnv):
             return self._close_as_agentgym(text, status, played)
         reward = self._reward() if status == "success" else 0.0
         if status != "continue":
-            text += (
-                "\n The task is completed." if status == "success" else "\n The task has failed."
-            )
+            text += f"\n The task {'is completed' if status == 'success' else 'has failed'}."
         return self._told(text), reward, status != "continue", status == "success"
 
     def _reward(self) -> float:
@@ -331,20 +273,16 @@ class BabyAI(TextEnv):
         return self._told(text), self._score, done, done
 
     def _facts(self) -> Info:
-        level, seed = place_of(self._index, self._variant)
+        level, seed = place_of(self.index, self.variant)
         return {
             "goal": self._goal(),
             "level": level,
             "seed": seed,
-            "index": self._index,
-            "variant": self._variant,
             "low_level_steps": self._world.steps,
         }
 
     def _save(self) -> dict[str, Any]:
         return {
-            "index": self._index,
-            "variant": self._variant,
             "compat": self.compat,
             "available_actions": self.available_actions,
             "known": sorted(self._known),
@@ -354,10 +292,9 @@ class BabyAI(TextEnv):
         }
 
     def _load(self, state: dict[str, Any]) -> None:
-        self._index, self._variant = state["index"], state["variant"]
         self.compat, self.available_actions = state["compat"], state["available_actions"]
         self._last_reward, self._score = state["last_reward"], state["score"]
-        self._world = World(blueprint(*place_of(self._index, self._variant)))
+        self._world = World(blueprint(*place_of(self.index, self.variant)))
         self._world.load(state["world"])
         self._known = set(state["known"])
         self._look()

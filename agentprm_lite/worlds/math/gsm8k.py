@@ -7,7 +7,9 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import ClassVar
 
+from agentprm_lite.env import Split
 from agentprm_lite.worlds.math.arithmetic import (
     evaluate,
     final_answer,
@@ -15,6 +17,7 @@ from agentprm_lite.worlds.math.arithmetic import (
     parse_number,
     strip_marks,
 )
+from agentprm_lite.worlds.math.env import MathWorld
 from agentprm_lite.worlds.math.problems import Problem
 
 FOLDER_VARIABLE = "AGENTPRM_GSM8K"
@@ -119,3 +122,67 @@ def parse_example(question: str, answer: str) -> Problem:
         answer=stated,
         template="gsm8k",
     )
+
+
+class GSM8K(MathWorld):
+    """GSM8K's 8,792 problems, from its own files.
+
+    Description:
+        Training problems have the indices 0 to 7472 and test problems 7473 to 8791, in the order
+        of the files, which the reader downloads. Levels are numbers of steps, 1 to 11: the lines
+        of the solution in the file. Each problem has one text, the same for every `variant`.
+        Options of `reset`: "index" and "variant".
+
+    Actions:
+        As in `MathWorld`. The expert says the lines of the solution, without the calculator marks
+        "<<48/2=24>>", and thinks of the calculations in the marks.
+
+    Observations:
+        First the question. Then always the empty text.
+
+    Reward:
+        1 when the answer equals the right one exactly, else 0. Signs, commas and decimals count,
+        units such as "$", "%" and "clips" do not, fractions are no answer.
+
+    Episode end:
+        As in `MathWorld`.
+
+    Differences from AgentGym:
+        1. AgentGym has no such world.
+
+    Source:
+        GSM8K by Cobbe et al. 2021 (arXiv 2110.14168), github.com/openai/grade-school-math. All
+        calculator marks are verified when the files are read.
+
+    Args:
+        max_rounds: Steps after which an unfinished episode is truncated; None: 10.
+        folder: Holds train.jsonl and test.jsonl (or .jsonl.gz); None: what the environment
+            variable AGENTPRM_GSM8K names, which is also what `tasks` reads.
+
+    Raises:
+        ValueError: A file is missing or broken; says where to get it.
+    """
+
+    name: ClassVar[str] = "gsm8k"
+
+    def __init__(self, max_rounds: int | None = None, folder: str | Path | None = None) -> None:
+        super().__init__(max_rounds)
+        train, test = read_gsm8k(gsm8k_folder(folder))
+        self._problems = train + test
+
+    @staticmethod
+    def family(index: int) -> int:
+        """Every problem is one by itself."""
+        return index
+
+    @classmethod
+    def _levels(cls, split: Split) -> dict[int, int]:
+        train, test = read_gsm8k(gsm8k_folder())
+        first, problems = (0, train) if split == "train" else (len(train), test)
+        return {first + i: problem.level for i, problem in enumerate(problems)}
+
+    def _count(self) -> int:
+        return len(self._problems)
+
+    def _make(self, index: int, variant: int) -> Problem:
+        return self._problems[index]

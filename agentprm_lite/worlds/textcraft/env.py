@@ -6,10 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from gymnasium.error import ResetNeeded
-
 from agentprm_lite.env import Info, Split, TextEnv
-from agentprm_lite.types import Task
 from agentprm_lite.worlds.textcraft.listing import shown_commands
 from agentprm_lite.worlds.textcraft.planning import make_plan
 from agentprm_lite.worlds.textcraft.recipes import Recipe, RecipeTable, recipe_table
@@ -33,7 +30,7 @@ class TextCraft(TextEnv):
         draws other distractors and another order.
         Options of `reset`: "index" and "variant"; or "goal" (with "variant") by name, because
         AgentGym's index -> goal depends on an unsorted directory listing, so that an index of
-        its files means another goal here; and "commands", a list to show as it is.
+        its files means another goal here.
 
     Actions:
         "get <n> <item>", "inventory", "craft <n> <item> using <n> <item>, <n> <item>". The
@@ -84,7 +81,7 @@ class TextCraft(TextEnv):
 
     name: ClassVar[str] = "textcraft"
     default_rounds: ClassVar[int] = 20
-    option_names: ClassVar[frozenset[str]] = frozenset({"index", "variant", "goal", "commands"})
+    option_names: ClassVar[frozenset[str]] = frozenset({"index", "variant", "goal"})
     instructions: ClassVar[str] = (
         "You are given crafting commands for items in Minecraft and a goal to craft. "
         'A command has the form "craft [target object] using [input ingredients]".\n'
@@ -116,111 +113,48 @@ class TextCraft(TextEnv):
     def __init__(self, max_rounds: int | None = None) -> None:
         super().__init__(max_rounds)
         self._table: RecipeTable = recipe_table()
-        self._index = 0
-        self._variant = 0
-        self._commands: list[str] | None = None  # None: as (index, variant) says
         self._goal = ""
         self._inventory: dict[str, int] = {}
 
     @classmethod
-    def tasks(
-        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
-    ) -> list[Task]:
-        """Tasks of a split, by variant and then by index.
-
-        Args:
-            split: "train" or "test"; they share no goal.
-            levels: Depths of recipe tree to keep (1 to 4); None: all.
-            variants: How many texts of each goal.
-
-        Returns:
-            The tasks.
-
-        Raises:
-            ValueError: An unknown split, an unknown depth, or no variant.
-
-        Example:
-            >>> len(TextCraft.tasks("test", levels=(1, 2, 3)))
-            97
-        """
-        if split not in ("train", "test"):
-            raise ValueError(f'split: expected "train" or "test", got {split!r}')
-        if variants < 1:
-            raise ValueError(f"variants: expected at least 1, got {variants}")
-        unknown = sorted(set(levels or ()) - {1, 2, 3, 4})
-        if unknown:
-            raise ValueError(f"levels: expected 1 to 4, got {unknown}")
+    def _levels(cls, split: Split) -> dict[int, int]:
         table = recipe_table()
-        indices = [
-            index
+        return {
+            index: table.depth[goal]
             for index, goal in enumerate(table.goals)
             if (index in _TEST) == (split == "test")
-            and (levels is None or table.depth[goal] in levels)
-        ]
-        return [Task(cls.name, index, k) for k in range(variants) for index in indices]
+        }
 
-    def expert_action(self) -> tuple[str, str]:
-        """Thought and action of an expert in the present state, also after detours.
+    def _count(self) -> int:
+        return len(self._table.goals)
 
-        Returns:
-            The first step of a plan with few steps made from the present inventory.
-
-        Raises:
-            ResetNeeded: There is no running episode.
-            ValueError: The shown commands do not make the goal.
-
-        Example:
-            >>> env = TextCraft()
-            >>> _ = env.reset(options={"goal": "sugar"})
-            >>> env.expert_action()
-            ('craft 1 sugar using 1 sugar cane. I need 1 sugar cane.', 'get 1 sugar cane')
-        """
-        if self._rounds is None or self._terminated:
-            raise ResetNeeded("call reset() before expert_action()")
-        plan = make_plan(self._table, self._shown(), self._goal, self._inventory)
-        if not plan:
-            raise ValueError(f"commands: expected a way to make {self._goal!r}, found none")
-        return plan[0]
-
-    def _shown(self) -> dict[str, tuple[Recipe, ...]]:
-        """Item -> recipes that are shown for it. Distractors make nothing that a plan needs."""
-        if self._commands is None:
-            return self._table.by_item
-        shown: dict[str, tuple[Recipe, ...]] = {}
-        for recipe in dict.fromkeys(map(self._table.by_text.get, self._commands)):
-            if recipe is not None:
-                shown[recipe.output] = (*shown.get(recipe.output, ()), recipe)
-        return shown
-
-    def _start(self, task: Task | None, options: dict[str, Any]) -> str:
-        goals = self._table.goals
-        if "goal" in options and "index" in options:
-            raise ValueError('options: expected "index" or "goal", got both')
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, Info]:
+        """Begin an episode; a goal may be named in place of an index."""
+        options = dict(options or {})
         if "goal" in options:
-            if options["goal"] not in goals:
-                raise ValueError(f"goal: expected a craftable item, got {options['goal']!r}")
-            index = goals.index(options["goal"])
-        elif "index" in options:
-            index = int(options["index"])
-        else:
-            index = task.index if task else int(self.np_random.integers(len(goals)))
-        variant = int(options.get("variant", task.variant if task else 0))
-        if not 0 <= index < len(goals):
-            raise ValueError(f"index: expected 0 to {len(goals) - 1}, got {index}")
-        if variant < 0:
-            raise ValueError(f"variant: expected 0 or more, got {variant}")
-        commands = options.get("commands")
-        self._index, self._variant, self._goal = index, variant, goals[index]
-        self._commands = None if commands is None else list(commands)
-        self._inventory = {}
-        lines = "\n".join(shown_commands(index, variant) if commands is None else commands)
-        return f"Crafting commands:\n{lines}\n\nGoal: craft {self._goal}."
+            if "index" in options:
+                raise ValueError('options: expected "index" or "goal", got both')
+            goal = options.pop("goal")
+            if goal not in self._table.goals:
+                raise ValueError(f"goal: expected a craftable item, got {goal!r}")
+            options["index"] = self._table.goals.index(goal)
+        return super().reset(seed=seed, options=options)
+
+    def _start(self, **options: Any) -> str:
+        self._goal, self._inventory = self._table.goals[self.index], {}
+        return first_text(shown_commands(self.index, self.variant), self._goal)
+
+    def _advise(self) -> tuple[str, str]:
+        """The first step of a plan with few steps made from the present inventory."""
+        return make_plan(self._table, self._table.by_item, self._goal, self._inventory)[0]
 
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
         if match := _CRAFT.match(action):
             return self._craft(match[1], match[2])
         if match := _GET.match(action):
-            observation = self._get(match[2], _count(match[1]))
+            observation = self._get(match[2], _number(match[1]))
         elif action.startswith("inventory"):
             held = "".join(f"[{item}] ({count}) " for item, count in self._inventory.items())
             observation = f"Inventory: {held or 'You are not carrying anything.'}"
@@ -237,13 +171,13 @@ class TextCraft(TextEnv):
 
     def _craft(self, target: str, listed: str) -> tuple[str, float, bool, bool]:
         match = _COUNTED.match(target)
-        item, asked = (match[2], _count(match[1])) if match else (target, 1)
+        item, asked = (match[2], _number(match[1])) if match else (target, 1)
         inputs: list[tuple[str, int]] = []
         for part in listed.split(","):
             match = _COUNTED.match(part.strip())
             if match is None:
                 return f"Wrong item format: {part.strip()}", 0.0, False, False
-            inputs.append((match[2].replace("_", " "), _count(match[1])))
+            inputs.append((match[2].replace("_", " "), _number(match[1])))
         name, identifier = item.replace("_", " "), "minecraft:" + item.replace(" ", "_")
         is_tag = name in self._table.tags
         held = self._inventory
@@ -285,25 +219,22 @@ class TextCraft(TextEnv):
         return None
 
     def _facts(self) -> Info:
-        depth = self._table.depth[self._goal]
-        return {"goal": self._goal, "depth": depth, "index": self._index, "variant": self._variant}
+        return {"goal": self._goal, "depth": self._table.depth[self._goal]}
 
     def _save(self) -> dict[str, Any]:
-        return {
-            "index": self._index,
-            "variant": self._variant,
-            "commands": None if self._commands is None else list(self._commands),
-            "inventory": [[item, count] for item, count in self._inventory.items()],
-        }
+        return {"inventory": [[item, count] for item, count in self._inventory.items()]}
 
     def _load(self, state: dict[str, Any]) -> None:
-        self._index, self._variant = state["index"], state["variant"]
-        self._goal = self._table.goals[self._index]
-        self._commands = None if state["commands"] is None else list(state["commands"])
+        self._goal = self._table.goals[self.index]
         self._inventory = dict(state["inventory"])
 
 
-def _count(digits: str) -> int:
+def first_text(commands: Sequence[str], goal: str) -> str:
+    """The first observation."""
+    return "Crafting commands:\n" + "\n".join(commands) + f"\n\nGoal: craft {goal}."
+
+
+def _number(digits: str) -> int:
     """Value of a run of digits, however long: int() refuses more than 4,300 of them."""
     digits = digits.lstrip("0")
     return LARGEST_COUNT if len(digits) > 100 else int(digits or "0")

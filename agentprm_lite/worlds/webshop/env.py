@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gymnasium.error import ResetNeeded
-
 from agentprm_lite.chat import last_action
 from agentprm_lite.env import Info, Split, TextEnv
-from agentprm_lite.types import Task
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import (
     NO_CAP,
@@ -128,8 +124,6 @@ class WebShop(TextEnv):
     def __init__(self, max_rounds: int | None = None, catalogue: str | Path | None = None) -> None:
         super().__init__(max_rounds)
         self._shop = _shop(catalogue)
-        self._index = 0
-        self._variant = 0
         self._cap = NO_CAP
         self._page = "start"
         self._hits: list[int] = []
@@ -139,54 +133,20 @@ class WebShop(TextEnv):
         self._reward = 0.0
 
     @classmethod
-    def tasks(
-        cls, split: Split, *, levels: Sequence[int] | None = None, variants: int = 1
-    ) -> list[Task]:
-        """Tasks of a split, by variant and then by index.
-
-        Args:
-            split: "train" or "test".
-            levels: Numbers of options plus one to keep (1, 2, and 3 for two or more); None: all.
-            variants: How many texts of each goal.
-
-        Returns:
-            The tasks.
-
-        Raises:
-            ValueError: An unknown split, an unknown level, or no variant.
-
-        Example:
-            >>> len(WebShop.tasks("test", levels=(1,)))
-            40
-        """
-        if split not in ("train", "test"):
-            raise ValueError(f'split: expected "train" or "test", got {split!r}')
-        if variants < 1:
-            raise ValueError(f"variants: expected at least 1, got {variants}")
-        unknown = sorted(set(levels or ()) - {1, 2, 3})
-        if unknown:
-            raise ValueError(f"levels: expected 1 to 3, got {unknown}")
+    def _levels(cls, split: Split) -> dict[int, int]:
         shop = _shop(None)
-        indices = [
-            index
-            for index in (shop.train if split == "train" else shop.test)
-            if levels is None or shop.goals[index].level in levels
-        ]
-        return [Task(cls.name, index, k) for k in range(variants) for index in indices]
+        return {i: shop.goals[i].level for i in (shop.train if split == "train" else shop.test)}
 
-    def expert_action(self) -> tuple[str, str]:
-        """Thought and action of a shopper who knows the product and acts through the pages.
+    def _count(self) -> int:
+        return len(self._shop.goals)
 
-        Returns:
-            A search with the last words of what is wanted (one attribute and the kind, in the
-            synthetic catalogue), the way to the product, its options, Buy Now. Where that search
-            doesn't find it, all words are searched, then the product's title.
+    def _advise(self) -> tuple[str, str]:
+        """What a shopper does who knows the product and acts through the pages.
 
-        Raises:
-            ResetNeeded: There is no running episode.
+        A search with the last words of what is wanted (one attribute and the kind, in the
+        synthetic catalogue), the way to the product, its options, Buy Now. Where that search
+        doesn't find it, all words are searched, then the product's title.
         """
-        if self._rounds is None or self._terminated:
-            raise ResetNeeded("call reset() before expert_action()")
         product = self._wanted
         if self._page == "start":
             return self._search_for(self._last_words)
@@ -202,21 +162,13 @@ class WebShop(TextEnv):
         return f"{self._asin} is as wanted. I buy it.", "click[Buy Now]"
 
     def html(self) -> str:
-        """The present page for people; all text is escaped.
-
-        Returns:
-            One `div` element.
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
-        if self._rounds is None:
-            raise ResetNeeded("call reset() before html()")
+        """The present page for people, as one `div`; all text is escaped."""
+        self._need_reset("html")
         return pages.page_html(self._parts(), self._chosen)
 
     @property
     def _goal(self) -> Goal:
-        return self._shop.goals[self._index]
+        return self._shop.goals[self.index]
 
     @property
     def _wanted(self) -> Product:
@@ -236,9 +188,9 @@ class WebShop(TextEnv):
     def _instruction(self) -> str:
         goal = self._goal
         text = goal.instruction.removesuffix(price_text(goal.cap)) + price_text(self._cap)
-        if self._variant == 0:
+        if self.variant == 0:
             return text
-        return _OPENINGS[(self._variant - 1) % len(_OPENINGS)] + text.removeprefix(_OPENING)
+        return _OPENINGS[(self.variant - 1) % len(_OPENINGS)] + text.removeprefix(_OPENING)
 
     def _search_for(self, words: str) -> tuple[str, str]:
         return f"I look for {words}.", f"search[{words}]"
@@ -262,21 +214,10 @@ class WebShop(TextEnv):
         turn = pages.NEXT if number > self._number else pages.PREVIOUS
         return f"Page {self._number} doesn't have it.", f"click[{turn}]"
 
-    def _start(self, task: Task | None, options: dict[str, Any]) -> str:
-        goals = self._shop.goals
-        if "index" in options:
-            index = int(options["index"])
-        else:
-            index = task.index if task else int(self.np_random.integers(len(goals)))
-        variant = int(options.get("variant", task.variant if task else 0))
-        if not 0 <= index < len(goals):
-            raise ValueError(f"index: expected 0 to {len(goals) - 1}, got {index}")
-        if variant < 0:
-            raise ValueError(f"variant: expected 0 or more, got {variant}")
-        cap = float(options.get("price_cap", goals[index].cap))
-        if not cap > 0:
-            raise ValueError(f"price_cap: expected a positive price, got {cap}")
-        self._index, self._variant, self._cap = index, variant, cap
+    def _start(self, **options: Any) -> str:
+        self._cap = float(options.get("price_cap", self._goal.cap))
+        if not self._cap > 0:
+            raise ValueError(f"price_cap: expected a positive price, got {self._cap}")
         self._page, self._hits, self._number = "start", [], 1
         self._asin, self._chosen, self._reward = "", {}, 0.0
         return pages.page_text(self._parts())
@@ -339,15 +280,11 @@ class WebShop(TextEnv):
             "goal": self._instruction,
             "level": self._goal.level,
             "price_cap": self._cap,
-            "index": self._index,
-            "variant": self._variant,
         }
 
     def _save(self) -> dict[str, Any]:
         return {
             "catalogue": self._shop.key,
-            "index": self._index,
-            "variant": self._variant,
             "cap": self._cap,
             "page": self._page,
             "hits": list(self._hits),
@@ -362,7 +299,7 @@ class WebShop(TextEnv):
             raise ValueError(
                 f"snapshot: expected catalogue {self._shop.key}, got {state['catalogue']}"
             )
-        self._index, self._variant, self._cap = state["index"], state["variant"], state["cap"]
+        self._cap = state["cap"]
         self._page, self._number, self._asin = state["page"], state["number"], state["asin"]
         self._hits, self._chosen = list(state["hits"]), dict(state["chosen"])
         self._reward = state["reward"]

@@ -1,0 +1,140 @@
+"""A reader's own world, in a file outside the package, and every fault that the check names."""
+
+import importlib
+import random
+import sys
+import textwrap
+
+import pytest
+
+from agentprm_lite.env import TextEnv, env_class, make_env
+from agentprm_lite.types import Task
+from agentprm_lite.worlds.check import WorldFault, check_world
+
+LIGHTS = '''
+"""Three switches: press the one that the task names."""
+from agentprm_lite.env import TextEnv
+
+class Lights(TextEnv):
+    default_rounds, instructions, acknowledgement = 4, "Press the switch that is named.", "OK."
+
+    @classmethod
+    def _levels(cls, split):
+        return dict.fromkeys({"train": range(6), "test": range(6, 9)}[split], 1)
+
+    def _count(self):
+        return 9
+
+    def _start(self):
+        self.pressed = []
+        return f"Press {'abc'[self.index % 3]}."
+
+    def _apply(self, action):
+        self.pressed.append(action)
+        won = action == "press " + "abc"[self.index % 3]
+        return f"{len(self.pressed)} pressed", float(won), won, won
+
+    def _advise(self):
+        return "I do as told.", "press " + "abc"[self.index % 3]
+
+    def _save(self):
+        return {"pressed": list(self.pressed)}
+
+    def _load(self, state):
+        self.pressed = list(state["pressed"])
+'''
+
+
+@pytest.fixture
+def lights(tmp_path, monkeypatch):
+    """The world's class, from a module that only this test has."""
+    (tmp_path / "my_lights.py").write_text(textwrap.dedent(LIGHTS))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("my_lights").Lights
+    sys.modules.pop("my_lights")
+
+
+def test_a_world_from_a_file_outside_the_package(lights):
+    env = make_env("my_lights:Lights", max_rounds=2)
+    assert env_class("my_lights:Lights") is lights
+    assert env.tasks("test") == [Task("my_lights:Lights", index) for index in (6, 7, 8)]
+    assert env.reset(options={"index": 7})[0] == "Press b."
+    assert env.step("press c")[:4] == ("1 pressed", 0.0, False, False)
+    fork = make_env(env.name)
+    fork.restore(env.snapshot())
+    assert fork.step("press b")[:4] == ("2 pressed", 1.0, True, False)
+    assert env.step("press a")[:4] == ("2 pressed", 0.0, False, True)
+    assert [line.partition(":")[0] for line in check_world(lights)] == [
+        "tasks",
+        "any string is answered; episodes end by themselves or at the round limit",
+        "the same actions get the same answers in two instances",
+        "a restored copy has the same future",
+        "the expert wins in 9 of 9 tasks",
+        "Gymnasium's own checks pass",
+    ]
+
+
+def test_names_that_lead_nowhere_are_one_line(lights):
+    lights.Named = type("Named", (lights,), {"name": "lights", "__module__": "my_lights"})
+    sys.modules["my_lights"].Named = lights.Named
+    for name, message in (
+        ("lights", r'expected one of \[.babyai.*\] or "module:Class", got .lights.'),
+        ("my_lights:Ligths", "expected \"module:Class\", got 'my_lights:Ligths': .*no attribute"),
+        ("my_ligths:Lights", "No module named 'my_ligths'"),
+        ("random:Random", "expected a subclass of TextEnv"),
+        ("my_lights:Named", "calls itself 'lights', by which nobody finds it; leave out"),
+        (":", 'expected "module:Class"'),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            make_env(name)
+        assert "\n" not in str(caught.value)
+
+
+def faulty(lights: type[TextEnv], **changes) -> type[TextEnv]:
+    """The world with other methods, to be found under its own name."""
+    changed = type("Faulty", (lights,), {"__module__": "my_lights", **changes})
+    sys.modules["my_lights"].Faulty = changed
+    return changed
+
+
+def _luck(self, action):
+    won = random.random() < 0.5
+    return "?", float(won), won, won
+
+
+def _own_luck(self, action):
+    self.pressed.append(str(id(self)))
+    return self.pressed[-1], 0.0, False, False
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "else"}, "calls itself 'else'"),
+        (
+            {"_levels": classmethod(lambda cls, split: {0: 1, 1: 1})},
+            r"indices \[0, 1\] are in train and in test",
+        ),
+        ({"_levels": classmethod(lambda cls, split: {})}, "at least one"),
+        ({"_apply": _luck}, "touched|in one instance and"),
+        ({"_apply": _own_luck}, "in one instance and"),
+        ({"_apply": lambda self, action: (None, 0.0, False, False)}, "got None"),
+        ({"_apply": lambda self, a: ("", float("nan"), False, False)}, "finite float.*nan"),
+        ({"_apply": lambda self, action: ("", 0.0, False, 0)}, "a bool as success"),
+        ({"_save": lambda self: {"pressed": self.pressed}}, "`_save` shares a list"),
+        ({"_load": lambda self, state: self._start()}, "saves another state"),
+        ({"_advise": lambda self: ("", "press x")}, "the expert fails in 9 of 9 tasks"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named(lights, changes, message):
+    with pytest.raises((WorldFault, ValueError), match=message):
+        check_world(faulty(lights, **changes))
+
+
+def test_a_world_without_an_expert_is_fine(lights):
+    silent = faulty(lights, _advise=TextEnv._advise)
+    assert check_world(silent)[-2] == "no expert: demonstrations must come from elsewhere"
+    env = silent()
+    env.reset(seed=0)
+    with pytest.raises(NotImplementedError, match="my_lights:Faulty has no expert"):
+        env.expert_action()
