@@ -197,8 +197,8 @@ def test_reset_options():
     ):
         with pytest.raises(ValueError, match=word):
             env.reset(options=options)
-        with pytest.raises(ResetNeeded):  # a reset that fails leaves no episode
-            env.step("inventory")
+    with pytest.raises(ResetNeeded):  # a reset that fails leaves no episode
+        env.step("inventory")
 
 
 # --- messages -----------------------------------------------------------------------------------
