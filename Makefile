@@ -1,4 +1,4 @@
-# make book · make test · make smoke · make gpu · make reproduce · make serve · make clean
+# make book · make test · make smoke · make gpu · make serve · make clean
 # Settings: PROFILE (smoke, cpu, gpu, paper), VENV (the environment to make and use), PYTHON (3.11 or later), PORT.
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ export PROFILE
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
-.PHONY: book test lint smoke gpu reproduce serve clean
+.PHONY: book test lint smoke gpu serve clean
 
 book: $(READY)
 	$(PY) scripts/book.py book
@@ -23,11 +23,6 @@ smoke: $(READY)
 
 gpu: $(READY)
 	PROFILE=gpu $(PY) scripts/book.py book
-
-# PROFILE=study, smoke or gpu; results/PLAN.md says what is measured and how long it takes.
-reproduce: PROFILE = study
-reproduce: $(READY)
-	$(PY) -m agentprm_lite.tutorial.cli reproduce --claim all --profile $(PROFILE)
 
 test: lint
 	$(PY) -m pytest -v --durations=10

@@ -12,13 +12,11 @@ Shape legend: K candidates of a task, T steps.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentprm_lite.env import env_class
 from agentprm_lite.metrics import best_of_n_curve
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play
@@ -50,188 +48,96 @@ class SearchResult:
     """Compute of the whole search on this task, discarded branches included."""
 
 
-def by_task(pool: Sequence[Trajectory]) -> dict[Task, list[int]]:
-    """Places in a pool, task by task.
+SCORES: dict[str, Callable[[StepValues], float]] = {
+    "last": lambda v: float(_path(v)[-1]),
+    "min": lambda v: float(_path(v).min()),
+    "mean": lambda v: float(_path(v).mean()),
+    "product": lambda v: float(_path(v).prod()),
+    "sum_of_progress": lambda v: float(np.diff([v.root, *v.q]).sum()),
+}
+"""How M along the turns of an attempt becomes its score. The sum of progress M_t − M_{t−1} is the
+last M minus the root's: among attempts at one task it orders as "last" does."""
+
+
+def _path(values: StepValues) -> np.ndarray:
+    """M after every turn; an attempt without a turn is judged by the root's."""
+    return values.q if len(values.q) else np.array([values.root])
+
+
+def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
+    """One score an attempt.
 
     Args:
-        pool: candidates of several tasks, in any number for each.
+        values: M along attempts.
+        score: one of :data:`SCORES`.
 
     Returns:
-        For each task the indices of its candidates.
+        The scores.
+
+    Raises:
+        ValueError: there is no such score, or an M isn't finite.
     """
+    if score not in SCORES:
+        raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
+    for i, v in enumerate(values):
+        if not np.isfinite([v.root, *v.q]).all():
+            raise ValueError(f"M of attempt {i} is {[v.root, *v.q]}, expected finite numbers")
+    return [SCORES[score](v) for v in values]
+
+
+def by_task(candidates: Sequence[Trajectory]) -> dict[Task, list[int]]:
+    """Places of each task's candidates, in any number for each."""
     groups: dict[Task, list[int]] = {}
-    for i, trajectory in enumerate(pool):
+    for i, trajectory in enumerate(candidates):
         groups.setdefault(trajectory.task, []).append(i)
     return groups
 
 
-def last_scores(values: Sequence[StepValues]) -> list[float]:
-    """Score of a trajectory: M at its last step.
+def best_of_n(
+    candidates: Sequence[Trajectory],
+    values: Sequence[StepValues],
+    ns: Sequence[int],
+    *,
+    score: str = "last",
+) -> Curve:
+    """Best-of-N: the attempt with the highest score, in expectation over all N-subsets.
 
     Args:
-        values: M along trajectories.
-
-    Returns:
-        One score a trajectory; 0 for one without steps.
-    """
-    return [float(v.q[-1]) if len(v.q) else 0.0 for v in values]
-
-
-def half_scores(values: Sequence[StepValues]) -> list[float]:
-    """Score of a trajectory from its first half: M after step ⌈T/2⌉.
-
-    Args:
-        values: M along trajectories.
-
-    Returns:
-        One score a trajectory; 0 for one without steps.
-    """
-    return [float(v.q[(len(v.q) + 1) // 2 - 1]) if len(v.q) else 0.0 for v in values]
-
-
-def pav_scores(values: Sequence[StepValues], weight: float = 1.0) -> list[float]:
-    """Q plus advantage at search time: M_{T-1} + w (M_{T-1} − M_{T-2}), M_{-1} being the root's.
-
-    The idea of process advantage verifiers (Setlur et al. 2024, arXiv 2410.08146) on the values of
-    one reward model; there the advantage is that of another policy, the prover.
-
-    Args:
-        values: M along trajectories.
-        weight: w.
-
-    Returns:
-        One score a trajectory; 0 for one without steps.
-
-    Example:
-        >>> pav_scores([StepValues(0.5, np.array([0.25, 0.75]))], weight=0.5)
-        [1.0]
-    """
-    paths = [np.array([v.root, *v.q]) for v in values]
-    return [float(m[-1] + weight * (m[-1] - m[-2])) if len(m) > 1 else 0.0 for m in paths]
-
-
-def likelihood_scores(pool: Sequence[Trajectory]) -> list[float]:
-    """What the policy itself thinks: mean log-probability of a trajectory's action tokens.
-
-    Args:
-        pool: trajectories with log-probabilities.
-
-    Returns:
-        One score a trajectory.
-
-    Raises:
-        ValueError: a trajectory has no log-probabilities.
-    """
-    for t in pool:
-        if not t.logprobs:
-            raise ValueError(f"trajectory {t.key} has no log-probabilities, expected one a token")
-    return [float(np.mean(t.logprobs)) for t in pool]
-
-
-def pick(pool: Sequence[Trajectory], scores: Sequence[float]) -> float:
-    """Mean outcome over tasks of the candidate with the highest score; ties are averaged.
-
-    Args:
-        pool: candidates, in any number for each task.
-        scores: one a candidate.
-
-    Returns:
-        The mean.
-    """
-    chosen = [
-        best_of_n_curve([scores[i] for i in g], [pool[i].outcome for i in g], [len(g)])[0]
-        for g in by_task(pool).values()
-    ]
-    return float(np.mean(chosen))
-
-
-def best_of_n(pool: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:
-    """Best-of-N: the sample with the highest score, in expectation over all N-subsets.
-
-    Args:
-        pool: candidates. A task with fewer than N takes part with all that it has, so that every N
-            is measured on the same tasks.
-        scores: one a candidate, for example M at its last step.
+        candidates: attempts. A task with fewer than N takes part with all that it has, so that
+            every N is measured on the same tasks.
+        values: a judge's, one a candidate.
         ns: values of N, at most the largest number of candidates of a task.
+        score: one of :data:`SCORES`.
 
     Returns:
         The curve.
 
     Raises:
-        ValueError: not one score a candidate, or N exceeds what every task has.
+        ValueError: not one value a candidate, N exceeds what every task has, or as in
+            :func:`scores_of`.
     """
-    if len(scores) != len(pool):
-        raise ValueError(f"got {len(scores)} scores for {len(pool)} candidates")
-    groups = list(by_task(pool).values())
+    if len(values) != len(candidates):
+        raise ValueError(f"got {len(values)} values for {len(candidates)} candidates")
+    return _choice(candidates, scores_of(values, score), ns)
+
+
+def oracle(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
+    """A perfect judge's Best-of-N: pass@N where rewards are 0 or 1."""
+    return _choice(candidates, [t.outcome for t in candidates], ns)
+
+
+def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:
+    groups = list(by_task(candidates).values())
     most = max(map(len, groups), default=0)
     if max(ns, default=0) > most:
         raise ValueError(f"ns is {list(ns)}, expected sizes within 1..{most}")
     taken = [[min(n, len(group)) for n in ns] for group in groups]
     rows = [
-        best_of_n_curve([scores[i] for i in group], [pool[i].outcome for i in group], sizes)
-        for group, sizes in zip(groups, taken, strict=True)
+        best_of_n_curve([scores[i] for i in g], [candidates[i].outcome for i in g], sizes)
+        for g, sizes in zip(groups, taken, strict=True)
     ]
-    tokens = np.mean([t.usage.generated for t in pool]) * np.mean(taken, axis=0)
+    tokens = np.mean([t.usage.generated for t in candidates]) * np.mean(taken, axis=0)
     return Curve(tuple(ns), np.array(rows), tokens)
-
-
-def oracle(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """A perfect judge, in expectation over all N-subsets: pass@N where rewards are 0 or 1.
-
-    Args:
-        pool: candidates, see :func:`best_of_n`.
-        ns: values of N.
-
-    Returns:
-        The curve.
-    """
-    return best_of_n(pool, [t.outcome for t in pool], ns)
-
-
-def random_choice(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """A sample taken at random: the mean outcome, whatever N.
-
-    Args:
-        pool: candidates, see :func:`best_of_n`.
-        ns: values of N.
-
-    Returns:
-        The curve.
-    """
-    return best_of_n(pool, [0.0] * len(pool), ns)
-
-
-def majority(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """Self-consistency (Wang et al. 2022): the sample whose answer occurs most often among all.
-
-    What an answer is, the environment says (``TextEnv.answer``): the final answer in math, all
-    actions elsewhere. A sample without an answer is taken only where none has one. The votes are
-    counted over the whole pool, so this flatters small N.
-
-    Args:
-        pool: candidates, see :func:`best_of_n`.
-        ns: values of N.
-
-    Returns:
-        The curve.
-    """
-    ballots = [(t.task, env_class(t.task.env).answer(t.actions)) for t in pool]
-    votes = Counter(ballots)
-    scores = [0 if answer is None else votes[task, answer] for task, answer in ballots]
-    return best_of_n(pool, scores, ns)
-
-
-def fewest_turns(pool: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
-    """Best-of-N by a judge without a model: the candidate with the fewest turns.
-
-    Args:
-        pool: candidates, see :func:`best_of_n`.
-        ns: values of N.
-
-    Returns:
-        The curve.
-    """
-    return best_of_n(pool, [-t.num_steps for t in pool], ns)
 
 
 def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:

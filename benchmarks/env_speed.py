@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprm_lite.env import TextEnv, env_class
-from agentprm_lite.study.tables import provenance
+from agentprm_lite.study import provenance
 from agentprm_lite.worlds.babyai import BabyAI
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.worlds.textcraft.recipes import recipe_folder

@@ -25,7 +25,7 @@ from transformers.utils import logging
 
 from agentprm_lite.fast.kvbatch import split_model
 from agentprm_lite.models import resolve
-from agentprm_lite.study.tables import provenance
+from agentprm_lite.study import provenance
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 

@@ -63,7 +63,7 @@ from agentprm_lite.tutorial import plots
 from agentprm_lite.chat import parse_action
 from agentprm_lite.env import make_env
 from agentprm_lite.tutorial.exercises import attempt
-from agentprm_lite.metrics import bootstrap_interval, paired_bootstrap
+from agentprm_lite.metrics import bootstrap_interval
 from agentprm_lite.models import count_parameters, load_policy
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.pipeline import demonstrations, greedy_runs, policy
@@ -363,7 +363,7 @@ print(f"{len({t.task for t in wins})} goals have a success to learn from")
 
 # %%
 def verdict(name, ours, base):
-    mean, lo, hi = paired_bootstrap(ours, base)
+    mean, lo, hi = bootstrap_interval(ours, base)
     word = "more" if lo > 0 else "less" if hi < 0 else "undecided"
     n = np.shape(ours)[-1]
     print(f"{name} (n = {n}): {mean:+.3f} [{lo:+.3f}, {hi:+.3f}]: {word}")

@@ -65,7 +65,8 @@ from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.pipeline import greedy_runs, policy, pool, test_tasks
 from agentprm_lite.rollout import collect
-from agentprm_lite.search import by_task, oracle, random_choice
+from agentprm_lite.search import by_task, oracle
+from agentprm_lite.study import random_choice
 from agentprm_lite.types import Usage
 
 # %%
@@ -105,12 +106,12 @@ show_figure(
 single = wins.mean(axis=1)
 best = oracle(candidates, ns).success[:, -1]
 for name, base in (("one sample", single), ("greedy", greedy)):
-    gap = metrics.paired_bootstrap(best, base)
+    gap = metrics.bootstrap_interval(best, base)
     print(
         f"pass@{ns[-1]} minus {name}: {gap.mean:+.3f} "
         f"[{gap.lo:+.3f}, {gap.hi:+.3f}], n = {len(groups)} goals"
     )
-gap = metrics.paired_bootstrap(single, greedy)
+gap = metrics.bootstrap_interval(single, greedy)
 word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 

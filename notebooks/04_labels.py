@@ -50,7 +50,7 @@ from agentprm_lite.labels import (
     pvm_labels,
     td_gae_labels,
 )
-from agentprm_lite.metrics import bootstrap_interval, paired_bootstrap
+from agentprm_lite.metrics import bootstrap_interval
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.plots import curve_with_interval, label_bars
 from agentprm_lite.tutorial.plots import training_curves
@@ -216,7 +216,7 @@ show_figure(
 # %%
 def verdict(name, ours, base):
     """Difference of two means with its interval, in words."""
-    d = paired_bootstrap(ours, base)
+    d = bootstrap_interval(ours, base)
     word = "lower" if d.hi < 0 else "higher" if d.lo > 0 else "undecided"
     print(f"{name}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
 

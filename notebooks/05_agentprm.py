@@ -44,6 +44,7 @@ import pandas as pd
 import torch
 
 from agentprm_lite import metrics
+from agentprm_lite.study import auroc_by_part
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.chat import parse_action
 from agentprm_lite.tutorial.exercises import attempt
@@ -111,7 +112,7 @@ for name, seeds in values.items():
     inside[name] = [[mean(within(v, f)) for f in PARTS] for v in seeds]
     rows = [[v.q for v in seed] for seed in seeds]
     pooled[name] = [
-        metrics.auroc_by_step(r, success, PARTS, "fraction") for r in rows
+        auroc_by_part(r, success, PARTS) for r in rows
     ]
 
 # %%
@@ -139,7 +140,7 @@ def compare(text, ours, base):
     if not np.size(ours) or not np.size(base):
         print(f"{text}: no goal with both outcomes")
         return
-    d = metrics.paired_bootstrap(ours, base)
+    d = metrics.bootstrap_interval(ours, base)
     word = "higher" if d.lo > 0 else "lower" if d.hi < 0 else "undecided"
     print(f"{text}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
 

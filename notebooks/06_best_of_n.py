@@ -58,15 +58,14 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, search
+from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.study.tables import half_scores, last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
-NS = powers_of_two(profile.eval_samples)
+NS = study.powers_of_two(profile.eval_samples)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
 candidates = pipeline.pool(PROFILE)
 TASKS = list(search.by_task(candidates))
@@ -82,18 +81,18 @@ values = {
 }
 
 
-def curves_of(score):
-    """[seeds, tasks, NS] of each reward model."""
+def curves_of(part):
+    """[seeds, tasks, NS] of each reward model, which sees a part."""
     return {
         name: np.array([
-            search.best_of_n(candidates, score(run), NS).success
+            search.best_of_n(candidates, part(run), NS).success
             for run in runs
         ])
         for name, runs in values.items()
     }
 
 
-by_last = curves_of(last_scores)
+by_last = curves_of(lambda run: run)  # all of every candidate
 
 # %%
 def greedy_line(kind):
@@ -106,8 +105,8 @@ def greedy_line(kind):
 
 baselines = {
     "oracle": search.oracle(candidates, NS).success[None],
-    "random": search.random_choice(candidates, NS).success[None],
-    "majority": search.majority(candidates, NS).success[None],
+    "random": study.random_choice(candidates, NS).success[None],
+    "majority": study.majority(candidates, NS).success[None],
     "SFT": greedy_line("sft"),
 }
 try:
@@ -295,7 +294,7 @@ def against(ours, others, curves, note=""):
     for other in others:
         pair = curves[ours][:, :, -1], curves[other][:, :, -1]
         what = f"{ours} minus {other} at N = {NS[-1]}{note}"
-        verdict(what, metrics.paired_bootstrap(*pair))
+        verdict(what, metrics.bootstrap_interval(*pair))
 
 
 against("AgentPRM", ["ORM", "PVM", *baselines], by_last | baselines)
@@ -317,12 +316,12 @@ pd.DataFrame(text, index=columns).T.iloc[:, ::2]
 # never gets there. The paper reports more than 8 times without an interval (claim C2).
 
 # %%
-assert metrics.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
-                                [0.1, 0.3, 0.4]) == 2.0
+assert study.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
+                              [0.1, 0.3, 0.4]) == 2.0
 ours = by_last["AgentPRM"].mean(axis=0)
 for name in ("ORM", "PVM", "random"):
     base = (by_last | baselines)[name].mean(axis=0)
-    k, lo, hi = metrics.compute_multiple_interval(NS, base, ours)
+    k, lo, hi = study.compute_multiple_interval(NS, base, ours)
     says = ("fewer samples" if lo > 1 else "more samples" if hi < 1
             else "undecided: the interval holds 1")
     print(f"{name} over AgentPRM: {k:.2f} [{lo:.2f}, {hi:.2f}]: {says}")
@@ -360,8 +359,8 @@ show_figure(
 won = [float(t.success) for t in candidates]
 PARTS = [0.0, 0.25, 0.5, 0.75, 1.0]
 auc = {name: np.array([
-    metrics.auroc_by_step(
-        [v.q if len(v.q) else [v.root] for v in run], won, PARTS, "fraction"
+    study.auroc_by_part(
+        [v.q if len(v.q) else [v.root] for v in run], won, PARTS
     ) for run in runs
 ]) for name, runs in values.items()}
 if np.isnan(auc["ORM"]).any():
@@ -381,7 +380,7 @@ else:
 # ## Choosing by half a trajectory
 #
 # A search ([chapter 7](07_beam_search.ipynb)) must choose long before the end. So the second experiment hides the second half. For
-# a trajectory with $T$ actions the score is $M$ after its first $\lceil T/2 \rceil$ actions (`study.half_scores`): unless $T = 1$, the last
+# a trajectory with $T$ actions the score is $M$ after its first $\lceil T/2 \rceil$ actions (`study.half`): unless $T = 1$, the last
 # action is not seen. Everything else stays: the same candidates, the same estimator.
 #
 # One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$. In TextCraft that is much:
@@ -389,13 +388,12 @@ else:
 # *short* is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
 
 # %%
-by_half = curves_of(half_scores)
+by_half = curves_of(study.half)
 plots.METHODS |= dict.fromkeys(
     ("short", "over"), plots.Look("#c2589f", "D", ":")
 )
-lengths = [-t.num_steps for t in candidates]
 extra = {k: baselines[k] for k in ("oracle", "random")}
-extra["short"] = search.best_of_n(candidates, lengths, NS).success[None]
+extra["short"] = study.fewest_turns(candidates, NS).success[None]
 at_half = intervals(by_half | extra)
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in at_half.items())
 show_figure(
@@ -413,9 +411,9 @@ against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
 # %%
 def after(k):
     over = [t.success and t.num_steps <= k for t in candidates]
-    blind = search.best_of_n(candidates, over, NS).success[None]
-    return {"over": blind} | curves_of(
-        lambda run: [[v.root, *v.q][: k + 1][-1] for v in run]
+    blind = search.best_of_n(candidates, study.at_end(over), NS)
+    return {"over": blind.success[None]} | curves_of(
+        lambda run: study.first(run, k)
     )
 
 
@@ -443,8 +441,8 @@ for k in (1, 2, 4):
 names = [t.task for t in candidates]
 record = []
 for name, runs in values.items():
-    for when, score in (("last", last_scores), ("half", half_scores)):
-        s = [score(run) for run in runs]
+    for when, part in (("last", lambda run: run), ("half", study.half)):
+        s = [search.scores_of(part(run)) for run in runs]
         whole = np.mean([metrics.auroc(row, won) for row in s])
         inside = np.array(
             [metrics.within_task_auroc(row, won, names) for row in s]

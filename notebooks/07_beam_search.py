@@ -52,11 +52,10 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import numpy as np
 
-from agentprm_lite import metrics, search
+from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.study.tables import last_scores, powers_of_two
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
@@ -86,7 +85,7 @@ greedy = pipeline.greedy_runs(PROFILE, "sft")
 K = profile.eval_samples
 lines = {
     "SFT": table_of([greedy]).mean(),
-    "random": search.random_choice(candidates, [1]).success.mean(),
+    "random": study.random_choice(candidates, [1]).success.mean(),
     "oracle": search.oracle(candidates, [K]).success.mean(),
 }
 print({name: round(float(x), 3) for name, x in lines.items()}, f"K = {K}")
@@ -291,18 +290,18 @@ def tokens_of(key, what="generated"):
 
 
 sample = np.mean([t.usage.generated for t in candidates])
-NS = powers_of_two(K)
+NS = study.powers_of_two(K)
 here = [i for i, t in enumerate(pool) if t.task in TASKS]
-last = {name: [
-    np.array(last_scores(pipeline.pool_values(kind, PROFILE, s)))[here]
-    for s in SEEDS
-] for name, kind in KINDS.items()}
+values = {name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+          for name, kind in KINDS.items()}
 
 
 def chosen(name, ns):
     """Best-of-N by one kind: [seeds, tasks, len(ns)]."""
-    return np.array([search.best_of_n(candidates, row, ns).success
-                     for row in last[name]])
+    return np.array([
+        search.best_of_n(candidates, [run[i] for i in here], ns).success
+        for run in values[name]
+    ])
 
 
 # %%
@@ -338,22 +337,22 @@ for name in KINDS:
         equal = int(np.clip(tokens_of((name, n, m)) // sample, 1, K))
         other = chosen(name, [equal])[:, :, 0]
         verdict(f"{name} beam {n}×{m} minus its Best-of-{equal}",
-                metrics.paired_bootstrap(won[name, n, m], other))
+                metrics.bootstrap_interval(won[name, n, m], other))
 wide, narrow = profile.beams[-1], profile.beams[0]
 for name in KINDS:
     pair = won[name, *wide], won[name, *narrow]
     verdict(f"{name}: {widths[-1]} minus {widths[0]}",
-            metrics.paired_bootstrap(*pair))
+            metrics.bootstrap_interval(*pair))
 
 # %%
 for n, m in profile.beams:
     for other in ("ORM", "PVM"):
         pair = won["AgentPRM", n, m], won[other, n, m]
         verdict(f"{n}×{m}: AgentPRM minus {other}",
-                metrics.paired_bootstrap(*pair))
+                metrics.bootstrap_interval(*pair))
     pair = won["AgentPRM", n, m], table_of([greedy])
     verdict(f"{n}×{m}: AgentPRM minus greedy SFT",
-            metrics.paired_bootstrap(*pair))
+            metrics.bootstrap_interval(*pair))
 print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]

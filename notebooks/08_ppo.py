@@ -412,7 +412,7 @@ def verdict(what, difference):
 def compare(ours, base):
     for (goals, what), table in tables.items():
         verdict(f"{goals} {what}, {ours} minus {base}",
-                metrics.paired_bootstrap(table[ours], table[base]))
+                metrics.bootstrap_interval(table[ours], table[base]))
 
 
 for name in RUNS:

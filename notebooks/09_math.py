@@ -58,8 +58,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, search
-from agentprm_lite.study import tables as study
+from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.worlds.math import MathWorld, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks, parse_number
@@ -81,10 +80,10 @@ TASKS = list(GROUPS)
 values = {name: [pipeline.pool_values(kind, profile, s) for s in SEEDS]
           for name, kind in KINDS.items()}
 curves = {name: np.array([
-    search.best_of_n(candidates, study.last_scores(run), NS).success
+    search.best_of_n(candidates, run, NS).success
     for run in runs]) for name, runs in values.items()}
-for name, way in {"oracle": search.oracle, "majority": search.majority,
-                  "random": search.random_choice}.items():
+for name, way in {"oracle": search.oracle, "majority": study.majority,
+                  "random": study.random_choice}.items():
     curves[name] = way(candidates, NS).success[None]
 greedy = study.task_means(pipeline.greedy_runs(profile))
 curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
@@ -329,7 +328,7 @@ for other in curves:
     if other != "AgentPRM":
         pair = curves["AgentPRM"][:, :, -1], curves[other][:, :, -1]
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
-                metrics.paired_bootstrap(*pair))
+                metrics.bootstrap_interval(*pair))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
 print(f"n = {len(TASKS)} problems, {len(SEEDS)} seeds, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
@@ -344,7 +343,7 @@ names = [t.task for t in candidates]
 record = []
 for name, runs in values.items():
     roots = [[run[GROUPS[task][0]].root for task in names] for run in runs]
-    ends = [study.last_scores(run) for run in runs]
+    ends = [search.scores_of(run) for run in runs]
     line = [name, *(np.mean([metrics.auroc(row, won) for row in rows])
                     for rows in (roots, ends)), "none"]
     inside = np.array(
@@ -430,7 +429,7 @@ panels = {}
 for name, m in aligned.items() if SHARED else ():
     right, wrong = np.moveaxis(m[..., 1] - m[..., 0], 1, 0)
     verdict(f"{name}: change at a wrong step minus at a right one",
-            metrics.paired_bootstrap(wrong, right))
+            metrics.bootstrap_interval(wrong, right))
     panels[name] = {
         side: [metrics.bootstrap_interval(m[:, i, :, j]) for j in range(3)]
         for i, side in enumerate(("right step", "first wrong step"))}
@@ -476,7 +475,7 @@ show_figure(plots.beam_points(widths, points, reference=level),
             caption="Beam search by three reward models. Bars: 95 %.")
 n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
-    verdict(f"AgentPRM minus {other} at {n}×{m}", metrics.paired_bootstrap(
+    verdict(f"AgentPRM minus {other} at {n}×{m}", metrics.bootstrap_interval(
         found["AgentPRM", n, m][0], found[other, n, m][0]))
 print(f"n = {len(places)} problems, {len(SEEDS)} seeds")
 

@@ -62,8 +62,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, search
-from agentprm_lite.study import tables as study
+from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.models import TinySize
@@ -294,15 +293,13 @@ ends = pd.Series([t.observations[-1] for t in candidates])
 ends.value_counts().rename("last reply").head(4).to_frame()
 
 # %%
-short = [-t.num_steps for t in candidates]  # knows the length alone
 curves = {
     "AgentPRM": np.array([
-        search.best_of_n(candidates, study.last_scores(v), NS).success
-        for v in values
+        search.best_of_n(candidates, v, NS).success for v in values
     ]),
-    "short": search.best_of_n(candidates, short, NS).success[None],
+    "short": study.fewest_turns(candidates, NS).success[None],
     "oracle": search.oracle(candidates, NS).success[None],
-    "random": search.random_choice(candidates, NS).success[None],
+    "random": study.random_choice(candidates, NS).success[None],
 }
 cost = np.mean([t.usage.generated for t in candidates])
 x = {name: cost * np.array(NS) for name in curves}
@@ -329,7 +326,7 @@ for name, ours, other in (
     (f"Best-of-{NS[-1]} minus short", best, curves["short"][:, :, -1]),
     ("beam 2×2 minus one attempt", beam, base[None]),
 ):
-    mean, lo, hi = metrics.paired_bootstrap(ours, other)
+    mean, lo, hi = metrics.bootstrap_interval(ours, other)
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{name}: {mean:+.2f} [{lo:+.2f}, {hi:+.2f}]: {word}")
 print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
@@ -344,7 +341,7 @@ print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 # slip, or only at `open`? A hand-picked pair is an illustration, not a finding.
 
 # %%
-last, halves = study.last_scores(values[0]), study.half_scores(values[0])
+last, halves = map(search.scores_of, (values[0], study.half(values[0])))
 ended = {"Open!": [], "Alarm!": []}
 for i, t in enumerate(candidates):
     ended.get(t.observations[-1], []).append(i)

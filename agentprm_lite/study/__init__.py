@@ -1,23 +1,49 @@
-"""The paper's claims C1 to C9, each put to the test that results/PLAN.md registers.
+"""Comparisons of judges over many tasks and seeds, with intervals, as plain data."""
 
-rules.py says what is claimed and when it holds, evidence.py measures, report.py writes the files,
-predict.py reads from them what goes with a gain, beyond.py asks three more questions.
-"""
-
-from agentprm_lite.study.beyond import QUESTIONS, Question
-from agentprm_lite.study.report import claim, question, reproduce
-from agentprm_lite.study.rules import CLAIMS, Claim, Estimate, Verdict, decide, overall
+from agentprm_lite.study.baselines import (
+    at_end,
+    fewest_turns,
+    likelihood,
+    majority,
+    random_agent,
+    random_choice,
+)
+from agentprm_lite.study.compare import (
+    auroc_by_part,
+    beam_table,
+    compute_multiple,
+    compute_multiple_interval,
+    first,
+    half,
+    kind_curves,
+    powers_of_two,
+    task_means,
+)
+from agentprm_lite.study.names import JUDGES, WORLDS, in_words
+from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.tables import PARTS, study, world_study
 
 __all__ = [
-    "CLAIMS",
-    "QUESTIONS",
-    "Claim",
-    "Estimate",
-    "Question",
-    "Verdict",
-    "claim",
-    "decide",
-    "overall",
-    "question",
-    "reproduce",
+    "JUDGES",
+    "PARTS",
+    "WORLDS",
+    "at_end",
+    "auroc_by_part",
+    "beam_table",
+    "compute_multiple",
+    "compute_multiple_interval",
+    "fewest_turns",
+    "first",
+    "half",
+    "in_words",
+    "kind_curves",
+    "likelihood",
+    "majority",
+    "powers_of_two",
+    "provenance",
+    "random_agent",
+    "random_choice",
+    "study",
+    "task_means",
+    "world_study",
 ]

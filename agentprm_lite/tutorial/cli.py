@@ -22,8 +22,7 @@ from agentprm_lite.distributed.ranks import place
 from agentprm_lite.interop.export import export
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
-from agentprm_lite.study import CLAIMS, QUESTIONS, reproduce
-from agentprm_lite.study.tables import PARTS, WORLDS, provenance, study
+from agentprm_lite.study import PARTS, WORLDS, provenance, study
 from agentprm_lite.train import Kind
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import get_profile
@@ -82,10 +81,6 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
         export(judge.model, actor.chat, args.out, kind=args.model)
         print(args.out)
-    elif args.command == "reproduce":
-        names = [*CLAIMS, *QUESTIONS] if args.claim == "all" else [args.claim]
-        for path in reproduce(names, args.profile, args.worlds, Path(args.out)):
-            print(path)
     else:
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
         numbers = study(args.profile, args.worlds, command, args.parts)
@@ -105,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         names = "smoke, cpu, study, more, llm-smoke, llm, gpu or paper"
         sub.add_argument("--profile", default="cpu", help=names)
-        if name not in ("study", "reproduce"):
+        if name != "study":
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
@@ -140,12 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--out", required=True, help="the folder")
     compare = add("study", "all numbers of the comparison, as JSON")
     compare.add_argument("--out", required=True)
-    compare.add_argument("--worlds", nargs="+", default=WORLDS, choices=WORLDS, help="default: all")
+    compare.add_argument(
+        "--worlds", nargs="+", default=list(WORLDS), choices=WORLDS, help="default: all"
+    )
     compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
-    claims = add("reproduce", "test claims of the paper; see results/PLAN.md")
-    claims.add_argument("--claim", choices=(*CLAIMS, *QUESTIONS, "all"), default="all")
-    claims.add_argument("--worlds", nargs="+", choices=WORLDS, help="default: the claim's")
-    claims.add_argument("--out", default="results/claims", help="folder of the files")
     return parser
 
 

@@ -114,7 +114,7 @@ def stored_study(profile: str) -> dict[str, Any] | None:
         profile: name of the study's profile.
 
     Returns:
-        What :func:`agentprm_lite.study.tables.study` gave; None if it is not stored.
+        What :func:`agentprm_lite.study.study` gave; None if it is not stored.
     """
     name = f"study_{profile}.json"
     text = stored(name)

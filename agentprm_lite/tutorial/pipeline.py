@@ -57,7 +57,7 @@ from agentprm_lite.rollout import (
     vocabulary,
 )
 from agentprm_lite.sampling import HFBackend, SamplingConfig
-from agentprm_lite.search import beam_search, half_scores, last_scores, pick
+from agentprm_lite.search import beam_search, best_of_n, by_task
 from agentprm_lite.serve.openai import OpenAIBackend
 from agentprm_lite.train import (
     Kind,
@@ -779,6 +779,7 @@ def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[flo
     def make(folder: Path) -> None:
         held_out = set(list(dict.fromkeys(t.task for t in rollouts(p)))[3::4])
         judged = [t for t in rollouts(p) if t.task in held_out and t.num_steps]
+        most = max(map(len, by_task(judged).values()))
         examples = [e for e in reward_data(kind, p)[0] if e.trajectory.task not in held_out]
         scores = []
         for i, config in enumerate(configs):
@@ -786,7 +787,8 @@ def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[flo
             unfinished = folder / f"unfinished{i}"
             train_reward_model(model, examples, kind, config, beta=beta, checkpoint=unfinished)
             values = RewardModel(model).score(judged)
-            ways = [pick(judged, last_scores(values)), pick(judged, half_scores(values))]
+            halves = [StepValues(v.root, v.q[: -(-len(v.q) // 2)]) for v in values]
+            ways = [best_of_n(judged, v, [most]).success.mean() for v in (values, halves)]
             scores.append(float(np.mean(ways)))
         if place().first:
             (folder / "scores.json").write_text(json.dumps(scores))

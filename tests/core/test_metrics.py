@@ -10,19 +10,15 @@ import pytest
 from hypothesis import given, settings
 
 from agentprm_lite.metrics import (
-    advantage_sign_accuracy,
     auroc,
-    auroc_by_step,
     best_of_n_curve,
     bootstrap_interval,
     brier,
-    compute_multiple,
-    compute_multiple_interval,
     ece,
-    paired_bootstrap,
+    explained_variance,
     pass_at_n,
     reliability,
-    sibling_pair_accuracy,
+    turn_auroc,
     within_task_auroc,
 )
 
@@ -97,10 +93,38 @@ def test_bootstrap_interval_matches_the_normal_approximation() -> None:
 
 
 def test_bootstrap_interval_by_enumeration() -> None:
-    """Two tasks 0 and 1: means 0, ½, 1 with probability ¼, ½, ¼; so the middle 40 % is ½ alone
-    and the middle 60 % reaches from 0 to 1."""
-    assert bootstrap_interval([0, 1], level=0.4) == (0.5, 0.5, 0.5)
-    assert bootstrap_interval([0, 1], level=0.6) == (0.5, 0.0, 1.0)
+    """Two tasks 0 and 1: means 0, ½, 1 with probability ¼, ½, ¼; so 95 % reach from 0 to 1. Of
+    eleven tasks with one success 0 has probability (10/11)^11 = 0.35, and 3 or more successes
+    1 − 0.35 − 0.39 − 0.19 = 0.07, 4 or more 0.016: the ends are 0 and 3/11."""
+    assert bootstrap_interval([0, 1]) == (0.5, 0.0, 1.0)
+    assert bootstrap_interval([1] + [0] * 10) == pytest.approx((1 / 11, 0.0, 3 / 11))
+
+
+def test_families_are_resampled_whole() -> None:
+    """A family of three ones and one of a zero: means 1, 3/4 and 0 with probability ¼, ½, ¼. Four
+    families of ten, one of zeros: it is drawn three or four times of four with probability 0.051,
+    then the mean is 1/4 at most, so the lower end is there; of tasks alone it is near 0.6."""
+    assert bootstrap_interval([1, 1, 1, 0], families="aaab") == (0.75, 0.0, 1.0)
+    alone = bootstrap_interval([1] * 30 + [0] * 10)
+    whole = bootstrap_interval([1] * 30 + [0] * 10, families=["a", "b", "c"] * 10 + ["d"] * 10)
+    assert whole.mean == alone.mean == 0.75
+    assert alone.lo > 0.55 and whole.lo <= 0.25
+    with pytest.raises(ValueError, match="group keys have length 3, expected 2"):
+        bootstrap_interval([0, 1], families="abc")
+
+
+def test_a_statistic_of_several_tables() -> None:
+    """Share of headroom won: chosen 0.6, one sample 0.4, oracle 0.9 on every task: 0.2 / 0.5."""
+    share = bootstrap_interval(
+        [0.5, 0.7],
+        [0.3, 0.5],
+        [0.8, 1.0],
+        of=lambda chosen, one, best: (chosen - one) / (best - one),
+    )
+    assert share == pytest.approx((0.4, 0.4, 0.4))
+    # the last axis is a curve's: the largest mean over it, seeds and tasks averaged before
+    curves = [[[0.0, 1.0], [0.5, 0.0]]]
+    assert bootstrap_interval(curves, of=lambda m: m.max(axis=-1)).mean == 0.5
 
 
 def test_seeds_are_resampled_too() -> None:
@@ -117,14 +141,14 @@ def test_seeds_are_resampled_too() -> None:
     assert both == pytest.approx(alone)
 
 
-def test_paired_bootstrap_takes_the_tasks_out() -> None:
+def test_paired_interval_takes_the_tasks_out() -> None:
     """Ours is 0.1 above on every task, while tasks differ widely: the paired interval is a
     point."""
     base = np.linspace(0.0, 0.9, 10)
-    assert paired_bootstrap(base + 0.1, base) == pytest.approx((0.1, 0.1, 0.1))
+    assert bootstrap_interval(base + 0.1, base) == pytest.approx((0.1, 0.1, 0.1))
     unpaired = bootstrap_interval(base + 0.1)
     assert unpaired.hi - unpaired.lo > 0.3
-    with_seeds = paired_bootstrap(np.stack([base + 0.1] * 3), base)
+    with_seeds = bootstrap_interval(np.stack([base + 0.1] * 3), base)
     assert with_seeds == pytest.approx((0.1, 0.1, 0.1))
 
 
@@ -142,6 +166,17 @@ def test_interval_coverage() -> None:
 def test_brier_pinned() -> None:
     """(0.8² + 0.6² + 0.1²) / 3 = 1.01 / 3."""
     assert brier([0.8, 0.4, 0.9], [0, 1, 1]) == pytest.approx(1.01 / 3)
+
+
+def test_explained_variance_pinned() -> None:
+    """Outcomes 0, 0, 1, 1 have variance ¼. Errors of ¼ each: 1 − (1/16) / ¼ = ¾. The mean itself
+    explains nothing, and a wrong constant less: 0.5 off everywhere but in the mean, 1 − ½ / ¼."""
+    won = [0, 0, 1, 1]
+    assert explained_variance([0.25, 0.25, 0.75, 0.75], won) == pytest.approx(0.75)
+    assert explained_variance([0.5] * 4, won) == 0.0
+    assert explained_variance([0.0] * 4, won) == pytest.approx(-1.0)
+    assert explained_variance(won, won) == 1.0
+    assert math.isnan(explained_variance([0.5, 0.5], [1, 1]))
 
 
 def test_ece_pinned() -> None:
@@ -185,22 +220,27 @@ def test_auroc_pinned() -> None:
     assert math.isnan(auroc([0.1, 0.2], [1, 1]))
 
 
-SCORES = [[0.9, 0.1], [0.2, 0.6, 0.8], [0.1, 0.7, 0.3, 0.2]]
+def test_turn_auroc_asks_only_attempts_that_go_on() -> None:
+    """Task a after turn 1: success 0.6 against failures 0.5 and 0.7: ½. The fourth attempt is over
+    after turn 1 with the highest value of all: it would make it 3/4 if it counted. Task b has one
+    outcome among those that go on. After turn 2 a's success and second failure go on: 1."""
+    values = [[0.6, 0.8, 0.9], [0.5, 0.4], [0.7, 0.3, 0.1], [0.9], [0.1, 0.2], [0.3]]
+    won, tasks = [1, 0, 0, 1, 1, 0], ["a", "a", "a", "a", "b", "b"]
+    assert turn_auroc(values, won, tasks, 1).tolist() == [0.5]
+    assert turn_auroc(values, won, tasks, 2).tolist() == [1.0]
+    assert turn_auroc(values, won, tasks, 3).size == 0
+    with pytest.raises(ValueError, match="values has 1 attempts, expected 2"):
+        turn_auroc([[0.1]], [0, 1], ["a", "a"], 1)
 
 
-def test_auroc_by_step_index() -> None:
-    """Success of the middle one alone. Step 0: 0.2 against 0.9 and 0.1, ½; step 1: 0.6 against
-    0.1 and 0.7, ½; step 2: 0.8 against 0.3, the first has ended: 1; step 3: no success left."""
-    curve = auroc_by_step(SCORES, [0, 1, 0], [0, 1, 2, 3], "index")
-    assert curve[:3].tolist() == [0.5, 0.5, 1.0]
-    assert math.isnan(curve[3])
-    assert math.isnan(auroc_by_step(SCORES, [0, 1, 0], [9], "index")[0])
-
-
-def test_auroc_by_step_fraction() -> None:
-    """First step ½ as above; last step 0.8 against 0.1 and 0.2: 1; half way (steps 1, 1, 2,
-    rounding half up): 0.6 against 0.1 and 0.3: 1."""
-    assert auroc_by_step(SCORES, [0, 1, 0], [0, 0.5, 1], "fraction").tolist() == [0.5, 1.0, 1.0]
+def test_a_counter_of_turns_is_a_coin_at_a_fixed_turn() -> None:
+    """Successes take 2 to 4 turns, failures 10, and M counts turns: the last M separates them, M
+    after a fixed turn doesn't."""
+    lengths = [2, 3, 4, 10, 10, 10]
+    values = [[1 - 0.05 * k for k in range(1, n + 1)] for n in lengths]
+    won, same = [float(n < 10) for n in lengths], ["a"] * 6
+    assert within_task_auroc([m[-1] for m in values], won, same).tolist() == [1.0]
+    assert [turn_auroc(values, won, same, k).tolist() for k in (1, 2, 3)] == [[0.5]] * 3
 
 
 def test_within_task_auroc_is_blind_to_tasks() -> None:
@@ -212,94 +252,6 @@ def test_within_task_auroc_is_blind_to_tasks() -> None:
     tasks = ["a"] * 4 + ["b"] * 4 + ["c"]
     assert auroc(scores, success) == pytest.approx(12 / 20)
     assert within_task_auroc(scores, success, tasks).tolist() == [0.0, 0.0]
-
-
-def test_sibling_pair_accuracy_worked() -> None:
-    """State s: true 0 < ½ < 1, predicted 0.1, 0.2, 0.2: right, right, tie. State t: equal true
-    values, no pair. State u: wrong. (1 + 1 + ½ + 0) / 4. Pairs across states, many here, do not
-    count."""
-    q_pred = [0.1, 0.2, 0.2, 0.9, 0.1, 0.3, 0.7]
-    q_true = [0.0, 0.5, 1.0, 0.4, 0.4, 1.0, 0.0]
-    state = ["s", "s", "s", "t", "t", "u", "u"]
-    assert sibling_pair_accuracy(q_pred, q_true, state) == pytest.approx(2.5 / 4)
-    assert math.isnan(sibling_pair_accuracy([0.1, 0.2], [0.0, 1.0], [1, 2]))
-
-
-def test_advantage_sign_accuracy_worked() -> None:
-    """Right, wrong, predicted zero (half), true zero (not counted): 1.5 / 3."""
-    assert advantage_sign_accuracy([0.1, 0.2, 0.0, 0.3], [0.5, -0.1, -0.5, 0.0]) == 0.5
-    assert math.isnan(advantage_sign_accuracy([0.1], [0.0]))
-
-
-# --- compute multiple
-
-
-def test_compute_multiple_worked() -> None:
-    """The baseline reaches its best, 0.4, at 8. Ours has 0.3 at 1 and 0.5 at 4: half way in log
-    N, at 2."""
-    ns, base, ours = [1, 4, 8], [0.1, 0.2, 0.4], [0.3, 0.5, 0.6]
-    assert compute_multiple(ns, base, ours) == pytest.approx(4.0)
-    # At 0.3 ours is there at 1 and the baseline half way between 4 and 8: √32.
-    assert compute_multiple(ns, base, ours, target=0.3) == pytest.approx(math.sqrt(32))
-    assert compute_multiple(ns, base, base) == 1.0
-
-
-def test_compute_multiple_of_a_falling_baseline_takes_its_peak() -> None:
-    """0.4 at 2, falling after: ours needs 4 for it, so half as efficient."""
-    falling, ours = [0.2, 0.4, 0.3], [0.2, 0.3, 0.4]
-    assert compute_multiple([1, 2, 4], falling, ours) == pytest.approx(0.5)
-
-
-def test_compute_multiple_not_reached() -> None:
-    ns, low, high = [1, 2], [0.1, 0.2], [0.3, 0.4]
-    assert compute_multiple(ns, high, low) == 0.0
-    assert compute_multiple(ns, low, high, target=0.4) == math.inf
-    assert math.isnan(compute_multiple(ns, low, high, target=0.9))
-
-
-def test_compute_multiple_interval() -> None:
-    """Equal tasks: a point. Half of the tasks speeding up fourfold, half not: the interval holds
-    both."""
-    slow, fast = [0.0, 0.5, 1.0, 1.0, 1.0], [1.0] * 5
-    ns = [1, 2, 4, 8, 16]
-    assert compute_multiple_interval(ns, [slow] * 4, [fast] * 4) == (4.0, 4.0, 4.0)
-    mean, lo, hi = compute_multiple_interval(ns, [slow] * 4, [fast, fast, slow, slow])
-    assert mean == 1.0  # the mean of ours is 1 from 4 on, as the baseline's is
-    assert (lo, hi) == (1.0, 4.0)
-
-
-def test_compute_multiple_interval_over_seeds() -> None:
-    """Base is best at N = 4. One seed of ours is there at N = 1, the other never: on average 0.75
-    at every N, at N = 1 above the base's 0.5. Resampled, both seeds may be the good or the bad one:
-    4 and 0 times."""
-    base, good, bad = [0.0, 0.25, 0.5], [1.0, 1.0, 1.0], [0.25, 0.25, 0.25]
-    mean, lo, hi = compute_multiple_interval([1, 2, 4], [base] * 3, [[good] * 3, [bad] * 3])
-    assert (mean, lo, hi) == (4.0, 0.0, 4.0)
-    assert compute_multiple_interval([1, 2, 4], [[base] * 3], [[good] * 3]) == (4.0, 4.0, 4.0)
-
-
-def test_compute_multiple_of_equal_curves_but_for_rounding() -> None:
-    """Sums in another order: 0.1 + 0.2 is above 0.3 by 6e-17, and still the same score."""
-    assert compute_multiple([1, 2, 4], [0.0, 0.1, 0.1 + 0.2], [0.0, 0.3, 0.3]) == pytest.approx(2.0)
-
-
-def test_compute_multiple_at_the_last_n() -> None:
-    """A base that falls from 0.6 to 0.3: ours has 0.3 at N = 1, four times fewer than 4; its best
-    0.6 is reached at N = 1 by the base and at N = 4 by ours, a quarter."""
-    base, ours = [[0.6, 0.5, 0.3]] * 2, [[0.3, 0.4, 0.6]] * 2
-    assert compute_multiple_interval([1, 2, 4], base, ours, last=True) == (4.0, 4.0, 4.0)
-    assert compute_multiple_interval([1, 2, 4], base, ours) == (0.25, 0.25, 0.25)
-
-
-@steady
-@given(st.lists(st.floats(0, 1), min_size=5, max_size=5))
-def test_compute_multiple_swaps_to_its_inverse(raw: list[float]) -> None:
-    ns, curve = [1, 2, 4, 8, 16], np.cumsum(raw) + np.arange(5)
-    other = curve * 0.5 + 0.3
-    target = 2.0
-    there = compute_multiple(ns, curve, other, target)
-    back = compute_multiple(ns, other, curve, target)
-    assert there * back == pytest.approx(1.0) or 0.0 in (there, back)
 
 
 # --- entry checks
@@ -318,17 +270,11 @@ def test_compute_multiple_swaps_to_its_inverse(raw: list[float]) -> None:
             r"values has shape \(1, 2\), expected finite",
         ),
         (lambda: bootstrap_interval([]), "values has shape"),
-        (lambda: bootstrap_interval(np.zeros((2, 2, 2))), "values has shape"),
-        (lambda: paired_bootstrap([1, 2], [1, 2, 3]), "base has 3 tasks, expected 2"),
-        (lambda: auroc([0.1, 0.2], [0.5, 1]), "success has other values, expected 0 or 1"),
-        (lambda: auroc_by_step([[0.1]], [0, 1], [0], "index"), "scores has 1 trajectories"),
-        (lambda: auroc_by_step([[0.1]], [1], [1.5], "fraction"), r"at is \[1.5\], expected fract"),
+        (lambda: bootstrap_interval(np.zeros((2, 2, 2, 2))), "values has shape"),
+        (lambda: bootstrap_interval([1, 2], [1, 2, 3]), r"tables have \[2, 3\] tasks, expected"),
+        (lambda: auroc([0.1, 0.2], [0.5, 1]), r"success is \[0.5, 1.0\], expected 0 or 1"),
+        (lambda: brier([0.1], [1, 0]), r"success has shape \(2,\), expected \(1,\)"),
         (lambda: within_task_auroc([0.1], [1], []), "group keys have length 0, expected 1"),
-        (lambda: compute_multiple([2, 1], [0, 0], [0, 0]), r"ns is \[2, 1\], expected increasing"),
-        (
-            lambda: compute_multiple_interval([1], [[1.0]], [[1.0], [1.0]]),
-            r"ours has shape \(2, 1\) a seed, expected \(1, 1\)",
-        ),
     ],
 )
 def test_entry_checks_name_the_argument(call: object, message: str) -> None:

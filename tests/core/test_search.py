@@ -29,18 +29,13 @@ from agentprm_lite.models import load_policy
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.sampling import Episode, HFBackend, Play, choose
 from agentprm_lite.search import (
+    SCORES,
     SearchResult,
     beam_search,
     best_of_n,
     greedy,
-    half_scores,
-    last_scores,
-    likelihood_scores,
-    majority,
     oracle,
-    pav_scores,
-    pick,
-    random_choice,
+    scores_of,
 )
 from agentprm_lite.types import Task, Trajectory, Usage
 from agentprm_lite.worlds.textcraft import TextCraft
@@ -74,42 +69,54 @@ def best_of(pool: Sequence[Trajectory], scores: Sequence[float]) -> Callable[[An
     return pick
 
 
+def at_end(scores: Sequence[float]) -> list[StepValues]:
+    """One score an attempt, as values of one step."""
+    return [StepValues(0.0, np.array([float(score)])) for score in scores]
+
+
 def test_best_of_n_against_enumeration(pool: list[Trajectory]) -> None:
-    scores = np.random.default_rng(0).integers(0, 4, 35) / 3  # with ties
+    scores = (np.random.default_rng(0).integers(0, 4, 35) / 3).tolist()  # with ties
     ns = [1, 2, 3, 5]
-    curve = best_of_n(pool, scores.tolist(), ns)
+    curve = best_of_n(pool, at_end(scores), ns)
     for column, n in zip(curve.success.T, ns, strict=True):
         np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, scores)))
     assert curve.ns == (1, 2, 3, 5) and curve.success.shape == (7, 4)
     assert np.ptp(curve.success.mean(0)) > 0.02  # the choice makes a difference
 
 
-def test_scores_of_one_model_by_hand() -> None:
-    """M = 0.5 at the root, then 0.1, 0.2, 0.4: PAV-style 0.4 + w · 0.2. After one action the
-    advantage is against the root: 0.7 + w · 0.2."""
-    values = [StepValues(0.5, np.array(q)) for q in ([0.1, 0.2, 0.4], [0.7], [])]
-    assert last_scores(values) == [0.4, 0.7, 0.0]
-    assert half_scores(values) == [0.2, 0.7, 0.0]  # step ⌈3/2⌉ = 2; step 1
-    assert pav_scores(values) == pytest.approx([0.6, 0.9, 0.0])
-    assert pav_scores(values, weight=0.5) == pytest.approx([0.5, 0.8, 0.0])
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ("last", [0.4, 0.75, 0.5]),
+        ("min", [0.1, 0.75, 0.5]),
+        ("mean", [0.3, 0.75, 0.5]),
+        ("product", [0.016, 0.75, 0.5]),
+        ("sum_of_progress", [-0.1, 0.25, 0.0]),
+    ],
+)
+def test_scores_by_hand(score: str, expected: list[float]) -> None:
+    """M = 0.5 at the root, then 0.1, 0.4, 0.4: their product is 0.016. Progress is −0.4 + 0.3 + 0,
+    the last M minus the root's. An attempt without a turn is judged by its root."""
+    values = [StepValues(0.5, np.array(q)) for q in ([0.1, 0.4, 0.4], [0.75], [])]
+    assert scores_of(values, score) == pytest.approx(expected)
 
 
-def test_likelihood_is_a_mean_over_tokens(pool: list[Trajectory]) -> None:
-    t = pool[0]
-    n = len(t.logprobs)
-    same = replace(t, logprobs=(-1.0,) * (n - 1) + (-4.0,))
-    assert likelihood_scores([same]) == pytest.approx([-1 - 3 / n])
-    with pytest.raises(ValueError, match=f"{t.key} has no log-probabilities"):
-        likelihood_scores([replace(t, logprobs=())])
-
-
-def test_pick_takes_any_number_of_candidates(pool: list[Trajectory]) -> None:
-    """Task a: outcomes 1 and 0 with equal scores, ½. Task b: one candidate, 1. Mean ¾."""
+def test_another_score_chooses_another_attempt(pool: list[Trajectory]) -> None:
+    """Two attempts at one task: the success is high before, the failure at its end."""
     won = next(t for t in pool if t.outcome == 1)
-    lost = replace(won, rewards=(0.0,) * len(won.rewards))
-    other = replace(won, task=replace(won.task, variant=9))
-    assert pick([won, lost, other], [0.3, 0.3, 0.1]) == 0.75
-    assert pick([won, lost, other], [0.3, 0.4, 0.1]) == 0.5
+    two = [won, replace(won, rewards=(0.0,) * len(won.rewards))]
+    values = [StepValues(0.5, np.array(q)) for q in ([0.5, 0.9, 0.55], [0.4, 0.6])]
+    best = {score: best_of_n(two, values, [2], score=score).success.item() for score in SCORES}
+    assert best == {"last": 0, "min": 1, "mean": 1, "product": 1, "sum_of_progress": 0}
+
+
+def test_unknown_scores_and_values_that_are_not_finite(pool: list[Trajectory]) -> None:
+    with pytest.raises(ValueError, match="score 'max' is unknown, expected one of"):
+        best_of_n(pool, at_end([0.0] * 35), [1], score="max")
+    for broken in (StepValues(0.5, np.array([0.1, np.nan])), StepValues(np.inf, np.array([0.1]))):
+        values = [*at_end([0.0] * 34), broken]
+        with pytest.raises(ValueError, match=r"M of attempt 34 is \[.*\], expected finite"):
+            best_of_n(pool, values, [1])
 
 
 def test_oracle_against_enumeration(pool: list[Trajectory]) -> None:
@@ -118,42 +125,20 @@ def test_oracle_against_enumeration(pool: list[Trajectory]) -> None:
     for column, n in zip(curve.success.T, [1, 2, 5], strict=True):
         expected = enumerate_subsets(pool, n, lambda s: float(any(pool[i].success for i in s)))
         np.testing.assert_allclose(column, expected)
-    perfect = best_of_n(pool, [t.outcome for t in pool], [1, 2, 5])
+    perfect = best_of_n(pool, at_end([t.outcome for t in pool]), [1, 2, 5])
     np.testing.assert_allclose(curve.success, perfect.success)
 
 
-def test_random_choice_is_the_mean_whatever_n(pool: list[Trajectory]) -> None:
-    curve = random_choice(pool, [1, 2, 4])
+def test_a_judge_that_knows_nothing_takes_the_mean_whatever_n(pool: list[Trajectory]) -> None:
+    curve = best_of_n(pool, at_end([0.5] * 35), [1, 2, 4])
     for column in curve.success.T:
         np.testing.assert_allclose(column, enumerate_subsets(pool, 1, lambda s: pool[s[0]].outcome))
-
-
-def test_majority_against_enumeration(pool: list[Trajectory]) -> None:
-    """Votes: candidates of the same task with the same parsed actions. Spaces don't matter."""
-    spaced = [
-        replace(t, actions=tuple(a + " " for a in t.actions)) if i % 2 else t
-        for i, t in enumerate(pool)
-    ]
-    votes = [
-        sum(other.task == t.task and other.actions == t.actions for other in pool) for t in pool
-    ]
-    assert max(votes) > 1
-    for n, column in zip([1, 3, 5], majority(spaced, [1, 3, 5]).success.T, strict=True):
-        np.testing.assert_allclose(column, enumerate_subsets(pool, n, best_of(pool, votes)))
-
-
-def test_worlds_on_a_server_vote_like_their_own(pool: list[Trajectory]) -> None:
-    remote = [
-        replace(t, task=replace(t.task, env=f"agentgym:{t.task.env}@http://localhost:1"))
-        for t in pool
-    ]
-    np.testing.assert_array_equal(majority(remote, [3]).success, majority(pool, [3]).success)
 
 
 def test_tokens_of_a_choice(pool: list[Trajectory]) -> None:
     """Generating N samples takes N times the mean of a sample."""
     counted = [replace(t, usage=Usage(generated=10 + i)) for i, t in enumerate(pool)]
-    assert best_of_n(counted, [0.0] * 35, [1, 4]).tokens.tolist() == [27.0, 108.0]
+    assert best_of_n(counted, at_end([0.0] * 35), [1, 4]).tokens.tolist() == [27.0, 108.0]
 
 
 def test_a_task_with_fewer_candidates_takes_part_with_all(pool: list[Trajectory]) -> None:
@@ -166,18 +151,21 @@ def test_a_task_with_fewer_candidates_takes_part_with_all(pool: list[Trajectory]
     lost = replace(won, rewards=(0.0,) * len(won.rewards))
     b = Task("textcraft", 999)
     uneven = [won, replace(lost, task=b), lost, replace(won, task=b), lost]
-    curve = best_of_n(uneven, [3, 2, 2, 1, 1], [1, 2, 3])
+    curve = best_of_n(uneven, at_end([3, 2, 2, 1, 1]), [1, 2, 3])
     np.testing.assert_allclose(curve.success, [[1 / 3, 2 / 3, 1], [1 / 2, 0, 0]])
     assert curve.tokens.tolist() == [10.0, 20.0, 25.0]
+    np.testing.assert_allclose(oracle(uneven, [3]).success, [[1], [1]])
     with pytest.raises(ValueError, match=r"ns is \[1, 4\], expected sizes within 1..3"):
-        best_of_n(uneven, [0.0] * 5, [1, 4])
+        best_of_n(uneven, at_end([0.0] * 5), [1, 4])
 
 
 def test_pool_errors(pool: list[Trajectory]) -> None:
-    with pytest.raises(ValueError, match="34 scores for 35 candidates"):
-        best_of_n(pool, [0.0] * 34, [1])
-    with pytest.raises(ValueError):
-        best_of_n(pool, [0.0] * 35, [6])
+    with pytest.raises(ValueError, match="34 values for 35 candidates"):
+        best_of_n(pool, at_end([0.0] * 34), [1])
+    with pytest.raises(ValueError, match=r"ns is \[6\], expected sizes within 1..5"):
+        best_of_n(pool, at_end([0.0] * 35), [6])
+    with pytest.raises(ValueError, match=r"ns is \[0\], expected sizes"):
+        best_of_n(pool, at_end([0.0] * 35), [0])
 
 
 # --- beam search by real models

@@ -11,7 +11,7 @@ import pytest
 import results_page as results
 
 from agentprm_lite.env import make_env
-from agentprm_lite.study.tables import commit
+from agentprm_lite.study.provenance import commit
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import get_profile
 
@@ -175,19 +175,54 @@ def test_the_readme_says_what_the_real_model_gave() -> None:
     assert gap[1] <= 0 <= gap[2]  # undecided, as the sentence says
 
 
-def test_readme_counts_the_verdicts_of_the_stored_claims() -> None:
-    text = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
-    pattern = r"Of (\d+) verdicts (\d+) are \*holds\*, (\d+) \*fails\* and (\d+) \*und"
-    said = re.search(pattern, text)
-    assert said is not None
-    stored = [json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_study.json")]
-    found = [w["verdict"] for numbers in stored for w in numbers["worlds"].values()]
-    counts = [len(found), *(found.count(v) for v in ("holds", "fails", "undecided"))]
-    assert [int(x) for x in said.groups()] == counts
-    first = {(n["claim"], env): w["verdict"] for n in stored for env, w in n["worlds"].items()}
-    again = [json.loads(f.read_text()) for f in results.CLAIMS.glob("C*_more.json")]
-    second = {(n["claim"], env): w["verdict"] for n in again for env, w in n["worlds"].items()}
-    assert "four of the undecided were tested once more on more tasks, and *fail*" in text
-    assert len(second) == 4 and set(second.values()) == {"fails"}
-    assert {first[key] for key in second} == {"undecided"}
-    assert results.VERDICTS.exists()
+def test_closed_verdicts_follow_from_their_files() -> None:
+    """By the registered rule, from the stored intervals, by code that shares nothing with the
+    page's: it holds above the bar; it fails below the bar plus the smallest effect of interest."""
+    shown = {}
+    for line in results.claim_tables().splitlines():
+        row = [c.strip() for c in line.split("|")[1:-1]]
+        if len(row) == 8 and "claims/" in row[7]:
+            shown[row[0], row[1], row[2]] = row
+    files = sorted(results.CLAIMS.glob("C*.json"))
+    found = 0
+    for path in files:
+        numbers = json.loads(path.read_text())
+        assert path.with_suffix(".png").exists()
+        for env, world in numbers["worlds"].items():
+            found += 1
+            size = f"{numbers['base']} ({numbers['profile']})"
+            row = shown[numbers["claim"], results.WORLDS[env], size]
+            verdicts = []
+            for test in world["tests"]:
+                _, low, high = test["interval"]
+                excluded = high < test["bar"] + test["worth"] or high <= test["bar"]
+                says = "holds" if low > test["bar"] else "fails" if excluded else "undecided"
+                verdicts.append(says)
+            worst = next(v for v in ("fails", "undecided", "holds") if v in [*verdicts, "holds"])
+            assert row[3] == (worst if verdicts else "undecided")
+            basis = [t for t, v in zip(world["tests"], verdicts, strict=True) if v == worst]
+            scale, digits = {"points": (100, 1), "times": (1, 1), "AUROC": (1, 3)}[numbers["unit"]]
+            if basis:
+                least = sorted(basis, key=lambda t: t["interval"][0] - t["bar"])[0]
+                expected = [f"{scale * x:.{digits}f}" for x in least["interval"]]
+                assert re.findall(r"-?\d+\.\d+", row[4])[:3] == expected
+                assert row[6] == f"{least['tasks']} tasks, {least['seeds']} seeds"
+            else:
+                assert row[4] == "–" and row[5] == "no held-out task has both outcomes"
+    assert len(files) == 14 and found == len(shown) == 35
+
+
+def test_what_is_closed_says_so_and_names_its_commits() -> None:
+    commits = {numbers["commit"] for numbers in results.claims().values()}
+    plan = (results.ROOT / "results" / "PLAN.md").read_text(encoding="utf-8")
+    chapter = (results.ROOT / "notebooks" / "10_four_worlds.py").read_text(encoding="utf-8")
+    for text in (plan.split("\n\n")[1], results.claim_tables(), chapter):
+        assert "not to be quoted" in " ".join(text.replace("nothing here is to", "not to").split())
+        assert all(commit in text for commit in commits)
+    assert "verdicts_study" not in (results.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_paper_and_here_has_every_claim() -> None:
+    rows = results.claim_summary().splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == [f"C{k}" for k in range(1, 10)]
+    assert "Without the advantage loss L_A" in rows[3] and "05_agentprm.ipynb" in rows[3]

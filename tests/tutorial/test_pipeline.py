@@ -13,12 +13,10 @@ import pytest
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import TextEnv
-from agentprm_lite.metrics import Interval
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate, translate
 from agentprm_lite.sampling import SamplingConfig
-from agentprm_lite.study import tables as study
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.types import Trajectory
@@ -126,12 +124,6 @@ def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path)
     assert other.actions == tuple(swap(a) for a in demo.actions) != demo.actions
     for (a, b), action in zip(other.spans, other.actions, strict=True):
         assert chat.decode(other.ids[a:b]) == action
-
-
-def test_rows_are_the_sizes_one_by_one() -> None:
-    same = np.array([[[0.25, 0.5, 1.0], [0.25, 0.5, 1.0]]])  # tasks agree: no width
-    assert study.rows(same) == [[0.25] * 3, [0.5] * 3, [1.0] * 3]
-    assert study.rounded(Interval(0.123456, -1 / 3, 2 / 3)) == [0.1235, -0.3333, 0.6667]
 
 
 def test_command_line_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
