@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -26,6 +28,9 @@ SCHEMA_VERSION = 1
 class Task:
     """One task of an environment.
 
+    Raises:
+        ValueError: the environment has no name, or index or variant is no whole number.
+
     Example:
         >>> Task("textcraft", 12).key
         'textcraft/12/0'
@@ -37,6 +42,19 @@ class Task:
     """Index of the task; the goal follows from it."""
     variant: int = 0
     """0 is the canonical text; k > 0 is the same goal among other distractors."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.env, str) or not self.env:
+            raise ValueError(f"a task's env is {self.env!r}, expected a name")
+        for name in ("index", "variant"):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, operator.index(value))  # numpy's become int
+            except TypeError:
+                raise ValueError(
+                    f"a task's {name} is {value!r}, expected a whole number; number tasks that "
+                    "have other names in the order in which they come"
+                ) from None
 
     @property
     def key(self) -> str:
@@ -81,7 +99,8 @@ class Trajectory:
 
     Raises:
         ValueError: spans, actions, observations and rewards disagree in length, a span lies
-            outside ``ids``, the prompt is empty, or not every action token has a log-probability.
+            outside ``ids``, the prompt is empty, not every action token has a log-probability, or
+            a reward isn't a finite number.
     """
 
     task: Task
@@ -149,6 +168,19 @@ class Trajectory:
                 f"trajectory {self.key}: {len(self.logprobs)} logprobs for {produced} action "
                 "tokens, expected one each or none"
             )
+        object.__setattr__(self, "rewards", tuple(map(self._number, self.rewards)))
+        object.__setattr__(self, "success", bool(self.success))
+
+    def _number(self, reward: Any) -> float:
+        try:
+            value = math.nan if isinstance(reward, str) else float(reward)  # numpy's become float
+        except (TypeError, ValueError, RuntimeError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(
+                f"trajectory {self.key}: rewards has {reward!r}, expected finite numbers"
+            )
+        return value
 
     @property
     def key(self) -> str:
@@ -202,19 +234,61 @@ class Trajectory:
                 "agentprm_lite that wrote the file, or collect the file again"
             )
         try:
+            _check_types(data)
             task, usage = Task(**data.pop("task")), Usage(**data.pop("usage"))
-            spans = tuple((int(a), int(b)) for a, b in data.pop("spans"))
+            spans = tuple((a, b) for a, b in data.pop("spans"))
             lists = ("ids", "logprobs", "actions", "observations", "rewards")
             fields: dict[str, Any] = {name: tuple(data.pop(name)) for name in lists}
             return cls(task=task, usage=usage, spans=spans, **fields, **data)
-        except (KeyError, TypeError) as err:
+        except KeyError as err:
+            raise ValueError(f"not a trajectory: the field {err} is missing") from err
+        except TypeError as err:
             raise ValueError(f"not a trajectory: {err}") from err
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    """Every field of a line has the type that :meth:`Trajectory.to_json` writes."""
+    lists: dict[str, tuple[set[type], str]] = {
+        "ids": ({int}, "whole numbers"),
+        "logprobs": ({int, float}, "finite numbers"),
+        "rewards": ({int, float}, "finite numbers"),
+        "actions": ({str}, "texts"),
+        "observations": ({str}, "texts"),
+        "spans": ({list}, "pairs of whole numbers"),
+    }
+    for name, (types, what) in lists.items():
+        values = data[name]
+        if not isinstance(values, list) or not set(map(type, values)) <= types:
+            raise ValueError(f"{name} has {_odd(values, types)!r}, expected a list of {what}")
+        if float in types and not all(map(math.isfinite, values)):
+            raise ValueError(f"{name} has {_odd(values, set())!r}, expected a list of {what}")
+    for span in data["spans"]:
+        if list(map(type, span)) != [int, int]:
+            raise ValueError(f"spans has {span!r}, expected a list of pairs of whole numbers")
+    single: dict[str, tuple[type, str]] = {
+        **dict.fromkeys(("sample", "seed", "prompt_len"), (int, "a whole number")),
+        **dict.fromkeys(("terminated", "truncated", "final", "success"), (bool, "true or false")),
+        **dict.fromkeys(("truncated_by", "policy"), (str, "a text")),
+        **dict.fromkeys(("task", "usage"), (dict, "an object")),
+    }
+    for name, (kind, what) in single.items():
+        if type(data[name]) is not kind:
+            raise ValueError(f"{name} is {data[name]!r}, expected {what}")
+
+
+def _odd(values: Any, types: set[type]) -> Any:
+    """The value that is wrong: of another type, or else not finite."""
+    if not isinstance(values, list):
+        return values
+    wrong = (v for v in values if (type(v) not in types if types else not math.isfinite(v)))
+    return next(wrong)
 
 
 def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
     """Append trajectories to a file, one line each, and flush them to the disk.
 
-    A last line that a crash left unfinished is cut off first.
+    All lines are made before the first is written. A last line that a crash left unfinished is
+    cut off first.
 
     Args:
         path: file to append to; made with its folder if absent.
@@ -224,22 +298,21 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
         Number of lines written.
     """
     path = Path(path)
+    lines = [trajectory.to_json() + "\n" for trajectory in trajectories]
     path.parent.mkdir(parents=True, exist_ok=True)
     _cut_broken_end(path)
-    count = 0
     with path.open("a", encoding="utf-8") as f:
-        for trajectory in trajectories:
-            f.write(trajectory.to_json() + "\n")
-            count += 1
+        f.writelines(lines)
         f.flush()
         os.fsync(f.fileno())
-    return count
+    return len(lines)
 
 
 def read_jsonl(path: str | Path) -> list[Trajectory]:
     """Read a trajectory file.
 
-    A broken last line (a crash while writing) is left out, with a warning in the log.
+    A broken last line (a crash while writing) is left out, with a warning in the log. A byte order
+    mark and empty lines, which editors leave, are passed over.
 
     Args:
         path: file of :func:`append_jsonl`.
@@ -248,14 +321,28 @@ def read_jsonl(path: str | Path) -> list[Trajectory]:
         The trajectories, in the order of the file.
 
     Raises:
-        ValueError: any other line is broken, or has an unknown version; names file and line.
+        ValueError: any other line is broken, has an unknown version or a field of another type, or
+            two lines hold the same attempt; names file, line and field.
     """
-    return list(_lines(Path(path)))
+    found: list[Trajectory] = []
+    lines: dict[tuple[Task, int, int], int] = {}
+    for number, trajectory in _lines(Path(path)):
+        key = (trajectory.task, trajectory.sample, trajectory.seed)
+        if key in lines:
+            raise ValueError(
+                f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
+                f"({trajectory.key}), expected each attempt once"
+            )
+        lines[key] = number
+        found.append(trajectory)
+    return found
 
 
-def _lines(path: Path) -> Iterator[Trajectory]:
+def _lines(path: Path) -> Iterator[tuple[int, Trajectory]]:
     with path.open("rb") as f:
         for number, raw in enumerate(f, start=1):
+            if not raw.removeprefix(b"\xef\xbb\xbf").strip():
+                continue
             if not raw.endswith(b"\n"):
                 logger.warning(
                     "%s: line %d is unfinished (the writer was interrupted); kept the %d whole "
@@ -266,7 +353,7 @@ def _lines(path: Path) -> Iterator[Trajectory]:
                 )
                 return
             try:
-                yield Trajectory.from_json(raw.decode("utf-8"))
+                yield number, Trajectory.from_json(raw.decode("utf-8-sig"))
             except ValueError as err:
                 raise ValueError(f"{path}, line {number}: {err}") from err
 

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from agentprm_lite.types import Task, Trajectory, Usage, append_jsonl, read_jsonl
 
@@ -62,8 +65,9 @@ def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
     assert json.loads(line)["version"] == 1
     other = replace(TWO_STEPS, sample=6)
     assert append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other]) == 2
-    assert append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS]) == 1
-    assert read_jsonl(tmp_path / "new" / "a.jsonl") == [TWO_STEPS, other, TWO_STEPS]
+    third = replace(TWO_STEPS, sample=7)
+    assert append_jsonl(tmp_path / "new" / "a.jsonl", [third]) == 1
+    assert read_jsonl(tmp_path / "new" / "a.jsonl") == [TWO_STEPS, other, third]
 
 
 def test_every_crash_point_keeps_the_whole_lines_and_the_next_append_mends_the_file(
@@ -103,7 +107,6 @@ def test_an_unfinished_first_line_leaves_nothing(tmp_path: Path):
     "broken",
     [
         b'{"version":1,"task"',
-        b"",
         b"[1]",
         b"\xff\xfe",
         b'{"version":1}',
@@ -114,13 +117,87 @@ def test_an_unfinished_first_line_leaves_nothing(tmp_path: Path):
 )
 def test_any_other_broken_line_is_an_error_that_names_file_and_line(tmp_path: Path, broken: bytes):
     path = tmp_path / "a.jsonl"
-    good = TWO_STEPS.to_json().encode()
-    path.write_bytes(good + b"\n" + broken + b"\n" + good + b"\n")
+    good, other = (replace(TWO_STEPS, sample=k).to_json().encode() for k in (5, 6))
+    path.write_bytes(good + b"\n" + broken + b"\n" + other + b"\n")
     with pytest.raises(ValueError, match=r"a\.jsonl, line 2: "):
         read_jsonl(path)
     path.write_bytes(good + b"\n" + broken + b"\n")  # the same on the last line: not a crash
     with pytest.raises(ValueError, match=r"a\.jsonl, line 2: "):
         read_jsonl(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ids", [1.5], "ids has 1.5, expected a list of whole numbers"),
+        ("ids", [True], "ids has True, expected a list of whole numbers"),
+        ("ids", "123", "ids has '123', expected a list of whole numbers"),
+        ("spans", [[3.0, 5]], r"spans has [3.0, 5], expected a list of pairs of whole numbers"),
+        ("spans", [3], "spans has 3, expected a list of pairs of whole numbers"),
+        ("rewards", ["1"], "rewards has '1', expected a list of finite numbers"),
+        ("rewards", [None], "rewards has None, expected a list of finite numbers"),
+        ("rewards", [float("nan")], "rewards has nan, expected a list of finite numbers"),
+        ("logprobs", [float("-inf")], "logprobs has -inf, expected a list of finite numbers"),
+        ("actions", [3], "actions has 3, expected a list of texts"),
+        ("success", 1, "success is 1, expected true or false"),
+        ("success", "no", "success is 'no', expected true or false"),
+        ("sample", 1.0, "sample is 1.0, expected a whole number"),
+        ("policy", None, "policy is None, expected a text"),
+        ("usage", 3, "usage is 3, expected an object"),
+        ("task", {"env": "a", "index": "7"}, "a task's index is '7', expected a whole number"),
+    ],
+)
+def test_a_field_of_another_type_is_named(tmp_path: Path, field: str, value: object, message: str):
+    path = tmp_path / "a.jsonl"
+    data = json.loads(TWO_STEPS.to_json())
+    path.write_text("\n" + json.dumps(data | {field: value}) + "\n")
+    with pytest.raises(ValueError, match=re.escape(f"a.jsonl, line 2: {message}")):
+        read_jsonl(path)
+    del data[field]
+    path.write_text(json.dumps(data) + "\n")
+    with pytest.raises(ValueError, match=rf"line 1: not a trajectory: the field '{field}' is miss"):
+        read_jsonl(path)
+
+
+def test_the_same_attempt_twice_is_refused(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, [TWO_STEPS, replace(TWO_STEPS, sample=6), TWO_STEPS])
+    with pytest.raises(
+        ValueError, match=r"line 3: task, sample and seed are those of line 1 \(tex"
+    ):
+        read_jsonl(path)
+
+
+def test_what_editors_leave_is_passed_over(tmp_path: Path):
+    path, other = tmp_path / "a.jsonl", replace(TWO_STEPS, sample=6)
+    lines = ["\ufeff" + TWO_STEPS.to_json(), "", other.to_json(), "  ", ""]
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    assert read_jsonl(path) == [TWO_STEPS, other]
+    spoken = json.loads(TWO_STEPS.to_json()) | {"actions": ["a\u2028b", "c\x85d"]}
+    path.write_text(json.dumps(spoken, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_jsonl(path)[0].actions == ("a\u2028b", "c\x85d")
+
+
+def test_numbers_of_other_libraries_become_plain_ones(tmp_path: Path):
+    """numpy's and torch's numbers are written as JSON has them; what is none writes no line."""
+    path, task = tmp_path / "a.jsonl", Task("mine", np.int64(7), np.int32(1))
+    assert (type(task.index), task.key) == (int, "mine/7/1")
+    numbers = (np.float32(0.5), torch.tensor(1.0))
+    told = replace(TWO_STEPS, task=task, rewards=numbers, success=np.bool_(True))
+    append_jsonl(path, [told])
+    again = read_jsonl(path)
+    assert again == [told]
+    assert (again[0].rewards, again[0].success) == ((0.5, 1.0), True)
+    odd = replace(TWO_STEPS, ids=(*TWO_STEPS.ids[:-1], np.int64(22)))
+    with pytest.raises(TypeError, match="int64"):
+        append_jsonl(path, [replace(TWO_STEPS, sample=9), odd])
+    assert read_jsonl(path) == [told]
+
+
+@pytest.mark.parametrize("index", ["7f3a", None, 3.0])
+def test_a_tasks_index_is_a_whole_number(index: object):
+    with pytest.raises(ValueError, match=f"index is {index!r}, expected a whole number; number"):
+        Task("mine", index)
 
 
 @pytest.mark.parametrize("version", ["2", "null", '"1"'])
@@ -144,6 +221,9 @@ def test_an_unknown_version_says_what_to_do(tmp_path: Path, version: str):
         ({"spans": ((3, 5), (7, 7))}, r"span 1 is \[7, 7\)"),  # empty: no last token
         ({"prompt_len": 0}, "prompt_len is 0"),  # the root would be read at ids[-1]
         ({"logprobs": (-0.1,)}, "1 logprobs for 3 action tokens"),
+        ({"rewards": (0.0, float("nan"))}, "rewards has nan, expected finite numbers"),
+        ({"rewards": (0.0, None)}, "rewards has None, expected finite numbers"),
+        ({"rewards": (0.0, "1")}, "rewards has '1', expected finite numbers"),
     ],
 )
 def test_what_disagrees_is_refused(change: dict[str, object], message: str):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
 from agentprm_lite.chat import ChatFormat
@@ -18,7 +19,7 @@ from agentprm_lite.interop.recordings import from_messages
 from agentprm_lite.models import Lora, load_chat, make_tiny, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
-from agentprm_lite.types import Task, Trajectory
+from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 TOLD = {"role": "user", "content": "Goal: craft 1 stick."}
 TURN = {"role": "assistant", "content": "Action: inventory"}
@@ -92,21 +93,56 @@ def test_a_reward_model_learns_the_same_from_logs(
 @pytest.mark.parametrize(
     ("messages", "reward", "message"),
     [
-        ([], 1.0, "0 messages, expected a user's and an assistant's at least"),
-        ([TOLD], 1.0, "1 messages, expected"),
-        ([TURN, TOLD], 1.0, "message 0 has the role 'assistant', expected 'user'"),
-        ([TOLD, TURN, TURN], 1.0, "message 2 has the role 'assistant', expected 'user'"),
-        ([{**TOLD, "role": "system"}, TOLD], 1.0, "put a system message's text into the first"),
-        ([TOLD, {"role": "assistant"}], 1.0, "message 1 has the content None, expected a text"),
+        ([], 1.0, "trajectory mine/0/0/0: no message is a step of the agent"),
+        ([TOLD], 1.0, "no message is a step of the agent; expected one with the role 'assistant'"),
+        ([TOLD, {**TURN, "weight": 0}], 1.0, "at least, whose weight isn't 0"),
+        ([TOLD, {**TURN, "role": "robot"}], 1.0, "message 1 has the role 'robot', expected one of"),
+        ([TOLD, TURN, object()], 1.0, "message 2 is of type object, expected a mapping with"),
+        ("hello", 1.0, "messages are a text that isn't JSON"),
+        (3, 1.0, "messages are int, expected a list of messages"),
+        ([TOLD, TURN], "good", "reward is 'good', expected 0 to 1 or None"),
+        ([TOLD, TURN], {"score": 1}, "reward is {'score': 1}, expected 0 to 1 or None"),
+        ([TOLD, TURN], -1, "reward is -1, expected 0 to 1 or None; scale it"),
         ([TOLD, TURN], 1.5, "reward is 1.5, expected 0 to 1 or None"),
         ([TOLD, TURN], float("nan"), "reward is nan, expected 0 to 1 or None"),
     ],
 )
-def test_bad_logs_are_refused(
-    chat: ChatFormat, messages: list[dict[str, Any]], reward: float, message: str
-) -> None:
+def test_bad_logs_are_refused(chat: ChatFormat, messages: Any, reward: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         from_messages(chat, messages, reward, Task("mine", 0))
+
+
+@pytest.mark.parametrize(
+    ("reward", "success", "outcome"),
+    [
+        *[(r, True, 1.0) for r in (True, 1, "1", "1.0", " true ", np.float32(1), np.bool_(True))],
+        (torch.tensor(1.0), True, 1.0),
+        *[(r, False, 0.0) for r in (False, 0, "0", "False", np.int64(0))],
+        *[(r, False, 0.5) for r in ("0.5", np.float64(0.5))],
+        *[(r, False, 0.0) for r in (None, "")],
+    ],
+)
+def test_rewards_of_any_library_are_written_and_read(
+    chat: ChatFormat, tmp_path: Path, reward: Any, success: bool, outcome: float
+) -> None:
+    made = from_messages(chat, [TOLD, TURN], reward, Task("mine", np.int64(3)))
+    assert (made.success, made.outcome) == (success, outcome)
+    assert made.final == (reward not in (None, ""))
+    append_jsonl(tmp_path / "a.jsonl", [made])
+    assert read_jsonl(tmp_path / "a.jsonl") == [made]
+
+
+def test_what_is_not_as_in_the_log_is_said_once(
+    chat: ChatFormat, caplog: pytest.LogCaptureFixture
+) -> None:
+    turn = {**TURN, "reasoning_content": "nothing", "audio": {"id": "a"}}
+    for _ in range(2):
+        from_messages(chat, [TOLD, turn], 1.0, Task("mine", 0))
+    said = [r.getMessage() for r in caplog.records]
+    assert said == [
+        "not as in the logs: field 'audio'",
+        "not as in the logs: turns without their thoughts",
+    ]
 
 
 def test_the_readmes_program_for_logs_runs(

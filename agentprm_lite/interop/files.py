@@ -1,0 +1,191 @@
+"""Files of logs: JSON lines, one JSON array, one JSON object; UTF-8 with or without a BOM; .gz."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agentprm_lite.interop.atif import is_atif, read_atif
+from agentprm_lite.interop.logs import Log, Message, counted, read_reward
+from agentprm_lite.interop.readers import read_messages, read_text, read_tools
+
+CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
+REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct")
+TASK = (
+    *("task", "task_id", "task_name", "instance_id", "problem_id", "question_id", "question_ID"),
+    *("query_index", "question"),
+)
+ID = (
+    *("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index"),
+    *("trial_name", "number"),
+)
+#: What the chat of several agents was asked, where none of them says it.
+_ASKED = ("question", "problem", "instruction", "task_description")
+
+
+def read_logs(paths: Sequence[str | Path]) -> list[Log]:
+    """All runs of some files.
+
+    Args:
+        paths: files of logs.
+
+    Returns:
+        The runs, in order.
+
+    Raises:
+        ValueError: a file isn't text or JSON, or a record is no log; names file, line and field.
+    """
+    logs = [
+        read_log(row, f"{path}, line {line}", default_id=str(line))
+        for path in paths
+        for line, row in read_rows(path)
+    ]
+    if not logs:
+        raise ValueError(f"{', '.join(map(str, paths))}: no records")
+    return logs
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a file, one after the other, however they are broken into lines.
+
+    Args:
+        path: the file.
+
+    Yields:
+        Number of the line where a record begins, and the record.
+
+    Raises:
+        ValueError: the file isn't UTF-8 (UTF-16 with its mark is read, too) or not JSON.
+    """
+    text, decoder = _text(Path(path)), json.JSONDecoder()
+    line, place = 1, 0
+    while found := re.compile(r"[^\s\ufeff]").search(text, place):
+        line += text.count("\n", place, found.start())
+        try:
+            value, end = decoder.raw_decode(text, found.start())
+        except json.JSONDecodeError as err:
+            at = text.count("\n", 0, err.pos) + 1
+            raise ValueError(f"{path}, line {at}: not JSON: {err.msg}") from err
+        if isinstance(value, list) and not _is_conversation(value):
+            yield from enumerate(value, start=line)
+        else:
+            yield line, value
+        line += text.count("\n", found.start(), end)
+        place = end
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = data.count(b"\n", 0, err.start) + 1
+        raise ValueError(
+            f"{path}, line {line}: byte {data[err.start]:#04x} isn't UTF-8; save the file as UTF-8"
+        ) from err
+
+
+def _is_conversation(rows: list[Any]) -> bool:
+    return bool(rows) and all(
+        isinstance(m, Mapping) and not m.keys().isdisjoint({"role", "from"}) for m in rows
+    )
+
+
+def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
+    """One record.
+
+    Args:
+        row: messages, or an object that holds them, in any form that readers.py and atif.py know.
+        source: where it stands, for messages.
+        default_id: its id where it names none.
+
+    Returns:
+        The run.
+
+    Raises:
+        ValueError: the record is no log; names source and field.
+    """
+    fields = row if isinstance(row, Mapping) else {"messages": row}
+    try:
+        messages, left, tools = _conversation(fields)
+        task = _first([fields], TASK)
+        asked = next((m.text for m in messages if m.role == "user"), messages[0].text)
+        return Log(
+            tuple(messages),
+            source=source,
+            task=asked if task is None else _name(task),
+            id=_name(_first([fields], ID, default_id)),
+            reward=_reward(fields),
+            tools=tools,
+            labels=_labels(fields, messages),
+            left_out=counted(left),
+        )
+    except ValueError as err:
+        text = str(err)
+        raise ValueError(text if text.startswith(source) else f"{source}: {text}") from err
+
+
+def _conversation(
+    fields: Mapping[str, Any],
+) -> tuple[list[Message], list[tuple[str, int]], tuple[Mapping[str, Any], ...]]:
+    root: Any = fields if is_atif(fields) else fields.get("trajectory")
+    if is_atif(root):
+        messages, left = read_atif(root)
+        return messages, left, read_tools(root.get("agent", {}).get("tool_definitions"))
+    key = next((k for k in CONVERSATION if fields.get(k) is not None), None)
+    if key is None:
+        raise ValueError(
+            f"no conversation: the fields are {', '.join(map(str, fields)) or 'none'}, expected "
+            f"one of {', '.join(CONVERSATION)}, or an ATIF trajectory (schema_version, steps)"
+        )
+    messages, left = read_messages(fields[key], several=key == "history")
+    if not messages:
+        raise ValueError(f"{key} is empty, expected messages")
+    if fields.get("system"):
+        messages = [Message("system", read_text(fields["system"], left), -1), *messages]
+    if not any(m.role == "user" for m in messages):
+        asked = next((fields[k] for k in _ASKED if isinstance(fields.get(k), str)), None)
+        messages = [Message("user", asked, -1), *messages] if asked else messages
+    return messages, left, read_tools(fields.get("tools") or fields.get("functions"))
+
+
+def _reward(fields: Mapping[str, Any]) -> float | None:
+    """What is written beside the conversation, or in its extra fields."""
+    inner = fields.get("trajectory")
+    root = inner if isinstance(inner, Mapping) else fields
+    metrics = root.get("final_metrics") or {}
+    extras = [root.get("extra"), metrics, metrics.get("extra"), fields.get("metadata")]
+    value = _first([fields, *(e for e in extras if isinstance(e, Mapping))], REWARD)
+    label = str(fields.get("final_label", ""))  # 1 or -1: right or wrong
+    return read_reward({"-1": 0}.get(label, label) if value is None else value)
+
+
+def _first(places: Sequence[Mapping[str, Any]], names: Sequence[str], default: Any = None) -> Any:
+    found = (place[name] for place in places for name in names if place.get(name) is not None)
+    return next(found, default)
+
+
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _labels(
+    fields: Mapping[str, Any], messages: Sequence[Message]
+) -> tuple[tuple[int, float], ...]:
+    steps = [m.index for m in messages if m.step]
+    labels = fields.get("step_labels")
+    if isinstance(labels, Mapping):
+        return tuple((int(k), float(v)) for k, v in labels.items())
+    if isinstance(labels, list):
+        if len(labels) != len(steps):
+            raise ValueError(f"step_labels are {len(labels)}, the steps {len(steps)}")
+        return tuple((i, float(v)) for i, v in zip(steps, labels, strict=True))
+    mistake = fields.get("mistake_step")
+    return () if mistake in (None, "") else ((int(mistake), -1.0),)

@@ -1,0 +1,321 @@
+"""Logs of every known form become the same messages; files with what editors and others leave."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentprm_lite.interop.files import read_log, read_logs
+from agentprm_lite.interop.logs import Call, Log, Message
+
+DATA = Path(os.environ.get("AGENTPRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+ASK = {"role": "user", "content": "6 times 7?"}
+CALL = {"id": "c1", "type": "function", "function": {"name": "calc", "arguments": '{"e": "6*7"}'}}
+REPLY = {"role": "tool", "tool_call_id": "c1", "content": "42"}
+DONE = {"role": "assistant", "content": "It is 42."}
+#: What every form of this run has to become.
+RUN = (
+    Message("user", "6 times 7?", 0),
+    Message("assistant", "", 1, (Call("calc", '{"e": "6*7"}', "c1"),), "let me see", step=True),
+    Message("tool", "42", 2, call_id="c1", name="calc"),
+    Message("assistant", "It is 42.", 3, step=True),
+)
+
+
+def read(messages: Any, **fields: Any) -> Log:
+    return read_log({"messages": messages, **fields}, "runs.jsonl, line 1")
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"content": None, "tool_calls": [CALL], "reasoning_content": "let me see"},
+        {"tool_calls": json.dumps([CALL]), "reasoning": "let me see"},
+        {"content": "", "tool_calls": [CALL], "thinking": "let me see"},
+        {"content": [], "tool_calls": [{"id": "c1", "name": "calc", "args": {"e": "6*7"}}],
+         "reasoning_content": "let me see"},
+        {"content": [
+            {"type": "thinking", "thinking": "let me see", "signature": "x"},
+            {"type": "tool_use", "id": "c1", "name": "calc", "input": {"e": "6*7"}},
+        ]},
+    ],
+)  # fmt: skip
+def test_calls_and_thoughts_in_all_their_places(turn: dict[str, Any]) -> None:
+    log = read([ASK, {"role": "assistant", **turn}, REPLY, DONE])
+    assert log.messages == RUN and log.left_out == ()
+    assert read(json.dumps([ASK, {"role": "assistant", **turn}, REPLY, DONE])).messages == RUN
+
+
+def test_replies_of_anthropic_stand_in_the_users_message() -> None:
+    blocks = [
+        {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "42"}]},
+        {"type": "tool_result", "tool_use_id": "c2", "content": "no"},
+        {"type": "text", "text": "go on"},
+    ]
+    use = [{"type": "tool_use", "id": f"c{k}", "name": f"t{k}", "input": {}} for k in (1, 2)]
+    turn = {"role": "assistant", "content": [{"type": "text", "text": "so"}, *use]}
+    log = read([ASK, turn, {"role": "user", "content": blocks}, DONE], system="be brief")
+    calls = (Call("t1", "{}", "c1"), Call("t2", "{}", "c2"))
+    assert log.messages == (
+        Message("system", "be brief", -1),
+        Message("user", "6 times 7?", 0),
+        Message("assistant", "so", 1, calls, step=True),
+        Message("tool", "42", 2, call_id="c1", name="t1"),
+        Message("tool", "no", 2, call_id="c2", name="t2"),
+        Message("user", "go on", 2),
+        Message("assistant", "It is 42.", 3, step=True),
+    )
+    assert log.steps == (1, 3)
+
+
+def test_sharegpt() -> None:
+    log = read_log({"conversations": [
+        {"from": "system", "value": "be brief"},
+        {"from": "human", "value": "6 times 7?"},
+        {"from": "function_call", "value": '{"name": "calc", "arguments": {"e": "6*7"}}'},
+        {"from": "observation", "value": "42"},
+        {"from": "gpt", "value": "It is 42."},
+    ], "tools": '[{"name": "calc", "parameters": {"type": "object"}}]'}, "a, line 1")  # fmt: skip
+    assert [(m.role, m.text, m.name) for m in log.messages] == [
+        ("system", "be brief", ""),
+        ("user", "6 times 7?", ""),
+        ("assistant", "", ""),
+        ("tool", "42", "calc"),
+        ("assistant", "It is 42.", ""),
+    ]
+    assert log.messages[2].calls == (Call("calc", '{"e": "6*7"}'),) and log.steps == (2, 4)
+    assert log.tools == (
+        {"type": "function", "function": {"name": "calc", "parameters": {"type": "object"}}},
+    )
+
+
+def test_atif() -> None:
+    calls = [
+        {"tool_call_id": f"c{k}", "function_name": "calc", "arguments": {"k": k}} for k in (1, 2)
+    ]
+    results = [
+        {"source_call_id": "c2", "content": "two"},
+        {"content": [{"type": "text", "text": "one"}, {"type": "image", "source": {}}]},
+        {"content": "the screen"},
+        {"subagent_trajectory_ref": [{"trajectory_id": "x"}]},
+    ]
+    row = {
+        "schema_version": "ATIF-v1.7",
+        "session_id": "s1",
+        "agent": {"name": "a", "version": "1", "tool_definitions": [{"name": "calc"}]},
+        "steps": [
+            {"step_id": 1, "source": "system", "message": "be brief"},
+            {"step_id": 2, "source": "user", "message": "6 times 7?"},
+            {"step_id": 3, "source": "agent", "message": "old", "is_copied_context": True},
+            {"step_id": 4, "source": "agent", "message": "so", "reasoning_content": "hm",
+             "tool_calls": calls, "observation": {"results": results}},
+            {"step_id": 5, "source": "agent", "message": "tick", "llm_call_count": 0},
+            {"step_id": 6, "source": "agent", "message": [{"type": "text", "text": "42"}]},
+        ],
+        "extra": {"reward": 1},
+    }  # fmt: skip
+    log = read_log(row, "a, line 1")
+    both = (Call("calc", '{"k": 1}', "c1"), Call("calc", '{"k": 2}', "c2"))
+    assert log.messages == (
+        Message("system", "be brief", 0),
+        Message("user", "6 times 7?", 1),
+        Message("assistant", "old", 2),
+        Message("assistant", "so", 3, both, "hm", step=True),
+        Message("tool", "two", 3, call_id="c2", name="calc"),
+        Message("tool", "one\n(image left out)", 3, call_id="c2", name="calc"),
+        Message("user", "the screen", 3),
+        Message("user", "", 3),
+        Message("assistant", "tick", 4),
+        Message("assistant", "42", 5, step=True),
+    )
+    assert (log.id, log.reward, log.task) == ("s1", 1.0, "6 times 7?")
+    assert dict(log.left_out) == {
+        "agent's steps that are copied or took no model as steps": 2,
+        "image parts": 1,
+        "runs of subagents": 1,
+    }
+    assert log.tools[0]["function"]["name"] == "calc"
+    around = read_log({"trajectory": row, "reward": "0", "task_id": "t"}, "a, line 1")
+    assert (around.reward, around.task, around.messages) == (0.0, "t", log.messages)
+
+
+def test_a_history_of_several_agents() -> None:
+    history = [
+        {"role": "human", "content": "6 times 7?"},
+        {"role": "Orchestrator (thought)", "content": "Ask Calc."},
+        {"role": "Calc", "content": "42"},
+    ]
+    log = read_log({"history": history, "mistake_step": "2"}, "a, line 1")
+    assert [(m.role, m.text) for m in log.messages] == [
+        ("user", "6 times 7?"),
+        ("assistant", "Orchestrator (thought):\nAsk Calc."),
+        ("assistant", "Calc:\n42"),
+    ]
+    assert log.labels == ((2, -1.0),) and log.step_of(2) == 1
+    named = [{"role": r, "name": n, "content": n} for r, n in (("assistant", "A"), ("user", "B"))]
+    log = read_log({"history": named, "question": "6 times 7?"}, "a, line 1")
+    assert [(m.role, m.text, m.index) for m in log.messages] == [
+        ("user", "6 times 7?", -1),
+        ("assistant", "A:\nA", 0),
+        ("assistant", "B:\nB", 1),
+    ]
+    # in a chat of user and assistant the names change nothing
+    assert [m.step for m in read(named).messages] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "left"),
+    [
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb", {}),
+        ([{"type": "output_text", "text": "a"}], "a", {}),
+        (["a", "b"], "a\nb", {}),
+        ({"type": "text", "text": "a"}, "a", {}),
+        (None, "", {}),
+        ([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}],
+         "a\n(image left out)", {"image parts": 1}),
+        ([{"type": "input_audio", "input_audio": {}}], "(audio left out)", {"audio parts": 1}),
+    ],
+)  # fmt: skip
+def test_contents(content: Any, text: str, left: dict[str, int]) -> None:
+    log = read([{"role": "user", "content": content}, DONE])
+    assert log.messages[0].text == text and dict(log.left_out) == left
+
+
+def test_a_refusal_is_said_and_an_unknown_field_counted() -> None:
+    turn = {"role": "assistant", "content": "", "refusal": "I can't.", "id": "x", "mood": "bad"}
+    log = read([ASK, turn, {**turn, "content": "No."}, {**DONE, "mood": None}])
+    assert [m.text for m in log.messages[1:]] == ["I can't.", "No.\nI can't.", "It is 42."]
+    assert dict(log.left_out) == {"field 'mood'": 2}
+
+
+class Sdk:
+    """As the objects of client libraries: pairs of names and values."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+
+    def __iter__(self) -> Any:
+        return iter(self.fields.items())
+
+
+def test_objects_of_client_libraries_among_mappings() -> None:
+    function = Sdk(name="calc", arguments='{"e": "6*7"}')
+    turn = Sdk(role="assistant", content=None, refusal=None, reasoning="let me see",
+               tool_calls=[Sdk(id="c1", type="function", function=function)])  # fmt: skip
+    assert read([ASK, turn, REPLY, DONE]).messages == RUN
+
+
+def test_tasks_ids_and_rewards_of_a_record() -> None:
+    messages = [{"role": "system", "content": "s"}, ASK, DONE]
+    first = read(messages, reward=None, success="true", id=7)
+    assert (first.task, first.id, first.reward) == ("6 times 7?", "7", 1.0)
+    other = read(messages, task_id={"b": 1, "a": 2}, score=0.25)
+    assert (other.task, other.id, other.reward) == ('{"a": 2, "b": 1}', "", 0.25)
+    assert [read(messages, final_label=x).reward for x in ("1", "-1", -1, 1)] == [1, 0, 0, 1]
+    assert read(messages, step_labels={"2": -1}).labels == ((2, -1.0),)
+    assert read(messages, step_labels=[1]).labels == ((2, 1.0),)
+    assert read_log(messages, "a, line 1").reward is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "x", "n": 1}, "no conversation: the fields are prompt, n, expected one of"),
+        ({"messages": []}, "messages is empty, expected messages"),
+        ({"messages": [{"role": "user"}]}, "no message is a step of the agent"),
+        ({"messages": [ASK, {"role": "robot"}]}, "message 1 has the role 'robot', expected one of"),
+        ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
+         "message 1 has a tool call without a name"),
+        ({"messages": [ASK, {"role": "assistant", "tool_calls": "calc()"}]}, "expected JSON, got"),
+        ({"messages": [ASK, DONE], "reward": "NaN"}, "reward is 'NaN', expected 0 to 1 or None"),
+        ({"messages": [ASK, DONE], "reward": 7}, "reward is 7, expected 0 to 1 or None; scale it"),
+        ({"messages": [ASK, DONE], "step_labels": {"0": 1}},
+         "message 0 has a label but is no step of the agent; its steps are the messages 1"),
+        ({"messages": [ASK, DONE], "step_labels": [1, 1]}, "step_labels are 2, the steps 1"),
+        ({"schema_version": "ATIF-v1.4", "steps": [{"source": "robot"}]},
+         "step 0 has the source 'robot', expected system, user or agent"),
+        (3, "messages are int, expected a list of messages"),
+    ],
+)  # fmt: skip
+def test_what_is_no_log_is_named(row: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=r"^runs\.jsonl, line 4: " + re.escape(message)):
+        read_log(row, "runs.jsonl, line 4")
+
+
+# --- files
+
+ROWS = [{"task": k, "messages": [{"role": "user", "content": f"a\u2028{k}"}, DONE]} for k in (7, 8)]
+LINES = [json.dumps(r, ensure_ascii=False) for r in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ("\n".join(LINES).encode(), [1, 2]),
+        (("\ufeff" + "\r\n\r\n".join(LINES) + "\r\n\n").encode(), [1, 3]),
+        ("\n".join(LINES).encode("utf-16"), [1, 2]),
+        (json.dumps(ROWS).encode(), [1, 2]),
+        ("\n".join(json.dumps(r, indent=1) for r in ROWS).encode(), [1, 14]),
+        (gzip.compress("\n".join(LINES).encode()), [1, 2]),
+        ("\n".join(json.dumps(r["messages"]) for r in ROWS).encode(), [1, 2]),
+        (("\ufeff" + LINES[0] + "\n\ufeff" + LINES[1]).encode(), [1, 2]),  # of two files joined
+    ],
+)
+def test_files_as_they_come(tmp_path: Path, data: bytes, lines: list[int]) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(data)
+    logs = read_logs([path])
+    assert [m.text for log in logs for m in log.messages[:1]] == ["a\u20287", "a\u20288"]
+    assert [log.source for log in logs] == [f"{path}, line {n}" for n in lines]
+    assert [log.id for log in logs] == [str(n) for n in lines]
+
+
+def test_one_object_and_one_conversation_are_files_too(tmp_path: Path) -> None:
+    for name, value in (("a.json", ROWS[0]), ("b.json", ROWS[1]["messages"])):
+        (tmp_path / name).write_text(json.dumps(value, indent=2))
+    logs = read_logs([tmp_path / "a.json", tmp_path / "b.json"])
+    assert [log.task for log in logs] == ["7", "a\u20288"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "runs.jsonl: no records"),
+        (b'{"messages": []}\n{"a": \n', "line 3: not JSON: Expecting value"),
+        (b'{"a": "\x93"}', "line 1: byte 0x93 isn't UTF-8; save the file as UTF-8"),
+    ],
+)
+def test_what_is_no_file_of_logs_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(data if b'"messages": []' not in data else data.replace(
+        b'{"messages": []}', LINES[0].encode()))  # fmt: skip
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_logs([path])
+
+
+def test_the_shared_logs_load_and_each_label_finds_its_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = DATA / "agent_logs"
+    if not folder.is_dir():
+        pytest.skip(f"reference data {folder} not found (set AGENTPRM_DATA)")
+    names = ("agentprocessbench_hotpotqa.jsonl.gz", "who_and_when.jsonl.gz")
+    first, second = (read_logs([folder / name]) for name in names)
+    assert (len(first), len(second)) == (125, 92)
+    found = 0
+    for log in first + second:
+        steps = [log.step_of(index) for index, _ in log.labels]
+        assert steps == sorted(set(steps)) and steps
+        assert all(log.steps[k] == index for k, (index, _) in zip(steps, log.labels, strict=True))
+        found += 1
+    assert len({log.task for log in first}) == 25
+    assert all(len(log.labels) == len(log.steps) for log in first)
+    assert [log.reward for log in first].count(1.0) == 93
+    with capsys.disabled():
+        print(f" labels found in {found} of {len(first + second)} logs", end="")
