@@ -1,8 +1,12 @@
 """ReAct turns, chat templates and the boundary rule: ids in, ids out.
 
-A policy answers every observation with one turn, "Thought: … Action: …". The pieces between two
-turns (end of turn, role marks, the observation) are tokenized on their own and appended to the ids
+A policy answers every observation with one turn, "Thought: … Action: …". What stands between two
+turns (end of turn, role marks, the observation) is tokenized as one text and appended to the ids
 that were sampled; nothing that the model produced is ever tokenized again.
+
+So the prompt of every turn is the one that the chat template gives, with two exceptions: thoughts
+stay in the history even if the template drops them later, and what the model sampled stays as it
+was sampled. Nothing in the ids depends on what comes later.
 
 Boundary rule ("last-sampled-token"): the score of an action is read at the last token that the
 policy produced in its turn, normally the end-of-turn token; the root value is read at the last
@@ -14,17 +18,31 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from agentprm_lite.template import Codec, fixed_date, render, take_apart
 
 #: Where M is read; see above.
 BOUNDARY_RULE = "last-sampled-token"
 #: Reply to a turn with several actions, in the words of AgentGym's client.
 TOO_MANY_ACTIONS = "Error: Only one 'Action' is allowed per response. Please adjust your response."
 _ACTION = re.compile(r"Action:\s*(.*?)(?=\n|$)")
+_THOUGHTS_END = re.compile(r"</think>|<\|channel\|>final<\|message\|>")
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9, ]")
-_USER, _ASSISTANT = "\u2460user\u2460", "\u2461assistant\u2461"
+#: Conversations whose ids have to be those of the whole text.
+_PLAIN = ("Goal: craft 2 sticks.", "Thought:\nPlanks first.\n\nAction:\nget 2 planks", "Got 2.")
+_PROBES = (
+    _PLAIN,
+    (
+        " 1. a (red) mug, $3.50 [buy]\n\n  2. two\n",
+        "search[red mug, 2.5 oz]",
+        "\n\nno #17: <b>é</b> ",
+    ),
+    ("1 + 2 = ?", "3", "!"),
+)
 
 
 def react(thought: str, action: str) -> str:
@@ -48,7 +66,7 @@ def parse_action(text: str) -> str | None:
     """The action in a turn, by the rules of AgentGym's client.
 
     Args:
-        text: what the policy produced.
+        text: what the policy produced; what it thought between ``<think>`` marks isn't read.
 
     Returns:
         The text after "Action:" up to the end of its line, without characters other than letters,
@@ -63,7 +81,7 @@ def parse_action(text: str) -> str | None:
         >>> parse_action("Action: a\\nAction: b") is None
         True
     """
-    found = _ACTION.findall(text)
+    found = _ACTION.findall(_THOUGHTS_END.split(text)[-1])
     if len(found) > 1:
         return None
     action = _NOT_ALLOWED.sub("", found[0]) if found else ""
@@ -85,74 +103,49 @@ def last_action(text: str) -> str:
         >>> last_action(" click[Buy Now]")
         'click[Buy Now]'
     """
-    return text.rpartition("Action:")[2].strip()
+    return _THOUGHTS_END.split(text)[-1].rpartition("Action:")[2].strip()
 
 
 class ChatFormat:
-    """A tokenizer's chat template, taken apart into pieces of ids.
+    """A tokenizer's chat template, taken apart into pieces of text.
 
     Args:
-        tokenizer: a Hugging Face tokenizer with a chat template and an end-of-turn token as
-            ``eos_token``.
+        tokenizer: a Hugging Face tokenizer with a chat template. It is not changed; where the
+            template prints today's date, a copy prints :data:`agentprm_lite.template.DATE`.
+        ends: more tokens after which the model stops, such as ``generation_config.eos_token_id``.
 
     Raises:
-        ValueError: there is no chat template or no ``eos_token``, or the template doesn't show the
-            messages in order.
+        ValueError: there is no chat template, it can't be taken apart, or its pieces together have
+            other ids than the whole text; says what to do.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, ends: Collection[int] = ()) -> None:
         if not tokenizer.chat_template:
             raise ValueError(
                 f"tokenizer {tokenizer.name_or_path!r} has no chat template; use an instruct model "
                 "or set tokenizer.chat_template"
             )
-        if tokenizer.eos_token_id is None:
-            raise ValueError(f"tokenizer {tokenizer.name_or_path!r} has no eos_token to end a turn")
-        self.tokenizer = tokenizer
-        self.end_id: int = tokenizer.eos_token_id
-        first = self._render([("user", _USER)], add_generation_prompt=True)
-        more = self._render(
-            [("user", "x"), ("assistant", _ASSISTANT), ("user", _USER)], add_generation_prompt=True
+        self.tokenizer = tokenizer = fixed_date(tokenizer)
+        self._codec = codec = Codec(tokenizer)
+        self._ids = codec.ids
+        stops = {tokenizer.eos_token_id, *ends} - {None}
+        self.pieces = take_apart(
+            tokenizer, codec.names, [name for name, i in codec.special.items() if i in stops]
         )
-        ack = self._render([("user", _USER), ("assistant", _ASSISTANT)])
-        try:
-            head, tail = first.split(_USER)
-            between, after = more.split(_ASSISTANT)[1].split(_USER)
-            ack_between = ack.split(_USER)[1].split(_ASSISTANT)[0]
-        except (ValueError, IndexError) as err:
-            raise ValueError("the chat template doesn't show every message once, in order") from err
-        end = tokenizer.eos_token
-        if not between.startswith(end):
-            raise ValueError(
-                f"the chat template ends a turn with {between[:16]!r}, expected eos_token {end!r}"
-            )
-        self._head, self._tail = self._special(head), self._special(tail)
-        self._ack = self._special(ack_between)
-        self._end = [self.end_id]
-        self._between = self._special(between[len(end) :])
-        self._after = self._special(after)
-
-    def _render(self, turns: Sequence[tuple[str, str]], **kwargs: Any) -> str:
-        messages = [{"role": role, "content": text} for role, text in turns]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **kwargs))
-
-    def _special(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False)) if text else []
+        #: The token that ends a turn.
+        self.end_id: int = self._codec.special[self.pieces.end]
+        #: All tokens after which the model stops.
+        self.end_ids = frozenset({self.end_id, *stops})
+        p = self.pieces
+        self._context = p.end + p.between + "x" + p.after
+        self._context_ids = self._ids(self._context)
+        before, _, after = self._text(self.turn_ids("x")[:-1]).rpartition("x")
+        self._around = before, after  # of a turn's text, as they look when they are decoded
+        self._probes = _hash(self._check())
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text; a special token's name in it is only text.
-
-        Args:
-            text: what a user, an environment or an expert wrote.
-
-        Returns:
-            Ids, without any mark around them.
-        """
-        if not text:
-            return []
-        return list(
-            self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        )
+        """Ids of plain text by itself; a special token's name in it is only text."""
+        return self._codec.plain(text)
 
     def opening_ids(self, observation: str, rules: tuple[str, str] | None = None) -> list[int]:
         """The prompt: rules, acknowledgement, first observation, and the mark of the first turn.
@@ -165,21 +158,22 @@ class ChatFormat:
         Returns:
             Ids; the root value is read at the last of them.
         """
+        p = self.pieces
         if rules is None:
-            return self._head + self.encode(observation) + self._tail
-        opening = self._head + self.encode(rules[0]) + self._ack + self.encode(rules[1])
-        return opening + self.observation_ids(observation, ended=False)
+            return self._ids(p.head, self._told(observation), p.tail)
+        begin = p.head, self._told(rules[0]), p.ack, self._said(rules[1])
+        between = p.trail + p.past_end + p.between
+        return self._ids(*begin, between, self._told(observation), p.after)
 
     def turn_ids(self, text: str) -> list[int]:
-        """A turn as a policy would produce it, end-of-turn token included.
-
-        Args:
-            text: thought and action.
-
-        Returns:
-            Ids.
-        """
-        return self.encode(text) + self._end
+        """A turn as a policy would produce it, end-of-turn token included."""
+        p, text = self.pieces, self._said(text)
+        ids = self._ids(self._context + p.lead, text, p.trail + p.end)
+        n = len(self._context_ids)
+        if ids[:n] == self._context_ids:
+            return ids[n:]
+        # a token would join the prompt's end and the turn's begin: no policy can produce that
+        return self._ids(p.end + p.lead, text, p.trail + p.end)[1:]
 
     def observation_ids(self, observation: str, *, ended: bool = True) -> list[int]:
         """What stands between a turn and the next: end of turn, observation, mark of the next turn.
@@ -191,8 +185,8 @@ class ChatFormat:
         Returns:
             Ids.
         """
-        end = [] if ended else self._end
-        return end + self._between + self.encode(observation) + self._after
+        p = self.pieces
+        return self._ids(p.end + p.between, self._told(observation), p.after)[ended:]
 
     def episode_ids(
         self,
@@ -200,16 +194,7 @@ class ChatFormat:
         actions: Sequence[str],
         rules: tuple[str, str] | None = None,
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """A whole episode from its texts.
-
-        Args:
-            observations: the first one and at least every reply that a turn follows.
-            actions: T turns.
-            rules: see :meth:`opening_ids`.
-
-        Returns:
-            Ids up to the end of the last turn, and begin and end of every turn in them.
-        """
+        """Ids of a whole episode to the end of its last turn, and begin and end of every turn."""
         ids = self.opening_ids(observations[0], rules)
         spans: list[tuple[int, int]] = []
         for t, action in enumerate(actions):
@@ -220,50 +205,94 @@ class ChatFormat:
         return ids, spans
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of a turn, without the end-of-turn token.
+        """Text of a turn, without what the template puts around it."""
+        kept = ids[:-1] if ids and ids[-1] in self.end_ids else ids
+        before, after = self._around
+        return self._text(kept).removeprefix(before).removesuffix(after)
 
-        Args:
-            ids: what the policy produced.
+    def _text(self, ids: Sequence[int]) -> str:
+        return self._codec.text(ids, self._context_ids)
 
-        Returns:
-            The text.
-        """
-        kept = ids[:-1] if ids and ids[-1] == self.end_id else ids
-        text = self.tokenizer.decode(
-            kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return str(text)
+    def _told(self, text: str) -> str:
+        return text.strip() if self.pieces.strips[0] else text
 
-    @property
+    def _said(self, text: str) -> str:
+        return text.strip() if self.pieces.strips[1] else text
+
+    def _check(self) -> list[list[int]]:
+        """Prompts of the probes; refuses a format whose prompts aren't the template's own."""
+        past = [self._codec.special[self.pieces.past_end]] if self.pieces.past_end else []
+        out = []
+        for first, said, reply in _PROBES:
+            prompts = [([first], self.opening_ids(first))]
+            if not self.pieces.forgets:
+                turn = [*self.turn_ids(said)[:-1], *past]
+                shown = [first, said, reply]
+                prompts.append((shown, prompts[0][1] + turn + self.observation_ids(reply)))
+                prompts.append((shown, self.opening_ids(reply, (first, said))))
+            for texts, ids in prompts:
+                whole = self._ids(render(self.tokenizer, texts, prompt=True))
+                if ids != whole:
+                    raise ValueError(
+                        f"tokenizer {self.tokenizer.name_or_path!r}: pieces of the chat template "
+                        f"have other ids than the whole text ({len(ids)} tokens for "
+                        f"{len(whole)}); use another model, or set tokenizer.chat_template to one "
+                        "with special tokens around every message"
+                    )
+            out += [ids for _, ids in prompts]
+        return out
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the boundary rule, the template's pieces and the vocabulary."""
-        pieces = [self._head, self._tail, self._ack, self._end, self._between, self._after]
+        p, encode = self.pieces, self.tokenizer.encode
+        texts = [p.head, p.tail, p.ack, p.end, p.between, p.after]
+        pieces = [encode(text, add_special_tokens=False) if text else [] for text in texts]
         vocab = sorted(self.tokenizer.get_vocab().items(), key=lambda kv: kv[1])
-        text = json.dumps([BOUNDARY_RULE, pieces, vocab])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        what: list[Any] = [BOUNDARY_RULE, pieces, vocab]
+        # what the first releases didn't know comes last, so that their checkpoints stay valid
+        if p.lead or p.trail or p.past_end != p.end or any(p.strips):
+            what += [p.lead, p.trail, p.past_end, p.strips]
+        opening = self.opening_ids(_PLAIN[0])
+        if opening != pieces[0] + self.encode(_PLAIN[0]) + pieces[1]:  # SentencePiece
+            what += [opening]
+        return _hash(what)
 
-    def save(self, folder: str | Path) -> None:
-        """Write boundary rule and fingerprint beside a checkpoint.
+    @property
+    def record(self) -> dict[str, str]:
+        """What a checkpoint says of the ids that it was made with."""
+        return {"boundary_rule": BOUNDARY_RULE, "chat": self.fingerprint, "ids": self._probes}
+
+    def save(self, folder: str | Path, **more: Any) -> None:
+        """Write the record, and more if given, beside a checkpoint."""
+        text = json.dumps(self.record | more, indent=1) + "\n"
+        Path(folder, "agentprm.json").write_text(text)
+
+    def verify(self, folder: str | Path) -> dict[str, Any]:
+        """Check that a checkpoint was made with this boundary rule, template and tokenizer.
 
         Args:
             folder: the checkpoint's folder.
-        """
-        record = {"boundary_rule": BOUNDARY_RULE, "chat": self.fingerprint}
-        Path(folder, "agentprm.json").write_text(json.dumps(record, indent=1) + "\n")
 
-    def verify(self, folder: str | Path) -> None:
-        """Check that a checkpoint was trained with this boundary rule and template.
-
-        Args:
-            folder: the checkpoint's folder.
+        Returns:
+            Its whole record.
 
         Raises:
-            ValueError: the record is missing or names another rule or template.
+            ValueError: the record is missing or names others.
         """
         path = Path(folder, "agentprm.json")
-        expected = {"boundary_rule": BOUNDARY_RULE, "chat": self.fingerprint}
         if not path.exists():
             raise ValueError(f"{path} is missing: {folder} isn't a checkpoint of this library")
         found = json.loads(path.read_text())
-        if found != expected:
-            raise ValueError(f"{path} has {found}, this tokenizer and library give {expected}")
+        for key, ours in self.record.items():
+            if found.get(key, ours if key == "ids" else None) != ours:
+                raise ValueError(
+                    f"{path} has {found}, this tokenizer and library give {self.record}: another "
+                    "chat template or vocabulary would give other numbers; load the tokenizer that "
+                    "the checkpoint was made with"
+                )
+        return dict(found)
+
+
+def _hash(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]

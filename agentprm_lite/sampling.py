@@ -433,7 +433,7 @@ class Play:
             turn = self.active[k].turn
             turn.tokens.append(token)
             turn.logprobs.append(logp)
-            if token != chat.end_id and len(turn.tokens) < config.max_new_tokens:
+            if token not in chat.end_ids and len(turn.tokens) < config.max_new_tokens:
                 going.append(k)
         return going
 

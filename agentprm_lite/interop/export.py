@@ -108,7 +108,7 @@ def export(
         kind=kind,
         rule=BOUNDARY_RULE,
         chat=chat.fingerprint,
-        end=chat.tokenizer.eos_token,
+        end=chat.pieces.end,
         end_id=chat.end_id,
         folder=folder,
     )

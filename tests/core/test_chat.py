@@ -159,7 +159,7 @@ def test_encode_leaves_no_setting_behind(tokenizer: Any):
     before = ChatFormat(tokenizer).opening_ids("Got 1")
     chat.encode("<|end|><|im_end|>")
     assert ChatFormat(tokenizer).opening_ids("Got 1") == before
-    assert chat._special(tokenizer.eos_token) == [tokenizer.eos_token_id]
+    assert tokenizer.encode(tokenizer.eos_token, add_special_tokens=False) == [chat.end_id]
 
 
 def test_decode_gives_the_text_and_drops_one_end(tokenizer: Any):
@@ -187,12 +187,6 @@ def test_decode_cleans_nothing_up():
 def test_a_tokenizer_without_template_is_refused(tokenizer: Any):
     tokenizer.chat_template = None
     with pytest.raises(ValueError, match="no chat template; use an instruct model or set"):
-        ChatFormat(tokenizer)
-
-
-def test_a_tokenizer_without_end_token_is_refused(tokenizer: Any):
-    tokenizer.eos_token = None
-    with pytest.raises(ValueError, match="no eos_token to end a turn"):
         ChatFormat(tokenizer)
 
 
@@ -231,7 +225,7 @@ def test_verify_accepts_its_own_record_only(tmp_path: Path, tokenizer: Any):
     chat.save(tmp_path)
     chat.verify(tmp_path)
     record = json.loads((tmp_path / "agentprm.json").read_text())
-    assert record == {"boundary_rule": "last-sampled-token", "chat": chat.fingerprint}
+    assert record == chat.record
     with pytest.raises(ValueError, match=r"has .*, this tokenizer and library give"):
         ChatFormat(tiny_tokenizer(["something else"])).verify(tmp_path)
     record["boundary_rule"] = "first-token-of-observation"
