@@ -13,13 +13,19 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from agentprm_lite.distributed.ranks import place
-from agentprm_lite.interop.export import export
+from agentprm_lite.interop import (
+    add_commands,
+    add_log_options,
+    export,
+    new_file,
+    new_folder,
+    train_on_logs,
+)
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.study import PARTS, WORLDS, provenance, study
@@ -39,10 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
     """
     args = _parser().parse_args(argv)
-    if place().first:
-        return _run(args, argv)
-    with redirect_stdout(io.StringIO()):  # one report is enough
-        return _run(args, argv)
+    try:
+        if "run" in args:  # a command of another wing
+            args.run(args)
+            return 0
+        if place().first:
+            return _run(args, argv)
+        with redirect_stdout(io.StringIO()):  # one report is enough
+            return _run(args, argv)
+    except (ValueError, OSError, MemoryError) as err:
+        print(f"agentprm {args.command}: {err}", file=sys.stderr)
+        return 1
 
 
 def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
@@ -55,7 +68,9 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         examples, tokens = pipeline.mc_rollouts(profile)
         print(f"Monte Carlo outcomes of {len(examples)} trajectories took {tokens} tokens")
     elif args.command == "train":
-        if args.model in ("sft", "rft"):
+        if args.model == "reward":
+            train_on_logs(args)
+        elif args.model in ("sft", "rft"):
             print(pipeline.policy(profile, args.model).folder)
         else:
             print(pipeline.reward_model_folder(args.model, profile, seed))
@@ -78,16 +93,18 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         print(f"{where['date']}, {where['device']}\n")
         print("\n\n".join(map(_told, played, values)))
     elif args.command == "export":
+        out = new_folder(args.out)
         judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
-        export(judge.model, actor.chat, args.out, kind=args.model)
+        export(judge.model, actor.chat, out, kind=args.model)
         print(args.out)
     else:
+        out = new_file(args.out)
         command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
         numbers = study(args.profile, args.worlds, command, args.parts)
         if place().first:
-            Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-            Path(args.out).write_text(json.dumps(numbers, indent=1) + "\n")
-            print(args.out)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(numbers, indent=1) + "\n")
+            print(out)
     return 0
 
 
@@ -116,9 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         "http://localhost:8000/v1; may be given several times",
     )
     add("label", "Monte Carlo rollouts from every state")
-    add("train", "train a policy or a reward model").add_argument(
-        "model", choices=("sft", "rft", *kinds)
-    )
+    train = add("train", "train a policy or a reward model, or a reward model on logs")
+    train.add_argument("model", choices=("sft", "rft", *kinds, "reward"))
+    add_log_options(train)
     add("eval", "success of the SFT policy on held-out goals")
     search = add("search", "beam search on held-out goals")
     search.add_argument("--model", choices=kinds, default="agentprm")
@@ -139,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "--worlds", nargs="+", default=list(WORLDS), choices=WORLDS, help="default: all"
     )
     compare.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="default: all")
+    add_commands(commands)
     return parser
 
 

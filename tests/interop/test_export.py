@@ -15,8 +15,8 @@ from helpers import random_reward_model, random_trajectories
 from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.interop import export
-from agentprm_lite.models import load_chat
+from agentprm_lite.interop import export, load_exported
+from agentprm_lite.models import load_chat, save_adapter
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial import cli, pipeline
 
@@ -24,7 +24,7 @@ from agentprm_lite.tutorial import cli, pipeline
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "judge"
-    export.export(random_reward_model(folder), load_chat(folder), out, kind="agentprm")
+    export(random_reward_model(folder), load_chat(folder), out, kind="agentprm")
     return out
 
 
@@ -57,7 +57,7 @@ def test_the_folder_is_whole_and_has_no_adapters(exported: Path) -> None:
 
 def test_half_precision_halves_the_file(folder: Path, exported: Path, tmp_path: Path) -> None:
     model, chat = random_reward_model(folder), load_chat(folder)
-    export.export(model, chat, tmp_path / "half", kind="orm", dtype=torch.bfloat16)
+    export(model, chat, tmp_path / "half", kind="orm", dtype=torch.bfloat16)
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
     sizes = [(f / "model.safetensors").stat().st_size for f in (tmp_path / "half", exported)]
     assert 0.45 < sizes[0] / sizes[1] < 0.6
@@ -77,15 +77,68 @@ def test_the_card_says_where_scores_are_read(chat: ChatFormat, exported: Path) -
 def test_the_cards_example_gives_the_score_of_the_turn(chat: ChatFormat, exported: Path) -> None:
     card = (exported / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.+?)```", card, re.S)
-    assert len([line for line in code.splitlines() if line]) <= 16
+    assert len([line for line in code.splitlines() if line]) <= 18
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ids = chat.opening_ids("Goal: craft stick.")
-    ids += chat.turn_ids("Thought:\nPlanks first.\n\nAction:\nget 2 planks")
+    ids = chat.opening_ids("Goal: craft stick.") + chat.turn_ids("Planks first: get 2 planks")
     model = AutoModelForTokenClassification.from_pretrained(exported).eval()
     with torch.no_grad():
         expected = float(model(torch.tensor([ids])).logits[0, -1, 0].sigmoid())
-    assert float(done.stdout) == pytest.approx(expected, abs=1e-5)
+    assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
     assert abs(expected - 0.5) > 1e-3
+    # many conversations of different lengths, padded with a token that looks like an end
+    many = code.replace("texts = [", "texts = [tokenizer.apply_chat_template(messages * 4, tokenize"
+        "=False), ").replace("tokenizer.pad_token or ", "")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", many], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)[1:] == pytest.approx([expected], abs=1e-5)
+
+
+def test_the_card_doesnt_invite_a_softmax_over_one_label(exported: Path) -> None:
+    head, text = (exported / "README.md").read_text().split("---\n")[1:3]
+    assert "pipeline_tag" not in head and "inference: false" in head
+    assert "is 1.0 for every token" in " ".join(text.split())
+
+
+def test_a_template_whose_last_turn_is_another_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As gpt-oss does: the card's program would read M at another token."""
+    chat = load_chat(folder)
+    shouting = chat.tokenizer.chat_template.replace(
+        "m['content']", "(m['content'] + '!!!' if loop.last and not add_generation_prompt else "
+        "m['content'])")  # fmt: skip
+    assert shouting != chat.tokenizer.chat_template
+    chat.tokenizer.chat_template = shouting
+    with pytest.raises(ValueError, match=r"would read M = 0\.\d+ where this library reads 0\.\d+"):
+        export(random_reward_model(folder), chat, tmp_path / "judge", kind="orm")
+    assert not (tmp_path / "judge").exists()
+
+
+def test_an_exported_model_comes_back(folder: Path, exported: Path, tmp_path: Path) -> None:
+    model, chat = load_exported(exported)
+    trajectories = random_trajectories(chat, 3, 1)
+    expected = RewardModel(random_reward_model(folder)).score(trajectories)
+    for ours, theirs in zip(RewardModel(model).score(trajectories), expected, strict=True):
+        np.testing.assert_allclose(ours.q, theirs.q, atol=1e-5)
+    save_adapter(random_reward_model(folder), chat, tmp_path / "adapter")
+    again = RewardModel(load_exported(tmp_path / "adapter")[0]).score(trajectories)
+    np.testing.assert_allclose(again[0].q, expected[0].q, atol=1e-5)
+    with pytest.raises(ValueError, match="holds no reward model of this library, which has one"):
+        load_exported(folder)
+    with pytest.raises(ValueError, match=r"holds no model: there is no config\.json"):
+        load_exported(tmp_path)
+
+
+@pytest.mark.parametrize("made", ["full", "repository", "file"])
+def test_nothing_is_overwritten(folder: Path, tmp_path: Path, made: str) -> None:
+    out, what = tmp_path / made, {"full": "a folder that isn't empty", "file": "is a file"}
+    if made == "file":
+        out.write_text("x")
+    else:
+        (out / ("x" if made == "full" else ".git")).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=what.get(made, "is the root of a repository")):
+        export(random_reward_model(folder), load_chat(folder), out, kind="orm")
+    with pytest.raises(ValueError, match="the name of the output is empty"):
+        export(random_reward_model(folder), load_chat(folder), "", kind="orm")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_command_exports_a_reward_model_of_the_pipeline(

@@ -1,0 +1,216 @@
+"""Commands on the logs of any agent: train a reward model, score, diagnose.
+
+Heavy imports stand in the functions, so that ``agentprm --help`` needs none of them. Names, rewards
+and lengths are checked before the first step, and everything that is wrong is named at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
+
+if TYPE_CHECKING:
+    from agentprm_lite.chat import ChatFormat
+    from agentprm_lite.interop.logs import Log
+    from agentprm_lite.types import Trajectory
+
+#: Reward models that outcomes are enough for.
+KINDS = ("agentprm", "pvm", "orm")
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``score`` and ``diagnose``.
+
+    Args:
+        commands: what ``add_subparsers`` returned.
+    """
+    text = "M after every turn of logs, as JSON lines and as a page to walk through"
+    score = commands.add_parser("score", help=text, description=text)
+    score.add_argument("logs", nargs="+", help=_LOGS)
+    score.add_argument("--model", required=True, help="folder of a reward model")
+    score.add_argument("--out", help="JSON lines to write")
+    score.add_argument("--html", help="page to write, for a browser")
+    score.set_defaults(run=score_logs)
+    text = "whether a judge can help with these logs at all"
+    look = commands.add_parser("diagnose", help=text, description=text)
+    look.add_argument("logs", nargs="+", help=_LOGS)
+    look.add_argument("--model", help="folder of a reward model, to look at it, too")
+    look.add_argument("--json", action="store_true", help="print numbers instead of a report")
+    look.set_defaults(run=diagnose_logs)
+
+
+_LOGS = (
+    "chat logs as JSON lines or JSON, also .gz: OpenAI's or Anthropic's messages, ShareGPT, ATIF"
+)
+
+
+def add_log_options(train: argparse.ArgumentParser) -> None:
+    """Add what ``train reward`` needs.
+
+    Args:
+        train: the parser of ``train``.
+    """
+    group = train.add_argument_group("reward, from logs")
+    group.add_argument("--logs", nargs="+", help=_LOGS)
+    group.add_argument("--base", help="model to start from: a folder or a hub id")
+    group.add_argument("--kind", choices=KINDS, default="agentprm", help="which labels")
+    group.add_argument("--out", help="new folder for the reward model")
+    group.add_argument("--epochs", type=int, default=2, help="most passes over the logs")
+    group.add_argument("--lr", type=float, default=1e-4, help="peak learning rate")
+
+
+def train_on_logs(args: argparse.Namespace) -> None:
+    """``agentprm train reward --logs runs.jsonl --base MODEL --kind agentprm --out my-prm``.
+
+    Args:
+        args: see :func:`add_log_options`; ``seed``, too.
+
+    Raises:
+        ValueError: an option is missing or out of range, a log can't be read or learned from.
+    """
+    missing = [f"--{name}" for name in ("logs", "base", "out") if not getattr(args, name)]
+    if missing:
+        raise ValueError(f"train reward needs {' and '.join(missing)}")
+    folder, logs = new_folder(args.out), _read(args.logs)
+    _check_outcomes(logs)
+
+    from transformers import AutoConfig
+
+    from agentprm_lite.interop.hub import export
+    from agentprm_lite.models import Lora, load_chat, new_reward_model, resolve
+    from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
+
+    config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
+    chat = load_chat(args.base)
+    played = _trajectories(chat, logs)
+    _check_lengths(logs, played, AutoConfig.from_pretrained(resolve(args.base)), args.base)
+    model = new_reward_model(args.base, Lora(), args.seed)
+    train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
+    export(model, chat, folder, kind=args.kind)
+    print(f"{folder}: {args.kind} on {args.base}, learned from {len(logs)} runs")
+    print(f"agentprm score --model {folder} {' '.join(args.logs)} --html report.html")
+
+
+def score_logs(args: argparse.Namespace) -> None:
+    """``agentprm score --model my-prm runs.jsonl --out scored.jsonl --html report.html``.
+
+    Args:
+        args: see :func:`add_commands`.
+
+    Raises:
+        ValueError: a log can't be read, or is longer than the model reads.
+    """
+    outputs = [new_file(x, sources=args.logs) for x in (args.out, args.html) if x is not None]
+    if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
+        raise ValueError(f"--out and --html both name {outputs[0]}, expected two files")
+    logs = _read(args.logs)
+
+    from agentprm_lite.interop.report import Scored, page
+
+    runs = [Scored.of(log, v) for log, v in zip(logs, _scored(args.model, logs), strict=True)]
+    lines = "".join(run.to_json() + "\n" for run in runs)
+    if args.out is not None:
+        write_whole(Path(args.out), lines)
+        print(f"{args.out}: M after {sum(len(r.q) for r in runs)} turns of {len(runs)} runs")
+    if args.html is not None:
+        judge, source = Path(args.model).resolve().name, ", ".join(Path(p).name for p in args.logs)
+        write_whole(Path(args.html), page(runs, judge, source))
+        print(f"{args.html}: open it in a browser")
+    if not outputs:
+        print(lines, end="")
+
+
+def diagnose_logs(args: argparse.Namespace) -> None:
+    """``agentprm diagnose runs.jsonl --model my-prm``.
+
+    Args:
+        args: see :func:`add_commands`.
+
+    Raises:
+        ValueError: a log can't be read, or none has a reward.
+    """
+    from agentprm_lite.interop.diagnose import diagnose, told
+
+    logs = _read(args.logs, quiet=args.json)
+    values = None if args.model is None else _scored(args.model, logs, quiet=args.json)
+    found = diagnose(logs, values)
+    print(json.dumps(found, indent=1) if args.json else told(found))
+
+
+def _read(paths: Sequence[str], *, quiet: bool = False) -> list[Log]:
+    from agentprm_lite.interop.files import read_logs
+
+    logs = read_logs(paths)
+    tasks, turns = len({log.task for log in logs}), sum(len(log.steps) for log in logs)
+    if not quiet:
+        print(f"{', '.join(paths)}: {len(logs)} runs of {tasks} tasks, {turns} turns")
+    return logs
+
+
+def _scored(folder: str, logs: Sequence[Log], *, quiet: bool = False) -> list[Any]:
+    from agentprm_lite.interop.hub import load_exported
+    from agentprm_lite.prm import RewardModel
+
+    model, chat = load_exported(folder)
+    played = _trajectories(chat, logs, quiet=quiet)
+    _check_lengths(logs, played, model.config, folder)
+    return RewardModel(model).score(played)
+
+
+def _trajectories(
+    chat: ChatFormat, logs: Sequence[Log], *, quiet: bool = False
+) -> list[Trajectory]:
+    """The logs as trajectories; what isn't as in the logs is said in a line."""
+    from agentprm_lite.interop.render import trajectory
+    from agentprm_lite.types import Task
+
+    index = {task: k for k, task in enumerate(dict.fromkeys(log.task for log in logs))}
+    attempts: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
+    out, wrong = [], []
+    for log in logs:
+        task = Task("logs", index[log.task])
+        try:
+            made, said = trajectory(chat, log, task, sample=attempts[log.task])
+        except ValueError as err:
+            wrong.append(str(err))
+            continue
+        attempts[log.task] += 1
+        notes.update(dict(said))
+        out.append(made)
+    _refuse(wrong, len(logs), "can't be shown by the model's chat template", str)
+    if notes and not quiet:
+        print("not as in the logs: " + ", ".join(f"{what} ({n})" for what, n in notes.items()))
+    return out
+
+
+def _check_outcomes(logs: Sequence[Log]) -> None:
+    lacking = [log for log in logs if log.reward is None]
+    _refuse(lacking, len(logs), "have no reward, which training needs", lambda log: log.source)
+    if len({log.reward for log in logs}) == 1:
+        raise ValueError(
+            f"all {len(logs)} runs have the reward {logs[0].reward:g}: there is nothing to tell "
+            "apart; add runs that end differently"
+        )
+
+
+def _check_lengths(
+    logs: Sequence[Log], played: Sequence[Trajectory], config: Any, model: str
+) -> None:
+    from agentprm_lite.prm import context_limit
+
+    limit = context_limit(config)
+    long = [(log, len(t.ids)) for log, t in zip(logs, played, strict=True) if len(t.ids) > limit]
+    what = f"are longer than the {limit} tokens that {model} reads; leave them out or cut them"
+    _refuse(long, len(logs), what, lambda x: f"{x[0].source} has {x[1]}")
+
+
+def _refuse(wrong: Sequence[Any], total: int, what: str, name: Callable[[Any], str]) -> None:
+    if wrong:
+        raise ValueError(f"{len(wrong)} of {total} runs {what}: {'; '.join(map(name, wrong))}")

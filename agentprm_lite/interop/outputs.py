@@ -1,0 +1,68 @@
+"""Where commands write: names are checked before any work starts, files appear whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def new_folder(name: str | Path) -> Path:
+    """A folder to write to.
+
+    Args:
+        name: what the user gave.
+
+    Returns:
+        The path; nothing is made yet.
+
+    Raises:
+        ValueError: the name is empty, a file's or a repository's, or the folder holds something.
+    """
+    path = _named(name)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file, expected the name of a new folder")
+    if path.is_dir() and any(path.iterdir()):
+        what = (
+            "the root of a repository" if (path / ".git").exists() else "a folder that isn't empty"
+        )
+        raise ValueError(f"{path} is {what}, expected a new folder: nothing was written")
+    return path
+
+
+def new_file(name: str | Path, *, sources: Sequence[str | Path] = ()) -> Path:
+    """A file to write to; one that exists is replaced.
+
+    Args:
+        name: what the user gave.
+        sources: files that must not be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the name is empty or a folder's, or one of the sources.
+    """
+    path = _named(name)
+    if path.is_dir() or str(name).endswith(("/", os.sep)):
+        raise ValueError(f"{path} is a folder, expected the name of a file")
+    if any(path.resolve() == Path(source).resolve() for source in sources):
+        raise ValueError(f"{path} is what is read, expected another file to write to")
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is whole or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    with new.open("w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    new.replace(path)
+
+
+def _named(name: str | Path) -> Path:
+    if not str(name).strip():
+        raise ValueError("the name of the output is empty")
+    return Path(name)

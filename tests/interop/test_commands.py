@@ -1,0 +1,199 @@
+"""The commands on logs, from a file of runs to a page, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import SIZE, random_reward_model
+from transformers import AutoModelForTokenClassification
+
+from agentprm_lite.interop.files import read_logs
+from agentprm_lite.interop.hub import export
+from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
+from agentprm_lite.interop.render import trajectory
+from agentprm_lite.models import TinySize, load_chat, make_tiny
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.tutorial.cli import main
+from agentprm_lite.types import Task
+
+
+def row(task: int, reward: Any, *turns: str) -> dict[str, Any]:
+    messages = [{"role": "user", "content": f"Open vault {task}."}]
+    for turn in turns:
+        messages += [{"role": "assistant", "content": turn}, {"role": "user", "content": "Click."}]
+    return {"id": f"run-{task}-{reward}", "messages": messages, "reward": reward}
+
+
+ROWS = [row(k, str(r), *["turn left"] * (1 + r), f"turn {k}") for k in range(4) for r in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    texts = [m["content"] for r in ROWS for m in r["messages"]]
+    make_tiny(folder, texts, TinySize(SIZE.hidden, SIZE.layers, SIZE.heads, context=64), 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judge(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judge") / "my-prm"
+    export(random_reward_model(base), load_chat(base), folder, kind="agentprm")
+    return folder
+
+
+def written(folder: Path, rows: list[Any], name: str = "runs.jsonl") -> str:
+    (folder / name).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return str(folder / name)
+
+
+def test_score_writes_m_and_progress_after_every_turn(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, out, html = written(tmp_path, ROWS), tmp_path / "s.jsonl", tmp_path / "new" / "r.html"
+    command = ["score", "--model", str(judge), runs, "--out", str(out), "--html", str(html)]
+    assert main(command) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"{runs}: 8 runs of 4 tasks, 20 turns",
+        f"{out}: M after 20 turns of 8 runs",
+        f"{html}: open it in a browser",
+    ]
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [x["id"] for x in lines] == [r["id"] for r in ROWS]
+    assert [t["message"] for t in lines[1]["turns"]] == [1, 3, 5]
+    chat = load_chat(judge)
+    played = [trajectory(chat, log, Task("x", 0))[0] for log in read_logs([runs])]
+    whole = RewardModel(AutoModelForTokenClassification.from_pretrained(judge)).score(played)
+    for line, values in zip(lines, whole, strict=True):
+        np.testing.assert_allclose([t["m"] for t in line["turns"]], values.q, atol=1e-6)
+        changes = np.diff([values.root, *values.q])
+        np.testing.assert_allclose([t["progress"] for t in line["turns"]], changes, atol=1e-6)
+        assert line["start"] == pytest.approx(values.root)
+    assert html.read_text().count("<article") == 8
+    assert main(["score", "--model", str(judge), runs]) == 0  # without outputs: to the terminal
+    assert json.loads(capsys.readouterr().out.splitlines()[1]) == lines[0]
+
+
+def test_train_reward_then_score_then_diagnose(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, folder = written(tmp_path, ROWS * 3), tmp_path / "my-prm"
+    command = ["train", "reward", "--logs", runs, "--base", str(base), "--kind", "pvm"]
+    assert main([*command, "--out", str(folder), "--epochs", "1", "--lr", "1e-2"]) == 0
+    assert f"{folder}: pvm on {base}, learned from 24 runs" in capsys.readouterr().out
+    assert "| kind | pvm |" in (folder / "README.md").read_text()
+    assert main(["diagnose", runs, "--model", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["both_outcomes"] == 4 and len(found["judge"]["by_turn"]) == 4
+    assert found["ranking"]["fewest_turns"]["auroc"] == 0.0  # the longer ones win
+    assert main(["diagnose", runs]) == 0
+    assert "4 of 4 tasks have attempts that end differently" in capsys.readouterr().out
+    assert main([*command, "--out", str(folder)]) == 1  # the folder is there already
+    assert "is a folder that isn't empty, expected a new folder" in capsys.readouterr().err
+
+
+LONG = row(9, 1, "turn left " * 40)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([*ROWS, LONG, row(8, 0, "turn"), LONG], [],
+         "2 of 11 runs are longer than the 64 tokens that BASE reads; leave them out or cut them: "
+         "RUNS, line 9 has 89; RUNS, line 11 has 89"),
+        ([*ROWS, row(8, None, "turn"), row(9, None, "turn")], [],
+         "2 of 10 runs have no reward, which training needs: RUNS, line 9; RUNS, line 10"),
+        ([row(1, 1, "turn"), row(2, 1, "turn")], [],
+         "all 2 runs have the reward 1: there is nothing to tell apart; add runs that end"),
+        ([row(1, float("nan"), "turn")], [], "RUNS, line 1: reward is nan, expected 0 to 1"),
+        (ROWS, ["--epochs", "0"], "epochs"),
+        (ROWS, ["--base", "no such model"], "model 'no such model' is neither a folder with"),
+        (ROWS, ["--out", ""], "train reward needs --out"),
+        (ROWS, ["--out", "/"], "/ is a folder that isn't empty"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_the_first_step(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], rows: list[Any], options: list[str], message: str,
+) -> None:  # fmt: skip
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
+    monkeypatch.setattr("agentprm_lite.models.new_reward_model", never)
+    runs, out = written(tmp_path, rows), tmp_path / "my-prm"
+    command = ["train", "reward", "--logs", runs, "--base", str(base), "--out", str(out), *options]
+    assert main(command) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    expected = message.replace("RUNS", runs).replace("BASE", str(base))
+    assert line.startswith("agentprm train: ") and expected in line
+    assert not out.exists()
+
+
+def test_runs_without_a_reward_are_scored(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = written(tmp_path, [row(1, None, "turn 1")])
+    assert main(["score", "--model", str(judge), runs, "--out", str(tmp_path / "s.jsonl")]) == 0
+    assert json.loads((tmp_path / "s.jsonl").read_text())["reward"] is None
+    assert main(["diagnose", runs]) == 1
+    assert "no run has a reward" in capsys.readouterr().err
+
+
+def test_what_the_template_shows_otherwise_is_said_in_one_line(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = {"id": "1", "function": {"name": "turn", "arguments": "{}"}}
+    messages = [{"role": "user", "content": "Open"}, {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "content": "Click."}, {"role": "assistant", "content": "turn",
+                "thinking": "left"}]  # fmt: skip
+    runs = written(tmp_path, [{"messages": messages}] * 2)
+    assert main(["score", "--model", str(judge), runs, "--out", str(tmp_path / "s.jsonl")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "not as in the logs: calls of tools as text (2), replies of tools as text (2), "
+        "turns without their thoughts (2)"
+    )
+
+
+def test_outputs(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    write_whole(tmp_path / "full" / "a.txt", "x")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["a.txt"]
+    (tmp_path / "empty").mkdir()
+    assert new_folder(tmp_path / "empty") == tmp_path / "empty"
+    assert new_folder(tmp_path / "new" / "er") == tmp_path / "new" / "er"
+    assert new_file(tmp_path / "full" / "a.txt") == tmp_path / "full" / "a.txt"
+    for check, name, message in (
+        (new_folder, "", "the name of the output is empty"),
+        (new_folder, " ", "the name of the output is empty"),
+        (new_folder, tmp_path / "full", "a folder that isn't empty"),
+        (new_folder, tmp_path / "full" / "a.txt", "is a file, expected the name of a new folder"),
+        (new_folder, Path(__file__).parents[2], "the root of a repository|isn't empty"),
+        (new_file, "", "the name of the output is empty"),
+        (new_file, tmp_path, "is a folder, expected the name of a file"),
+        (new_file, "new/", "is a folder, expected the name of a file"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check(name)
+    source = tmp_path / "full" / "a.txt"
+    with pytest.raises(ValueError, match="is what is read, expected another file to write to"):
+        new_file(tmp_path / "full" / ".." / "full" / "a.txt", sources=[source])
+
+
+def test_score_never_replaces_what_it_reads(
+    judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = written(tmp_path, ROWS)
+    before = Path(runs).read_bytes()
+    assert main(["score", "--model", str(judge), runs, "--out", runs]) == 1
+    both = ["--out", str(tmp_path / "x"), "--html", str(tmp_path / "x")]
+    assert main(["score", "--model", str(judge), runs, *both]) == 1
+    assert Path(runs).read_bytes() == before and not (tmp_path / "x").exists()
+    err = capsys.readouterr().err
+    assert re.search("is what is read", err) and re.search("both name", err)
