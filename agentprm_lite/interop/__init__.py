@@ -13,7 +13,7 @@ _WHERE = {
     "files": "read_logs",
     "hub": "export load_exported",
     "outputs": "new_file new_folder",
-    "recordings": "from_messages",
+    "recordings": "from_messages trajectories",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
 

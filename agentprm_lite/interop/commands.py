@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,28 +165,12 @@ def _scored(folder: str, logs: Sequence[Log], *, quiet: bool = False) -> list[An
 def _trajectories(
     chat: ChatFormat, logs: Sequence[Log], *, quiet: bool = False
 ) -> list[Trajectory]:
-    """The logs as trajectories; what isn't as in the logs is said in a line."""
-    from agentprm_lite.interop.render import trajectory
-    from agentprm_lite.types import Task
+    from agentprm_lite.interop.recordings import trajectories
 
-    index = {task: k for k, task in enumerate(dict.fromkeys(log.task for log in logs))}
-    attempts: Counter[str] = Counter()
-    notes: Counter[str] = Counter()
-    out, wrong = [], []
-    for log in logs:
-        task = Task("logs", index[log.task])
-        try:
-            made, said = trajectory(chat, log, task, sample=attempts[log.task])
-        except ValueError as err:
-            wrong.append(str(err))
-            continue
-        attempts[log.task] += 1
-        notes.update(dict(said))
-        out.append(made)
-    _refuse(wrong, len(logs), "can't be shown by the model's chat template", str)
+    played, notes = trajectories(chat, logs)
     if notes and not quiet:
         print("not as in the logs: " + ", ".join(f"{what} ({n})" for what, n in notes.items()))
-    return out
+    return played
 
 
 def _check_outcomes(logs: Sequence[Log]) -> None:

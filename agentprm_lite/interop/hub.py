@@ -128,7 +128,7 @@ def export(
         kind=kind,
         rule=BOUNDARY_RULE,
         chat=chat.fingerprint,
-        end=chat.tokenizer.convert_ids_to_tokens(chat.end_id),
+        end=chat.pieces.end,
         end_id=chat.end_id,
         folder=folder,
         asked=_ASKED,

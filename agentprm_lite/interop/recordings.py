@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -74,6 +75,40 @@ def from_messages(
     for note, _ in notes:
         _say(note)
     return made
+
+
+def trajectories(
+    chat: ChatFormat, logs: Sequence[Log]
+) -> tuple[list[Trajectory], dict[str, int]]:
+    """Logs as trajectories; tasks are numbered as they come, attempts within their task.
+
+    Args:
+        chat: chat format of the reward model's base.
+        logs: from :func:`agentprm_lite.interop.files.read_logs`.
+
+    Returns:
+        One trajectory a log, and what is not as in the logs, with counts.
+
+    Raises:
+        ValueError: the template can't show some of the logs; names them all.
+    """
+    index = {task: k for k, task in enumerate(dict.fromkeys(log.task for log in logs))}
+    attempts: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
+    out, wrong = [], []
+    for log in logs:
+        task = Task("logs", index[log.task])
+        try:
+            made, said = trajectory(chat, log, task, sample=attempts[log.task])
+        except ValueError as err:
+            wrong.append(str(err))
+            continue
+        attempts[log.task] += 1
+        notes.update(dict(said))
+        out.append(made)
+    if wrong:
+        raise ValueError(f"{len(wrong)} of {len(logs)} runs can't be shown: {'; '.join(wrong)}")
+    return out, dict(notes)
 
 
 @lru_cache

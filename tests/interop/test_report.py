@@ -90,11 +90,7 @@ def test_the_page_says_first_what_it_shows() -> None:
     assert "Reward 1: last M 0.75 on average (1 run) · Reward 0: last M 0.12 on average" in start
     assert "Largest drop: −0.25 in run 2, turn 1" in start
     titles = [t for tag, t in reader.texts if tag == "span" and "…" in t]
-    assert titles == [
-        "1. … number 1",
-        "2. … number 2",
-        "3. … number 3",
-    ]  # what all share is left out
+    assert titles == ["1. … 1", "2. … 2", "3. … 3"]  # what all share is left out
 
 
 def test_the_table_of_turns_and_values_is_there_without_the_script() -> None:
