@@ -367,7 +367,7 @@ for i in pair:
 # records of them that sampling makes. To see that, we forget all but the texts of the candidates, and score them again.
 
 # %%
-from agentprm_lite.interop.recordings import from_messages
+from agentprm_lite.interop import from_messages
 
 
 def as_log(t):
@@ -390,7 +390,38 @@ print(f"M differs by {gap:.1g} at most")
 
 # %% [markdown]
 # Where ids differ, the policy had spelled a word with other tokens than the tokenizer would, or cut a turn short: text doesn't tell. A reward model can live with that. PPO can't, because it needs the probability of the very tokens that were sampled; so keep ids and
-# log-probabilities when you can. In the profile gpu all ids differ: there the prompt also has the world's rules, which `as_log` leaves out. The README has the whole way from a file of logs to a reward model on a Hugging Face checkpoint.
+# log-probabilities when you can. In the profile gpu all ids differ: there the prompt also has the world's rules, which `as_log` leaves out.
+#
+# ### A file of logs, and three commands
+#
+# Your own logs are a file with one run a line. Tool calls, thoughts and messages in parts may stay as they are: OpenAI's and Anthropic's messages,
+# ShareGPT and ATIF are read, and one assistant message with all its calls is one turn. The first command needs no model. It asks the question of this
+# chapter, *can a judge help here at all?*, of the attempts alone. Here it reads our candidates.
+
+# %%
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+
+from agentprm_lite.tutorial.cli import main
+
+rows = [
+    {"task": t.task.index, "messages": as_log(t), "reward": t.outcome}
+    for t in candidates
+]
+with contextlib.chdir(tempfile.mkdtemp()):
+    Path("runs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    main(["diagnose", "runs.jsonl"])
+
+# %% [markdown]
+# The other two train a reward model on a checkpoint of your choice, and read every run with it. The page walks through the runs turn by turn: where did
+# M fall, and what had the agent just said?
+#
+# ```bash
+# agentprm train reward --logs runs.jsonl --base Qwen/Qwen2.5-0.5B-Instruct --kind agentprm --out my-prm
+# agentprm score --model my-prm runs.jsonl --out scored.jsonl --html report.html
+# ```
 #
 # ## Worlds on a server
 #

@@ -235,6 +235,9 @@ def verdicts(found: dict[str, Any]) -> list[str]:
             f"The fewest turns alone reach {found['fewest_turns'][most]:.2f}: whatever a judge "
             "gains has to be compared with that."
         )
+    few = found["ranking"]["fewest_turns"]
+    if few and 1 - few["auroc"] - (few["error"] or 0) > 0.75:
+        out.append("The longer attempts win: the number of turns alone tells most of it.")
     words = found["ranking"]["last_turn_words"]
     if words and words["auroc"] - (words["error"] or 0) > 0.75:
         out.append(

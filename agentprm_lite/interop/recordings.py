@@ -77,9 +77,7 @@ def from_messages(
     return made
 
 
-def trajectories(
-    chat: ChatFormat, logs: Sequence[Log]
-) -> tuple[list[Trajectory], dict[str, int]]:
+def trajectories(chat: ChatFormat, logs: Sequence[Log]) -> tuple[list[Trajectory], dict[str, int]]:
     """Logs as trajectories; tasks are numbered as they come, attempts within their task.
 
     Args:

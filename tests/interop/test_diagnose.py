@@ -91,6 +91,9 @@ def test_turns_that_give_it_away_and_judges_that_know_too_little() -> None:
     said = verdicts(diagnose(logs))
     assert said[1].startswith("The fewest turns alone reach 1.00: whatever a judge gains has to be")
 
+    longer = [run(f"{k}", float(w), 4 if w else 1) for k in range(20) for w in (True, False)]
+    assert verdicts(diagnose(longer))[1].startswith("The longer attempts win")
+
     def judged(start: list[float], last: list[float]) -> str:
         even = [run(f"{k}", float(w), 1) for k in range(20) for w in (True, False)]
         even += [run("30", 1.0, 1)] * 20
