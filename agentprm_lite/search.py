@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agentprm_lite.episode import Episode
 from agentprm_lite.metrics import best_of_n_curve
-from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import Episode, HFBackend, Play
+from agentprm_lite.prm import Judge, StepValues
+from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
 
 
@@ -140,11 +141,11 @@ def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Seque
     return Curve(tuple(ns), np.array(rows), tokens)
 
 
-def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:
+def greedy(player: Player, tasks: Sequence[Task]) -> list[Trajectory]:
     """One trajectory a task with the most likely tokens.
 
     Args:
-        backend: a policy with temperature 0.
+        player: of a policy, with temperature 0.
         tasks: what to do.
 
     Returns:
@@ -153,76 +154,73 @@ def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:
     Raises:
         ValueError: the temperature isn't 0.
     """
-    if backend.config.temperature != 0:
-        raise ValueError(f"greedy needs temperature 0, got {backend.config.temperature}")
-    return backend.run([backend.start(task, 0, 0) for task in tasks])
+    if player.config.temperature != 0:
+        raise ValueError(f"greedy needs temperature 0, got {player.config.temperature}")
+    return player.run([player.start(task, 0, 0) for task in tasks])
 
 
 def beam_search(
-    backend: HFBackend,
-    reward_model: RewardModel,
+    player: Player,
+    judge: Judge,
     tasks: Sequence[Task],
     n: int,
     m: int,
     *,
+    score: str = "last",
     seed: int = 0,
 ) -> list[SearchResult]:
     """Step-level beam search @N×M (paper, Algorithm 2).
 
-    Every round each kept path is continued by M sampled turns, the reward model scores the new step
-    of each, and the best N paths of a task are kept. A path that is over keeps its place and its
+    Every round each kept path is continued by M sampled turns, the judge scores each, and the best
+    N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over.
 
     Args:
-        backend: the policy; its temperature makes the M turns differ.
-        reward_model: scores M(s, a).
+        player: of the policy; its temperature makes the M turns differ.
+        judge: scores M(s, a).
         tasks: searched side by side.
         n: paths kept.
         m: turns sampled a path.
+        score: one of :data:`SCORES`; the paper's is the last step's M.
         seed: of the random streams.
 
     Returns:
-        One result a task.
+        One result a task. Its usage counts what a player and a judge compute that keep what they
+        have read, as those of :mod:`agentprm_lite.fast` do: every token of a path once.
 
     Raises:
-        ValueError: n or m is below 1.
+        ValueError: n or m is below 1, or as in :func:`scores_of`.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
-    roots = [backend.start(task, 0, seed) for task in tasks]
-    play = Play(backend, roots)
-    read, values, computed = reward_model.start([root.ids for root in roots])
-    read.select([k for k, root in enumerate(roots) if not root.done])
-    beams = [[_Path(root, float(v))] * n for root, v in zip(roots, values, strict=True)]
-    usage = [root.usage + Usage(scored=new) for root, new in zip(roots, computed, strict=True)]
-    while play.active:
-        place = {id(episode): row for row, episode in enumerate(play.active)}
-        children = [
-            (task, place[id(path.episode)], path.episode.fork(number, stream=0))
-            for task, beam in enumerate(beams)
-            for number, path in enumerate(p for p in beam if not p.episode.done for _ in range(m))
-        ]
-        rows = [row for _, row, _ in children]
-        play.select(rows, [child for _, _, child in children])
-        read.select(rows)
-        replies = [child.ids[child.spans[-1][1] :] if child.spans else [] for *_, child in children]
-        turns = play.act()
-        new = [reply + turn for reply, turn in zip(replies, turns, strict=True)]
-        scores = reward_model.score_next(read, new)
+    roots = [player.start(task, 0, seed) for task in tasks]
+    scores = scores_of(judge.score([root.trajectory(player.policy) for root in roots]), score)
+    beams = [[_Path(root, s)] * n for root, s in zip(roots, scores, strict=True)]
+    usage = [Usage(scored=root.prompt_len) for root in roots]
+    while True:
+        children: list[tuple[int, Episode]] = []
+        for task, beam in enumerate(beams):
+            going = [path.episode for path in beam if path.episode.goes_on(player.config)]
+            for parent in {id(parent): parent for parent in going}.values():  # N roots are one
+                known = parent.last_end
+                usage[task] += Usage(prefilled=len(parent.ids) - known, cached=known)
+            parents = [parent for parent in going for _ in range(m)]
+            children += [(task, p.fork(k, stream=0)) for k, p in enumerate(parents)]
+        if not children:
+            break
+        before = [child.last_end or child.prompt_len for _, child in children]
+        player.act([child for _, child in children])
+        played = [child.trajectory(player.policy) for _, child in children]
+        scores = scores_of(judge.score(played), score)
         beams = [[path for path in beam if path.episode.done] for beam in beams]
-        for (task, _, child), score in zip(children, scores, strict=True):
-            beams[task].append(_Path(child, float(score)))
+        for (task, child), t, known, s in zip(children, played, before, scores, strict=True):
+            beams[task].append(_Path(child, s))
+            new = Usage(generated=t.usage.generated, scored=len(t.ids) - known, env_steps=1)
+            usage[task] += new
         beams = [sorted(beam, key=lambda path: -path.score)[:n] for beam in beams]
-        kept = {id(path.episode) for beam in beams for path in beam}
-        play.read([row for row, (*_, child) in enumerate(children) if id(child) in kept])
-        going = {id(episode) for episode in play.active}
-        read.select([row for row, (*_, child) in enumerate(children) if id(child) in going])
-        for (task, _, child), tokens in zip(children, new, strict=True):
-            usage[task] += child.usage + Usage(scored=len(tokens))
-            child.usage = Usage()
     return [
         SearchResult(
-            replace(beam[0].episode.trajectory(backend.policy), usage=spent), beam[0].score, spent
+            replace(beam[0].episode.trajectory(player.policy), usage=spent), beam[0].score, spent
         )
         for beam, spent in zip(beams, usage, strict=True)
     ]
@@ -230,7 +228,7 @@ def beam_search(
 
 @dataclass(frozen=True)
 class _Path:
-    """A path in the beam of one task, and the score of its last step."""
+    """A path in the beam of one task."""
 
     episode: Episode
     score: float

@@ -39,11 +39,16 @@ from agentprm_lite.distributed.ranks import (
     wait,
     whole,
 )
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import (
+    action_logprobs,
+    at_least_float32,
+    microbatches,
+    split_model,
+    step_values,
+)
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
 from agentprm_lite.models import half_dtype
-from agentprm_lite.prm import at_least_float32, hidden_states, step_values, token_batches
 from agentprm_lite.types import Trajectory
 
 Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm"]
@@ -69,7 +74,7 @@ class TrainConfig:
     checkpointing: bool = False
     """Keep no activations inside the layers and compute them again for the gradient: far less
     memory, about a third more time, and what a batch's sequences begin with is computed for each,
-    see :func:`agentprm_lite.prm.hidden_states`."""
+    see :func:`agentprm_lite.forward.hidden_states`."""
     shard: bool = False
     """Under ``torchrun``, split weights, gradients and AdamW's moments over the ranks (FSDP2), for
     7B and up. Before and after training each rank holds the whole model."""
@@ -106,44 +111,6 @@ class SFTLoss(nn.Module):
         tokens = sum(end - start for t in whole or trajectories for start, end in t.spans)
         loss = -logp.sum() / tokens
         return loss, {"loss": float(loss.detach())}
-
-
-def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
-    """log π(token | history) of every action token.
-
-    Args:
-        model: a policy.
-        trajectories: B trajectories.
-
-    Returns:
-        [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
-    """
-    body, head = split_model(model)
-    hidden = hidden_states(body, [t.ids for t in trajectories])
-    rows, columns = action_tokens(trajectories)
-    logits = at_least_float32(head(hidden[rows, columns - 1]))
-    target = [token for t in trajectories for start, end in t.spans for token in t.ids[start:end]]
-    return -nn.functional.cross_entropy(
-        logits, torch.tensor(target, device=logits.device), reduction="none"
-    )
-
-
-def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
-    """Row and column of every action token.
-
-    Args:
-        trajectories: B trajectories.
-
-    Returns:
-        Two [N] tensors: index of the trajectory, position in its ids.
-    """
-    rows: list[int] = []
-    columns: list[int] = []
-    for b, trajectory in enumerate(trajectories):
-        for start, end in trajectory.spans:
-            rows += [b] * (end - start)
-            columns += range(start, end)
-    return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
 
 
 class RewardLoss(nn.Module):
@@ -292,7 +259,7 @@ def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> lis
     rng = random.Random(f"{config.seed}/{epoch}")
     jittered = [n * rng.uniform(0.9, 1.1) for n in lengths]
     order = sorted(range(len(lengths)), key=jittered.__getitem__)
-    groups = list(token_batches(lengths, config.batch_tokens, order))
+    groups = list(microbatches(lengths, config.batch_tokens, order))
     rng.shuffle(groups)
     return groups
 

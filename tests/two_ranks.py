@@ -24,8 +24,8 @@ from torch import nn
 
 from agentprm_lite import train
 from agentprm_lite.distributed.ranks import place
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
-from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import SMOKE
@@ -145,9 +145,9 @@ def collecting(out: Path, attempt: int) -> None:
         p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
     }
     record: dict[str, Any] = {"found": found, "blocks": 0}
-    run, make_tiny = HFBackend.run, pipeline.make_tiny
+    run, make_tiny = FastPlayer.run, pipeline.make_tiny
 
-    def noted_run(self: HFBackend, episodes: Any) -> Any:
+    def noted_run(self: FastPlayer, episodes: Any) -> Any:
         if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         record["blocks"] += 1
@@ -157,7 +157,7 @@ def collecting(out: Path, attempt: int) -> None:
         (out / f"base.{attempt}.{here.rank}").touch()
         make_tiny(*args, **kwargs)
 
-    HFBackend.run, pipeline.make_tiny = noted_run, noted_tiny
+    FastPlayer.run, pipeline.make_tiny = noted_run, noted_tiny
     cli.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from agentprm_lite.env import TextEnv, env_class, make_env
+from agentprm_lite.episode import random_stream
 from agentprm_lite.prm import StepValues
-from agentprm_lite.sampling import random_stream
 from agentprm_lite.search import Curve, best_of_n
 from agentprm_lite.types import Task, Trajectory
 

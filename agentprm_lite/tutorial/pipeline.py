@@ -33,9 +33,11 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from agentprm_lite import fast
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed.ranks import Place, agree, alone, place, wait
 from agentprm_lite.env import env_class
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import (
     load_chat,
     load_policy,
@@ -56,7 +58,7 @@ from agentprm_lite.rollout import (
     translate,
     vocabulary,
 )
-from agentprm_lite.sampling import HFBackend, SamplingConfig
+from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search, best_of_n, by_task
 from agentprm_lite.serve.openai import OpenAIBackend
 from agentprm_lite.train import (
@@ -92,7 +94,7 @@ class Policy:
     profile: Profile
     """The profile that it belongs to."""
 
-    def backend(self, temperature: float) -> HFBackend:
+    def backend(self, temperature: float) -> PlainPlayer:
         """The loaded policy, ready to sample.
 
         Args:
@@ -102,7 +104,7 @@ class Policy:
             A backend.
         """
         sampling = replace(sampling_config(self.profile), temperature=temperature)
-        return HFBackend(load_policy(self.folder), self.chat, sampling, self.folder.name)
+        return fast.player(load_policy(self.folder), self.chat, sampling, self.folder.name)
 
     def remote(self, servers: Sequence[str], temperature: float) -> OpenAIBackend:
         """The policy on servers that serve its folder.
@@ -873,7 +875,7 @@ def reward_model(
     p = _profile(profile)
     folder = reward_model_folder(kind, p, seed, variant)
     actor = later_policy(p, variant.legs, seed)
-    return RewardModel(load_reward_model(actor.folder, folder, actor.chat))
+    return fast.judge(load_reward_model(actor.folder, folder, actor.chat))
 
 
 def pool_values(
@@ -945,7 +947,7 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)
-        judge = RewardModel(load_reward_model(backend.model, scorer, actor.chat))
+        judge = fast.judge(load_reward_model(backend.model, scorer, actor.chat))
         size = max(1, p.batch // (n * m))
         path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
         part = place().part(path)

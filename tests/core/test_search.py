@@ -21,13 +21,15 @@ from helpers import (
     whole_logprobs,
 )
 
-from agentprm_lite import search
 from agentprm_lite.chat import ChatFormat, parse_action, react
 from agentprm_lite.env import TextEnv, make_env
-from agentprm_lite.fast.kvbatch import KVBatch, split_model
+from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.fast import FastJudge, FastPlayer, play
+from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.forward import split_model
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import Episode, HFBackend, Play, choose
+from agentprm_lite.sampling import Turn, choose
 from agentprm_lite.search import (
     SCORES,
     SearchResult,
@@ -178,7 +180,7 @@ def model(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def judge(folder: Path) -> RewardModel:
-    return RewardModel(float64(random_reward_model(folder)))
+    return FastJudge(float64(random_reward_model(folder)))
 
 
 @pytest.fixture
@@ -186,7 +188,7 @@ def four_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextCraft, "default_rounds", 4)
 
 
-def slow_turn(model: Any, episode: Episode, policy: HFBackend) -> list[int]:
+def slow_turn(model: Any, episode: Episode, policy: FastPlayer) -> list[int]:
     """One turn with a whole forward pass a token."""
     tokens: list[int] = []
     logps: list[float] = []
@@ -204,7 +206,7 @@ def slow_turn(model: Any, episode: Episode, policy: HFBackend) -> list[int]:
 
 
 def slow_beam(
-    policy: HFBackend, judge: RewardModel, task: Task, n: int, m: int, seed: int
+    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int
 ) -> tuple[Trajectory, float, Usage]:
     """Algorithm 2 without cache or batch: every score is that of a whole trajectory."""
     root = policy.start(task, 0, seed)
@@ -263,9 +265,8 @@ def test_score_of_the_answer_is_the_reward_models(
     policy, scorer = load_policy(folder), random_reward_model(folder)
     if double:
         policy, scorer = float64(policy), float64(scorer)
-    judge = RewardModel(scorer)
-    found = beam_search(backend(policy, chat), judge, TASKS, 2, 3, seed=1)
-    scores = judge.score([r.trajectory for r in found])
+    found = beam_search(backend(policy, chat), FastJudge(scorer), TASKS, 2, 3, seed=1)
+    scores = RewardModel(scorer).score([r.trajectory for r in found])
     for result, values in zip(found, scores, strict=True):
         assert result.score == pytest.approx(values.q[-1], abs=1e-10 if double else 1e-5)
         assert result.trajectory.num_steps == 4 and result.trajectory.truncated_by == "rounds"
@@ -282,38 +283,45 @@ def test_tokens_and_steps_are_all_counted(
 ) -> None:
     """Against counters in the caches, in the environment and at the sampler."""
     computed: Counter[Any] = Counter()
-    append, step, act = KVBatch.append, TextEnv.step, Play.act
-    acting = False
+    append, step, speak = KVBatch.append, TextEnv.step, play.speak
 
     def counted_append(self: KVBatch, tokens: Sequence[Sequence[int]]) -> Any:
         who = "judge" if self.body is split_model(judge.model)[0] else "policy"
-        computed[who, acting] += sum(map(len, tokens))
-        computed[who, "rows"] += sum(map(bool, tokens)) if not acting else 0
+        computed[who] += sum(map(len, tokens))
         return append(self, tokens)
 
     def counted_step(self: TextEnv, action: str) -> Any:
         computed["steps"] += 1
         return step(self, action)
 
-    def counted_act(self: Play) -> Any:
-        nonlocal acting
-        acting = True
-        turns = act(self)
-        acting = False
-        computed["generated"] += sum(map(len, turns))
-        return turns
+    def counted_speak(episodes: Sequence[Episode], turns: Sequence[Turn], *rest: Any) -> None:
+        speak(episodes, turns, *rest)
+        computed["generated"] += len(turns)
+        computed["ends"] += sum(turn.over for turn in turns)
 
     monkeypatch.setattr(KVBatch, "append", counted_append)
     monkeypatch.setattr(TextEnv, "step", counted_step)
-    monkeypatch.setattr(Play, "act", counted_act)
+    monkeypatch.setattr(play, "speak", counted_speak)
     tasks = TASKS[:3]
+    read: list[int] = []
+    acted = FastPlayer.act
+
+    def counted_act(self: FastPlayer, episodes: Sequence[Episode]) -> None:
+        histories = {tuple(e.ids) for e in episodes}  # kept paths
+        read.append(len(histories))
+        assert len(histories) == 3 if len(read) == 1 else len(histories) <= 6
+        acted(self, episodes)
+
+    monkeypatch.setattr(FastPlayer, "act", counted_act)
     spent = [r.usage for r in beam_search(backend(model, chat), judge, tasks, 2, 2)]
-    assert sum(u.scored for u in spent) == computed["judge", False]
+    assert read == [3, 6, 6, 6]  # no two paths of a task are alike
+    assert sum(u.scored for u in spent) == computed["judge"]
     assert sum(u.env_steps for u in spent) == computed["steps"] == 3 * 4 * 4  # 2 × 2, four rounds
     assert sum(u.generated for u in spent) == computed["generated"]
-    # in ``read`` a row computes its last sampled token before the reply; the prompts' rows don't
-    fed = computed["policy", "rows"] - len(tasks)
-    assert sum(u.prefilled for u in spent) == computed["policy", False] - fed
+    # a turn's last token is computed with the reply, if its path is kept and goes on
+    last = computed["ends"] - sum(read[1:])
+    made = sum(u.prefilled + u.generated for u in spent) - last
+    assert computed["policy"] == made
 
 
 @pytest.mark.usefixtures("four_rounds")
@@ -367,8 +375,7 @@ def test_episodes_that_run_out_of_tokens_end(
             assert result.score == pytest.approx(judge.score([t])[0].q[-1], abs=1e-10)
             lengths.append(t.num_steps)
         else:
-            _, (root,), _ = judge.start([t.ids])
-            assert result.score == pytest.approx(root, abs=1e-10)
+            assert result.score == pytest.approx(judge.score([t])[0].root, abs=1e-10)
             assert result.usage.generated == 0
     assert lengths and len(lengths) < len(TASKS)
     nothing = beam_search(backend(model, chat, max_context=20), judge, TASKS, 2, 2)
@@ -384,61 +391,41 @@ def test_beam_sizes_are_checked(model: Any, judge: RewardModel, chat: ChatFormat
 # --- beam search by a scripted policy and a judge that is a function: what is kept and answered
 
 
-class ScriptedPlay(Play):
-    """Episodes that do what ``say`` says; no model and no cache."""
+class Script:
+    """A player whose episodes do what ``say`` says; no model and no cache."""
 
-    say: Callable[[Episode], str]
+    policy, config = "script", SamplingConfig(rules=False)
 
-    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
-        self.backend = backend
-        self.active = list(episodes)
+    def __init__(self, chat: ChatFormat, say: Callable[[Episode], str]) -> None:
+        self.chat, self.say = chat, say
 
-    def act(self) -> list[list[int]]:
-        turns = [self.backend.chat.turn_ids(react("x", type(self).say(e))) for e in self.active]
-        for episode, turn in zip(self.active, turns, strict=True):
-            episode.step(turn, [], self.backend.chat)
-        return turns
+    def start(self, task: Task, sample: int, seed: int) -> Episode:
+        return Episode.start(task, sample, seed, self.chat, self.config)
 
-    def read(self, rows: Sequence[int]) -> None:
-        self.active = [self.active[k] for k in rows if not self.active[k].done]
+    def act(self, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            episode.step(self.chat.turn_ids(react("x", self.say(episode))), [], self.chat)
 
-    def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
-        self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
+    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
+        raise NotImplementedError
 
 
 Value = Callable[[Task, tuple[str, ...]], float]
 
 
-class Histories:
-    """Rows of (prompt, actions so far)."""
+class Opinion:
+    """A judge whose M is a function of the task and the actions so far."""
 
-    def __init__(self, rows: list[tuple[tuple[int, ...], tuple[str, ...]]]) -> None:
-        self.rows = rows
+    def __init__(self, value: Value) -> None:
+        self.value = value
 
-    def select(self, rows: Sequence[int]) -> None:
-        self.rows = [self.rows[k] for k in rows]
-
-
-class Judge:
-    """Scores a history by a function of its task and actions."""
-
-    def __init__(self, policy: HFBackend, tasks: Sequence[Task], value: Value) -> None:
-        self.chat, self.value = policy.chat, value
-        self.tasks = {tuple(policy.start(task, 0, 0).ids): task for task in tasks}
-        self.mark = policy.chat.observation_ids("")[-1]
-
-    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[Histories, np.ndarray, list[int]]:
-        nothing = np.zeros(len(prompts)), [0] * len(prompts)
-        return Histories([(tuple(p), ()) for p in prompts]), *nothing
-
-    def score_next(self, batch: Histories, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        rows = []
-        for (prompt, actions), new in zip(batch.rows, tokens, strict=True):
-            begin = max((k + 1 for k, x in enumerate(new) if x == self.mark), default=0)
-            assert (begin > 0) == bool(actions)  # a later turn comes with the reply before it
-            rows.append((prompt, (*actions, str(parse_action(self.chat.decode(new[begin:]))))))
-        batch.rows = rows
-        return np.array([self.value(self.tasks[prompt], actions) for prompt, actions in rows])
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        out = []
+        for t in trajectories:
+            actions = tuple(str(parse_action(a)) for a in t.actions)
+            last = [self.value(t.task, actions)] if actions else []
+            out.append(StepValues(0.0, np.array([*[0.0] * (len(actions) - 1), *last])))
+        return out
 
 
 def remaining(task: Task, actions: Sequence[str]) -> float:
@@ -457,12 +444,8 @@ def remaining(task: Task, actions: Sequence[str]) -> float:
 
 
 @pytest.fixture
-def scripted(
-    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[SearchResult]]:
+def scripted(chat: ChatFormat) -> Callable[..., list[SearchResult]]:
     """beam_search with a script and a judge."""
-    policy = backend(model, chat)
-    monkeypatch.setattr(search, "Play", ScriptedPlay)
 
     def run(
         say: Callable[[Episode], str],
@@ -472,9 +455,7 @@ def scripted(
         m: int,
         seed: int = 0,
     ) -> list[SearchResult]:
-        monkeypatch.setattr(ScriptedPlay, "say", say, raising=False)
-        judge: Any = Judge(policy, tasks, value)
-        return beam_search(policy, judge, tasks, n, m, seed=seed)
+        return beam_search(Script(chat, say), Opinion(value), tasks, n, m, seed=seed)
 
     return run
 

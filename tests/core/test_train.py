@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from agentprm_lite import train
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import action_logprobs, action_tokens, split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
@@ -27,8 +27,6 @@ from agentprm_lite.train import (
     RewardLoss,
     SFTLoss,
     TrainConfig,
-    action_logprobs,
-    action_tokens,
     fit,
     make_batches,
     rft,

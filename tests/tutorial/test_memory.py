@@ -10,6 +10,7 @@ from helpers import TEXTS, random_trajectories
 from safetensors.torch import load_file
 
 from agentprm_lite import models
+from agentprm_lite.forward import pad_ids
 from agentprm_lite.models import (
     Lora,
     TinySize,
@@ -19,7 +20,6 @@ from agentprm_lite.models import (
     make_tiny,
     new_reward_model,
 )
-from agentprm_lite.prm import pad_ids
 from agentprm_lite.train import RewardExample, RewardLoss, TrainConfig, _spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 
