@@ -28,14 +28,15 @@ from agentprm_lite.fast import FastJudge, FastPlayer, play
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import load_policy
-from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import Turn, choose
+from agentprm_lite.prm import FewestTurns, RewardModel, StepValues
+from agentprm_lite.sampling import PlainPlayer, Turn, choose
 from agentprm_lite.search import (
     SCORES,
     SearchResult,
     beam_search,
     best_of_n,
     greedy,
+    halving,
     oracle,
     scores_of,
 )
@@ -503,6 +504,129 @@ def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
     # 0.9 is get-look, first in the beam; its first child ends with 1.0
     assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
     assert result.score == 1.0 and result.usage.env_steps == 12
+
+
+class Table:
+    """A judge whose M after each turn is looked up by the initials of the actions so far."""
+
+    def __init__(self, **values: float) -> None:
+        self.value = table(**values)
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        out = []
+        for t in trajectories:
+            actions = [str(parse_action(a)) for a in t.actions]
+            m = [self.value(t.task, tuple(actions[: k + 1])) for k in range(len(actions))]
+            out.append(StepValues(0.5, np.array(m)))
+        return out
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [("last", [GET, LOOK, CRAFT]), ("min", [LOOK, GET, CRAFT]), ("mean", [LOOK, GET, CRAFT])],
+)
+def test_beams_by_another_score(chat: ChatFormat, score: str, expected: list[str]) -> None:
+    """2×1. get 0.1, then look 0.9; look 0.6, then get 0.7. The last M prefers the former; its least
+    M, 0.1 against 0.6, and its mean, 0.5 against 0.65, the latter. Both craft, with the same M."""
+    judge = Table(g=0.1, l=0.6, gl=0.9, lg=0.7, glc=0.9, lgc=0.7)
+    player = Script(chat, lines(GET, LOOK, GET, LOOK, CRAFT, CRAFT))  # look, the better, goes first
+    (result,) = beam_search(player, judge, [DYE], 2, 1, score=score)
+    assert [parse_action(a) for a in result.trajectory.actions] == expected
+
+
+# --- halving
+
+
+def test_halving_by_hand(chat: ChatFormat) -> None:
+    """Four attempts. After turn 1 their values 0.2, 0.4, 0.1, 0.3 keep the second and the fourth;
+    after turn 2, 0.5 and 0.6 keep what was the fourth, which plays on alone: 4 + 2 + 1 turns."""
+    scores = iter([0.2, 0.4, 0.1, 0.3, 0.5, 0.6, 0.9])
+    script = lines(LOOK, GET, GET, LOOK, LOOK, GET, CRAFT)
+    judge = Opinion(lambda task, actions: next(scores))
+    (result,) = halving(Script(chat, script), judge, [DYE], 4)
+    assert [parse_action(a) for a in result.trajectory.actions] == [LOOK, GET, CRAFT]
+    assert result.score == 0.9 and result.trajectory.success and result.trajectory.sample == 3
+    assert result.usage.env_steps == 7 and result.trajectory.usage == result.usage
+
+
+def test_halving_after_every_second_turn(chat: ChatFormat) -> None:
+    """Three attempts. get and look, 0.9 and 0.1, change nothing after turn 1. The first is over
+    after turn 2 with 0.4 and keeps its place beside 0.6, before 0.3; two of three are kept. After
+    turn 4 the other has fallen to 0.2, so the attempt that was over long ago is the answer."""
+    values = table(g=0.9, l=0.1, gc=0.4, ll=0.6, lg=0.3, lll=0.9, llll=0.2)
+    script = lines(GET, LOOK, LOOK, CRAFT, LOOK, GET, LOOK, LOOK)
+    (result,) = halving(Script(chat, script), Opinion(values), [DYE], 3, every=2)
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, CRAFT]
+    assert result.score == 0.4 and result.usage.env_steps == 3 + 3 + 1 + 1
+
+
+@pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_halving_plays_the_attempts_of_best_of_n(
+    model: Any, judge: RewardModel, chat: ChatFormat, n: int
+) -> None:
+    """Against the N whole attempts and their values: which are kept, the tokens of all, the scored
+    ones. Every prompt is read once; every reply by those that play on."""
+    policy = backend(model, chat)
+    found = halving(policy, judge, TASKS[:4], n, seed=3)
+    plain = PlainPlayer(model, chat, policy.config)
+    assert [r.trajectory.ids for r in halving(plain, judge, TASKS[:4], n, seed=3)] == [
+        r.trajectory.ids for r in found
+    ]
+    for task, result in zip(TASKS, found, strict=False):
+        whole = policy.run([policy.start(task, k, 3) for k in range(n)])
+        m = [v.q for v in RewardModel(judge.model).score(whole)]
+        kept = list(range(n))
+        spent = Usage(scored=whole[0].prompt_len, prefilled=whole[0].prompt_len)
+        spent += Usage(cached=(n - 1) * whole[0].prompt_len)
+        for turn in range(4):  # no attempt ends before the fourth round
+            for k in kept:
+                start, end = whole[k].spans[turn]
+                before = whole[k].spans[turn - 1][1] if turn else whole[k].prompt_len
+                spent += Usage(generated=end - start, scored=end - before, env_steps=1)
+                if turn:
+                    spent += Usage(prefilled=start - before, cached=before)
+            kept = sorted(kept, key=lambda k: -m[k][turn])[: (len(kept) + 1) // 2]
+        assert result.trajectory.ids == whole[kept[0]].ids
+        assert result.trajectory.sample == kept[0]
+        assert result.score == pytest.approx(m[kept[0]][-1], abs=1e-10)
+        assert result.usage == spent
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_any_judge_and_its_faults(model: Any, chat: ChatFormat) -> None:
+    """The judge without a model takes the first of equally long attempts; an M that isn't finite
+    stops a search, whatever judge gave it."""
+    policy = backend(model, chat)
+    for search in (halving, lambda *args: beam_search(*args, 2)):
+        (result,) = search(policy, FewestTurns(), TASKS[:1], 2)
+        assert result.score == -4.0
+        for broken in (float("nan"), float("inf")):
+            judge = Opinion(lambda task, actions, m=broken: m if len(actions) > 1 else 0.5)
+            with pytest.raises(ValueError, match=r"M of attempt 0 is .*expected finite"):
+                search(policy, judge, TASKS[:1], 2)
+    for n, every in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match=f"got n = {n}, every = {every}"):
+            halving(policy, FewestTurns(), TASKS[:1], n, every=every)
+    with pytest.raises(ValueError, match="score 'best' is unknown"):
+        halving(policy, FewestTurns(), TASKS[:1], 2, score="best")
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_halving_with_the_truth_beats_sampling(chat: ChatFormat) -> None:
+    """More attempts help a judge that counts the steps left, and harm its opposite."""
+
+    def success(n: int, sign: float = 1.0) -> float:
+        judge = Opinion(lambda t, a: -sign * remaining(t, a))
+        runs = [halving(Script(chat, noisy_expert), judge, TASKS, n, seed=s) for s in range(6)]
+        return float(np.mean([r.trajectory.success for run in runs for r in run]))
+
+    one, sixteen = success(1), success(16)
+    assert 0.4 < one < sixteen - 0.2 and sixteen > 0.9
+    assert success(4, sign=-1.0) < one - 0.2
+
+
+# --- forks
 
 
 def test_the_answer_is_what_a_fresh_environment_gives(scripted: Any) -> None:
