@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.checkpoint import digest
-from agentprm_lite.fast.kvbatch import context_limit, split_model
+from agentprm_lite.forward import context_limit, split_model
 from agentprm_lite.types import Task, Trajectory
 
 logger = logging.getLogger(__name__)

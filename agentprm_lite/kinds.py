@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from agentprm_lite import labels as label_functions
 from agentprm_lite.examples import RewardExample
+from agentprm_lite.forward import step_values
 from agentprm_lite.labels import Labels
 from agentprm_lite.losses import Progress, Sizes, agentprm_loss
 from agentprm_lite.metrics import explained_variance, turn_auroc
-from agentprm_lite.prm import step_values
 from agentprm_lite.ranking import ranking_loss
 
 Cut = Literal["failed", "bootstrap"]

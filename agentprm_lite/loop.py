@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from agentprm_lite.checkpoint import Checkpoint
 from agentprm_lite.examples import some, trajectory_of
+from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
-from agentprm_lite.prm import at_least_float32, token_batches
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class OneProcess:
 
     def parts(self, lengths: Sequence[int], tokens: int) -> list[tuple[float, list[int]]]:
         """This process's microbatches of a step, and the weight of each one's loss."""
-        return [(1.0, group) for group in token_batches(lengths, tokens)]
+        return [(1.0, group) for group in microbatches(lengths, tokens)]
 
     def add_gradients(self, params: Sequence[Tensor]) -> None:
         """Let every process have the sum of all gradients."""

@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.fast import player as fast_player
+from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
 from agentprm_lite.losses import kl_penalty, policy_loss
-from agentprm_lite.prm import RewardModel, StepValues, hidden_states, token_batches
-from agentprm_lite.sampling import HFBackend, SamplingConfig
-from agentprm_lite.train import action_logprobs
+from agentprm_lite.prm import Judge, StepValues
 from agentprm_lite.types import Task, Trajectory
 
 ProcessReward = Literal["outcome", "shaping", "raw_q"]
@@ -172,7 +172,7 @@ def ppo(
     tasks: Sequence[Task],
     config: PPOConfig,
     sampling: SamplingConfig,
-    reward_model: RewardModel | None = None,
+    reward_model: Judge | None = None,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Improve a policy on its own episodes.
@@ -206,7 +206,7 @@ def ppo(
     logs = []
     for i in tqdm(range(config.iterations), desc=f"ppo {config.reward}", disable=None):
         chosen = rng.sample(list(tasks), min(config.tasks, len(tasks)))
-        backend = HFBackend(model, chat, sampling)  # a cache never outlives a weight update
+        backend = fast_player(model, chat, sampling)  # a cache never outlives a weight update
         seed = config.seed * 100_003 + i
         episodes = [backend.start(t, k, seed) for t in chosen for k in range(config.samples)]
         played = [t for t in backend.run(episodes) if t.num_steps]
@@ -238,7 +238,7 @@ def _prepare(
     """Advantages and returns of a round; advantages are whitened over all turns."""
     parts = []
     earned = []
-    for group in token_batches([len(t.ids) for t in played], config.batch_tokens):
+    for group in microbatches([len(t.ids) for t in played], config.batch_tokens):
         trajectories = [played[i] for i in group]
         with model.disable_adapter():
             reference = action_logprobs(model, trajectories)

@@ -14,14 +14,15 @@ from tqdm import tqdm
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
 from agentprm_lite.distributed.ranks import Place, place
 from agentprm_lite.env import AGENTGYM, make_env
-from agentprm_lite.sampling import Backend, Episode, HFBackend, SamplingConfig
+from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
 
 
 def collect(
-    backend: Backend,
+    player: Player,
     tasks: Sequence[Task],
     samples: int,
     path: str | Path,
@@ -41,12 +42,12 @@ def collect(
     own, ``Place.part(path)``, and :func:`merge` joins them to the file that one process would have
     written.
 
-    Of how the backend samples, a file tells the prompts and the round limit; these are compared
+    Of how the player samples, a file tells the prompts and the round limit; these are compared
     (not for worlds on a server). Temperature and limits of tokens are not told: give a policy that
     is sampled otherwise another name.
 
     Args:
-        backend: the policy.
+        player: the policy.
         tasks: what to do.
         samples: episodes a task.
         path: trajectory file; continued if it exists.
@@ -75,23 +76,23 @@ def collect(
         )
     jobs = shard.blocks(jobs, batch)
     done = read_jsonl(path) if path.exists() else []
-    wanted = [(task, sample, seed, backend.policy) for task, sample in jobs]
+    wanted = [(task, sample, seed, player.policy) for task, sample in jobs]
     found = [(t.task, t.sample, t.seed, t.policy) for t in done]
     if found != wanted[: len(found)]:
         first = next(i for i, job in enumerate(found) if i >= len(wanted) or job != wanted[i])
         other = done[first]
         raise ValueError(
             f"{path}, line {first + 1}: holds {other.key} with seed {other.seed} of policy "
-            f"{other.policy!r}, which isn't what this run of policy {backend.policy!r} with seed "
+            f"{other.policy!r}, which isn't what this run of policy {player.policy!r} with seed "
             f"{seed} would write there; give another file or remove this one"
         )
-    _check_settings(backend, path, done)
+    _check_settings(player, path, done)
     hidden = None if place().first else True
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
             block = jobs[start : start + batch]
-            played = backend.run([backend.start(task, sample, seed) for task, sample in block])
+            played = player.run([player.start(task, sample, seed) for task, sample in block])
             new = played[max(0, len(done) - start) :]
             append_jsonl(path, new)
             done += new
@@ -149,12 +150,12 @@ def merge(
     return [by_key[k] for k in keys]
 
 
-def _check_settings(backend: Backend, path: Path, done: Sequence[Trajectory]) -> None:
-    """Compare recorded episodes with those that the backend would begin, one an environment."""
+def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> None:
+    """Compare recorded episodes with those that the player would begin, one an environment."""
     remedy = "give another file or remove this one"
     here = [t for t in reversed(done) if not t.task.env.startswith(AGENTGYM)]
     for env, t in {t.task.env: t for t in here}.items():
-        new = backend.start(t.task, t.sample, t.seed)
+        new = player.start(t.task, t.sample, t.seed)
         if tuple(new.ids) != t.ids[: t.prompt_len]:
             raise ValueError(
                 f"{path}: the prompt of {t.key} isn't what this run would begin with (rules, chat "
@@ -254,16 +255,14 @@ def vocabulary(tasks: Sequence[Task]) -> list[str]:
     return texts
 
 
-def continue_from(
-    backend: HFBackend, trajectory: Trajectory, samples: int
-) -> list[list[Trajectory]]:
+def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[list[Trajectory]]:
     """Monte Carlo rollouts: play on from the state after each action of a trajectory.
 
     The environment is brought to each state by playing the trajectory's actions again; the history
     is the trajectory's own ids, computed once for all states.
 
     Args:
-        backend: the policy.
+        player: the policy.
         trajectory: its states are the starting points.
         samples: rollouts a state.
 
@@ -274,15 +273,15 @@ def continue_from(
     Raises:
         ValueError: the environment answers otherwise than recorded.
     """
-    episode = backend.start(trajectory.task, trajectory.sample, trajectory.seed)
+    episode = player.start(trajectory.task, trajectory.sample, trajectory.seed)
     starts: list[Episode] = []
     for t, (start, end) in enumerate(trajectory.spans):
-        episode.step(list(trajectory.ids[start:end]), [], backend.chat)
+        episode.step(list(trajectory.ids[start:end]), [], player.chat)
         if episode.observations[-1] != trajectory.observations[t + 1]:
             raise ValueError(
                 f"trajectory {trajectory.key}, step {t}: the environment answers "
                 f"{episode.observations[-1]!r}, the record says {trajectory.observations[t + 1]!r}"
             )
         starts += [episode.fork(k, stream=trajectory.sample) for k in range(samples)]
-    played = backend.run(starts)
+    played = player.run(starts)
     return [played[i : i + samples] for i in range(0, len(played), samples)]

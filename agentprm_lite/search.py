@@ -1,8 +1,8 @@
-"""Search at test time: Best-of-N on a stored pool, step-level beam search, and their baselines.
+"""Search at test time: Best-of-N on stored attempts, halving, and step-level beam search.
 
-Best-of-N curves are exact expectations over all subsets of the pool, so that reward models are
-compared on the same candidates. Beam search forks the environments, shares every common prefix
-in both caches and counts all tokens, those of discarded branches too.
+Best-of-N curves are exact expectations over all subsets of the attempts, so that judges are
+compared on the same candidates. Halving and beam search judge attempts under way, and count all
+tokens, those of dropped attempts too.
 
 Departures from the paper:
     1. Algorithm 2 begins with N copies of the root, so that every round compares N × M candidates.
@@ -12,14 +12,16 @@ Shape legend: K candidates of a task, T steps.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agentprm_lite.episode import Episode
 from agentprm_lite.metrics import best_of_n_curve
-from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import Episode, HFBackend, Play
+from agentprm_lite.prm import Judge, StepValues
+from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
 
 
@@ -140,97 +142,152 @@ def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Seque
     return Curve(tuple(ns), np.array(rows), tokens)
 
 
-def greedy(backend: HFBackend, tasks: Sequence[Task]) -> list[Trajectory]:
-    """One trajectory a task with the most likely tokens.
+def greedy(player: Player, tasks: Sequence[Task]) -> list[Trajectory]:
+    """One trajectory a task with the most likely tokens, by a player with temperature 0."""
+    if player.config.temperature != 0:
+        raise ValueError(f"greedy needs temperature 0, got {player.config.temperature}")
+    return player.run([player.start(task, 0, 0) for task in tasks])
+
+
+def halving(
+    player: Player,
+    judge: Judge,
+    tasks: Sequence[Task],
+    n: int,
+    *,
+    every: int = 1,
+    score: str = "last",
+    seed: int = 0,
+) -> list[SearchResult]:
+    """Sample N attempts side by side, and keep the better half of them time and again.
+
+    After every k-th turn the half with the higher scores is kept, until one attempt is left; it
+    plays on to its end. An attempt that is over keeps its place and its score. The attempts are
+    those that Best-of-N would sample, as far as each is played.
 
     Args:
-        backend: a policy with temperature 0.
-        tasks: what to do.
+        player: of the policy.
+        judge: scores M(s, a).
+        tasks: searched side by side.
+        n: attempts.
+        every: k, turns between two halvings.
+        score: one of :data:`SCORES`.
+        seed: of the random streams.
 
     Returns:
-        One trajectory a task.
+        One result a task; its usage counts the attempts that were dropped, too.
 
     Raises:
-        ValueError: the temperature isn't 0.
+        ValueError: n or every is below 1, the score is unknown, or an M isn't finite.
     """
-    if backend.config.temperature != 0:
-        raise ValueError(f"greedy needs temperature 0, got {backend.config.temperature}")
-    return backend.run([backend.start(task, 0, 0) for task in tasks])
+    if n < 1 or every < 1:
+        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
+
+    def keep(paths: list[_Path], turn: int) -> list[_Path]:
+        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
+
+    roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
+    return _search(player, judge, roots, list, keep, score)
 
 
 def beam_search(
-    backend: HFBackend,
-    reward_model: RewardModel,
+    player: Player,
+    judge: Judge,
     tasks: Sequence[Task],
     n: int,
     m: int,
     *,
+    score: str = "last",
     seed: int = 0,
 ) -> list[SearchResult]:
     """Step-level beam search @N×M (paper, Algorithm 2).
 
-    Every round each kept path is continued by M sampled turns, the reward model scores the new step
-    of each, and the best N paths of a task are kept. A path that is over keeps its place and its
+    Every round each kept path is continued by M sampled turns, the judge scores the new step of
+    each, and the best N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over.
 
     Args:
-        backend: the policy; its temperature makes the M turns differ.
-        reward_model: scores M(s, a).
+        player: of the policy; its temperature makes the M turns differ.
+        judge: scores M(s, a).
         tasks: searched side by side.
         n: paths kept.
         m: turns sampled a path.
+        score: one of :data:`SCORES`.
         seed: of the random streams.
 
     Returns:
         One result a task.
 
     Raises:
-        ValueError: n or m is below 1.
+        ValueError: n or m is below 1, the score is unknown, or an M isn't finite.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
-    roots = [backend.start(task, 0, seed) for task in tasks]
-    play = Play(backend, roots)
-    read, values, computed = reward_model.start([root.ids for root in roots])
-    read.select([k for k, root in enumerate(roots) if not root.done])
-    beams = [[_Path(root, float(v))] * n for root, v in zip(roots, values, strict=True)]
-    usage = [root.usage + Usage(scored=new) for root, new in zip(roots, computed, strict=True)]
-    while play.active:
-        place = {id(episode): row for row, episode in enumerate(play.active)}
-        children = [
-            (task, place[id(path.episode)], path.episode.fork(number, stream=0))
-            for task, beam in enumerate(beams)
-            for number, path in enumerate(p for p in beam if not p.episode.done for _ in range(m))
+
+    def grow(going: list[Episode]) -> list[Episode]:
+        return [
+            parent.fork(k, stream=0) for k, parent in enumerate(p for p in going for _ in range(m))
         ]
-        rows = [row for _, row, _ in children]
-        play.select(rows, [child for _, _, child in children])
-        read.select(rows)
-        replies = [child.ids[child.spans[-1][1] :] if child.spans else [] for *_, child in children]
-        turns = play.act()
-        new = [reply + turn for reply, turn in zip(replies, turns, strict=True)]
-        scores = reward_model.score_next(read, new)
-        beams = [[path for path in beam if path.episode.done] for beam in beams]
-        for (task, _, child), score in zip(children, scores, strict=True):
-            beams[task].append(_Path(child, float(score)))
-        beams = [sorted(beam, key=lambda path: -path.score)[:n] for beam in beams]
-        kept = {id(path.episode) for beam in beams for path in beam}
-        play.read([row for row, (*_, child) in enumerate(children) if id(child) in kept])
-        going = {id(episode) for episode in play.active}
-        read.select([row for row, (*_, child) in enumerate(children) if id(child) in going])
-        for (task, _, child), tokens in zip(children, new, strict=True):
-            usage[task] += child.usage + Usage(scored=len(tokens))
-            child.usage = Usage()
-    return [
-        SearchResult(
-            replace(beam[0].episode.trajectory(backend.policy), usage=spent), beam[0].score, spent
-        )
-        for beam, spent in zip(beams, usage, strict=True)
-    ]
+
+    roots = [[player.start(task, 0, seed)] * n for task in tasks]
+    return _search(player, judge, roots, grow, lambda paths, turn: _best(paths, n), score)
 
 
 @dataclass(frozen=True)
 class _Path:
-    """A path in the beam of one task, and the score of its last step."""
+    """A path of one task, and its score so far."""
 
     episode: Episode
     score: float
+
+
+def _best(paths: list[_Path], count: int) -> list[_Path]:
+    return sorted(paths, key=lambda path: -path.score)[:count]
+
+
+def _search(
+    player: Player,
+    judge: Judge,
+    roots: list[list[Episode]],
+    grow: Callable[[list[Episode]], list[Episode]],
+    keep: Callable[[list[_Path], int], list[_Path]],
+    score: str,
+) -> list[SearchResult]:
+    """Turn by turn: ``grow`` says which episodes play on, ``keep`` which paths of a task stay.
+
+    Usage counts what a player and a judge compute that keep what they have read, as those of
+    :mod:`agentprm_lite.fast` do: every token of a path once.
+    """
+    first = [task[0].trajectory(player.policy) for task in roots]
+    paths = [
+        [_Path(root, at_root) for root in task]
+        for task, at_root in zip(roots, scores_of(judge.score(first), score), strict=True)
+    ]
+    usage = [Usage(scored=t.prompt_len) for t in first]
+    for turn in itertools.count(1):
+        grown: list[tuple[int, Episode]] = []
+        for task, known_paths in enumerate(paths):
+            going = [p.episode for p in known_paths if p.episode.goes_on(player.config)]
+            paths[task] = [path for path in known_paths if path.episode.done]
+            for k, episode in enumerate({id(e): e for e in going}.values()):
+                known = episode.last_end or (episode.prompt_len if k else 0)  # one prompt is read
+                usage[task] += Usage(prefilled=len(episode.ids) - known, cached=known)
+            grown += [(task, episode) for episode in grow(going)]
+        if not grown:
+            break
+        before = [(e.last_end or e.prompt_len, e.usage.generated) for _, e in grown]
+        player.act([episode for _, episode in grown])
+        played = [episode.trajectory(player.policy) for _, episode in grown]
+        scores = scores_of(judge.score(played), score)
+        for (task, episode), t, (known, spent), value in zip(
+            grown, played, before, scores, strict=True
+        ):
+            paths[task].append(_Path(episode, value))
+            new = t.usage.generated - spent
+            usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
+        paths = [keep(task, turn) for task in paths]
+    answers = [_best(task, 1)[0] for task in paths]
+    return [
+        SearchResult(replace(a.episode.trajectory(player.policy), usage=spent), a.score, spent)
+        for a, spent in zip(answers, usage, strict=True)
+    ]

@@ -17,17 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from agentprm_lite.checkpoint import Checkpoint, digest
 from agentprm_lite.examples import RewardExample, check_examples, split_families, trajectory_of
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.kinds import Cut, RewardLoss
 from agentprm_lite.loop import Loop, OneProcess
 from agentprm_lite.losses import Progress
-from agentprm_lite.prm import at_least_float32, hidden_states
 from agentprm_lite.types import Task, Trajectory
 
 SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
@@ -57,7 +55,7 @@ class TrainConfig:
     checkpointing: bool = False
     """Keep no activations inside the layers and compute them again for the gradient: far less
     memory, about a third more time, and what a batch's sequences begin with is computed for each,
-    see :func:`agentprm_lite.prm.hidden_states`."""
+    see :func:`agentprm_lite.forward.hidden_states`."""
 
     def __post_init__(self) -> None:
         if not (self.lr > 0 and min(self.epochs, self.batch, self.microbatch_tokens) >= 1):
@@ -83,44 +81,6 @@ class SFTLoss(nn.Module):
     def sizes(self, trajectories: Sequence[Trajectory]) -> int:
         """Action tokens of a step."""
         return sum(end - start for t in trajectories for start, end in t.spans)
-
-
-def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
-    """log π(token | history) of every action token.
-
-    Args:
-        model: a policy.
-        trajectories: B trajectories.
-
-    Returns:
-        [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
-    """
-    body, head = split_model(model)
-    hidden = hidden_states(body, [t.ids for t in trajectories])
-    rows, columns = action_tokens(trajectories)
-    logits = at_least_float32(head(hidden[rows, columns - 1]))
-    target = [token for t in trajectories for start, end in t.spans for token in t.ids[start:end]]
-    return -nn.functional.cross_entropy(
-        logits, torch.tensor(target, device=logits.device), reduction="none"
-    )
-
-
-def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
-    """Row and column of every action token.
-
-    Args:
-        trajectories: B trajectories.
-
-    Returns:
-        Two [N] tensors: index of the trajectory, position in its ids.
-    """
-    rows: list[int] = []
-    columns: list[int] = []
-    for b, trajectory in enumerate(trajectories):
-        for start, end in trajectory.spans:
-            rows += [b] * (end - start)
-            columns += range(start, end)
-    return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
 
 
 def make_batches(count: int, config: TrainConfig, epoch: int) -> list[list[int]]:

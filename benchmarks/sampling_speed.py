@@ -1,6 +1,6 @@
 """Multi-turn sampling, four ways to play the same episodes, in one run.
 
-- ours: `HFBackend`, all episodes together, keys and values kept from the first token to the last
+- ours: `FastPlayer`, all episodes together, keys and values kept from the first token to the last
 - one at a time: a loop over episodes, `model.generate` on the whole history every turn
 - left-padded batch: all episodes together, `model.generate` on the whole histories every turn
 - continuous batching: transformers' `generate_batch` on the whole histories every turn; its
@@ -25,8 +25,9 @@ import torch
 from side_by_side import Row, check, interleaved, options, ratios, settings, show, spread, write
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
+from agentprm_lite.episode import Episode
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import count_parameters, load_chat, load_policy
-from agentprm_lite.sampling import Episode, HFBackend
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.types import Task, Trajectory
 
@@ -37,7 +38,7 @@ PAGE = 32  # tokens; smaller pages let generate_batch share more of a history
 Turn = Callable[[list[list[int]]], list[list[int]]]
 
 
-def play(backend: HFBackend, episodes: Sequence[Episode], turn: Turn) -> list[Trajectory]:
+def play(backend: FastPlayer, episodes: Sequence[Episode], turn: Turn) -> list[Trajectory]:
     """Play episodes to their end; `turn` gets the histories and gives the tokens of the turns."""
     config, active = backend.config, list(episodes)
     while active:
@@ -54,7 +55,7 @@ def play(backend: HFBackend, episodes: Sequence[Episode], turn: Turn) -> list[Tr
     return [e.trajectory(backend.policy) for e in episodes]
 
 
-def generation(backend: HFBackend) -> GenerationConfig:
+def generation(backend: FastPlayer) -> GenerationConfig:
     """The backend's sampling in transformers' words."""
     config, end = backend.config, backend.chat.end_id
     greedy = config.temperature == 0
@@ -68,7 +69,7 @@ def generation(backend: HFBackend) -> GenerationConfig:
     )
 
 
-def generate_turns(backend: HFBackend) -> Turn:
+def generate_turns(backend: FastPlayer) -> Turn:
     """A turn by `model.generate`, left-padded to the longest history."""
     config = generation(backend)
 
@@ -88,7 +89,7 @@ def generate_turns(backend: HFBackend) -> Turn:
     return turn
 
 
-def continuous_turns(backend: HFBackend, episodes: int) -> Turn:
+def continuous_turns(backend: FastPlayer, episodes: int) -> Turn:
     """A turn by `generate_batch`; blocks for as many histories as play at once."""
     config = generation(backend)
     pages = -(-backend.config.max_context // PAGE)
@@ -112,7 +113,7 @@ def continuous_turns(backend: HFBackend, episodes: int) -> Turn:
 
 
 def ways(
-    backends: dict[str, HFBackend], tasks: Sequence[Task], most: int
+    backends: dict[str, FastPlayer], tasks: Sequence[Task], most: int
 ) -> dict[str, Callable[[int], Any]]:
     """The four ways; the number of the repeat is the seed, `most` episodes have room at once."""
 
@@ -135,10 +136,10 @@ def ways(
     }
 
 
-def greedily_equal(backends: dict[str, HFBackend], tasks: Sequence[Task]) -> dict[str, int]:
+def greedily_equal(backends: dict[str, FastPlayer], tasks: Sequence[Task]) -> dict[str, int]:
     """Episodes of each way whose two turns are, greedily, those of ours."""
     greedy = {
-        name: HFBackend(b.model, b.chat, replace(b.config, temperature=0.0, max_rounds=2))
+        name: FastPlayer(b.model, b.chat, replace(b.config, temperature=0.0, max_rounds=2))
         for name, b in backends.items()
     }
     backends[CONTINUOUS].model.destroy_cached_continuous_batching_manager()  # it samples
@@ -192,11 +193,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     chat = load_chat(folder)
     # generate_batch changes the model that it runs on, so every way has a model of its own
     backends = {
-        name: HFBackend(load_policy(folder), chat, config)
+        name: FastPlayer(load_policy(folder), chat, config)
         for name in ("ours", ONE, PADDED, CONTINUOUS)
     }
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)  # warns at every call
-    warm = {k: HFBackend(b.model, chat, replace(config, max_rounds=1)) for k, b in backends.items()}
+    once = replace(config, max_rounds=1)
+    warm = {k: FastPlayer(b.model, chat, once) for k, b in backends.items()}
     # what is made once is made before the clock starts
     for way in ways(warm, tasks[:1], len(tasks)).values():
         way(0)

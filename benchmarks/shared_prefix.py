@@ -17,25 +17,25 @@ Run: python benchmarks/shared_prefix.py --out results/shared_prefix.json
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 from side_by_side import Row, Tokens, check, interleaved, options, ratios, settings, show, write
 from torch import Tensor
 
-from agentprm_lite import sampling, search
 from agentprm_lite.env import env_class, make_env
+from agentprm_lite.episode import Episode
+from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.forward import read_m
 from agentprm_lite.models import load_chat, load_policy, new_reward_model
-from agentprm_lite.prm import RewardModel
+from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.rollout import continue_from
-from agentprm_lite.sampling import Episode, HFBackend, Play, Turn
+from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import SearchResult, beam_search
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import Profile
@@ -49,110 +49,73 @@ def encode(model: Any, histories: Sequence[Sequence[int]]) -> tuple[KVBatch, Ten
     return batch, batch.append(histories)[ends]
 
 
-class OwnCaches(Play):
+class OwnCaches(FastPlayer):
     """Every episode computes its start itself; then it keeps its cache."""
 
-    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
-        self.backend = backend
-        self.active = [e for e in episodes if e.goes_on(backend.config)]
-        if self.active:
-            self.batch, self.hidden = encode(backend.model, [e.ids for e in self.active])
+    def _read(self, episodes: Sequence[Episode]) -> Tensor:
+        self.rows.batch, hidden = encode(self.model, [e.ids for e in episodes])
+        return hidden
 
 
-class Reencoding(Play):
+class Reencoding(OwnCaches):
     """Every turn begins with the computation of the whole history; all turns of a round at once."""
 
-    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
-        self.backend = backend
-        self.active = [e for e in episodes if e.goes_on(backend.config)]
-
-    def finish(self) -> None:
-        while self.active:
-            self.act()
-            self.read(range(len(self.active)))
-
-    def act(self) -> list[list[int]]:
-        self.batch, self.hidden = encode(self.backend.model, [e.ids for e in self.active])
-        return super().act()
-
-    def read(self, rows: Sequence[int]) -> None:
-        self.active = [self.active[k] for k in rows if self.active[k].goes_on(self.backend.config)]
-        for episode in self.active:
-            episode.turn = Turn()
-
-    def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
-        self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
-
-
-@contextmanager
-def played_by(kind: type[Play]) -> Iterator[None]:
-    """Sampling and search play with another class than `Play`."""
-    with mock.patch.object(sampling, "Play", kind), mock.patch.object(search, "Play", kind):
-        yield
-
-
-@dataclass
-class Histories:
-    """Stands where a cache would: the ids, to be scored whole."""
-
-    ids: list[list[int]]
-
-    def select(self, rows: Sequence[int]) -> None:
-        self.ids = [self.ids[k] for k in rows]
+    run = PlainPlayer.run
 
 
 class Rescoring(RewardModel):
-    """Scores a step by a pass over its whole history."""
+    """Scores a step by a pass over its whole history, in one batch and without sharing."""
 
     @torch.no_grad()
-    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[Any, np.ndarray, list[int]]:
-        values = self._read(encode(self.model, prompts)[1])
-        return Histories([list(p) for p in prompts]), values, [len(p) for p in prompts]
-
-    @torch.no_grad()
-    def score_next(self, batch: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        batch.ids = [h + list(new) for h, new in zip(batch.ids, tokens, strict=True)]
-        return self._read(encode(self.model, batch.ids)[1])
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        batch = KVBatch(self.model)
+        parts = batch.append([t.ids for t in trajectories]).split(
+            [len(t.ids) for t in trajectories]
+        )
+        out = []
+        for t, hidden in zip(trajectories, parts, strict=True):
+            m = read_m(batch.head, hidden[[t.root_position, *t.score_positions]])
+            out.append(StepValues(float(m[0]), m[1:].double().cpu().numpy()))
+        return out
 
 
 @dataclass
 class Setting:
     """The models and the work."""
 
-    backend: HFBackend
+    backend: FastPlayer
     judge: RewardModel
     tasks: list[Task]
     n: int = 4
     m: int = 4
     samples: int = 4
 
-    def search(self, kind: type[Play], judge: RewardModel, seed: int) -> list[SearchResult]:
-        with played_by(kind):
-            return beam_search(self.backend, judge, self.tasks, self.n, self.m, seed=seed)
+    def player(self, way: str) -> FastPlayer:
+        return KINDS[way](self.backend.model, self.backend.chat, self.backend.config)
 
-    def rollouts(self, kind: type[Play], trajectory: Trajectory) -> list[Trajectory]:
-        with played_by(kind):
-            played = continue_from(self.backend, trajectory, self.samples)
+    def search(self, way: str, judge: RewardModel, seed: int) -> list[SearchResult]:
+        return beam_search(self.player(way), judge, self.tasks, self.n, self.m, seed=seed)
+
+    def rollouts(self, way: str, trajectory: Trajectory) -> list[Trajectory]:
+        played = continue_from(self.player(way), trajectory, self.samples)
         return [t for row in played for t in row]
 
 
-KINDS = {"ours": Play, "own caches": OwnCaches, "re-encoding": Reencoding}
+KINDS = {"ours": FastPlayer, "own caches": OwnCaches, "re-encoding": Reencoding}
 
 
 def clocked(judge: RewardModel) -> list[float]:
     """Seconds of each call that scores, appended to the list returned."""
     seconds: list[float] = []
+    score = judge.score
 
-    def timed(call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            start = time.perf_counter()
-            out = call(*args)
-            seconds.append(time.perf_counter() - start)
-            return out
+    def timed(trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        start = time.perf_counter()
+        out = score(trajectories)
+        seconds.append(time.perf_counter() - start)
+        return out
 
-        return run
-
-    judge.start, judge.score_next = timed(judge.start), timed(judge.score_next)  # type: ignore[method-assign]
+    judge.score = timed  # type: ignore[method-assign]
     return seconds
 
 
@@ -170,13 +133,13 @@ def row(work: str, way: str, counts: Tokens, seconds: Sequence[float]) -> Row:
 
 def search_rows(s: Setting, repeats: int) -> tuple[list[Row], dict[str, Any]]:
     """Beam search: tokens and seconds of both models, and whether the answers are the same."""
-    judges = {"ours": RewardModel(s.judge.model), "re-encoding": Rescoring(s.judge.model)}
+    judges = {"ours": FastJudge(s.judge.model), "re-encoding": Rescoring(s.judge.model)}
     clocks = {way: clocked(judge) for way, judge in judges.items()}
 
     def searched(way: str, repeat: int) -> tuple[list[SearchResult], Tokens, Tokens, float]:
         clocks[way].clear()
         with Tokens(s.backend.model) as policy, Tokens(s.judge.model) as scorer:
-            results = s.search(KINDS[way], judges[way], repeat)
+            results = s.search(way, judges[way], repeat)
         return results, policy, scorer, sum(clocks[way])
 
     seconds, runs = interleaved(
@@ -213,7 +176,7 @@ def rollout_rows(
 
     def rolled(way: str) -> tuple[list[Trajectory], Tokens]:
         with Tokens(s.backend.model) as counts:
-            played = s.rollouts(KINDS[way], trajectory)
+            played = s.rollouts(way, trajectory)
         return played, counts
 
     seconds, runs = interleaved({way: lambda _, way=way: rolled(way) for way in KINDS}, repeats)
@@ -288,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         max_new_tokens=args.new_tokens or config.max_new_tokens,
         max_context=model.config.max_position_embeddings,  # no episode is cut
     )
-    backend = HFBackend(model, load_chat(folder), config)
+    backend = FastPlayer(model, load_chat(folder), config)
     scorer = new_reward_model(folder, profile.lora, 0)
     torch.manual_seed(0)
     with torch.no_grad():  # a new one says 0.5 everywhere

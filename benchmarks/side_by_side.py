@@ -23,7 +23,7 @@ from typing import Any, Self
 import torch
 from transformers.utils import logging
 
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import split_model
 from agentprm_lite.models import resolve
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial import pipeline

@@ -37,16 +37,17 @@ from matplotlib.figure import Figure
 from side_by_side import Row, Tokens, options, settings, spread, write
 from torch.utils.flop_counter import FlopCounterMode
 
-from agentprm_lite import sampling
+from agentprm_lite import episode, sampling
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
 from agentprm_lite.examples import RewardExample
-from agentprm_lite.fast.kvbatch import KVBatch, split_model
+from agentprm_lite.fast import FastJudge, FastPlayer
+from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.forward import split_model
 from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.ppo import ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.sampling import HFBackend
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import TrainConfig, sft, train_reward_model
 from agentprm_lite.tutorial import pipeline, plots
@@ -114,7 +115,7 @@ def measured(models: Sequence[Any], world: type) -> Iterator[Clock]:
     """Clocks in all the places where a stage does a kind of work."""
     places = [
         (KVBatch, "select", "cache"),
-        (sampling, "choose", "choose"), (sampling, "make_env", "environment"),
+        (sampling, "choose", "choose"), (episode, "make_env", "environment"),
         (world, "reset", "environment"), (world, "step", "environment"),
         (world, "parse", "environment"), (world, "snapshot", "environment"),
         (world, "restore", "environment"),
@@ -167,7 +168,7 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
     chat, config = load_chat(folder), pipeline.sampling_config(profile)
     tasks = pipeline.train_tasks(profile)[1][:size]
     few = tasks[: max(1, size // 16)]
-    backend = HFBackend(load_policy(folder), chat, config)
+    backend = FastPlayer(load_policy(folder), chat, config)
     demos = demonstrate(chat, tasks, config)
     played = [t for t in backend.run([backend.start(t, 0, 0) for t in tasks]) if t.spans]
     tiny = profile.base == "tiny"
@@ -180,7 +181,7 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         return [model], lambda: sft(model, demos, replace(profile.sft, epochs=1))
 
     def sampled() -> tuple[list[Any], Callable[[], Any]]:
-        backend = HFBackend(load_policy(folder), chat, config)
+        backend = FastPlayer(load_policy(folder), chat, config)
         return [backend.model], lambda: backend.run([backend.start(t, 0, 0) for t in tasks])
 
     def reward() -> tuple[list[Any], Callable[[], Any]]:
@@ -194,8 +195,8 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         return [judge.model], lambda: judge.score(played)
 
     def searched() -> tuple[list[Any], Callable[[], Any]]:
-        backend = HFBackend(load_policy(folder), chat, config)
-        judge = RewardModel(scorer())
+        backend = FastPlayer(load_policy(folder), chat, config)
+        judge = FastJudge(scorer())
         return [backend.model, judge.model], lambda: beam_search(backend, judge, few, 4, 4)
 
     def reinforced() -> tuple[list[Any], Callable[[], Any]]:

@@ -70,7 +70,7 @@ from agentprm_lite.tutorial.pipeline import demonstrations, greedy_runs, policy
 from agentprm_lite.tutorial.pipeline import pool, rollouts, train_tasks, training_log
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.train import action_logprobs, action_tokens
+from agentprm_lite.forward import action_logprobs, action_tokens
 
 # %%
 if PROFILE == "smoke":

@@ -168,9 +168,9 @@ assert beam == ["da", "dba"]
 # | $N$ | `n` | | paths kept |
 # | $M$ | `m` | | turns sampled on each path |
 # | $\mathcal B_t$ | `beams[task]` | up to N paths | kept paths of one task |
-# | $a^{(k)}$ | `turns` | N·M lists of ids | new turns |
-# | $M_\phi(s, a)$ | `scores` | [N·M] | value at the last token of each new turn |
-# | | `play`, `read` | N·M rows | the policy's cache and the reward model's cache |
+# | $a^{(k)}$ | `children` | N·M episodes | paths with a new turn |
+# | $M_\phi(s, a)$ | `values` | [N·M] | value at the last token of each new turn |
+# | | `player`, `judge` | | each keeps what it has read of the kept paths |
 
 # %%
 show_source(search.beam_search)
@@ -179,8 +179,8 @@ show_source(search.beam_search)
 # ## Forked environments, two caches
 #
 # Two branches of one path must not share a world. `Episode.fork` copies the episode: its ids, and a new environment that is restored from a snapshot. The
-# policy's keys and values and those of the reward model are rows of two batches; `select(rows)` repeats and reorders them as the beam does, so that no common
-# prefix is computed twice.
+# policy's keys and values and those of the reward model are rows of two batches. The fast player and the fast judge find the row that a branch goes on from by
+# its ids; `select(rows)` repeats and reorders the rows as the beam does, so that no common prefix is computed twice.
 #
 # We run a small search and check it against two independent computations: the answer's actions **replayed** in a fresh environment must give the same
 # replies and the same outcome, and its score must equal $M$ from one **full pass** without any cache.
@@ -216,6 +216,9 @@ for result in found:
 # action. Once with `select`, once without. The truth is the full pass.
 
 # %%
+from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.forward import read_m
+
 some = {t.task: t for t in candidates if t.num_steps > 1}
 paths = list(some.values())[:24]
 parts = []
@@ -228,10 +231,13 @@ next_turns = [parts[k][1] for k in turned]
 
 
 def second_scores(reorder):
-    batch, _, _ = judge.start([history for history, _ in parts])
+    batch = KVBatch(judge.model)
+    batch.append([history for history, _ in parts])
     if reorder:
         batch.select(turned)
-    return judge.score_next(batch, next_turns)
+    hidden = batch.append(next_turns)
+    ends = np.cumsum([len(turn) for turn in next_turns]) - 1
+    return read_m(batch.head, hidden[ends]).numpy(force=True)
 
 
 good, stale = second_scores(True), second_scores(False)
@@ -369,13 +375,17 @@ print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 # %%
 class Recorder:  # a judge that keeps the scores
     def __init__(self, judge):
-        self.judge, self.start, self.rounds = judge, judge.start, []
+        self.judge, self.rounds = judge, []
 
-    def score_next(self, batch, tokens):
-        scores = self.judge.score_next(batch, tokens)
-        both = zip(scores.round(4), map(tuple, tokens), strict=True)
-        self.rounds.append(list(both))
-        return scores
+    def score(self, paths):
+        values = self.judge.score(paths)
+        if paths[0].num_steps:  # the first call is for the prompts
+            ends = [(t.prompt_len, *(b for _, b in t.spans)) for t in paths]
+            self.rounds.append([
+                (v.q[-1].round(4), t.ids[end[-2] :])
+                for t, v, end in zip(paths, values, ends, strict=True)
+            ])
+        return values
 
 
 n, m = profile.beams[-1]

@@ -336,7 +336,7 @@ assert np.allclose(sampled, slope(other))
 
 # %%
 from agentprm_lite.models import load_policy
-from agentprm_lite.train import action_logprobs
+from agentprm_lite.forward import action_logprobs
 
 sampled = [t for t in pipeline.pool(PROFILE) if t.logprobs][:4]
 model = load_policy(pipeline.policy(PROFILE).folder, profile.lora)

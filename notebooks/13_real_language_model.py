@@ -156,7 +156,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate, vocabulary
-from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.episode import SamplingConfig
 
 texts = vocabulary(TextCraft.tasks("train") + TextCraft.tasks("test"))
 chats = {"tiny": ChatFormat(models.tiny_tokenizer(texts))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 import torch
 
 from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import Lora, TinySize, load_policy, make_tiny, new_reward_model
 from agentprm_lite.rollout import vocabulary
-from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
 
@@ -43,9 +45,10 @@ def float64(model: Any) -> Any:
     return model.double().eval()
 
 
-def backend(model: Any, chat: ChatFormat, **config: Any) -> HFBackend:
+def backend(model: Any, chat: ChatFormat, **config: Any) -> FastPlayer:
     """A sampling backend with short turns and no rules; ``config`` changes the rest."""
-    return HFBackend(model, chat, SamplingConfig(**{"max_new_tokens": 12, "rules": False} | config))
+    short: dict[str, Any] = {"max_new_tokens": 12, "rules": False}
+    return FastPlayer(model, chat, SamplingConfig(**short | config))
 
 
 def random_trajectories(
@@ -71,6 +74,22 @@ def random_trajectories(
                 episode.truncated_by = "tokens"
         out.append(episode.trajectory("stand-in"))
     return out
+
+
+def shortened(t: Trajectory, steps: int) -> Trajectory:
+    """A trajectory as it was after some of its steps."""
+    spans = t.spans[:steps]
+    end = spans[-1][1] if spans else t.prompt_len
+    known = sum(b - a for a, b in spans) if t.logprobs else 0
+    return replace(
+        t,
+        ids=t.ids[:end],
+        spans=spans,
+        logprobs=t.logprobs[:known],
+        actions=t.actions[:steps],
+        observations=t.observations[: steps + 1],
+        rewards=t.rewards[:steps],
+    )
 
 
 def whole_logprobs(model: Any, ids: Sequence[int]) -> torch.Tensor:

@@ -28,10 +28,10 @@ from agentprm_lite.checkpoint import Checkpoint
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
 from agentprm_lite.examples import RewardExample
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
-from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import SMOKE
@@ -165,9 +165,9 @@ def collecting(out: Path, attempt: int) -> None:
         p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
     }
     record: dict[str, Any] = {"found": found, "blocks": 0}
-    run, make_tiny = HFBackend.run, pipeline.make_tiny
+    run, make_tiny = FastPlayer.run, pipeline.make_tiny
 
-    def noted_run(self: HFBackend, episodes: Any) -> Any:
+    def noted_run(self: FastPlayer, episodes: Any) -> Any:
         if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         record["blocks"] += 1
@@ -177,7 +177,7 @@ def collecting(out: Path, attempt: int) -> None:
         (out / f"base.{attempt}.{here.rank}").touch()
         make_tiny(*args, **kwargs)
 
-    HFBackend.run, pipeline.make_tiny = noted_run, noted_tiny
+    FastPlayer.run, pipeline.make_tiny = noted_run, noted_tiny
     cli.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))

@@ -20,14 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, Cache, PreTrainedModel
+from transformers import AttentionInterface, Cache
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from agentprm_lite.forward import cache_as, refusal, split_model
 
 ATTENTION = "agentprm_lite_rows"  # our name among transformers' attention functions
 CALL = {"cpu": 2_000, "cuda": 100_000}  # cost of a call of attention: measured, guessed; _blocks
@@ -125,68 +126,6 @@ def _widen(x: Tensor, columns: int) -> Tensor:
     return out
 
 
-def split_model(model: Any) -> tuple[Any, Any]:
-    """Body and head of a Hugging Face model, with or without a peft wrapper.
-
-    Args:
-        model: a causal language model or a token classifier.
-
-    Returns:
-        The module from token ids to hidden states, and the one from hidden states to logits.
-
-    Raises:
-        ValueError: the architecture has neither an output embedding nor a ``score`` head, or does
-            more than the head to make logits (Cohere, Gemma 2, Granite).
-    """
-    net: PreTrainedModel = model.get_base_model() if hasattr(model, "peft_config") else model
-    head = getattr(net, "score", None)
-    if head is None:
-        head = net.get_output_embeddings()
-    if head is None:
-        raise ValueError(
-            f"{type(net).__name__} has no language-model head and no score head; expected "
-            "AutoModelForCausalLM or AutoModelForTokenClassification"
-        )
-    for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
-        if getattr(net.config, name, None) not in (None, 1):
-            raise ValueError(f"{type(net).__name__} changes its logits after the head ({name})")
-    return getattr(net, net.base_model_prefix), head
-
-
-def attention_kinds(config: Any) -> set[str]:
-    """What the layers of a model attend to.
-
-    Args:
-        config: its configuration.
-
-    Returns:
-        transformers' names, such as ``"full_attention"`` and ``"sliding_attention"``.
-    """
-    window = getattr(config, "sliding_window", None)  # Mistral has it and no layer_types
-    default = ["full_attention" if window is None else "sliding_attention"]
-    return set(getattr(config, "layer_types", None) or default)
-
-
-def context_limit(config: Any) -> int:
-    """Most tokens of a history.
-
-    Models with ``longrope`` (Phi-3, Phi-4-mini) turn to other position frequencies when the longest
-    history of a pass exceeds a first length. What is in a cache, or in the same batch, would then
-    change a history's numbers, so they read no more than that here.
-
-    Args:
-        config: the model's configuration.
-
-    Returns:
-        The number of tokens.
-    """
-    most: int = config.max_position_embeddings
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "longrope":
-        return min(most, rope["original_max_position_embeddings"])
-    return most
-
-
 class KVBatch:
     """Token sequences of different lengths, computed once each.
 
@@ -195,28 +134,18 @@ class KVBatch:
             (transformers' default); the weights must not change while the batch lives.
 
     Raises:
-        ValueError: the model uses sliding-window or linear attention, or not ``sdpa``, or has no
-            place for another attention.
+        ValueError: the model is another one.
     """
 
     def __init__(self, model: Any) -> None:
         self.body, self.head = split_model(model)
-        config = self.body.config
-        kinds = attention_kinds(config)
-        if kinds != {"full_attention"}:
+        config, reason = self.body.config, refusal(self.body)
+        if not reason and not self.body.is_backend_compatible():
+            reason = f"{type(self.body).__name__} computes attention by itself"
+        if reason:
             raise ValueError(
-                f"{config.model_type} has layers of the kinds {sorted(kinds)}; a cache with a "
-                "length a row needs full_attention in every layer"
-            )
-        if config._attn_implementation != "sdpa":  # eager adds a mask where we say what to read
-            raise ValueError(
-                f"the model's attention is {config._attn_implementation!r}; load it with "
-                "attn_implementation='sdpa'"
-            )
-        if not self.body.is_backend_compatible():
-            raise ValueError(
-                f"{type(self.body).__name__} computes attention by itself; a cache with a length a "
-                "row needs a model with transformers' attention interface"
+                f"{reason}; a cache with a length a row needs full_attention in every layer, by "
+                "transformers' attention interface"
             )
         self.device = next(self.body.parameters()).device
         self.lengths = torch.zeros(0, dtype=torch.long)
@@ -228,9 +157,7 @@ class KVBatch:
 
     @torch.no_grad()
     def append(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """Compute new tokens at the end of the rows.
-
-        The first call makes the rows.
+        """Compute new tokens at the end of the rows; the first call makes the rows.
 
         Args:
             tokens: one list of new ids a row; an empty one leaves its row as it is.
@@ -281,8 +208,8 @@ class KVBatch:
             out = self.body(
                 input_ids=torch.tensor([ids], device=self.device),
                 position_ids=at[None],
-                past_key_values=self.cache,
                 use_cache=True,
+                **cache_as(self.body, self.cache),
             ).last_hidden_state[0]
         finally:
             config._attn_implementation = "sdpa"
@@ -314,45 +241,3 @@ class KVBatch:
                 layer.keys = layer.keys.index_select(0, where)  # and the room that is left
                 layer.values = layer.values.index_select(0, where)
         self.lengths = kept
-
-
-def prefill(model: Any, sequences: Sequence[Sequence[int]]) -> tuple[KVBatch, Tensor, list[int]]:
-    """Compute sequences from nothing; one that begins another is computed with it.
-
-    Args:
-        model: see :class:`KVBatch`.
-        sequences: B non-empty lists of ids. One that equals another or begins it costs nothing.
-
-    Returns:
-        The batch (a row a sequence), the hidden state of every sequence's last token [B, E], and
-        for each sequence the number of tokens that were computed for it. A token that several
-        sequences share is counted for the first of them.
-
-    Raises:
-        ValueError: a sequence is empty.
-    """
-    if not all(sequences):
-        raise ValueError("prefill got an empty sequence; expected at least one token in each")
-    order = sorted(range(len(sequences)), key=lambda i: tuple(sequences[i]))
-    source: dict[int, int] = {}
-    distinct: list[Sequence[int]] = []
-    for i in reversed(order):  # a sequence sorts right before those that it begins
-        new = sequences[i]
-        if not distinct or tuple(distinct[-1][: len(new)]) != tuple(new):
-            distinct.append(new)
-        source[i] = len(distinct) - 1
-    by_length = sorted(range(len(distinct)), key=lambda d: len(distinct[d]))  # as the cache likes
-    batch = KVBatch(model)
-    hidden = batch.append([distinct[d] for d in by_length])
-    first = [0, *accumulate(len(distinct[d]) for d in by_length)]
-    place = {d: row for row, d in enumerate(by_length)}
-    rows = [place[source[i]] for i in range(len(sequences))]
-    lengths = [len(s) for s in sequences]
-    last = hidden[[first[row] + n - 1 for row, n in zip(rows, lengths, strict=True)]]
-    batch.select(rows, lengths)
-    known = [0] * len(distinct)
-    computed = []
-    for row, length in zip(rows, lengths, strict=True):
-        computed.append(max(0, length - known[row]))
-        known[row] += computed[-1]
-    return batch, last, computed

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.serve.http_client import short
 
 
@@ -139,7 +139,7 @@ def _ids(choice: dict[str, Any]) -> list[int]:
             "the answer has no token ids, expected choices[0].token_ids or logprobs.tokens of the "
             "form 'token_id:123'; text alone doesn't tell which tokens were sampled. Serve the "
             "model with a vLLM or SGLang that knows return_token_ids, or sample it in this process "
-            "with HFBackend"
+            "with agentprm_lite.fast.player"
         )
     if not isinstance(ids, list) or not ids or any(type(i) is not int for i in ids):
         raise InexactAnswer(f"expected token ids, at least one, got {short(ids)}")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.sampling import Episode, SamplingConfig
+from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.serve.completions import (
     InexactAnswer,
     Turn,
@@ -114,7 +114,7 @@ class OpenAIBackend:
     """A policy on OpenAI-compatible servers that return token ids: vLLM, SGLang.
 
     ``transformers serve`` takes and returns text only, so it is refused; for such a model use
-    :class:`agentprm_lite.sampling.HFBackend`.
+    :func:`agentprm_lite.fast.player`.
 
     Args:
         urls: one a server, such as ``"http://localhost:8000/v1"``. All must serve the same model.
@@ -180,6 +180,14 @@ class OpenAIBackend:
             ServerRefused: a server answers, but not with exact token ids.
             AllServersDown: every server failed ``retries`` times more in a row.
         """
+        self._play(episodes, once=False)
+        return [episode.trajectory(self.policy) for episode in episodes]
+
+    def act(self, episodes: Sequence[Episode]) -> None:
+        """Play one turn of every episode; one that is done, or without room, is left alone."""
+        self._play(episodes, once=True)
+
+    def _play(self, episodes: Sequence[Episode], once: bool) -> None:
         waiting = deque(self._job(e) for e in episodes if e.goes_on(self.config))
         answers: _Answers = queue.SimpleQueue()
         servers = [_Server(a, self.in_flight, float(self.in_flight)) for a in self.addresses]
@@ -200,9 +208,8 @@ class OpenAIBackend:
             prompt, episode = len(job.episode.ids), job.episode
             episode.usage += Usage(prefilled=prompt - turn.cached, cached=turn.cached)
             episode.step(turn.ids, turn.logprobs, self.chat)
-            if episode.goes_on(self.config):
+            if not once and episode.goes_on(self.config):
                 waiting.append(self._job(episode))
-        return [episode.trajectory(self.policy) for episode in episodes]
 
     def _job(self, episode: Episode) -> _Job:
         seed = int(episode.rng.integers(2**31))

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from agentprm_lite.env import TextEnv, env_class, make_env
-from agentprm_lite.prm import StepValues
-from agentprm_lite.sampling import random_stream
+from agentprm_lite.episode import random_stream
+from agentprm_lite.prm import FewestTurns, StepValues
 from agentprm_lite.search import Curve, best_of_n
 from agentprm_lite.types import Task, Trajectory
 
@@ -30,7 +30,7 @@ def random_choice(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
 
 def fewest_turns(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """The attempt with the fewest turns."""
-    return best_of_n(candidates, at_end([-t.num_steps for t in candidates]), ns)
+    return best_of_n(candidates, FewestTurns().score(candidates), ns)
 
 
 def majority(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:

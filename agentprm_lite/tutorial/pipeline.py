@@ -33,10 +33,12 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from agentprm_lite import fast
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed import Ranks
 from agentprm_lite.distributed.ranks import Place, agree, alone, place, wait
 from agentprm_lite.env import env_class
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.kinds import KINDS, Cut
 from agentprm_lite.models import (
@@ -59,7 +61,7 @@ from agentprm_lite.rollout import (
     translate,
     vocabulary,
 )
-from agentprm_lite.sampling import HFBackend, SamplingConfig
+from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search, best_of_n, by_task
 from agentprm_lite.serve.openai import OpenAIBackend
 from agentprm_lite.train import TrainConfig, rft, sft, train_reward_model
@@ -87,7 +89,7 @@ class Policy:
     profile: Profile
     """The profile that it belongs to."""
 
-    def backend(self, temperature: float) -> HFBackend:
+    def backend(self, temperature: float) -> PlainPlayer:
         """The loaded policy, ready to sample.
 
         Args:
@@ -97,7 +99,7 @@ class Policy:
             A backend.
         """
         sampling = replace(sampling_config(self.profile), temperature=temperature)
-        return HFBackend(load_policy(self.folder), self.chat, sampling, self.folder.name)
+        return fast.player(load_policy(self.folder), self.chat, sampling, self.folder.name)
 
     def remote(self, servers: Sequence[str], temperature: float) -> OpenAIBackend:
         """The policy on servers that serve its folder.
@@ -889,7 +891,7 @@ def reward_model(
     p = _profile(profile)
     folder = reward_model_folder(kind, p, seed, variant)
     actor = later_policy(p, variant.legs, seed)
-    return RewardModel(load_reward_model(actor.folder, folder, actor.chat))
+    return fast.judge(load_reward_model(actor.folder, folder, actor.chat))
 
 
 def pool_values(
@@ -961,7 +963,7 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         backend = actor.backend(p.eval_temperature)
-        judge = RewardModel(load_reward_model(backend.model, scorer, actor.chat))
+        judge = fast.judge(load_reward_model(backend.model, scorer, actor.chat))
         size = max(1, p.batch // (n * m))
         path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
         part = place().part(path)

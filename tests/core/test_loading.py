@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, T5Co
 from agentprm_lite import loading, models
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.examples import RewardExample
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import split_model, step_values
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.models import (
     Lora,
@@ -26,7 +26,7 @@ from agentprm_lite.models import (
     new_reward_model,
     save_adapter,
 )
-from agentprm_lite.prm import RewardModel, step_values
+from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     TrainConfig,
     _spare_activations,

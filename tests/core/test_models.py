@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import split_model
 from agentprm_lite.models import (
     Lora,
     count_parameters,

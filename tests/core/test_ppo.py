@@ -23,7 +23,8 @@ from helpers import (
 from torch import Tensor
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.ppo import (
     Critic,
@@ -36,8 +37,6 @@ from agentprm_lite.ppo import (
     turn_rewards,
 )
 from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import SamplingConfig
-from agentprm_lite.train import action_logprobs
 from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
 

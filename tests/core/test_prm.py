@@ -1,4 +1,4 @@
-"""Reward models: one pass against step by step, where M is read, batches, errors."""
+"""Reward models: where M is read, batches, errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import TASKS, float64, random_reward_model, random_trajectories
+from helpers import TASKS, float64, random_reward_model, random_trajectories, shortened
 from transformers import (
     AutoModel,
     Lfm2Config,
@@ -23,9 +23,9 @@ from transformers import (
 )
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import hidden_states, microbatches, pad_ids, split_model, step_values
 from agentprm_lite.models import Lora, new_reward_model
-from agentprm_lite.prm import RewardModel, hidden_states, pad_ids, step_values, token_batches
+from agentprm_lite.prm import FewestTurns, RewardModel
 from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.types import Trajectory
 
@@ -47,56 +47,11 @@ def whole_values(model: Any, trajectory: Trajectory) -> np.ndarray:
     return out.sigmoid().double().numpy()
 
 
-def step_by_step(judge: RewardModel, trajectories: list[Trajectory]) -> list[list[float]]:
-    """[root, M_0, M_1, ...] of every trajectory through ``score_next``; rows leave at their end."""
-    batch, roots, _ = judge.start([t.ids[: t.prompt_len] for t in trajectories])
-    out = [[float(root)] for root in roots]
-    rows = list(range(len(trajectories)))
-    for step in range(max(t.num_steps for t in trajectories)):
-        going = [k for k in rows if trajectories[k].num_steps > step]
-        batch.select([rows.index(k) for k in going])
-        new = []
-        for k in going:
-            t = trajectories[k]
-            begin = t.spans[step - 1][1] if step else t.prompt_len
-            new.append(t.ids[begin : t.spans[step][1]])
-        for k, m in zip(going, judge.score_next(batch, new), strict=True):
-            out[k].append(float(m))
-        rows = going
-    return out
-
-
 def test_values_of_the_stand_in_differ(model64: Any, trajectories: list[Trajectory]) -> None:
     """The tests below would say nothing about a constant M."""
     values = [x for s in RewardModel(model64).score(trajectories) for x in (s.root, *s.q)]
     assert np.std(values) > 0.05
     assert len({t.num_steps for t in trajectories}) > 2
-
-
-@pytest.mark.parametrize(("double", "tolerance"), [(False, 1e-5), (True, 1e-10)])
-def test_one_pass_equals_step_by_step(
-    folder: Path, trajectories: list[Trajectory], double: bool, tolerance: float
-) -> None:
-    model = random_reward_model(folder)
-    judge = RewardModel(float64(model) if double else model)
-    whole = judge.score(trajectories)
-    cached = step_by_step(judge, trajectories)
-    for values, steps in zip(whole, cached, strict=True):
-        np.testing.assert_allclose([values.root, *values.q], steps, atol=tolerance, rtol=0)
-
-
-def test_step_by_step_in_another_order(model64: Any, trajectories: list[Trajectory]) -> None:
-    """Rows that are repeated and reordered before a step keep their own histories."""
-    judge = RewardModel(model64)
-    a, b = [t for t in trajectories if t.num_steps >= 2][:2]
-    batch, _, computed = judge.start([a.ids[: a.spans[0][1]], b.ids[: b.spans[0][1]]])
-    assert computed == [a.spans[0][1], b.spans[0][1]]
-    batch.select([1, 0, 1])
-    second = [t.ids[t.spans[0][1] : t.spans[1][1]] for t in (b, a)]
-    m = judge.score_next(batch, [*second, b.ids[b.spans[0][1] :]])
-    want = [whole_values(model64, t) for t in (b, a)]
-    expected = [want[0][b.score_positions[1]], want[1][a.score_positions[1]], want[0][-1]]
-    np.testing.assert_allclose(m, expected, atol=1e-10, rtol=0)
 
 
 def test_scores_are_the_classifiers_own_at_the_recorded_positions(
@@ -176,7 +131,9 @@ def test_a_fresh_reward_model_says_one_half(folder: Path, trajectories: list[Tra
         assert values.root == 0.5 and (values.q == 0.5).all()
 
 
-def test_too_long_and_empty_are_errors(folder: Path, trajectories: list[Trajectory]) -> None:
+def test_too_long_is_an_error_before_the_first_pass(
+    folder: Path, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A labelled step is never cut off: the error names the trajectory and both lengths."""
     model = random_reward_model(folder)
     judge = RewardModel(model)
@@ -187,10 +144,36 @@ def test_too_long_and_empty_are_errors(folder: Path, trajectories: list[Trajecto
     with pytest.raises(ValueError, match=f"{long.key} has {size} tokens.* {size - 1}"):
         judge.score([short, long])
     judge.score([short])
-    nothing: dict[str, Any] = dict.fromkeys(("spans", "actions", "rewards", "logprobs"), ())
-    empty = replace(short, observations=short.observations[:1], **nothing)
-    with pytest.raises(ValueError, match=f"{short.key} has no step"):
-        judge.score([empty])
+    monkeypatch.setattr("agentprm_lite.prm.step_values", None)  # nothing may be computed
+    with pytest.raises(ValueError, match="its last steps would be lost"):
+        judge.score([short, long])
+
+
+def test_a_prompt_has_a_root_and_no_step(model64: Any, trajectories: list[Trajectory]) -> None:
+    some = trajectories[:3]
+    judge = RewardModel(model64)
+    for alone, whole in zip(
+        judge.score([shortened(t, 0) for t in some]), judge.score(some), strict=True
+    ):
+        assert alone.root == pytest.approx(whole.root, abs=1e-12)
+        assert alone.q.shape == (0,)
+
+
+@pytest.mark.parametrize(("steps", "where"), [(0, "at its root"), (1, "after step 0")])
+def test_values_that_are_not_numbers_are_errors(
+    folder: Path, trajectories: list[Trajectory], steps: int, where: str
+) -> None:
+    """A token whose embedding is NaN spoils M from there on; the trajectory is named."""
+    model = float64(random_reward_model(folder))
+    bad = max(trajectories, key=lambda t: t.num_steps)
+    position = bad.spans[0][0] if steps else bad.prompt_len - 1
+    ids = list(bad.ids)
+    ids[position] = 2  # the end of a turn: not in another's prompt
+    bad = replace(bad, ids=tuple(ids))
+    with torch.no_grad():
+        model.get_input_embeddings().weight[2] = torch.nan
+    with pytest.raises(ValueError, match=rf"trajectory {bad.key}: M {where} is nan; the reward"):
+        RewardModel(model).score([shortened(bad, 1)])
 
 
 def test_half_precision_gives_float32(folder: Path, trajectories: list[Trajectory]) -> None:
@@ -295,15 +278,22 @@ def test_activations_that_are_made_anew_have_no_keys(chat: ChatFormat, folder: P
     assert len(passes(body.train(), sequences)[1]) == 1
 
 
+def test_fewest_turns(trajectories: list[Trajectory]) -> None:
+    values = FewestTurns().score([shortened(trajectories[0], 0), trajectories[0]])
+    assert (values[0].root, values[0].q.tolist()) == (0.0, [])
+    steps = trajectories[0].num_steps
+    assert values[1].q.tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0][:steps] and steps
+
+
 def test_pad_ids() -> None:
     out = pad_ids([[1, 2, 3], [4]], torch.device("cpu"))
     assert out.tolist() == [[1, 2, 3], [4, 0, 0]]
 
 
-def test_token_batches_worked() -> None:
+def test_microbatches_worked() -> None:
     """Budget 12, shortest first: 2 | 2·3, 3·3 and 4·3 fit | 4·5 doesn't; 9 alone, 20 alone."""
     lengths = [9, 3, 2, 20, 3, 3]
-    assert list(token_batches(lengths, 12)) == [[2, 1, 4, 5], [0], [3]]
+    assert list(microbatches(lengths, 12)) == [[2, 1, 4, 5], [0], [3]]
     # given order: a long item first counts for those after it
-    assert list(token_batches([5, 2, 2], 10, [0, 1, 2])) == [[0, 1], [2]]
-    assert list(token_batches([], 10)) == []
+    assert list(microbatches([5, 2, 2], 10, [0, 1, 2])) == [[0, 1], [2]]
+    assert list(microbatches([], 10)) == []

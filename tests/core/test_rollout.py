@@ -18,9 +18,10 @@ from helpers import TASKS, Dice, backend, float64
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
+from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import load_policy, tiny_tokenizer
 from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
-from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
 from agentprm_lite.types import Task, Trajectory, Usage, read_jsonl
 from agentprm_lite.worlds.textcraft import TextCraft
 
@@ -30,7 +31,7 @@ BATCH = 6  # 16 episodes: blocks of 6, 6 and 4, which begin in the middle of a t
 
 
 @pytest.fixture(scope="module")
-def player(folder: Path, chat: ChatFormat) -> HFBackend:
+def player(folder: Path, chat: ChatFormat) -> FastPlayer:
     return backend(float64(load_policy(folder)), chat, max_new_tokens=4)
 
 
@@ -40,7 +41,7 @@ def run(player: Any, path: Path, **changes: Any) -> list[Trajectory]:
 
 
 @pytest.fixture(scope="module")
-def whole(player: HFBackend, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(player: FastPlayer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an uninterrupted run."""
     path = tmp_path_factory.mktemp("whole") / "rollouts.jsonl"
     run(player, path)
@@ -64,7 +65,7 @@ class Counting:
         return self.inner.run(episodes)
 
 
-def test_every_task_and_sample_once_in_order(whole: Path, player: HFBackend, tmp_path: Path):
+def test_every_task_and_sample_once_in_order(whole: Path, player: FastPlayer, tmp_path: Path):
     trajectories = read_jsonl(whole)
     assert [(t.task, t.sample) for t in trajectories] == [(u, k) for u in FEW for k in range(4)]
     assert {t.seed for t in trajectories} == {5}
@@ -86,7 +87,7 @@ def test_blocks_change_only_who_pays_for_shared_prompts(whole: Path, player: Any
 # --- interruptions --------------------------------------------------------------------------------
 
 
-def test_resume_with_a_model(whole: Path, player: HFBackend, tmp_path: Path):
+def test_resume_with_a_model(whole: Path, player: FastPlayer, tmp_path: Path):
     content = whole.read_bytes()
     path = tmp_path / "a.jsonl"
     path.write_bytes(content[: len(content) * 3 // 5])
@@ -168,7 +169,7 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(chat: ChatFormat, tm
     assert len({t.key for t in result}) == len(result) == 160
 
 
-def test_more_tasks_go_on_in_the_same_file(whole: Path, player: HFBackend, tmp_path: Path):
+def test_more_tasks_go_on_in_the_same_file(whole: Path, player: FastPlayer, tmp_path: Path):
     path = tmp_path / "a.jsonl"
     run(player, path, tasks=FEW[:2])
     run(player, path)
@@ -187,7 +188,7 @@ def test_more_tasks_go_on_in_the_same_file(whole: Path, player: HFBackend, tmp_p
     ],
 )
 def test_another_runs_file_is_refused(
-    whole: Path, player: HFBackend, tmp_path: Path, changes: dict[str, Any], line: int
+    whole: Path, player: FastPlayer, tmp_path: Path, changes: dict[str, Any], line: int
 ):
     path = tmp_path / "a.jsonl"
     path.write_bytes(whole.read_bytes())
@@ -198,10 +199,10 @@ def test_another_runs_file_is_refused(
     assert path.read_bytes() == whole.read_bytes()
 
 
-def test_another_policys_file_is_refused(whole: Path, player: HFBackend, tmp_path: Path):
+def test_another_policys_file_is_refused(whole: Path, player: FastPlayer, tmp_path: Path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(whole.read_bytes())
-    other = HFBackend(player.model, player.chat, player.config, "retrained")
+    other = FastPlayer(player.model, player.chat, player.config, "retrained")
     with pytest.raises(ValueError, match=r"of policy 'policy'.*this run of policy 'retrained'"):
         run(other, path)
 
@@ -218,7 +219,7 @@ def test_another_policys_file_is_refused(whole: Path, player: HFBackend, tmp_pat
 )
 def test_a_file_of_other_settings_is_refused(
     whole: Path,
-    player: HFBackend,
+    player: FastPlayer,
     tmp_path: Path,
     lines: int,
     change: dict[str, Any],
@@ -227,13 +228,13 @@ def test_a_file_of_other_settings_is_refused(
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"".join(whole.read_bytes().splitlines(keepends=True)[:lines]))
     before = path.read_bytes()
-    other = Counting(HFBackend(player.model, player.chat, replace(player.config, **change)))
+    other = Counting(FastPlayer(player.model, player.chat, replace(player.config, **change)))
     with pytest.raises(ValueError, match=message):
         run(other, path)
     assert other.played == [] and path.read_bytes() == before
 
 
-def test_a_doubled_line_is_refused(whole: Path, player: HFBackend, tmp_path: Path):
+def test_a_doubled_line_is_refused(whole: Path, player: FastPlayer, tmp_path: Path):
     lines = whole.read_bytes().splitlines(keepends=True)
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"".join([*lines[:3], lines[2]]))
@@ -320,7 +321,7 @@ def test_continuing_a_greedy_episode_greedily_is_that_episode(folder: Path, chat
     assert sum(t.usage.env_steps for row in rows for t in row) == 2 * sum(range(20))
 
 
-def test_rollouts_begin_with_the_history_and_then_differ(player: HFBackend, whole: Path):
+def test_rollouts_begin_with_the_history_and_then_differ(player: FastPlayer, whole: Path):
     trajectory = read_jsonl(whole)[5]
     rows = continue_from(player, trajectory, 3)
     assert len(rows) == trajectory.num_steps
@@ -338,7 +339,7 @@ def test_rollouts_begin_with_the_history_and_then_differ(player: HFBackend, whol
     assert prefilled < 3 * 20 * len(trajectory.ids)
 
 
-def test_nothing_is_played_after_the_end(player: HFBackend, chat: ChatFormat):
+def test_nothing_is_played_after_the_end(player: FastPlayer, chat: ChatFormat):
     (expert,) = demonstrate(chat, TASKS[:1], SamplingConfig(rules=False))
     rows = continue_from(player, expert, 2)
     assert len(rows) == expert.num_steps
@@ -348,7 +349,7 @@ def test_nothing_is_played_after_the_end(player: HFBackend, chat: ChatFormat):
         assert t.usage == Usage()
 
 
-def test_a_record_that_the_environment_contradicts_is_refused(player: HFBackend, whole: Path):
+def test_a_record_that_the_environment_contradicts_is_refused(player: FastPlayer, whole: Path):
     trajectory = read_jsonl(whole)[0]
     wrong = list(trajectory.observations)
     wrong[2] = "Got 1 diamond"

@@ -17,17 +17,12 @@ from helpers import TASKS, backend, float64, random_trajectories, whole_logprobs
 
 from agentprm_lite import sampling
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, react
-from agentprm_lite.fast.kvbatch import CALL, KVBatch, split_model
+from agentprm_lite.episode import Episode, SamplingConfig, random_stream
+from agentprm_lite.fast import FastPlayer
+from agentprm_lite.fast.kvbatch import CALL, KVBatch
+from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.models import load_policy
-from agentprm_lite.sampling import (
-    Episode,
-    HFBackend,
-    Play,
-    SamplingConfig,
-    choose,
-    random_stream,
-)
-from agentprm_lite.train import action_logprobs
+from agentprm_lite.sampling import PlainPlayer, choose
 from agentprm_lite.types import Task, Trajectory, Usage
 from agentprm_lite.worlds.textcraft import TextCraft
 
@@ -37,7 +32,7 @@ def model(folder: Path) -> Any:
     return float64(load_policy(folder))
 
 
-def play(player: HFBackend, jobs: Sequence[tuple[Task, int]], size: int) -> list[Trajectory]:
+def play(player: FastPlayer, jobs: Sequence[tuple[Task, int]], size: int) -> list[Trajectory]:
     """Trajectories of some (task, sample), ``size`` at a time."""
     out = []
     for i in range(0, len(jobs), size):
@@ -449,13 +444,13 @@ def test_ended_turns_leave_the_batch_within_the_turn(
     player = backend(model, chat)
     episodes = [player.start(task, k, 3) for task, k in JOBS]
     shapes = forward_shapes(model, monkeypatch)
-    playing = Play(player, episodes)
-    shapes.clear()
     monkeypatch.setitem(CALL, "cpu", 0)  # nothing is padded to save a call of attention
-    turns = playing.act()
-    # a turn of n tokens computes n - 1 of them
-    assert sum(tokens for _, tokens in shapes) == sum(len(turn) - 1 for turn in turns)
-    assert len(shapes) == max(map(len, turns)) - 1
+    player.act(episodes)
+    turns = [e.ids[slice(*e.spans[0])] for e in episodes]
+    # the prompts, one a task, and of a turn of n tokens n - 1
+    prompts = sum({e.task: e.prompt_len for e in episodes}.values())
+    assert sum(tokens for _, tokens in shapes) == prompts + sum(len(turn) - 1 for turn in turns)
+    assert len(shapes) == 1 + max(map(len, turns)) - 1
 
 
 def test_a_weight_update_needs_nothing_but_a_new_run(folder: Path, chat: ChatFormat):
@@ -543,19 +538,98 @@ def test_a_history_with_unknown_logprobs_has_none(chat: ChatFormat, model: Any):
     assert trajectory.logprobs == ()  # some would stand at the wrong tokens
 
 
-def test_selecting_episodes_keeps_each_with_its_history(model: Any, chat: ChatFormat):
+def test_turn_by_turn_is_the_same_episode_with_the_same_counts(
+    played: list[Trajectory], model: Any, chat: ChatFormat
+):
+    player = backend(model, chat)
+    episodes = [player.start(task, k, 3) for task, k in JOBS]
+    while not all(e.done for e in episodes):
+        player.act(episodes)
+    for e, t in zip(episodes, played, strict=True):
+        again = e.trajectory("policy")
+        assert without_usage(again) == without_usage(t)
+        assert again.logprobs == pytest.approx(t.logprobs, abs=1e-9)
+        assert again.usage == t.usage
+
+
+def test_forks_and_reordered_episodes_go_on_from_their_own_rows(
+    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
     player = backend(model, chat)
     episodes = [player.start(task, 0, 0) for task in TASKS[:3]]
-    game = Play(player, episodes)
-    order = [2, 0, 2]
-    branches = [episodes[k].fork(i, 0) for i, k in enumerate(order)]
-    game.select(order, branches)
-    game.act()
-    game.read([1, 2])
-    assert game.active == branches[1:]
-    turns = game.act()
-    for episode, turn in zip(branches[1:], turns, strict=True):
+    player.act(episodes)
+    branches = [episodes[k].fork(i, 0) for i, k in enumerate((2, 0, 2))]
+    shapes = forward_shapes(model, monkeypatch)
+    monkeypatch.setitem(CALL, "cpu", 0)
+    player.act(branches)
+    monkeypatch.undo()
+    # two histories read what is new to them: the last token of a turn, and the reply
+    new = [len(episodes[k].ids) - episodes[k].last_end + 1 for k in (2, 0)]
+    assert shapes[0] == (1, sum(new))
+    assert [b.usage.prefilled for b in branches] == [new[0] - 1, new[1] - 1, 0]
+    player.act(branches[1:])
+    for episode in branches[1:]:
+        assert len(episode.spans) == 3
         whole = whole_logprobs(model, episode.ids)
         expected = [float(whole[k - 1]) for a, b in episode.spans for k in range(a, b)]
         assert episode.logprobs == pytest.approx(expected, abs=1e-9)
-        assert episode.ids[slice(*episode.spans[-1])] == turn
+
+
+def test_an_episode_that_stands_still_is_read_again(model: Any, chat: ChatFormat):
+    """A turn of one token: the row that is left holds the whole history of its parent."""
+    player = backend(model, chat, max_new_tokens=1)
+    parent = player.start(TASKS[0], 0, 0)
+    for k in range(2):
+        fork = parent.fork(k, 0)
+        player.act([fork])
+        assert fork.logprobs == pytest.approx(
+            [float(whole_logprobs(model, fork.ids)[parent.prompt_len - 1])], abs=1e-9
+        )
+
+
+# --- weights that hold NaN ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [FastPlayer, PlainPlayer])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_policy_with_nan_weights_writes_no_token(
+    folder: Path, chat: ChatFormat, kind: Any, temperature: float
+):
+    model = load_policy(folder)
+    player = kind(model, chat, SamplingConfig(temperature=temperature, rules=False))
+    episodes = [player.start(TASKS[1], k, 0) for k in range(2)]
+    with torch.no_grad():
+        model.model.norm.weight[3] = torch.nan
+    with pytest.raises(ValueError, match=rf"for episode {TASKS[1].key}/0, turn 0, token 0 aren't"):
+        player.run(episodes)
+    assert all(e.ids == player.start(TASKS[1], 0, 0).ids for e in episodes)
+
+
+# --- the plain player -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_plain_player_plays_the_same_episodes(
+    folder: Path, chat: ChatFormat, temperature: float
+):
+    model = load_policy(folder)  # float32
+    config = SamplingConfig(temperature, max_new_tokens=12, rules=False, max_rounds=4)
+    fast, plain = (play(kind(model, chat, config), JOBS, 16) for kind in (FastPlayer, PlainPlayer))
+    assert [without_usage(t) for t in plain] == [without_usage(t) for t in fast]
+    for a, b in zip(plain, fast, strict=True):
+        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
+        assert (a.usage.generated, a.usage.env_steps) == (b.usage.generated, b.usage.env_steps)
+        # it keeps nothing from turn to turn
+        assert (a.usage.prefilled, a.usage.cached) == (sum(start for start, _ in a.spans), 0)
+
+
+def test_the_plain_player_knows_no_penalty_of_the_checkpoint(folder: Path, chat: ChatFormat):
+    config = SamplingConfig(max_new_tokens=12, rules=False, max_rounds=2)
+    found = []
+    for penalty in (None, 3.0):
+        model = load_policy(folder)
+        model.generation_config.repetition_penalty = penalty
+        player = PlainPlayer(model, chat, config)
+        found.append(play(player, JOBS[:2], 2))
+        assert model.generation_config.repetition_penalty == penalty
+    assert found[0] == found[1]

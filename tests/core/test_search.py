@@ -21,19 +21,22 @@ from helpers import (
     whole_logprobs,
 )
 
-from agentprm_lite import search
 from agentprm_lite.chat import ChatFormat, parse_action, react
 from agentprm_lite.env import TextEnv, make_env
-from agentprm_lite.fast.kvbatch import KVBatch, split_model
+from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.fast import FastJudge, FastPlayer, play
+from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.forward import split_model
 from agentprm_lite.models import load_policy
-from agentprm_lite.prm import RewardModel, StepValues
-from agentprm_lite.sampling import Episode, HFBackend, Play, choose
+from agentprm_lite.prm import FewestTurns, RewardModel, StepValues
+from agentprm_lite.sampling import PlainPlayer, Turn, choose
 from agentprm_lite.search import (
     SCORES,
     SearchResult,
     beam_search,
     best_of_n,
     greedy,
+    halving,
     oracle,
     scores_of,
 )
@@ -178,7 +181,7 @@ def model(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def judge(folder: Path) -> RewardModel:
-    return RewardModel(float64(random_reward_model(folder)))
+    return FastJudge(float64(random_reward_model(folder)))
 
 
 @pytest.fixture
@@ -186,7 +189,7 @@ def four_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextCraft, "default_rounds", 4)
 
 
-def slow_turn(model: Any, episode: Episode, policy: HFBackend) -> list[int]:
+def slow_turn(model: Any, episode: Episode, policy: FastPlayer) -> list[int]:
     """One turn with a whole forward pass a token."""
     tokens: list[int] = []
     logps: list[float] = []
@@ -204,7 +207,7 @@ def slow_turn(model: Any, episode: Episode, policy: HFBackend) -> list[int]:
 
 
 def slow_beam(
-    policy: HFBackend, judge: RewardModel, task: Task, n: int, m: int, seed: int
+    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int
 ) -> tuple[Trajectory, float, Usage]:
     """Algorithm 2 without cache or batch: every score is that of a whole trajectory."""
     root = policy.start(task, 0, seed)
@@ -263,9 +266,8 @@ def test_score_of_the_answer_is_the_reward_models(
     policy, scorer = load_policy(folder), random_reward_model(folder)
     if double:
         policy, scorer = float64(policy), float64(scorer)
-    judge = RewardModel(scorer)
-    found = beam_search(backend(policy, chat), judge, TASKS, 2, 3, seed=1)
-    scores = judge.score([r.trajectory for r in found])
+    found = beam_search(backend(policy, chat), FastJudge(scorer), TASKS, 2, 3, seed=1)
+    scores = RewardModel(scorer).score([r.trajectory for r in found])
     for result, values in zip(found, scores, strict=True):
         assert result.score == pytest.approx(values.q[-1], abs=1e-10 if double else 1e-5)
         assert result.trajectory.num_steps == 4 and result.trajectory.truncated_by == "rounds"
@@ -282,38 +284,45 @@ def test_tokens_and_steps_are_all_counted(
 ) -> None:
     """Against counters in the caches, in the environment and at the sampler."""
     computed: Counter[Any] = Counter()
-    append, step, act = KVBatch.append, TextEnv.step, Play.act
-    acting = False
+    append, step, speak = KVBatch.append, TextEnv.step, play.speak
 
     def counted_append(self: KVBatch, tokens: Sequence[Sequence[int]]) -> Any:
         who = "judge" if self.body is split_model(judge.model)[0] else "policy"
-        computed[who, acting] += sum(map(len, tokens))
-        computed[who, "rows"] += sum(map(bool, tokens)) if not acting else 0
+        computed[who] += sum(map(len, tokens))
         return append(self, tokens)
 
     def counted_step(self: TextEnv, action: str) -> Any:
         computed["steps"] += 1
         return step(self, action)
 
-    def counted_act(self: Play) -> Any:
-        nonlocal acting
-        acting = True
-        turns = act(self)
-        acting = False
-        computed["generated"] += sum(map(len, turns))
-        return turns
+    def counted_speak(episodes: Sequence[Episode], turns: Sequence[Turn], *rest: Any) -> None:
+        speak(episodes, turns, *rest)
+        computed["generated"] += len(turns)
+        computed["ends"] += sum(turn.over for turn in turns)
 
     monkeypatch.setattr(KVBatch, "append", counted_append)
     monkeypatch.setattr(TextEnv, "step", counted_step)
-    monkeypatch.setattr(Play, "act", counted_act)
+    monkeypatch.setattr(play, "speak", counted_speak)
     tasks = TASKS[:3]
+    read: list[int] = []
+    acted = FastPlayer.act
+
+    def counted_act(self: FastPlayer, episodes: Sequence[Episode]) -> None:
+        histories = {tuple(e.ids) for e in episodes}  # kept paths
+        read.append(len(histories))
+        assert len(histories) == 3 if len(read) == 1 else len(histories) <= 6
+        acted(self, episodes)
+
+    monkeypatch.setattr(FastPlayer, "act", counted_act)
     spent = [r.usage for r in beam_search(backend(model, chat), judge, tasks, 2, 2)]
-    assert sum(u.scored for u in spent) == computed["judge", False]
+    assert read == [3, 6, 6, 6]  # no two paths of a task are alike
+    assert sum(u.scored for u in spent) == computed["judge"]
     assert sum(u.env_steps for u in spent) == computed["steps"] == 3 * 4 * 4  # 2 × 2, four rounds
     assert sum(u.generated for u in spent) == computed["generated"]
-    # in ``read`` a row computes its last sampled token before the reply; the prompts' rows don't
-    fed = computed["policy", "rows"] - len(tasks)
-    assert sum(u.prefilled for u in spent) == computed["policy", False] - fed
+    # a turn's last token is computed with the reply, if its path is kept and goes on
+    last = computed["ends"] - sum(read[1:])
+    made = sum(u.prefilled + u.generated for u in spent) - last
+    assert computed["policy"] == made
 
 
 @pytest.mark.usefixtures("four_rounds")
@@ -367,8 +376,7 @@ def test_episodes_that_run_out_of_tokens_end(
             assert result.score == pytest.approx(judge.score([t])[0].q[-1], abs=1e-10)
             lengths.append(t.num_steps)
         else:
-            _, (root,), _ = judge.start([t.ids])
-            assert result.score == pytest.approx(root, abs=1e-10)
+            assert result.score == pytest.approx(judge.score([t])[0].root, abs=1e-10)
             assert result.usage.generated == 0
     assert lengths and len(lengths) < len(TASKS)
     nothing = beam_search(backend(model, chat, max_context=20), judge, TASKS, 2, 2)
@@ -384,61 +392,41 @@ def test_beam_sizes_are_checked(model: Any, judge: RewardModel, chat: ChatFormat
 # --- beam search by a scripted policy and a judge that is a function: what is kept and answered
 
 
-class ScriptedPlay(Play):
-    """Episodes that do what ``say`` says; no model and no cache."""
+class Script:
+    """A player whose episodes do what ``say`` says; no model and no cache."""
 
-    say: Callable[[Episode], str]
+    policy, config = "script", SamplingConfig(rules=False)
 
-    def __init__(self, backend: HFBackend, episodes: Sequence[Episode]) -> None:
-        self.backend = backend
-        self.active = list(episodes)
+    def __init__(self, chat: ChatFormat, say: Callable[[Episode], str]) -> None:
+        self.chat, self.say = chat, say
 
-    def act(self) -> list[list[int]]:
-        turns = [self.backend.chat.turn_ids(react("x", type(self).say(e))) for e in self.active]
-        for episode, turn in zip(self.active, turns, strict=True):
-            episode.step(turn, [], self.backend.chat)
-        return turns
+    def start(self, task: Task, sample: int, seed: int) -> Episode:
+        return Episode.start(task, sample, seed, self.chat, self.config)
 
-    def read(self, rows: Sequence[int]) -> None:
-        self.active = [self.active[k] for k in rows if not self.active[k].done]
+    def act(self, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            episode.step(self.chat.turn_ids(react("x", self.say(episode))), [], self.chat)
 
-    def select(self, rows: Sequence[int], episodes: Sequence[Episode] | None = None) -> None:
-        self.active = list(episodes) if episodes is not None else [self.active[k] for k in rows]
+    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
+        raise NotImplementedError
 
 
 Value = Callable[[Task, tuple[str, ...]], float]
 
 
-class Histories:
-    """Rows of (prompt, actions so far)."""
+class Opinion:
+    """A judge whose M is a function of the task and the actions so far."""
 
-    def __init__(self, rows: list[tuple[tuple[int, ...], tuple[str, ...]]]) -> None:
-        self.rows = rows
+    def __init__(self, value: Value) -> None:
+        self.value = value
 
-    def select(self, rows: Sequence[int]) -> None:
-        self.rows = [self.rows[k] for k in rows]
-
-
-class Judge:
-    """Scores a history by a function of its task and actions."""
-
-    def __init__(self, policy: HFBackend, tasks: Sequence[Task], value: Value) -> None:
-        self.chat, self.value = policy.chat, value
-        self.tasks = {tuple(policy.start(task, 0, 0).ids): task for task in tasks}
-        self.mark = policy.chat.observation_ids("")[-1]
-
-    def start(self, prompts: Sequence[Sequence[int]]) -> tuple[Histories, np.ndarray, list[int]]:
-        nothing = np.zeros(len(prompts)), [0] * len(prompts)
-        return Histories([(tuple(p), ()) for p in prompts]), *nothing
-
-    def score_next(self, batch: Histories, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        rows = []
-        for (prompt, actions), new in zip(batch.rows, tokens, strict=True):
-            begin = max((k + 1 for k, x in enumerate(new) if x == self.mark), default=0)
-            assert (begin > 0) == bool(actions)  # a later turn comes with the reply before it
-            rows.append((prompt, (*actions, str(parse_action(self.chat.decode(new[begin:]))))))
-        batch.rows = rows
-        return np.array([self.value(self.tasks[prompt], actions) for prompt, actions in rows])
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        out = []
+        for t in trajectories:
+            actions = tuple(str(parse_action(a)) for a in t.actions)
+            last = [self.value(t.task, actions)] if actions else []
+            out.append(StepValues(0.0, np.array([*[0.0] * (len(actions) - 1), *last])))
+        return out
 
 
 def remaining(task: Task, actions: Sequence[str]) -> float:
@@ -457,12 +445,8 @@ def remaining(task: Task, actions: Sequence[str]) -> float:
 
 
 @pytest.fixture
-def scripted(
-    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[SearchResult]]:
+def scripted(chat: ChatFormat) -> Callable[..., list[SearchResult]]:
     """beam_search with a script and a judge."""
-    policy = backend(model, chat)
-    monkeypatch.setattr(search, "Play", ScriptedPlay)
 
     def run(
         say: Callable[[Episode], str],
@@ -472,9 +456,7 @@ def scripted(
         m: int,
         seed: int = 0,
     ) -> list[SearchResult]:
-        monkeypatch.setattr(ScriptedPlay, "say", say, raising=False)
-        judge: Any = Judge(policy, tasks, value)
-        return beam_search(policy, judge, tasks, n, m, seed=seed)
+        return beam_search(Script(chat, say), Opinion(value), tasks, n, m, seed=seed)
 
     return run
 
@@ -522,6 +504,129 @@ def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
     # 0.9 is get-look, first in the beam; its first child ends with 1.0
     assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
     assert result.score == 1.0 and result.usage.env_steps == 12
+
+
+class Table:
+    """A judge whose M after each turn is looked up by the initials of the actions so far."""
+
+    def __init__(self, **values: float) -> None:
+        self.value = table(**values)
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        out = []
+        for t in trajectories:
+            actions = [str(parse_action(a)) for a in t.actions]
+            m = [self.value(t.task, tuple(actions[: k + 1])) for k in range(len(actions))]
+            out.append(StepValues(0.5, np.array(m)))
+        return out
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [("last", [GET, LOOK, CRAFT]), ("min", [LOOK, GET, CRAFT]), ("mean", [LOOK, GET, CRAFT])],
+)
+def test_beams_by_another_score(chat: ChatFormat, score: str, expected: list[str]) -> None:
+    """2×1. get 0.1, then look 0.9; look 0.6, then get 0.7. The last M prefers the former; its least
+    M, 0.1 against 0.6, and its mean, 0.5 against 0.65, the latter. Both craft, with the same M."""
+    judge = Table(g=0.1, l=0.6, gl=0.9, lg=0.7, glc=0.9, lgc=0.7)
+    player = Script(chat, lines(GET, LOOK, GET, LOOK, CRAFT, CRAFT))  # look, the better, goes first
+    (result,) = beam_search(player, judge, [DYE], 2, 1, score=score)
+    assert [parse_action(a) for a in result.trajectory.actions] == expected
+
+
+# --- halving
+
+
+def test_halving_by_hand(chat: ChatFormat) -> None:
+    """Four attempts. After turn 1 their values 0.2, 0.4, 0.1, 0.3 keep the second and the fourth;
+    after turn 2, 0.5 and 0.6 keep what was the fourth, which plays on alone: 4 + 2 + 1 turns."""
+    scores = iter([0.2, 0.4, 0.1, 0.3, 0.5, 0.6, 0.9])
+    script = lines(LOOK, GET, GET, LOOK, LOOK, GET, CRAFT)
+    judge = Opinion(lambda task, actions: next(scores))
+    (result,) = halving(Script(chat, script), judge, [DYE], 4)
+    assert [parse_action(a) for a in result.trajectory.actions] == [LOOK, GET, CRAFT]
+    assert result.score == 0.9 and result.trajectory.success and result.trajectory.sample == 3
+    assert result.usage.env_steps == 7 and result.trajectory.usage == result.usage
+
+
+def test_halving_after_every_second_turn(chat: ChatFormat) -> None:
+    """Three attempts. get and look, 0.9 and 0.1, change nothing after turn 1. The first is over
+    after turn 2 with 0.4 and keeps its place beside 0.6, before 0.3; two of three are kept. After
+    turn 4 the other has fallen to 0.2, so the attempt that was over long ago is the answer."""
+    values = table(g=0.9, l=0.1, gc=0.4, ll=0.6, lg=0.3, lll=0.9, llll=0.2)
+    script = lines(GET, LOOK, LOOK, CRAFT, LOOK, GET, LOOK, LOOK)
+    (result,) = halving(Script(chat, script), Opinion(values), [DYE], 3, every=2)
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, CRAFT]
+    assert result.score == 0.4 and result.usage.env_steps == 3 + 3 + 1 + 1
+
+
+@pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_halving_plays_the_attempts_of_best_of_n(
+    model: Any, judge: RewardModel, chat: ChatFormat, n: int
+) -> None:
+    """Against the N whole attempts and their values: which are kept, the tokens of all, the scored
+    ones. Every prompt is read once; every reply by those that play on."""
+    policy = backend(model, chat)
+    found = halving(policy, judge, TASKS[:4], n, seed=3)
+    plain = PlainPlayer(model, chat, policy.config)
+    assert [r.trajectory.ids for r in halving(plain, judge, TASKS[:4], n, seed=3)] == [
+        r.trajectory.ids for r in found
+    ]
+    for task, result in zip(TASKS, found, strict=False):
+        whole = policy.run([policy.start(task, k, 3) for k in range(n)])
+        m = [v.q for v in RewardModel(judge.model).score(whole)]
+        kept = list(range(n))
+        spent = Usage(scored=whole[0].prompt_len, prefilled=whole[0].prompt_len)
+        spent += Usage(cached=(n - 1) * whole[0].prompt_len)
+        for turn in range(4):  # no attempt ends before the fourth round
+            for k in kept:
+                start, end = whole[k].spans[turn]
+                before = whole[k].spans[turn - 1][1] if turn else whole[k].prompt_len
+                spent += Usage(generated=end - start, scored=end - before, env_steps=1)
+                if turn:
+                    spent += Usage(prefilled=start - before, cached=before)
+            kept = sorted(kept, key=lambda k: -m[k][turn])[: (len(kept) + 1) // 2]
+        assert result.trajectory.ids == whole[kept[0]].ids
+        assert result.trajectory.sample == kept[0]
+        assert result.score == pytest.approx(m[kept[0]][-1], abs=1e-10)
+        assert result.usage == spent
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_any_judge_and_its_faults(model: Any, chat: ChatFormat) -> None:
+    """The judge without a model takes the first of equally long attempts; an M that isn't finite
+    stops a search, whatever judge gave it."""
+    policy = backend(model, chat)
+    for search in (halving, lambda *args: beam_search(*args, 2)):
+        (result,) = search(policy, FewestTurns(), TASKS[:1], 2)
+        assert result.score == -4.0
+        for broken in (float("nan"), float("inf")):
+            judge = Opinion(lambda task, actions, m=broken: m if len(actions) > 1 else 0.5)
+            with pytest.raises(ValueError, match=r"M of attempt 0 is .*expected finite"):
+                search(policy, judge, TASKS[:1], 2)
+    for n, every in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match=f"got n = {n}, every = {every}"):
+            halving(policy, FewestTurns(), TASKS[:1], n, every=every)
+    with pytest.raises(ValueError, match="score 'best' is unknown"):
+        halving(policy, FewestTurns(), TASKS[:1], 2, score="best")
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_halving_with_the_truth_beats_sampling(chat: ChatFormat) -> None:
+    """More attempts help a judge that counts the steps left, and harm its opposite."""
+
+    def success(n: int, sign: float = 1.0) -> float:
+        judge = Opinion(lambda t, a: -sign * remaining(t, a))
+        runs = [halving(Script(chat, noisy_expert), judge, TASKS, n, seed=s) for s in range(6)]
+        return float(np.mean([r.trajectory.success for run in runs for r in run]))
+
+    one, sixteen = success(1), success(16)
+    assert 0.4 < one < sixteen - 0.2 and sixteen > 0.9
+    assert success(4, sign=-1.0) < one - 0.2
+
+
+# --- forks
 
 
 def test_the_answer_is_what_a_fresh_environment_gives(scripted: Any) -> None:

@@ -19,15 +19,13 @@ from torch import Tensor, nn
 from agentprm_lite import checkpoint, kinds, train
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.examples import RewardExample, split_families
-from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.forward import action_logprobs, action_tokens, split_model
 from agentprm_lite.kinds import KINDS, Kind, RewardLoss
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     SFTLoss,
     TrainConfig,
-    action_logprobs,
-    action_tokens,
     fit,
     make_batches,
     rft,

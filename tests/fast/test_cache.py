@@ -13,6 +13,10 @@ from helpers import float64
 from transformers import (
     CohereConfig,
     CohereForCausalLM,
+    FalconH1Config,
+    FalconH1ForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
     LlamaConfig,
@@ -28,7 +32,9 @@ from transformers import (
     StableLmForCausalLM,
 )
 
-from agentprm_lite.fast.kvbatch import CALL, KVBatch, _blocks, context_limit, prefill, split_model
+from agentprm_lite.fast.kvbatch import CALL, KVBatch, _blocks
+from agentprm_lite.fast.rows import Rows
+from agentprm_lite.forward import context_limit, split_model
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 
 V = 60
@@ -189,8 +195,8 @@ def test_attention_that_is_not_ours_cannot_read_the_cache(
 
 
 def test_an_empty_prompt_is_refused(model: Any):
-    with pytest.raises(ValueError, match="prefill got an empty sequence"):
-        prefill(model, [[1, 2], []])
+    with pytest.raises(ValueError, match="read got an empty history"):
+        Rows(model).read([[1, 2], []])
 
 
 def test_rows_repeat_drop_reorder_and_shrink(model: Any):
@@ -289,7 +295,9 @@ def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: 
     a, b = words(rng, 9), words(rng, 6)
     sequences = [a[:4], b, a, a[:4], a[:7], [*a[:4], 59, 58], b, b[:1]]
     shapes = counted(model, monkeypatch)
-    batch, last, computed = prefill(model, sequences)
+    rows = Rows(model)
+    last, computed = rows.read(sequences)
+    batch = rows.batch
     # a (9), b (6) and the branch at a[:4] (6) are computed; the other five begin one of them. a[:4]
     # comes first: a finds these four known; the branch is a row of its own and computes all six
     assert computed == [4, 6, 5, 0, 0, 6, 0, 0]
@@ -307,9 +315,10 @@ def test_prefill_computes_a_prefix_with_what_it_begins(model: Any, monkeypatch: 
 
 def test_prefill_of_equal_prompts_computes_one(folder: Path):
     prompt = words(random.Random(8), 20)
-    batch, last, computed = prefill(load_policy(folder), [prompt] * 5)
+    rows = Rows(load_policy(folder))
+    last, computed = rows.read([prompt] * 5)
     assert computed == [20, 0, 0, 0, 0]
-    assert len(batch) == 5
+    assert len(rows.batch) == len(rows.held) == 5
     assert torch.equal(last[0], last[4])
 
 
@@ -317,9 +326,31 @@ def test_prefill_of_a_chain_computes_the_longest(folder: Path):
     # Monte Carlo rollouts start at every state of one history
     history = words(random.Random(9), 30)
     model = load_policy(folder)
-    assert prefill(model, [history[:n] for n in (30, 5, 17, 29, 1)])[2] == [30, 0, 0, 0, 0]
+    assert Rows(model).read([history[:n] for n in (30, 5, 17, 29, 1)])[1] == [30, 0, 0, 0, 0]
     # each is charged with what the ones before it left to compute, never with more than its length
-    assert prefill(model, [history[:n] for n in (5, 17, 1, 30, 29)])[2] == [5, 12, 0, 13, 0]
+    assert Rows(model).read([history[:n] for n in (5, 17, 1, 30, 29)])[1] == [5, 12, 0, 13, 0]
+
+
+def test_reading_again_computes_what_no_row_begins_with(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Rows of 9 and 6 tokens. Asked for: the first and 3 more, twice; its beginning, whose last
+    token's state isn't kept; the second whole, and without its end; something new."""
+    rng = random.Random(12)
+    a, b, more, other = words(rng, 9), words(rng, 6), words(rng, 3), words(rng, 5)
+    rows = Rows(model)
+    rows.read([a, b])
+    shapes = counted(model, monkeypatch)
+    monkeypatch.setitem(CALL, "cpu", 0)  # nothing is padded
+    histories = [[*a, *more], a[:4], b, other, [*a, *more], b[:5]]
+    last, computed = rows.read(histories)
+    # the row of b begins with b[:5], but b's own begins at its last token
+    assert computed == [3, 4, 1, 5, 0, 5]
+    assert shapes == [(1, 3 + 4 + 1 + 5 + 5)]
+    monkeypatch.undo()
+    assert rows.batch.lengths.tolist() == [12, 4, 6, 5, 12, 5]
+    for k, history in enumerate(histories):
+        equal(logits(rows.batch, last[k]), whole(model, history)[-1])
 
 
 # --- weights that change --------------------------------------------------------------------------
@@ -388,16 +419,29 @@ def test_models_that_take_no_other_attention_are_refused():
         KVBatch(StableLmForCausalLM(StableLmConfig(**SHAPE)))
 
 
+MAMBA = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8}
+
+
 @pytest.mark.parametrize(
-    ("net", "name"),
+    "net",
     [
-        (GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=8.0)), "logits_scaling"),
-        (CohereForCausalLM(CohereConfig(**SHAPE, logit_scale=0.06)), "logit_scale"),
+        GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=8.0)),
+        CohereForCausalLM(CohereConfig(**SHAPE, logit_scale=0.06)),
+        Gemma2ForCausalLM(Gemma2Config(**SHAPE, head_dim=8, final_logit_softcapping=0.1)),
+        FalconH1ForCausalLM(
+            FalconH1Config(
+                **SHAPE, lm_head_multiplier=0.3, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8
+            )
+        ),
     ],
+    ids=lambda net: net.config.model_type,
 )
-def test_logits_that_are_not_the_heads_are_refused(net: Any, name: str):
-    with pytest.raises(ValueError, match=rf"changes its logits after the head \({name}\)"):
-        split_model(net)
+def test_logits_that_are_changed_after_the_head_are_the_models(net: Any):
+    ids = words(random.Random(13), 9)
+    body, head = split_model(net.eval())
+    with torch.no_grad():
+        found = head(body(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0])
+    torch.testing.assert_close(found, whole(net, ids), rtol=0, atol=1e-6)
 
 
 def test_a_model_without_a_head_is_refused():

@@ -23,11 +23,11 @@ from helpers import (
 from transformers import ContinuousBatchingConfig, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite import sampling
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.models import load_policy, make_tiny
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import vocabulary
-from agentprm_lite.sampling import Play
 from agentprm_lite.tutorial import pipeline
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -105,21 +105,23 @@ def test_a_shared_prefix_is_computed_once(
     policy = backend(float64(load_policy(folder)), chat, max_rounds=10)
     judge = RewardModel(float64(random_reward_model(folder)))
     setting = s.Setting(policy, judge, [TASKS[1], TASKS[3]])
-    draw, read, reads = sampling.choose, Play.read, []
+    draw, act, reads = sampling.choose, FastPlayer.act, []
 
     def never_the_padding(logits: torch.Tensor, uniforms: Any, temperature: float) -> Any:
         """The hooks take id 0 for padding, so this untrained policy may not say it."""
         logits = logits.index_fill(-1, torch.tensor([0]), -torch.inf)
         return draw(logits, uniforms, temperature)
 
-    def counted_read(self: Play, rows: Any) -> None:
-        read(self, rows)
-        reads.append(len(self.active))
+    def counted_act(self: FastPlayer, episodes: Any) -> None:
+        if type(self) is FastPlayer:  # ours
+            reads.append(len({tuple(e.ids) for e in episodes}))
+        act(self, episodes)
 
     monkeypatch.setattr(sampling, "choose", never_the_padding)
-    monkeypatch.setattr(Play, "read", counted_read)
+    monkeypatch.setattr(FastPlayer, "act", counted_act)
     searched, facts = s.search_rows(setting, 1)
-    last_tokens_read = sum(reads)  # re-encoding has a read of its own
+    assert reads == [2, *[2 * 4] * 9]  # kept paths, no two alike
+    last_tokens_read = sum(reads[1:])
     assert facts["rounds"] == [10, 10] and facts["equal_answers"] == 2
     assert facts["largest_score_difference"] < 1e-10
     ours, scorer, again, rescorer = searched

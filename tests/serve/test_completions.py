@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.serve.completions import InexactAnswer, UnfinishedAnswer, read_turn, request
 
 CONFIG = SamplingConfig(max_new_tokens=4)

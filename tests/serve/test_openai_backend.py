@@ -17,9 +17,10 @@ import pytest
 from helpers import TASKS, unused_url, whole_logprobs
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import load_policy
 from agentprm_lite.rollout import collect
-from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.serve.http_client import Address, ConnectionLost
 from agentprm_lite.serve.openai import AllServersDown, OpenAIBackend, ServerRefused
 from agentprm_lite.tutorial import cli, pipeline
@@ -136,7 +137,7 @@ def test_logprobs_are_the_models_own(played: list[Trajectory], folder: Path):
 
 def test_greedy_as_in_this_process(two: list[Remote], chat: ChatFormat, folder: Path):
     config = replace(CONFIG, temperature=0.0)
-    here = play(HFBackend(load_policy(folder), chat, config), JOBS[::4])
+    here = play(FastPlayer(load_policy(folder), chat, config), JOBS[::4])
     there = play(backend(chat, two[0], config=config), JOBS[::4])
     assert [t.ids for t in there] == [t.ids for t in here]
     assert [t.observations for t in there] == [t.observations for t in here]

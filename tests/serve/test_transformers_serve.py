@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from helpers import TASKS, unused_url
 
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import load_chat
-from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.serve.http_client import Address, ConnectionLost
 from agentprm_lite.serve.openai import OpenAIBackend, ServerRefused
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from agentprm_lite import models
 from agentprm_lite.examples import RewardExample
+from agentprm_lite.forward import pad_ids
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.models import (
     Lora,
@@ -21,7 +22,6 @@ from agentprm_lite.models import (
     make_tiny,
     new_reward_model,
 )
-from agentprm_lite.prm import pad_ids
 from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 

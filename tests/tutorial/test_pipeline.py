@@ -13,10 +13,10 @@ import pytest
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import TextEnv
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate, translate
-from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.types import Trajectory

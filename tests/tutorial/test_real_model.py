@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from agentprm_lite.chat import parse_action
+from agentprm_lite.forward import action_logprobs
 from agentprm_lite.models import Lora, load_chat, load_policy
 from agentprm_lite.ppo import PPOConfig
-from agentprm_lite.train import TrainConfig, action_logprobs
+from agentprm_lite.train import TrainConfig
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 from agentprm_lite.tutorial.smollm2 import HUB_ID

@@ -1,0 +1,278 @@
+"""Forward passes of a policy or a reward model: log-probabilities of actions, M at every step.
+
+Shape legend: B trajectories, T steps (padded), S tokens (padded), N action tokens, E hidden size.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+from agentprm_lite.types import Trajectory
+
+
+def inner_model(model: Any) -> PreTrainedModel:
+    """The model of transformers, with its adapters in place, without a peft wrapper."""
+    net: PreTrainedModel = model.get_base_model() if hasattr(model, "peft_config") else model
+    return net
+
+
+def split_model(model: Any) -> tuple[Any, Any]:
+    """Body and head of a Hugging Face model, with or without a peft wrapper.
+
+    Args:
+        model: a causal language model or a token classifier.
+
+    Returns:
+        The module from token ids to hidden states, and the one from hidden states to logits.
+
+    Raises:
+        ValueError: the architecture has neither an output embedding nor a ``score`` head.
+    """
+    net = inner_model(model)
+    head: Any = getattr(net, "score", None)
+    if head is None:
+        head = _rescaled(net.get_output_embeddings(), net.config.get_text_config())
+    if head is None:
+        raise ValueError(
+            f"{type(net).__name__} has no language-model head and no score head; expected "
+            "AutoModelForCausalLM or AutoModelForTokenClassification"
+        )
+    return getattr(net, net.base_model_prefix), head
+
+
+class _Rescaled(nn.Module):
+    """A language-model head with what some models do to their logits after it."""
+
+    def __init__(self, head: nn.Module, factor: float, cap: float | None) -> None:
+        super().__init__()
+        self.head, self.factor, self.cap = head, factor, cap
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.head(hidden) * self.factor
+        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
+
+
+def _rescaled(head: Any, config: Any) -> Any:
+    """The head, wrapped where Cohere, Falcon-H1, Granite or Gemma change its logits."""
+
+    def number(name: str) -> float:
+        return getattr(config, name, None) or 1.0
+
+    factor = number("logit_scale") * number("lm_head_multiplier") / number("logits_scaling")
+    cap = getattr(config, "final_logit_softcapping", None)
+    return head if head is None or (factor == 1 and cap is None) else _Rescaled(head, factor, cap)
+
+
+def context_limit(config: Any) -> int:
+    """Most tokens of a history.
+
+    Models with ``longrope`` (Phi-3, Phi-4-mini) turn to other position frequencies when the longest
+    history of a pass exceeds a first length. What is in a cache, or in the same batch, would then
+    change a history's numbers, so they read no more than that here.
+    """
+    config = config.get_text_config()
+    most: int = getattr(config, "max_position_embeddings", None) or sys.maxsize  # Mamba has none
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        return min(most, rope["original_max_position_embeddings"])
+    return most
+
+
+def check_lengths(trajectories: Sequence[Trajectory], limit: int) -> None:
+    """Refuse trajectories that a model can't read whole: a labelled step is never cut off."""
+    for t in trajectories:
+        if len(t.ids) > limit:
+            raise ValueError(
+                f"trajectory {t.key} has {len(t.ids)} tokens, the model reads {limit}: its last "
+                "steps would be lost"
+            )
+
+
+def refusal(body: Any) -> str:
+    """Why a second pass can't go on from the keys and values of a first; empty if it can."""
+    config = body.config
+    window = getattr(config, "sliding_window", None)  # Mistral has it and no layer_types
+    default = ["full_attention" if window is None else "sliding_attention"]
+    kinds = set(getattr(config, "layer_types", None) or default)
+    if kinds != {"full_attention"}:
+        return f"{config.model_type} has layers of the kinds {sorted(kinds)}"
+    if config._attn_implementation != "sdpa":  # eager adds a mask where we say what to read
+        return (
+            f"the model's attention is {config._attn_implementation!r}; load it with "
+            "attn_implementation='sdpa'"
+        )
+    layers = DynamicCache(config=config).layers
+    if body._is_stateful or not all(type(layer) is DynamicLayer for layer in layers):
+        return f"{type(body).__name__} keeps more than keys and values"
+    return ""
+
+
+def cache_as(body: Any, cache: Any) -> dict[str, Any]:
+    """A cache under the name that the body's forward gives it: ``cache`` from transformers 5.24."""
+    new = "cache" in inspect.signature(type(body).forward).parameters
+    return {"cache" if new else "past_key_values": cache}
+
+
+def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """B lists of ids, right-padded with 0 to [B, S].
+
+    Right padding needs no mask in a causal model: no real token sees what comes after it.
+    """
+    out = torch.zeros(len(sequences), max(len(s) for s in sequences), dtype=torch.long)
+    for row, ids in zip(out, sequences, strict=True):
+        row[: len(ids)] = torch.as_tensor(ids)
+    return out.to(device)
+
+
+def hidden_states(body: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Hidden states of whole sequences, with gradient: [B, S, E], right-padded with garbage.
+
+    What all of them begin with, such as the rules of an environment, is computed once where that
+    saves a quarter of the tokens. It takes two passes, so it is not done where keys and values
+    can't go from one to the other: with gradient checkpointing in training, with weights that are
+    split over ranks (all need the same number of passes), and in models that :func:`refusal` names.
+    """
+    device = next(body.parameters()).device
+    columns = zip(*(s[:-1] for s in sequences), strict=False)  # each keeps a token of its own
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+    saved = shared * (len(sequences) - 1)
+    if 4 * saved >= sum(len(s) for s in sequences) and _keeps_keys(body):
+        cache = DynamicCache(config=body.config)
+        beginning = pad_ids([sequences[0][:shared]], device)
+        first = body(input_ids=beginning, **cache_as(body, cache))
+        cache.batch_repeat_interleave(len(sequences))
+        own = pad_ids([s[shared:] for s in sequences], device)
+        places = torch.arange(shared + own.shape[1], device=device)
+        rest = body(
+            input_ids=own,
+            attention_mask=(places <= places[shared:, None])[None, None],
+            position_ids=places[None, shared:],
+            **cache_as(body, cache),
+        )
+        begin = first.last_hidden_state.expand(len(sequences), -1, -1)
+        return torch.cat([begin, rest.last_hidden_state], 1)
+    out: Tensor = body(input_ids=pad_ids(sequences, device), use_cache=False).last_hidden_state
+    return out
+
+
+def _keeps_keys(body: Any) -> bool:
+    anew = any(getattr(m, "gradient_checkpointing", False) for m in body.modules())
+    ordinary = all(type(p) is nn.Parameter for p in body.parameters())  # not split, not quantized
+    return not refusal(body) and ordinary and not (anew and body.training)
+
+
+def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
+    """Row and column of every action token: two [N] tensors."""
+    rows: list[int] = []
+    columns: list[int] = []
+    for b, trajectory in enumerate(trajectories):
+        for start, end in trajectory.spans:
+            rows += [b] * (end - start)
+            columns += range(start, end)
+    return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
+
+
+def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
+    """log π(token | history) of every action token.
+
+    Args:
+        model: a policy.
+        trajectories: B trajectories.
+
+    Returns:
+        [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
+    """
+    body, head = split_model(model)
+    hidden = hidden_states(body, [t.ids for t in trajectories])
+    rows, columns = action_tokens(trajectories)
+    logits = at_least_float32(head(hidden[rows, columns - 1]))
+    target = [token for t in trajectories for start, end in t.spans for token in t.ids[start:end]]
+    return -nn.functional.cross_entropy(
+        logits, torch.tensor(target, device=logits.device), reduction="none"
+    )
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 stay."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
+    """M from hidden states [..., E], in the head's precision whatever the trunk works in.
+
+    Args:
+        head: the reward model's head.
+        hidden: [..., E].
+
+    Returns:
+        [...] M, the sigmoid of the head's output, in float32 at least.
+    """
+    dtype = next(head.parameters()).dtype
+    with torch.autocast(hidden.device.type, enabled=False):
+        return at_least_float32(head(hidden.to(dtype)).squeeze(-1)).sigmoid()
+
+
+def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
+    """M at every step, with gradient.
+
+    Args:
+        model: a reward model.
+        trajectories: B trajectories.
+
+    Returns:
+        q [B, T], the root value [B], and the mask [B, T] of real steps.
+
+    Raises:
+        ValueError: a trajectory is longer than the model's context.
+    """
+    body, head = split_model(model)
+    check_lengths(trajectories, context_limit(body.config))
+    hidden = hidden_states(body, [t.ids for t in trajectories])
+    width = 1 + max(t.num_steps for t in trajectories)
+    where = torch.zeros(len(trajectories), width, dtype=torch.long)
+    mask = torch.zeros(len(trajectories), width, dtype=torch.bool)
+    for b, trajectory in enumerate(trajectories):
+        positions = (trajectory.root_position, *trajectory.score_positions)
+        where[b, : len(positions)] = torch.as_tensor(positions)
+        mask[b, : len(positions)] = True
+    rows = torch.arange(len(trajectories))[:, None].to(hidden.device)
+    values = read_m(head, hidden[rows, where.to(hidden.device)])
+    return values[:, 1:], values[:, 0], mask[:, 1:].to(hidden.device)
+
+
+def microbatches(
+    lengths: Sequence[int], tokens: int, order: Sequence[int] | None = None
+) -> Iterator[list[int]]:
+    """Group items of similar length, at most so many padded tokens a group.
+
+    Args:
+        lengths: tokens of each item.
+        tokens: rows × longest row of a group; a longer item stands alone.
+        order: in which the items are taken; shortest first by default.
+
+    Yields:
+        Lists of indices.
+
+    Example:
+        >>> list(microbatches([5, 2, 3], 6))
+        [[1, 2], [0]]
+    """
+    group: list[int] = []
+    longest = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__) if order is None else order:
+        longest = max(longest, lengths[i])
+        if group and (len(group) + 1) * longest > tokens:
+            yield group
+            group, longest = [], lengths[i]
+        group.append(i)
+    if group:
+        yield group
