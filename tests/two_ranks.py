@@ -27,7 +27,7 @@ from agentprm_lite.distributed.ranks import place
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.sampling import HFBackend
 from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
-from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial import artifacts, cli, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 
 CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
@@ -142,10 +142,10 @@ def collecting(out: Path, attempt: int) -> None:
     """
     here = place()
     found = {
-        p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
+        p.name: p.read_text().count("\n") for p in artifacts.artifacts_root().rglob("*of2.jsonl")
     }
     record: dict[str, Any] = {"found": found, "blocks": 0}
-    run, make_tiny = HFBackend.run, pipeline.make_tiny
+    run, make_tiny = HFBackend.run, stages.make_tiny
 
     def noted_run(self: HFBackend, episodes: Any) -> Any:
         if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
@@ -157,7 +157,7 @@ def collecting(out: Path, attempt: int) -> None:
         (out / f"base.{attempt}.{here.rank}").touch()
         make_tiny(*args, **kwargs)
 
-    HFBackend.run, pipeline.make_tiny = noted_run, noted_tiny
+    HFBackend.run, stages.make_tiny = noted_run, noted_tiny
     cli.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))
