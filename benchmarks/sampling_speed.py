@@ -28,7 +28,7 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from agentprm_lite.episode import Episode
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import count_parameters, load_chat, load_policy
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Task, Trajectory
 
 ONE, PADDED, CONTINUOUS = "one at a time", "left-padded batch", "continuous batching"
@@ -181,13 +181,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     profile, folder = settings(args)
     if args.smoke:
         args.episodes, args.rounds, args.new_tokens, args.repeats = 4, 2, 6, 1
-    config = pipeline.sampling_config(profile)
+    config = sampling_config(profile)
     config = replace(
         config,
         max_rounds=args.rounds or config.max_rounds,
         max_new_tokens=args.new_tokens or config.max_new_tokens,
     )
-    tasks = pipeline.train_tasks(profile)[1][: args.episodes]
+    tasks = train_tasks(profile)[1][: args.episodes]
     if len(tasks) < args.episodes:
         raise SystemExit(f"profile {profile.name} has {len(tasks)} tasks, not {args.episodes}")
     chat = load_chat(folder)

@@ -37,8 +37,8 @@ from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.rollout import continue_from
 from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import SearchResult, beam_search
-from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import Profile
+from agentprm_lite.tutorial.tasks import sampling_config
 from agentprm_lite.types import Task, Trajectory
 
 
@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.smoke:
         rounds, width, args.tasks, args.new_tokens, args.repeats = 3, 2, 1, 6, 1
     model = load_policy(folder)
-    config = pipeline.sampling_config(profile)
+    config = sampling_config(profile)
     config = replace(
         config,
         max_rounds=rounds,

@@ -26,7 +26,7 @@ from transformers.utils import logging
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import resolve
 from agentprm_lite.study import provenance
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial import stages
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 
 Row = dict[str, Any]
@@ -52,7 +52,7 @@ def settings(args: argparse.Namespace) -> tuple[Profile, Path]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     profile = get_profile(args.profile or ("smoke" if args.smoke else "cpu"))
-    return profile, Path(resolve(args.model)) if args.model else pipeline.policy(profile).folder
+    return profile, Path(resolve(args.model)) if args.model else stages.policy(profile).folder
 
 
 def interleaved(

@@ -44,7 +44,7 @@ from agentprm_lite.examples import RewardExample
 from agentprm_lite.models import Lora, load_chat, new_reward_model
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import TrainConfig, make_batches, train_reward_model
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Trajectory, append_jsonl, read_jsonl
 
 HERE = Path(__file__).resolve().parent
@@ -88,8 +88,8 @@ def stepwise(chat: ChatFormat, t: Trajectory) -> dict[str, Any] | None:
 def make_data(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Trajectories and settings for both sides, as files; returns the settings."""
     profile, model = settings(args)
-    chat, config = load_chat(model), pipeline.sampling_config(profile)
-    tasks = pipeline.train_tasks(profile)[0]
+    chat, config = load_chat(model), sampling_config(profile)
+    tasks = train_tasks(profile)[0]
     told = [replace(t, variant=v) for v in range(1 + args.size // len(tasks)) for t in tasks]
     played = demonstrate(chat, told[: args.size], config)
     rows = [(t, stepwise(chat, t)) for t in played]

@@ -50,8 +50,9 @@ from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import TrainConfig, sft, train_reward_model
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import plots
 from agentprm_lite.tutorial.profiles import Profile
+from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 
 KINDS = ("forward", "backward", "cache", "choose", "environment", "tokenizer", "rest")
 
@@ -165,8 +166,8 @@ class Stage:
 
 def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
     """All stages, on `size` episodes; a beam search of 4x4 on a sixteenth of the tasks."""
-    chat, config = load_chat(folder), pipeline.sampling_config(profile)
-    tasks = pipeline.train_tasks(profile)[1][:size]
+    chat, config = load_chat(folder), sampling_config(profile)
+    tasks = train_tasks(profile)[1][:size]
     few = tasks[: max(1, size // 16)]
     backend = FastPlayer(load_policy(folder), chat, config)
     demos = demonstrate(chat, tasks, config)

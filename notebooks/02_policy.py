@@ -66,28 +66,30 @@ from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.metrics import bootstrap_interval
 from agentprm_lite.models import count_parameters, load_policy
 from agentprm_lite.tutorial.notebook import show_figure, show_source
-from agentprm_lite.tutorial.pipeline import demonstrations, greedy_runs, policy
-from agentprm_lite.tutorial.pipeline import pool, rollouts, train_tasks, training_log
 from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.stages import demonstrations, greedy_runs, player
+from agentprm_lite.tutorial.stages import policy, pool, rollouts, training_log
+from agentprm_lite.tutorial.tasks import train_tasks
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.forward import action_logprobs, action_tokens
 
 # %%
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
-demos = demonstrations(PROFILE)
-policies = {"SFT": policy(PROFILE, "sft")}
+profile = get_profile(PROFILE)
+demos = demonstrations(profile)
+policies = {"SFT": policy(profile, "sft")}
 try:
-    policies["RFT"] = policy(PROFILE, "rft")
+    policies["RFT"] = policy(profile, "rft")
 except ValueError as error:
     print("no RFT policy:", error)
-known = [replace(task, variant=2000) for task in train_tasks(PROFILE)[0][:48]]
+known = [replace(task, variant=2000) for task in train_tasks(profile)[0][:48]]
 runs = {}
 for name, actor in policies.items():
-    greedy = actor.backend(0.0)
+    greedy = player(actor, 0.0)
     seen = greedy.run([greedy.start(task, 0, 0) for task in known])
     runs[name] = {"trained on": seen}
-    runs[name]["held out"] = greedy_runs(PROFILE, name.lower())
+    runs[name]["held out"] = greedy_runs(profile, name.lower())
 size = count_parameters(load_policy(policies["SFT"].folder))
 print(f"{size:,} parameters, {len(demos)} demonstrations")
 
@@ -353,7 +355,7 @@ pd.DataFrame(table, columns=["case", "turn", "action"])
 # never gets right.
 
 # %%
-played = rollouts(PROFILE)
+played = rollouts(profile)
 wins = [t for t in played if t.success]
 different = {(t.task, t.actions) for t in wins}
 print(f"{len(played)} episodes of {len({t.task for t in played})} goals")
@@ -375,10 +377,10 @@ if "RFT" in policies:
     for kind in ("trained on", "held out"):
         ours, base = (success(runs[name][kind]) for name in ("RFT", "SFT"))
         verdict(f"greedy, {kind}", ours, base)
-    hot = policies["RFT"].backend(get_profile(PROFILE).eval_temperature)
+    hot = player(policies["RFT"], profile.eval_temperature)
     jobs = [hot.start(t, k, 1) for k in range(SEEDS) for t in tasks]
     ours = success(hot.run(jobs)).reshape(SEEDS, len(tasks))
-    of_sft = {(t.sample, t.task): t for t in pool(PROFILE)}
+    of_sft = {(t.sample, t.task): t for t in pool(profile)}
     base = success([of_sft[k, t] for k in range(SEEDS) for t in tasks])
     verdict("sampled, 3 seeds, held out", ours, base.reshape(ours.shape))
 
@@ -421,7 +423,7 @@ for a, b in longest.spans:
     assert chat.decode(again) == chat.decode(written), "the text differs"
     shift += len(again) - len(written)
     shifts.append(shift)
-sampled = [t.ids[a:b] for t in pool(PROFILE) for a, b in t.spans]
+sampled = [t.ids[a:b] for t in pool(profile) for a, b in t.spans]
 ended = [list(ids) for ids in sampled if ids[-1] == chat.end_id]
 same = [chat.turn_ids(chat.decode(ids)) == ids for ids in ended]
 print(f"{same.count(False)} of {len(same)} sampled turns come back otherwise")
@@ -440,10 +442,10 @@ show_figure(
     caption="Where re-tokenized text puts the end of each turn, less where it "
     "is. Every turn adds to it; a reward model would read at wrong places.",
 )
-for trajectory in pool(PROFILE):
+for trajectory in pool(profile):
     for a, b in trajectory.spans:
         ended = trajectory.ids[b - 1] == chat.end_id
-        cut = b - a == get_profile(PROFILE).max_new_tokens
+        cut = b - a == profile.max_new_tokens
         assert ended or cut, "a turn ends neither by itself nor at its limit"
 print("every score position stands at the last token of a turn")
 

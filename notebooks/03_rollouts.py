@@ -63,7 +63,9 @@ from agentprm_lite import metrics
 from agentprm_lite.tutorial import plots
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.tutorial.notebook import show_figure, show_source
-from agentprm_lite.tutorial.pipeline import greedy_runs, policy, pool, test_tasks
+from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.stages import greedy_runs, player, policy, pool
+from agentprm_lite.tutorial.tasks import test_tasks
 from agentprm_lite.rollout import collect
 from agentprm_lite.search import by_task, oracle
 from agentprm_lite.study import random_choice
@@ -72,13 +74,14 @@ from agentprm_lite.types import Usage
 # %%
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
-actor = policy(PROFILE)
-candidates = pool(PROFILE)
+profile = get_profile(PROFILE)
+actor = policy(profile)
+candidates = pool(profile)
 groups = by_task(candidates)  # task -> places of its K samples
 K = len(next(iter(groups.values())))
 wins = np.array([[candidates[i].success for i in g] for g in groups.values()])
 ns = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= K]
-greedy_of = {t.task: float(t.success) for t in greedy_runs(PROFILE)}
+greedy_of = {t.task: float(t.success) for t in greedy_runs(profile)}
 greedy = np.array([greedy_of[task] for task in groups])
 
 
@@ -238,8 +241,8 @@ class Shown(logging.Handler):
 logging.getLogger("agentprm_lite").addHandler(Shown())
 
 # %%
-backend = actor.backend(1.0)
-tasks = test_tasks(PROFILE)[:4]
+backend = player(actor, 1.0)
+tasks = test_tasks(profile)[:4]
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "episodes.jsonl"
     whole = collect(backend, tasks, 2, path, seed=7, batch=4)
@@ -324,11 +327,11 @@ show_figure(
 # best for sixteen.
 
 # %%
-few = test_tasks(PROFILE)[:: max(1, len(groups) // 18)][:18]
+few = test_tasks(profile)[:: max(1, len(groups) // 18)][:18]
 DRAWS = min(K, 4)
 rows = []
 for temperature in (0.5, 1.0, 1.5):
-    hot = actor.backend(temperature)
+    hot = player(actor, temperature)
     jobs = [hot.start(task, k, 3) for task in few for k in range(DRAWS)]
     played = hot.run(jobs)
     won = np.array([t.success for t in played]).reshape(len(few), DRAWS)
@@ -357,13 +360,12 @@ pd.DataFrame(rows, columns=names)
 # %%
 from agentprm_lite.chat import parse_action
 from agentprm_lite.env import make_env
-from agentprm_lite.tutorial.profiles import get_profile
 
 
 def expert_could(trajectory):
     """After each turn: would the expert still succeed?"""
     task, could = trajectory.task, []
-    rounds = get_profile(PROFILE).max_rounds  # as the policy had them
+    rounds = profile.max_rounds  # as the policy had them
     env, fork = (make_env(task.env, rounds) for _ in range(2))
     env.reset(options={"index": task.index, "variant": task.variant})
     for turn in trajectory.actions:
@@ -376,9 +378,9 @@ def expert_could(trajectory):
 
 
 # %%
-from agentprm_lite.tutorial.pipeline import mc_rollouts
+from agentprm_lite.tutorial.stages import mc_rollouts
 
-examples, _ = mc_rollouts(PROFILE)
+examples, _ = mc_rollouts(profile)
 lost = [e for e in examples if not e.trajectory.success]
 shares = {"the expert could": [], "a rollout did": []}
 for e in lost:
@@ -563,7 +565,7 @@ attempt(check_still_to_play, still_to_play)
 # | `truncated_by` | `"rounds"` or `"tokens"` | many `"tokens"`: the limit is too short |
 #
 # To vary next: `rollout_samples`; the temperature of the candidates; the
-# headroom of the RFT policy (`pool(PROFILE, "rft")`).
+# headroom of the RFT policy (`pool(profile, "rft")`).
 #
 # ## Summary
 #

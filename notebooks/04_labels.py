@@ -642,12 +642,13 @@ except AssertionError as caught:
 # is left out.
 
 # %%
-from agentprm_lite.tutorial.pipeline import mc_rollouts, reward_model, rollouts
 from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.rewards import reward_model
+from agentprm_lite.tutorial.stages import mc_rollouts, rollouts
 
 profile = get_profile(PROFILE)
-examples, mc_tokens = mc_rollouts(PROFILE)
-played = rollouts(PROFILE)
+examples, mc_tokens = mc_rollouts(profile)
+played = rollouts(profile)
 td_tokens = sum(t.usage.generated for t in played)
 own = sum(e.trajectory.usage.generated for e in examples)
 turns = sum(e.trajectory.num_steps for e in examples)
@@ -664,7 +665,7 @@ trajectories = [e.trajectory for e in seen]
 soft = [e.rollouts().mean(axis=1) for e in seen]
 guesses = {"0.5": [], "PVM": [], "TD, trained M": []}
 for s in range(profile.reward_seeds if seen else 0):
-    values = reward_model("agentprm", PROFILE, s).score(trajectories)
+    values = reward_model(profile, "agentprm", s).score(trajectories)
     rows = []
     for v, t in zip(values, trajectories, strict=True):
         q, root = torch.tensor(v.q)[None], torch.tensor([v.root]).double()

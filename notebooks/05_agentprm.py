@@ -45,7 +45,7 @@ import torch
 
 from agentprm_lite import metrics
 from agentprm_lite.study import auroc_by_part
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import plots, rewards, stages
 from agentprm_lite.chat import parse_action
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.labels import pvm_labels, td_gae_labels
@@ -81,9 +81,9 @@ if PROFILE == "smoke":
 profile = get_profile(PROFILE)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
 SEEDS = range(profile.reward_seeds)
-candidates = pipeline.pool(PROFILE)  # held-out goals
+candidates = stages.pool(profile)  # held-out goals
 values = {
-    name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+    name: [rewards.pool_values(profile, kind, s) for s in SEEDS]
     for name, kind in KINDS.items()
 }
 success = np.array([float(t.success) for t in candidates])
@@ -175,7 +175,7 @@ for where, table in (("first turn", first), ("half-way", half)):
 # refuses a model that was trained with another one.
 
 # %%
-actor = pipeline.policy(PROFILE)
+actor = stages.policy(profile)
 model = new_reward_model(actor.folder, profile.lora, seed=0)
 trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
 print(f"{trained:,} of {count_parameters(model):,} weights are trained")
@@ -333,11 +333,11 @@ assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
 # line a step.
 
 # %%
-panels, folder = {}, pipeline.reward_model_folder
+panels, folder = {}, rewards.reward_model_folder
 for key in ("loss", "mean_m"):
     panels[key] = {}
     for name, kind in KINDS.items():
-        logs = [pipeline.training_log(folder(kind, PROFILE, s)) for s in SEEDS]
+        logs = [stages.training_log(folder(profile, kind, s)) for s in SEEDS]
         n = min(map(len, logs))
         rows, w = [[e[key] for e in log[:n]] for log in logs], n // 15 + 1
         smooth = [np.convolve(r, np.ones(w) / w, "valid") for r in rows]
@@ -406,7 +406,7 @@ def flat(rows, which):
 
 
 q_rows = {k: [[v.q for v in s] for s in seeds] for k, seeds in values.items()}
-rate = np.mean([t.success for t in pipeline.rollouts(PROFILE)])
+rate = np.mean([t.success for t in stages.rollouts(profile)])
 q_rows["base rate"] = [[np.full(n, rate) for n in lengths]]
 briers = {}
 for k, rows in q_rows.items():
@@ -551,7 +551,7 @@ def early(t):
     return replace(t, prompt_len=t.prompt_len - 1, spans=spans)
 
 
-judge = pipeline.reward_model("agentprm", PROFILE, 0)
+judge = rewards.reward_model(profile, "agentprm", 0)
 t = candidates[(good or bad).get(key, 0)]
 n, (right, off) = min(10, t.num_steps), judge.score([t, early(t)])
 readings = {"at the turn's end": right, "one token early": off}
@@ -593,14 +593,14 @@ except AssertionError as error:
 
 # %%
 others = {
-    "AgentPRM, β = 0": pipeline.reward_model(
-        "agentprm", PROFILE, 0, pipeline.Variant(beta=0.0)
+    "AgentPRM, β = 0": rewards.reward_model(
+        profile, "agentprm", 0, rewards.Variant(beta=0.0)
     ),
-    "MC-soft": pipeline.reward_model("mc_soft", PROFILE, 0),
+    "MC-soft": rewards.reward_model(profile, "mc_soft", 0),
 }
-few, tokens = pipeline.mc_rollouts(PROFILE)
+few, tokens = stages.mc_rollouts(profile)
 print(f"MC-soft learned from {len(few)} trajectories, {tokens:,} tokens")
-print(f"the others from {len(pipeline.rollouts(PROFILE)):,} trajectories")
+print(f"the others from {len(stages.rollouts(profile)):,} trajectories")
 with_la = values["AgentPRM"][0]
 for name, other in others.items():
     scored = other.score(candidates)

@@ -59,7 +59,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 
@@ -67,7 +67,7 @@ profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
 NS = study.powers_of_two(profile.eval_samples)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
-candidates = pipeline.pool(PROFILE)
+candidates = stages.pool(profile)
 TASKS = list(search.by_task(candidates))
 print(f"{len(TASKS)} held-out tasks, {profile.eval_samples} candidates each")
 print(f"{len(SEEDS)} seeds of each reward model; N = {NS}")
@@ -76,7 +76,7 @@ if PROFILE == "smoke":
 
 # %%
 values = {
-    name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+    name: [rewards.pool_values(profile, kind, s) for s in SEEDS]
     for name, kind in KINDS.items()
 }
 
@@ -97,7 +97,7 @@ by_last = curves_of(lambda run: run)  # all of every candidate
 # %%
 def greedy_line(kind):
     """[1, tasks, NS]: one greedy attempt, the same at every N."""
-    runs = pipeline.greedy_runs(PROFILE, kind)
+    runs = stages.greedy_runs(profile, kind)
     found = {t.task: t.outcome for t in runs}
     one = np.array([found[task] for task in TASKS])
     return np.repeat(one[None, :, None], len(NS), axis=2)
@@ -334,7 +334,7 @@ for name in ("ORM", "PVM", "random"):
 # %%
 per_sample = np.mean([t.usage.generated for t in candidates])
 read = np.mean([len(t.ids) for t in candidates])
-greedy = pipeline.greedy_runs(PROFILE, "sft")
+greedy = stages.greedy_runs(profile, "sft")
 x = {name: per_sample * np.array(NS) for name in (*by_last, "oracle")}
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y = {name: last[name] for name in x} | {"SFT": last["SFT"][:1]}
@@ -567,7 +567,7 @@ attempt(check_samples_needed, samples_needed)
 # - *within-task AUROC*: over the tasks with both outcomes only; look at how many there are.
 # - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *short* on a level with
 #   the judges (they may have learned length), and a high AUROC over the pool with 0.5 within tasks.
-# - **Vary** `eval_samples`, the temperature, MC labels (`pool_values("mc_soft", PROFILE, 0)`), and the part that the judge sees.
+# - **Vary** `eval_samples`, the temperature, MC labels (`pool_values(profile, "mc_soft", 0)`), and the part that the judge sees.
 #
 # ## Summary
 #

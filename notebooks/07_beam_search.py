@@ -53,18 +53,19 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.tasks import beam_tasks
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
 KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
-TASKS = pipeline.beam_tasks(PROFILE)
-pool = pipeline.pool(PROFILE)
+TASKS = beam_tasks(profile)
+pool = stages.pool(profile)
 candidates = [t for t in pool if t.task in TASKS]
 runs = {
-    (name, n, m): [pipeline.beam_runs(kind, PROFILE, n, m, s) for s in SEEDS]
+    (name, n, m): [guided.beam_runs(profile, kind, n, m, s) for s in SEEDS]
     for name, kind in KINDS.items()
     for n, m in profile.beams
 }
@@ -81,7 +82,7 @@ def table_of(answers, value=lambda t: t.outcome):
 
 print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
 won = {key: table_of(answers) for key, answers in runs.items()}
-greedy = pipeline.greedy_runs(PROFILE, "sft")
+greedy = stages.greedy_runs(profile, "sft")
 K = profile.eval_samples
 lines = {
     "SFT": table_of([greedy]).mean(),
@@ -189,9 +190,9 @@ show_source(search.beam_search)
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
 from agentprm_lite.env import make_env
 
-actor = pipeline.policy(PROFILE)
-backend = actor.backend(profile.eval_temperature)
-judge = pipeline.reward_model("agentprm", PROFILE, 0)
+actor = stages.policy(profile)
+backend = stages.player(actor, profile.eval_temperature)
+judge = rewards.reward_model(profile, "agentprm", 0)
 found = search.beam_search(backend, judge, TASKS[:3], 2, 2, seed=0)
 for result in found:
     t = result.trajectory
@@ -298,7 +299,7 @@ def tokens_of(key, what="generated"):
 sample = np.mean([t.usage.generated for t in candidates])
 NS = study.powers_of_two(K)
 here = [i for i, t in enumerate(pool) if t.task in TASKS]
-values = {name: [pipeline.pool_values(kind, PROFILE, s) for s in SEEDS]
+values = {name: [rewards.pool_values(profile, kind, s) for s in SEEDS]
           for name, kind in KINDS.items()}
 
 
@@ -559,7 +560,7 @@ attempt(check_tokens_computed, tokens_computed)
 # - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
 # - **Watch** 1×1 away from *random* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
-# - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs("mc_soft", PROFILE, 2, 2, 0)`.
+# - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
 #
 # ## Summary
 #

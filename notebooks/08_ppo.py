@@ -56,7 +56,7 @@ import pandas as pd
 import torch
 
 from agentprm_lite import metrics
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import guided, plots, stages
 from agentprm_lite.labels import gae
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -67,8 +67,8 @@ RUNS = {
     "shaping (AgentPRM)": ("shaping", "agentprm"),
     "raw Q (AgentPRM)": ("raw_q", "agentprm"),
 }
-trained = {name: pipeline.ppo_run(PROFILE, *run) for name, run in RUNS.items()}
-logs = {name: pd.DataFrame(pipeline.training_log(run.folder))
+trained = {name: guided.ppo_run(profile, *run) for name, run in RUNS.items()}
+logs = {name: pd.DataFrame(stages.training_log(run.folder))
         for name, run in trained.items()}
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
@@ -338,8 +338,8 @@ assert np.allclose(sampled, slope(other))
 from agentprm_lite.models import load_policy
 from agentprm_lite.forward import action_logprobs
 
-sampled = [t for t in pipeline.pool(PROFILE) if t.logprobs][:4]
-model = load_policy(pipeline.policy(PROFILE).folder, profile.lora)
+sampled = [t for t in stages.pool(profile) if t.logprobs][:4]
+model = load_policy(stages.policy(profile).folder, profile.lora)
 with torch.no_grad():
     now = action_logprobs(model, sampled)
     with model.disable_adapter():
@@ -359,7 +359,7 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
 # n is printed. Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
-# (`ppo_run(PROFILE, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(PROFILE, "shaping", "orm")` and `ppo_run(PROFILE, "shaping", "pvm")`.
+# (`ppo_run(profile, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(profile, "shaping", "orm")` and `ppo_run(profile, "shaping", "pvm")`.
 
 # %%
 def by_task(trajectories, value):
@@ -368,13 +368,13 @@ def by_task(trajectories, value):
     return found.groupby([t.task.key for t in trajectories]).mean().to_numpy()
 
 
-new, held = pipeline.ppo_training_pool, pipeline.ppo_pool
-sft = pipeline.policy(PROFILE)
-pools = {"training": {"SFT": new(PROFILE, sft)},
-         "held-out": {"SFT": pipeline.pool(PROFILE)}}
+new, held = guided.ppo_training_pool, guided.ppo_pool
+sft = stages.policy(profile)
+pools = {"training": {"SFT": new(profile, sft)},
+         "held-out": {"SFT": stages.pool(profile)}}
 for name, actor in trained.items():
-    pools["training"][name] = new(PROFILE, actor)
-    pools["held-out"][name] = held(PROFILE, actor)
+    pools["training"][name] = new(profile, actor)
+    pools["held-out"][name] = held(profile, actor)
 values = {"success": lambda t: t.outcome, "turns": lambda t: t.num_steps}
 tables = {(goals, what): {k: by_task(v, values[what]) for k, v in f.items()}
           for goals, f in pools.items() for what in values}

@@ -59,12 +59,13 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import plots, rewards, stages
 from agentprm_lite.worlds.math import MathWorld, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks, parse_number
 from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.tasks import beam_tasks
 
 profile = get_profile(PROFILE, "math")
 SEEDS = range(profile.reward_seeds)
@@ -74,10 +75,10 @@ if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
 # %%
-candidates = pipeline.pool(profile)
+candidates = stages.pool(profile)
 GROUPS = search.by_task(candidates)
 TASKS = list(GROUPS)
-values = {name: [pipeline.pool_values(kind, profile, s) for s in SEEDS]
+values = {name: [rewards.pool_values(profile, kind, s) for s in SEEDS]
           for name, kind in KINDS.items()}
 curves = {name: np.array([
     search.best_of_n(candidates, run, NS).success
@@ -85,7 +86,7 @@ curves = {name: np.array([
 for name, way in {"oracle": search.oracle, "majority": study.majority,
                   "random": study.random_choice}.items():
     curves[name] = way(candidates, NS).success[None]
-greedy = study.task_means(pipeline.greedy_runs(profile))
+greedy = study.task_means(stages.greedy_runs(profile))
 curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
 shown = {name: [metrics.bootstrap_interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
@@ -169,7 +170,7 @@ cores = {test: {(t.events, t.ending)
 assert not cores[True] & cores[False]
 print(f"{len(cores[False])} templates to train on, {len(cores[True])} held "
       f"out; levels (steps) here: {profile.levels}")
-for name, attempts in {"trained templates": pipeline.rollouts(profile),
+for name, attempts in {"trained templates": stages.rollouts(profile),
                        "held-out templates": candidates}.items():
     means = study.task_means(attempts)
     mean, lo, hi = metrics.bootstrap_interval(means)
@@ -232,7 +233,7 @@ def solved(t, spoil=0):
     return problems.make_problem(t.task.index, t.task.variant), steps
 
 
-for t in pipeline.demonstrations(profile)[:300]:
+for t in stages.demonstrations(profile)[:300]:
     assert set(step_kinds(*solved(t))) == {"right"}
     assert step_kinds(*solved(t, spoil=1))[0] == "false"
 SORTED = [step_kinds(*solved(t)) for t in candidates]
@@ -460,7 +461,7 @@ if SHARED:
 # ahead in all six columns; its lead over ORM is 0.2 to 2.0 points.
 
 # %%
-places = [TASKS.index(task) for task in pipeline.beam_tasks(profile)]
+places = [TASKS.index(task) for task in beam_tasks(profile)]
 found = {(name, n, m): study.beam_table(kind, profile, n, m)
          for name, kind in KINDS.items() for n, m in profile.beams}
 points = {name: [metrics.bootstrap_interval(found[name, n, m][0])

@@ -63,7 +63,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import pipeline, plots
+from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.models import TinySize
 from agentprm_lite.tutorial.notebook import show_figure, show_source
@@ -277,14 +277,14 @@ if PROFILE == "smoke":
     )
 
 # %%
-demos = pipeline.demonstrations(profile)
-actor = pipeline.policy(profile)
-rollouts = pipeline.rollouts(profile)
-candidates = pipeline.pool(profile)
+demos = stages.demonstrations(profile)
+actor = stages.policy(profile)
+rollouts = stages.rollouts(profile)
+candidates = stages.pool(profile)
 NS = study.powers_of_two(profile.eval_samples)
 SEEDS = range(profile.reward_seeds)
-values = [pipeline.pool_values("agentprm", profile, s) for s in SEEDS]
-beams = [pipeline.beam_runs("agentprm", profile, 2, 2, s) for s in SEEDS]
+values = [rewards.pool_values(profile, "agentprm", s) for s in SEEDS]
+beams = [guided.beam_runs(profile, "agentprm", 2, 2, s) for s in SEEDS]
 print(f"{len(demos)} demonstrations; the policy wins "
       f"{np.mean([t.success for t in rollouts]):.0%} of {len(rollouts)} "
       f"rollouts and {np.mean([t.success for t in candidates]):.0%} of "
@@ -382,7 +382,7 @@ logs = [
     from_messages(actor.chat, as_log(t), t.outcome, t.task, sample=t.sample)
     for t in candidates
 ]
-again = pipeline.reward_model("agentprm", profile, SEEDS[0]).score(logs)
+again = rewards.reward_model(profile, "agentprm", SEEDS[0]).score(logs)
 same = [logs[i].ids == t.ids for i, t in enumerate(candidates)]
 gap = max(np.abs(v.q - values[0][i].q).max() for i, v in enumerate(again))
 print(f"{np.mean(same):.0%} of {len(logs)} candidates have the same ids;")
@@ -435,7 +435,7 @@ with contextlib.chdir(tempfile.mkdtemp()):
 # ```python
 # # needs a running server; this block is not executed
 # tasks = make_env("agentgym:textcraft@http://127.0.0.1:36001").tasks("train")
-# collect(actor.backend(1.0), tasks, 16, "rollouts.jsonl")
+# collect(stages.player(actor, 1.0), tasks, 16, "rollouts.jsonl")
 # ```
 #
 # Three rules for clients: a timeout on every call; retry only when the connection failed, never when the server said no (the
@@ -449,7 +449,7 @@ with contextlib.chdir(tempfile.mkdtemp()):
 # ```python
 # # needs a GPU; this block is not executed
 # profile = replace(get_profile("gpu", "vault:Vault"), base="Qwen/Qwen2.5-0.5B-Instruct")
-# pipeline.pool(profile)
+# stages.pool(profile)
 # ```
 #
 # Without an expert you need demonstrations of another kind: recordings, or the successes of a larger model. Leave `_advise` out then;

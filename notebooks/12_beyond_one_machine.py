@@ -62,17 +62,18 @@ from matplotlib import pyplot as plt
 from agentprm_lite import models, search, train
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.kinds import RewardLoss
-from agentprm_lite.tutorial import memory, pipeline, plots
+from agentprm_lite.tutorial import memory, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE)
 SIZES = (4, 8, 16) if PROFILE == "smoke" else (8, 16, 32, 64)
 brief = replace(profile, max_rounds=5)
-backend = replace(pipeline.policy(profile), profile=brief).backend(1.0)
-played = [t for t in pipeline.rollouts(profile) if t.num_steps]
-jobs = [(t.task, t.sample) for t in pipeline.pool(profile)]
-judge = pipeline.reward_model("agentprm", profile)
+backend = stages.player(
+    replace(stages.policy(profile), profile=brief), 1.0)
+played = [t for t in stages.rollouts(profile) if t.num_steps]
+jobs = [(t.task, t.sample) for t in stages.pool(profile)]
+judge = rewards.reward_model(profile, "agentprm")
 
 # %%
 def sampling(n):

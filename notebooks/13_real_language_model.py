@@ -56,7 +56,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from agentprm_lite import models
-from agentprm_lite.tutorial import memory, pipeline, plots, smollm2
+from agentprm_lite.tutorial import memory, plots, smollm2, stages
 from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
@@ -121,7 +121,7 @@ for title, world in worlds.items():
 # | weights | random ones | pretrained, tuned for chats | `models.resolve` |
 # | tokens | words of its world | pieces of words, byte-level BPE; every digit by itself | its own tokenizer |
 # | chat template | three marks | the model's own, with its system prompt | `ChatFormat` takes it apart |
-# | SFT | all weights | LoRA, merged into a checkpoint at the end | `pipeline.policy` |
+# | SFT | all weights | LoRA, merged into a checkpoint at the end | `stages.policy` |
 # | demonstrations | some are translated: colours, woods and metals trade places | as they are | `demo_translated` |
 # | rules of the game | not shown | not shown on two cores, shown on a GPU | `Profile.rules` |
 # | reward model | LoRA and a head on the policy's trunk | the same | `models.new_reward_model` |
@@ -131,7 +131,7 @@ for title, world in worlds.items():
 #
 # The tiny model reads translated demonstrations because it would otherwise learn recipes by heart instead of reading them. A pretrained model has met the words before. That is one difference more between the columns, and one more reason not to compare them.
 #
-# Two places of the pipeline ask which model they have: `pipeline.base`, which makes the tiny one, and `pipeline.policy`, where the tiny one trains all its weights. All the rest is data in a profile:
+# Two places of the pipeline ask which model they have: `stages.base`, which makes the tiny one, and `stages.policy`, where the tiny one trains all its weights. All the rest is data in a profile:
 
 # %%
 FIELDS = ["base", "levels", "rules", "demo_translated", "max_new_tokens",
@@ -253,7 +253,7 @@ assert trained == smol.adapters(lora.r)
 
 # %%
 show_source(models._on_the_same_weights)
-actor = pipeline.policy(PROFILE)
+actor = stages.policy(profile)
 acting = models.load_policy(actor.folder, profile.lora)
 judges = [models.new_reward_model(acting, profile.lora, s) for s in range(3)]
 
@@ -394,7 +394,7 @@ def comes_back(chat, ids):
     return chat.encode(chat.decode(ids)) == said
 
 
-sampled = [t.ids[a:b] for t in pipeline.rollouts(PROFILE) for a, b in t.spans]
+sampled = [t.ids[a:b] for t in stages.rollouts(profile) for a, b in t.spans]
 other = [ids for ids in sampled if not comes_back(actor.chat, ids)]
 print(f"{profile.base}: {len(other)} of {len(sampled)} sampled turns become "
       "other ids")

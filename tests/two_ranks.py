@@ -33,7 +33,7 @@ from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
-from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial import artifacts, cli, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 
 # nine examples are three steps; with two held out, two steps of four and three
@@ -162,10 +162,10 @@ def collecting(out: Path, attempt: int) -> None:
     """
     here = place()
     found = {
-        p.name: p.read_text().count("\n") for p in pipeline.artifacts_root().rglob("*of2.jsonl")
+        p.name: p.read_text().count("\n") for p in artifacts.artifacts_root().rglob("*of2.jsonl")
     }
     record: dict[str, Any] = {"found": found, "blocks": 0}
-    run, make_tiny = FastPlayer.run, pipeline.make_tiny
+    run, make_tiny = FastPlayer.run, stages.make_tiny
 
     def noted_run(self: FastPlayer, episodes: Any) -> Any:
         if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
@@ -177,7 +177,7 @@ def collecting(out: Path, attempt: int) -> None:
         (out / f"base.{attempt}.{here.rank}").touch()
         make_tiny(*args, **kwargs)
 
-    FastPlayer.run, pipeline.make_tiny = noted_run, noted_tiny
+    FastPlayer.run, stages.make_tiny = noted_run, noted_tiny
     cli.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from agentprm_lite.metrics import Floats, Interval, auroc, bootstrap_interval, finite_vectors
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n, by_task
-from agentprm_lite.tutorial.pipeline import USUAL, Variant, beam_runs, pool, pool_values
-from agentprm_lite.tutorial.profiles import Profile
+from agentprm_lite.tutorial import USUAL, Profile, Variant, beam_runs, pool, pool_values
 from agentprm_lite.types import Trajectory
 
 
@@ -58,7 +57,7 @@ def kind_curves(
     """Best-of-N of every seed of a reward model, by whole attempts or their first halves:
     [seeds, tasks, len(ns)] with ns = :func:`powers_of_two` of the pool's size."""
     ns, candidates = powers_of_two(p.eval_samples), pool(p)
-    runs = [pool_values(kind, p, seed, variant) for seed in range(p.reward_seeds)]
+    runs = [pool_values(p, kind, seed, variant) for seed in range(p.reward_seeds)]
     runs = [half(v) for v in runs] if halved else runs
     return np.stack([best_of_n(candidates, v, ns, score=score).success for v in runs])
 
@@ -67,7 +66,7 @@ def beam_table(
     kind: str, p: Profile, n: int, m: int, variant: Variant = USUAL
 ) -> tuple[Floats, float]:
     """Outcome of beam search for every seed, [seeds, tasks], and generated tokens a task."""
-    runs = [beam_runs(kind, p, n, m, seed, variant) for seed in range(p.reward_seeds)]
+    runs = [beam_runs(p, kind, n, m, seed, variant) for seed in range(p.reward_seeds)]
     tokens = float(np.mean([t.usage.generated for run in runs for t in run]))
     return np.array([[t.outcome for t in run] for run in runs]), tokens
 

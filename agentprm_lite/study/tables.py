@@ -23,9 +23,11 @@ from agentprm_lite.study.compare import (
     task_means,
 )
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.tutorial.pipeline import (
+from agentprm_lite.tutorial import (
     Policy,
+    Profile,
     beam_tasks,
+    get_profile,
     greedy_runs,
     policy,
     pool,
@@ -36,7 +38,6 @@ from agentprm_lite.tutorial.pipeline import (
     rollouts,
     training_log,
 )
-from agentprm_lite.tutorial.profiles import Profile, get_profile
 
 KINDS: tuple[str, ...] = ("orm", "pvm", "agentprm")
 #: Parts of a study that can be left out.
@@ -134,7 +135,7 @@ def _ranking(kind: str, p: Profile) -> dict[str, list[float] | None]:
     """AUROC inside the tasks with both outcomes; None where no task has both."""
     candidates = pool(p)
     won, tasks = [t.success for t in candidates], [t.task for t in candidates]
-    values = [pool_values(kind, p, seed) for seed in range(p.reward_seeds)]
+    values = [pool_values(p, kind, seed) for seed in range(p.reward_seeds)]
     found: dict[str, list[float] | None] = {}
     for when, runs in (("last", values), ("half", [half(v) for v in values])):
         inside = np.stack([within_task_auroc(scores_of(v), won, tasks) for v in runs])

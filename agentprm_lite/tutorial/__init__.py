@@ -1,1 +1,41 @@
-"""What the book needs: profiles, stored artifacts, stages, plots, exercises, notebooks."""
+# ruff: noqa: F401
+"""What the book runs on: profiles, artifacts, stages, figures, exercises, the command line.
+
+Names that other wings use are taken from here. They are loaded when they are asked for, so that
+``agentprm --help`` needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentprm_lite.tutorial.guided import beam_runs, ppo_pool, ppo_run, ppo_training_pool
+    from agentprm_lite.tutorial.profiles import Profile, get_profile
+    from agentprm_lite.tutorial.rewards import USUAL, Variant, pool_values, reward_data
+    from agentprm_lite.tutorial.stages import (
+        Policy,
+        greedy_runs,
+        policy,
+        pool,
+        rollouts,
+        training_log,
+        truth,
+    )
+    from agentprm_lite.tutorial.tasks import beam_tasks, sampling_config, test_tasks, train_tasks
+
+_HOMES = {
+    "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
+    "profiles": "Profile get_profile",
+    "rewards": "USUAL Variant pool_values reward_data",
+    "stages": "Policy greedy_runs policy pool rollouts training_log truth",
+    "tasks": "beam_tasks sampling_config test_tasks train_tasks",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -30,7 +30,7 @@ from agentprm_lite.kinds import KINDS
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.study import PARTS, WORLDS, provenance, study
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial import guided, rewards, stages
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.types import Trajectory
 
@@ -61,40 +61,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
     profile, seed = get_profile(args.profile, getattr(args, "env", "textcraft")), args.seed
     if args.command == "collect":
-        sample = pipeline.rollouts if args.split == "train" else pipeline.pool
+        sample = stages.rollouts if args.split == "train" else stages.pool
         played = sample(profile, servers=args.server)
         _report(f"{args.split} rollouts", played)
     elif args.command == "label":
-        examples, tokens = pipeline.mc_rollouts(profile)
+        examples, tokens = stages.mc_rollouts(profile)
         print(f"Monte Carlo outcomes of {len(examples)} trajectories took {tokens} tokens")
     elif args.command == "train":
         if args.model == "reward":
             train_on_logs(args)
         elif args.model in ("sft", "rft"):
-            print(pipeline.policy(profile, args.model).folder)
+            print(stages.policy(profile, args.model).folder)
         else:
-            print(pipeline.reward_model_folder(args.model, profile, seed))
+            print(rewards.reward_model_folder(profile, args.model, seed))
     elif args.command == "eval":
-        _report("greedy SFT", pipeline.greedy_runs(profile))
-        _report("sampled SFT", pipeline.pool(profile))
+        _report("greedy SFT", stages.greedy_runs(profile))
+        _report("sampled SFT", stages.pool(profile))
     elif args.command == "search":
-        played = pipeline.beam_runs(args.model, profile, args.n, args.m, seed)
+        played = guided.beam_runs(profile, args.model, args.n, args.m, seed)
         _report(f"beam {args.n}x{args.m} by {args.model}", played)
     elif args.command == "ppo":
         kind = None if args.reward == "outcome" else args.model
-        actor = pipeline.ppo_run(profile, args.reward, kind, seed)
+        actor = guided.ppo_run(profile, args.reward, kind, seed)
         print(actor.folder)
-        _report(f"after PPO on {args.reward}", pipeline.ppo_pool(profile, actor))
+        _report(f"after PPO on {args.reward}", guided.ppo_pool(profile, actor))
     elif args.command == "show":
-        played = [t for t in pipeline.pool(profile) if t.sample == 0][: args.episodes]
-        values = pipeline.reward_model(args.model, profile, seed).score(played)
+        played = [t for t in stages.pool(profile) if t.sample == 0][: args.episodes]
+        values = rewards.reward_model(profile, args.model, seed).score(played)
         where = provenance()
         print(f"agentprm show --profile {profile.name}: {profile.base}, commit {where['commit']},")
         print(f"{where['date']}, {where['device']}\n")
         print("\n\n".join(map(_told, played, values)))
     elif args.command == "export":
         out = new_folder(args.out)
-        judge, actor = pipeline.reward_model(args.model, profile, seed), pipeline.policy(profile)
+        judge, actor = rewards.reward_model(profile, args.model, seed), stages.policy(profile)
         export(judge.model, actor.chat, out, kind=args.model)
         print(args.out)
     else:

@@ -34,7 +34,7 @@ from agentprm_lite.loop import OneProcess
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.rollout import collect, merge
 from agentprm_lite.train import SFTLoss
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial import artifacts, guided, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 
 PATIENCE = 600  # seconds; on an idle machine it takes a twentieth of that
@@ -224,9 +224,9 @@ def test_two_ranks_write_the_files_of_one(
     monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
     skip = shutil.ignore_patterns("rollouts-*", "mc-*", "beam_*")
     shutil.copytree(two / "root", tmp_path, ignore=skip, dirs_exist_ok=True)
-    pipeline.rollouts(two_ranks.SMALL)
-    pipeline.mc_rollouts(two_ranks.SMALL)
-    pipeline.beam_runs("agentprm", two_ranks.SMALL, 2, 1)
+    stages.rollouts(two_ranks.SMALL)
+    stages.mc_rollouts(two_ranks.SMALL)
+    guided.beam_runs(two_ranks.SMALL, "agentprm", 2, 1)
 
     def files(root: Path) -> dict[str, bytes]:
         """All files but those that say how long an artifact took."""
@@ -333,6 +333,7 @@ def test_one_process_makes_an_artifact_and_another_waits(
     """If the first dies, the other goes on in its folder."""
     monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path / "artifacts"))
     release = tmp_path / "release"
+    caplog.set_level("INFO")
 
     def make(folder: Path) -> None:
         with (folder / "makers").open("a") as f:
@@ -340,11 +341,11 @@ def test_one_process_makes_an_artifact_and_another_waits(
         if os.getpid() != here:
             until(release.exists)
 
-    def artifact() -> Path:
-        return pipeline._artifact(SMOKE, "thing", "rollout", {}, make)
+    def made() -> Path:
+        return artifacts.artifact(SMOKE, "thing", make, {})
 
     here = os.getpid()
-    child = in_another_process(artifact)
+    child = in_another_process(made)
     until(lambda: any(tmp_path.rglob("makers")))
 
     def end() -> None:  # when this process is waiting
@@ -357,7 +358,7 @@ def test_one_process_makes_an_artifact_and_another_waits(
 
     ender = threading.Thread(target=end)
     ender.start()
-    folder = artifact()
+    folder = made()
     ender.join()
     os.waitpid(child, 0)
     assert "another process is making" in caplog.text

@@ -18,7 +18,8 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.interop import export, load_exported
 from agentprm_lite.models import load_chat, save_adapter
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial import cli, rewards, stages
+from agentprm_lite.tutorial.profiles import SMOKE
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +150,13 @@ def test_the_command_exports_a_reward_model_of_the_pipeline(
 ) -> None:
     asked = []
 
-    def reward_model(kind: str, profile: object, seed: int) -> RewardModel:
+    def reward_model(profile: object, kind: str, seed: int) -> RewardModel:
         asked.append((kind, profile.name, seed))
         return RewardModel(random_reward_model(folder))
 
-    monkeypatch.setattr(pipeline, "reward_model", reward_model)
-    policy = pipeline.Policy(folder, load_chat(folder), pipeline.get_profile("smoke"))
-    monkeypatch.setattr(pipeline, "policy", lambda profile: policy)
+    monkeypatch.setattr(rewards, "reward_model", reward_model)
+    policy = stages.Policy(folder, load_chat(folder), SMOKE)
+    monkeypatch.setattr(stages, "policy", lambda profile: policy)
     out = str(tmp_path / "judge")
     command = ["export", "--profile", "smoke", "--model", "pvm", "--seed", "1", "--out", out]
     assert cli.main(command) == 0

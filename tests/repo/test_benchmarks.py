@@ -28,7 +28,8 @@ from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.models import load_policy, make_tiny
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import vocabulary
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.tutorial.tasks import train_tasks
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -253,7 +254,7 @@ def test_bytes_that_a_call_reads(load: Callable[[str], Any], folder: Path) -> No
 @pytest.fixture
 def fluent(tmp_path: Path) -> Path:
     """A policy that knows the words of the smoke profile's first tasks."""
-    tasks = pipeline.train_tasks("smoke")[0][:8]
+    tasks = train_tasks(SMOKE)[0][:8]
     make_tiny(tmp_path / "fluent", vocabulary(tasks), SIZE, seed=0)
     return tmp_path / "fluent"
 

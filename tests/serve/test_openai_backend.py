@@ -23,7 +23,7 @@ from agentprm_lite.models import load_policy
 from agentprm_lite.rollout import collect
 from agentprm_lite.serve.http_client import Address, ConnectionLost
 from agentprm_lite.serve.openai import AllServersDown, OpenAIBackend, ServerRefused
-from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial import cli, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Trajectory, read_jsonl
 
@@ -238,10 +238,10 @@ def test_when_all_are_dead_what_was_collected_is_kept(
 def test_the_command_line_collects_from_servers(
     two: list[Remote], chat: ChatFormat, folder: Path, tmp_path: Path, monkeypatch: Any
 ):
-    actor = pipeline.Policy(folder, chat, replace(SMOKE, batch=5))
+    actor = stages.Policy(folder, chat, replace(SMOKE, batch=5))
     monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
-    monkeypatch.setattr(pipeline, "policy", lambda profile, kind="sft": actor)
-    monkeypatch.setattr(pipeline, "test_tasks", lambda profile: TASKS[:2])
+    monkeypatch.setattr(stages, "policy", lambda profile, kind="sft": actor)
+    monkeypatch.setattr(stages, "test_tasks", lambda profile: TASKS[:2])
     servers = [word for server in two for word in ("--server", server.url)]
     command = ["collect", "--profile", "smoke", "--split", "test"]
     assert cli.main([*command, *servers]) == 0
@@ -250,7 +250,7 @@ def test_the_command_line_collects_from_servers(
     (file,) = tmp_path.glob("smoke/textcraft/pool-*/pool.jsonl")
     trajectories = read_jsonl(file)
     assert {(t.task, t.policy) for t in trajectories} == {(u, folder.name) for u in TASKS[:2]}
-    assert pipeline.pool(SMOKE) == trajectories  # what comes after needs no servers
+    assert stages.pool(SMOKE) == trajectories  # what comes after needs no servers
 
 
 # --- back-pressure --------------------------------------------------------------------------------

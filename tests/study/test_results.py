@@ -12,7 +12,7 @@ import results_page as results
 
 from agentprm_lite.env import make_env
 from agentprm_lite.study.provenance import commit
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial import tasks as task_lists
 from agentprm_lite.tutorial.profiles import get_profile
 
 
@@ -43,9 +43,9 @@ def test_sizes_are_what_the_pipeline_takes(name: str) -> None:
     shown = {label: cells for label, *cells in rows}
     for column, env in enumerate(results.WORLDS):
         p = get_profile(name, env)
-        demos, rolled = pipeline.train_tasks(p)
-        held_out, beamed = pipeline.test_tasks(p), pipeline.beam_tasks(p)
-        played = make_env(env, pipeline.sampling_config(p).max_rounds)
+        demos, rolled = task_lists.train_tasks(p)
+        held_out, beamed = task_lists.test_tasks(p), task_lists.beam_tasks(p)
+        played = make_env(env, task_lists.sampling_config(p).max_rounds)
         for label, number in (
             ("demonstrated tasks × tellings", f"{len(demos):,} × {p.demo_variants}"),
             ("rollouts: tasks × samples", f"{len(rolled)} × {p.rollout_samples}"),

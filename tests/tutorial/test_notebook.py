@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from agentprm_lite.tutorial import notebook
+from agentprm_lite.tutorial.artifacts import artifacts_root
 from agentprm_lite.tutorial.notebook import keep_on_drive, stored, stored_study
-from agentprm_lite.tutorial.pipeline import artifacts_root
 from agentprm_lite.tutorial.profiles import CPU, GPU, get_profile
 
 
@@ -47,7 +47,9 @@ STORED = {"base": "smol", "command": "agentprm x", "commit": "abc", "date": "d",
 
 
 def test_a_stored_study_says_where_it_comes_from(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "agentprm_lite" / "notebook.py"))
+    monkeypatch.setattr(
+        notebook, "__file__", str(tmp_path / "agentprm_lite" / "tutorial" / "notebook.py")
+    )
     (tmp_path / "results").mkdir()
     assert stored_study("llm") is None
     assert "agentprm study --profile llm --out results/study_llm.json" in capsys.readouterr().out
@@ -57,7 +59,9 @@ def test_a_stored_study_says_where_it_comes_from(monkeypatch, capsys, tmp_path):
 
 
 def test_without_a_clone_results_come_from_the_web(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "agentprm_lite" / "notebook.py"))
+    monkeypatch.setattr(
+        notebook, "__file__", str(tmp_path / "agentprm_lite" / "tutorial" / "notebook.py")
+    )
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "study_llm.json").write_text(json.dumps(STORED))
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))

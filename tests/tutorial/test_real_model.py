@@ -21,7 +21,7 @@ from agentprm_lite.forward import action_logprobs
 from agentprm_lite.models import Lora, load_chat, load_policy
 from agentprm_lite.ppo import PPOConfig
 from agentprm_lite.train import TrainConfig
-from agentprm_lite.tutorial import pipeline
+from agentprm_lite.tutorial import guided, rewards, stages
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 from agentprm_lite.tutorial.smollm2 import HUB_ID
 
@@ -121,11 +121,11 @@ def test_the_folder_from_the_wheel_is_an_ordinary_one(smollm2: str) -> None:
 
 
 def test_through_everything_once(profile: Profile, capsys: pytest.CaptureFixture[str]) -> None:
-    log = pipeline.training_log(pipeline.policy(profile).folder)
+    log = stages.training_log(stages.policy(profile).folder)
     losses = [step["loss"] for step in log]
     assert np.mean(losses[-2:]) < 0.7 * losses[0]
 
-    episodes = pipeline.greedy_runs(profile)
+    episodes = stages.greedy_runs(profile)
     assert len(episodes) == 2
     with capsys.disabled():
         for episode in episodes:
@@ -138,26 +138,26 @@ def test_through_everything_once(profile: Profile, capsys: pytest.CaptureFixture
         assert episode.actions[0].startswith("Thought:\n")
         assert parse_action(episode.actions[0])
     # what sampling recorded is what one ordinary pass over the same ids gives
-    model = load_policy(pipeline.policy(profile).folder)
+    model = load_policy(stages.policy(profile).folder)
     with torch.no_grad():
         again = action_logprobs(model, episodes[:1])
     np.testing.assert_allclose(again, episodes[0].logprobs, atol=2e-3)
 
-    assert len(pipeline.rollouts(profile)) == 4
-    examples, _ = pipeline.mc_rollouts(profile)
+    assert len(stages.rollouts(profile)) == 4
+    examples, _ = stages.mc_rollouts(profile)
     assert examples[0].outcomes is not None
     assert examples[0].outcomes.shape == (examples[0].trajectory.num_steps, 1)
 
     for kind in ("agentprm", "mc_soft"):
-        folder = pipeline.reward_model_folder(kind, profile)
-        assert all(np.isfinite(step["loss"]) for step in pipeline.training_log(folder))
-    values = pipeline.pool_values("agentprm", profile)
+        folder = rewards.reward_model_folder(profile, kind)
+        assert all(np.isfinite(step["loss"]) for step in stages.training_log(folder))
+    values = rewards.pool_values(profile, "agentprm")
     assert len(values) == 2
     assert all(0 < m < 1 for v in values for m in (v.root, *v.q))
 
-    (answer,) = pipeline.beam_runs("agentprm", profile, 2, 2)
+    (answer,) = guided.beam_runs(profile, "agentprm", 2, 2)
     assert answer.usage.scored > 0
     assert answer.usage.generated >= sum(b - a for a, b in answer.spans)
 
-    (round_log,) = pipeline.training_log(pipeline.ppo_run(profile, "shaping", "agentprm").folder)
+    (round_log,) = stages.training_log(guided.ppo_run(profile, "shaping", "agentprm").folder)
     assert np.isfinite(round_log["kl"])

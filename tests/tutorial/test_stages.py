@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import linecache
 from dataclasses import replace
 from pathlib import Path
-from types import FunctionType
 
 import numpy as np
 import pytest
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.env import TextEnv
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate, translate
-from agentprm_lite.tutorial import cli, pipeline
+from agentprm_lite.tutorial import artifacts, cli, rewards, stages, tasks
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft.env import TextCraft
@@ -36,19 +33,19 @@ def test_unknown_profile_names_the_known_ones() -> None:
 
 
 def test_goals_of_training_and_test_are_apart() -> None:
-    demonstrated, rolled = pipeline.train_tasks(CPU)
-    held_out = {t.index for t in pipeline.test_tasks(CPU)}
+    demonstrated, rolled = tasks.train_tasks(CPU)
+    held_out = {t.index for t in tasks.test_tasks(CPU)}
     assert len(held_out) == 72
     assert not held_out & {t.index for t in (*demonstrated, *rolled)}
     new = {t.index for t in rolled} - {t.index for t in demonstrated}
     assert len(new) == 348 - 300  # every goal without a demonstration is rolled out
-    assert set(pipeline.beam_tasks(CPU)) <= set(pipeline.test_tasks(CPU))
+    assert set(tasks.beam_tasks(CPU)) <= set(tasks.test_tasks(CPU))
 
 
 def test_an_artifact_is_made_once(root: Path) -> None:
-    first = pipeline.base(SMOKE)
+    first = stages.base(SMOKE)
     written = Path(first, "model.safetensors").stat().st_mtime_ns
-    assert pipeline.base(SMOKE) == first
+    assert stages.base(SMOKE) == first
     assert Path(first, "model.safetensors").stat().st_mtime_ns == written
     assert Path(first).parent == root / "smoke" / "textcraft"
 
@@ -56,13 +53,20 @@ def test_an_artifact_is_made_once(root: Path) -> None:
 def test_artifacts_of_other_data_are_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def folder(env: str) -> Path:
         profile = get_profile("smoke", env)
-        return pipeline._artifact(profile, "x", "rollout", {}, lambda folder: None)
+        return artifacts.artifact(profile, "x", lambda folder: None, {})
 
     monkeypatch.delenv("AGENTPRM_WEBSHOP", raising=False)
     made_up, crafts = folder("webshop"), folder("textcraft")
-    monkeypatch.setenv("AGENTPRM_WEBSHOP", str(root))
-    assert folder("webshop") != made_up and folder("textcraft") == crafts
-    assert json.loads((folder("webshop") / "inputs.json").read_text())["folder"] == str(root)
+    shops = [root / name for name in ("one", "same", "other")]
+    for shop, text in zip(shops, ("a", "a", "b"), strict=True):
+        shop.mkdir()
+        (shop / "items.json").write_text(text)
+    found = []
+    for shop in shops:
+        monkeypatch.setenv("AGENTPRM_WEBSHOP", str(shop))
+        found.append(folder("webshop"))
+        assert folder("textcraft") == crafts
+    assert found[0] == found[1] and len({made_up, *found}) == 3
 
 
 def test_an_interrupted_artifact_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,36 +74,17 @@ def test_an_interrupted_artifact_is_made_again(root: Path, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "make_tiny", fail)
+        patch.setattr(stages, "make_tiny", fail)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.base(SMOKE)
+            stages.base(SMOKE)
     left = {p.suffix for p in (root / "smoke" / "textcraft").iterdir()}
     assert left == {".partial", ".lock"}
-    assert Path(pipeline.base(SMOKE), "config.json").exists()
-
-
-def test_source_hash_follows_imports_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Path.read_text
-
-    def hash_with(changed: str) -> str:
-        def edited(path: Path, *args: object, **kwargs: object) -> str:
-            return read(path) + ("# edited" if path.name == changed else "")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_text", edited)
-            pipeline._source_hash.cache_clear()
-            return pipeline._source_hash(("search", "envs.textcraft"))
-
-    plain = hash_with("none")
-    # search imports prm, which imports cache; textcraft imports recipes
-    assert plain not in {hash_with(f"{name}.py") for name in ("search", "cache", "recipes")}
-    assert plain == hash_with("ppo.py") == hash_with("families.py")
-    pipeline._source_hash.cache_clear()
+    assert Path(stages.base(SMOKE), "config.json").exists()
 
 
 def test_unknown_policy(root: Path) -> None:
     with pytest.raises(ValueError, match="policy 'dpo' is unknown"):
-        pipeline.policy(SMOKE, "dpo")
+        stages.policy(SMOKE, "dpo")
 
 
 def test_exchange_keeps_families_and_identifiers() -> None:
@@ -112,7 +97,7 @@ def test_exchange_keeps_families_and_identifiers() -> None:
 
 
 def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path) -> None:
-    chat: ChatFormat = load_chat(pipeline.base(SMOKE))
+    chat: ChatFormat = load_chat(stages.base(SMOKE))
     sampling = SamplingConfig(rules=False)
     demo = demonstrate(chat, TextCraft.tasks("train", levels=(2,))[:1], sampling)[0]
     same = translate(demo, chat, sampling, lambda text: text)
@@ -135,9 +120,9 @@ def test_command_line_refuses_what_it_does_not_know(capsys: pytest.CaptureFixtur
 def test_command_line_eval_reports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli.pipeline, "greedy_runs", lambda profile: [])
+    monkeypatch.setattr(stages, "greedy_runs", lambda profile: [])
     monkeypatch.setattr(cli, "_report", lambda name, played: print(name, len(played)))
-    monkeypatch.setattr(cli.pipeline, "pool", lambda profile: [1, 2])
+    monkeypatch.setattr(stages, "pool", lambda profile: [1, 2])
     assert cli.main(["eval", "--profile", "smoke"]) == 0
     assert capsys.readouterr().out == "greedy SFT 0\nsampled SFT 2\n"
 
@@ -145,7 +130,7 @@ def test_command_line_eval_reports(
 def test_command_line_tells_episodes_with_their_values(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chat: ChatFormat = load_chat(pipeline.base(SMOKE))
+    chat: ChatFormat = load_chat(stages.base(SMOKE))
     demos = demonstrate(chat, TextCraft.tasks("train", levels=(1,))[:3], SamplingConfig())
     asked = []
 
@@ -153,10 +138,8 @@ def test_command_line_tells_episodes_with_their_values(
         def score(self, played: list[Trajectory]) -> list[StepValues]:
             return [StepValues(0.25, np.linspace(0.5, 0.75, t.num_steps)) for t in played]
 
-    monkeypatch.setattr(cli.pipeline, "pool", lambda profile: demos)
-    monkeypatch.setattr(
-        cli.pipeline, "reward_model", lambda *args: asked.append(args[0]) or Judge()
-    )
+    monkeypatch.setattr(stages, "pool", lambda profile: demos)
+    monkeypatch.setattr(rewards, "reward_model", lambda *args: asked.append(args[1]) or Judge())
     assert cli.main(["show", "--profile", "smoke", "--model", "orm", "--episodes", "2"]) == 0
     told = capsys.readouterr().out
     assert asked == ["orm"]
@@ -172,31 +155,3 @@ def test_committed_results_name_their_command_commit_and_device() -> None:
         data = json.loads(path.read_text())
         missing = {"command", "commit", "date", "device", "profile"} - set(data)
         assert not missing, f"{path.name} lacks {sorted(missing)}"
-
-
-def test_a_readers_own_world_is_hashed_by_its_source() -> None:
-    class Parent(TextEnv):
-        @classmethod
-        def tasks(cls, split, *, levels=None, variants=1):
-            return []
-
-    class Own(Parent):
-        def _facts(self):
-            return {}
-
-    assert pipeline._own_source(Own) == Path(__file__).read_text()
-
-
-def test_a_world_of_a_notebook_is_hashed_by_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A notebook's classes have no file that inspect finds; their functions' cells are in linecache.
-    for cell, text in (("<cell 1>", "one\n"), ("<cell 2>", "two\n")):
-        monkeypatch.setitem(linecache.cache, cell, (len(text), None, [text], cell))
-
-    def written_in(cell: str):
-        code = (lambda self: None).__code__.replace(co_filename=cell)
-        return FunctionType(code, {})
-
-    first = type("First", (), {"start": written_in("<cell 2>"), "__module__": "__main__"})
-    second = type("Second", (first,), {"play": written_in("<cell 1>"), "__module__": "__main__"})
-    assert pipeline._own_source(first) == "two\n"
-    assert pipeline._own_source(second) == "one\n\ntwo\n"

@@ -1,0 +1,217 @@
+"""A hash of what some code computes: it changes with the procedure, not with how that is written.
+
+It follows names. From a function it goes on to every function, class and constant of the package
+that the function names, to what those name, and so on. Left out are comments, formatting,
+docstrings, annotations, and the texts of errors, warnings and logs. It does not enter functions
+that make an artifact of their own: such an artifact is an input, and counts by its content.
+
+What is found only while the code runs (``getattr``, a table of strings) isn't followed.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import linecache
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "agentprm_lite"
+ROOT = Path(__file__).resolve().parents[2]
+_SAYS = ("warn", "debug", "info", "warning", "error", "exception", "print")
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class _Meaning(ast.NodeTransformer):
+    """Takes out of a syntax tree what computes nothing."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        if isinstance(node.value, ast.Call) and _called(node.value) in _SAYS:
+            return None
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        return ast.Raise(exc=node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        return ast.Assert(test=self.visit(node.test))
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return ast.arg(arg=node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        value = self.visit(node.value) if node.value else None
+        return ast.AnnAssign(node.target, ast.Constant(None), value, node.simple)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+
+def _called(call: ast.Call) -> str:
+    """Last name of what is called: ``warn`` in ``warnings.warn(...)``."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Names in a tree, dotted where attributes are read off them: ``np.log``, ``stages.pool``."""
+    inner = {id(n.value) for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+    for n in ast.walk(node):
+        dotted: list[str] = []
+        while isinstance(n, ast.Attribute) and (dotted or id(n) not in inner):
+            dotted.append(n.attr)
+            n = n.value
+        if isinstance(n, ast.Name) and (dotted or id(n) not in inner):
+            yield ".".join([n.id, *reversed(dotted)])
+
+
+@dataclass
+class _Module:
+    """What a module defines and imports, also inside functions."""
+
+    defined: dict[str, list[ast.AST]] = field(default_factory=dict)
+    imported: dict[str, str] = field(default_factory=dict)
+    """Name to ``module`` or ``module:name``."""
+    does: list[ast.AST] = field(default_factory=list)
+    """What it does when it is imported, such as a loop that fills a table."""
+    strings: list[str] = field(default_factory=list)
+    """Its texts of the form ``module:name``."""
+
+
+@cache
+def _module(path: Path) -> _Module:
+    tree, module = ast.parse(path.read_text("utf-8")), _Module()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for a in node.names:
+                module.imported[a.asname or a.name] = f"{node.module}:{a.name}"
+        elif isinstance(node, ast.Import):
+            for a in node.names:
+                module.imported[a.asname or a.name.split(".")[0]] = a.name.split(".")[0]
+                if a.asname:
+                    module.imported[a.asname] = a.name
+        elif isinstance(node, ast.Constant) and str(node.value).startswith(f"{PACKAGE}."):
+            module.strings.append(str(node.value))
+    for node in _Meaning().visit(tree).body:
+        names = []
+        if isinstance(node, _Function | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        elif not isinstance(node, ast.Import | ast.ImportFrom):
+            module.does.append(node)
+        for name in names:
+            module.defined.setdefault(name, []).append(node)
+    return module
+
+
+def _file(module: str, root: Path) -> Path | None:
+    path = root.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((f for f in files if f.exists()), None) if module.startswith(PACKAGE) else None
+
+
+def code_hash(starts: Iterable[tuple[str, str]], root: Path = ROOT) -> str:
+    """Hash of what functions and classes of the package compute, with all of it that they use.
+
+    Args:
+        starts: pairs of a module and a name in it, such as ``("agentprm_lite.labels", "gae")``.
+        root: folder that holds the package.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    starts = list(starts)
+    found: dict[tuple[str, str], str] = {}
+    waiting = list(starts)
+    while waiting:
+        at, name = waiting.pop()
+        path = _file(at, root)
+        head, _, rest = name.partition(".")
+        if path is None or (at, head) in found:
+            continue
+        module = _module(path)
+        if head in module.imported:
+            target, _, inner = module.imported[head].partition(":")
+            waiting.append((target, ".".join(filter(None, (inner, rest)))))
+        elif head and _file(f"{at}.{head}", root):
+            waiting.append((f"{at}.{head}", rest))
+        elif lazy := [s for s in module.strings if s.endswith(f":{head}")]:
+            waiting += [(s.split(":")[0], head) for s in lazy]
+        else:  # a module that is handed on counts as a whole; a name that is unknown is local
+            every = [node for nodes in module.defined.values() for node in nodes]
+            nodes = module.defined.get(head, []) if head else every
+            if (at, name) not in starts and any(map(_makes_artifact, nodes)):
+                continue
+            nodes = [*nodes, *module.does]
+            found[at, head] = "\n".join(map(ast.dump, nodes))
+            waiting += [(at, n) for node in nodes for n in _names(node)]
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+
+
+def _makes_artifact(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Call) and _called(n) == "artifact" for n in ast.walk(node))
+
+
+def world_hash(world: type) -> str:
+    """Hash of what a world computes: one of the package, or a reader's own.
+
+    Of an own world count the files that its methods are written in, and those of the functions and
+    classes that they name; in a notebook their cells, and the values of constants that they name.
+
+    Args:
+        world: the class.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    starts = [(c.__module__, c.__qualname__) for c in world.__mro__]
+    if world.__module__.startswith(f"{PACKAGE}."):
+        return code_hash(starts)
+    own: dict[str, str] = {}
+    waiting: list[Any] = [world]
+    while waiting:
+        value = waiting.pop()
+        for name in _files(value) - own.keys():
+            text = "".join(linecache.getlines(name))
+            try:
+                tree = _Meaning().visit(ast.parse(text))
+            except SyntaxError:  # a cell that isn't Python alone
+                own[name] = text
+                continue
+            own[name] = ast.dump(tree)
+            known = vars(sys.modules[value.__module__])
+            for used in {n.split(".")[0] for n in _names(tree)} & known.keys():
+                thing = known[used]
+                home = getattr(thing, "__module__", None) or ""
+                if not inspect.isroutine(thing) and not inspect.isclass(thing):
+                    with suppress(TypeError):  # only what is a constant
+                        own[f"{value.__module__}.{used}"] = json.dumps(thing, sort_keys=True)
+                elif home.startswith(f"{PACKAGE}."):
+                    starts.append((home, thing.__qualname__))
+                elif home.split(".")[0] == world.__module__.split(".")[0]:
+                    waiting.append(thing)
+    return hashlib.sha256(repr((sorted(own.items()), code_hash(starts))).encode()).hexdigest()
+
+
+def _files(value: Any) -> set[str]:
+    """Files, or cells, of a function or of a class and its parents of the same module.
+
+    ``inspect.getsource`` finds no class of a notebook, but linecache has each function's cell.
+    """
+    parts = [p for p in getattr(value, "__mro__", ()) if p.__module__ == value.__module__]
+    members = [member for part in parts for member in vars(part).values()] or [value]
+    functions = [inspect.unwrap(getattr(member, "__func__", member)) for member in members]
+    return {f.__code__.co_filename for f in functions if inspect.isfunction(f)}

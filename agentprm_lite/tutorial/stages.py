@@ -1,0 +1,306 @@
+"""The stages that need no reward model: base, demonstrations, policy, rollouts, pool, measured Q.
+
+Each function makes one artifact of a profile, and whatever it needs before; what is there already
+is read. Reward models are in rewards.py; beam search and PPO, which use them, in guided.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import snapshot_download
+
+from agentprm_lite import fast
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.distributed import Ranks
+from agentprm_lite.distributed.ranks import Place, place, wait
+from agentprm_lite.env import env_class
+from agentprm_lite.examples import RewardExample
+from agentprm_lite.models import load_chat, load_policy, make_tiny, resolve, save_policy
+from agentprm_lite.rollout import collect, continue_from, demonstrate, merge, translate, vocabulary
+from agentprm_lite.sampling import PlainPlayer
+from agentprm_lite.serve.openai import OpenAIBackend
+from agentprm_lite.train import rft, sft
+from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows
+from agentprm_lite.tutorial.profiles import Profile
+from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
+from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+from agentprm_lite.worlds.textcraft.exchange import exchange
+
+MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy of a profile."""
+
+    folder: Path
+    """Checkpoint, an ordinary Hugging Face folder."""
+    chat: ChatFormat
+    """Its chat format."""
+    profile: Profile
+    """The profile that it belongs to."""
+
+
+def player(actor: Policy, temperature: float) -> PlainPlayer:
+    """A policy, loaded and ready to play; temperature 0 is greedy."""
+    config = sampling_config(actor.profile, temperature)
+    return fast.player(load_policy(actor.folder), actor.chat, config, actor.folder.name)
+
+
+def remote_player(actor: Policy, servers: Sequence[str], temperature: float) -> OpenAIBackend:
+    """A policy on servers that serve its folder; a batch is spread over them."""
+    config, name = sampling_config(actor.profile, temperature), actor.folder.name
+    each = -(-actor.profile.batch // len(servers))
+    return OpenAIBackend(servers, actor.chat, config, name, in_flight=each)
+
+
+# --- policies -------------------------------------------------------------------------------------
+
+
+def base(p: Profile) -> Path:
+    """Folder of the base model; the tiny one is made here, with untrained weights."""
+    if p.base != "tiny":
+        name = resolve(p.base)
+        there = Path(name).is_dir()
+        return Path(name if there else snapshot_download(name, allow_patterns=MODEL_FILES))
+
+    def make(folder: Path) -> None:
+        env = env_class(p.env)
+        make_tiny(folder, vocabulary(env.tasks("train") + env.tasks("test")), p.tiny, seed=0)
+
+    return artifact(p, "base", make, asdict(p.tiny))
+
+
+def demonstrations(p: Profile) -> list[Trajectory]:
+    """The expert's trajectories on training goals, in the policy's ids.
+
+    For the tiny model, which knows nothing, some of them are translated: colours, woods, stones and
+    metals trade places, so that it learns to read the commands.
+    """
+    return read_jsonl(demonstrations_file(p))
+
+
+def demonstrations_file(p: Profile) -> Path:
+    """File of :func:`demonstrations`."""
+    start, sampling = base(p), sampling_config(p)
+    goals, _ = train_tasks(p)
+    tasks = [replace(t, variant=v) for v in range(p.demo_variants) for t in goals]
+
+    def make(folder: Path) -> None:
+        chat, rng = load_chat(start), random.Random(0)
+        demos = demonstrate(chat, tasks, sampling)
+        for i, demo in enumerate(demos):
+            if rng.random() < p.demo_translated:
+                demos[i] = translate(demo, chat, sampling, exchange(i))
+        append_jsonl(folder / "demos.jsonl", demos)
+
+    inputs = {
+        "base": start,
+        "tasks": [t.key for t in tasks],
+        "translated": p.demo_translated,
+        **asdict(sampling),
+    }
+    return artifact(p, "demos", make, inputs) / "demos.jsonl"
+
+
+def policy(p: Profile, kind: str = "sft") -> Policy:
+    """A policy trained without rewards: ``"sft"``, or ``"rft"``, on its own successes."""
+    if kind not in ("sft", "rft"):
+        raise ValueError(f"policy {kind!r} is unknown, expected 'sft' or 'rft'")
+    first = kind == "sft"
+    start = base(p) if first else policy(p, "sft").folder
+    data = demonstrations_file(p) if first else rollouts_file(p)
+    config = p.sft if first else p.rft
+    lora = None if p.base == "tiny" else p.lora  # the tiny model learns all of its weights
+
+    def make(folder: Path) -> None:
+        model, unfinished = load_policy(start, lora), folder / "unfinished"
+        train = sft if first else rft
+        log = train(model, read_jsonl(data), config, checkpoint=unfinished, processes=Ranks())
+        if place().first:
+            save_policy(model, load_chat(start), folder)
+            (folder / "log.json").write_text(json.dumps(log))
+
+    inputs = {
+        "start": start,
+        "data": data,
+        "config": asdict(config),
+        "lora": lora and asdict(lora),
+    }
+    folder = artifact(p, kind, make, inputs, together=True)
+    return Policy(folder, load_chat(folder), p)
+
+
+def training_log(folder: Path) -> list[dict[str, float]]:
+    """Log of the training that made an artifact: one dict a step, or a round of PPO."""
+    log: list[dict[str, float]] = json.loads((folder / "log.json").read_text())
+    return log
+
+
+# --- what a policy plays --------------------------------------------------------------------------
+
+
+def rollouts(p: Profile, *, servers: Sequence[str] = ()) -> list[Trajectory]:
+    """The SFT policy's trajectories on training goals: what every reward model learns from.
+
+    It plays here, or on servers with these urls.
+    """
+    return list(read(rollouts_file(p, servers=servers)))
+
+
+def rollouts_file(p: Profile, *, servers: Sequence[str] = ()) -> Path:
+    """File of :func:`rollouts`."""
+    tasks = train_tasks(p)[1]
+    return sample(p, policy(p), "rollouts", tasks, p.rollout_samples, 1.0, servers=servers)
+
+
+def pool(p: Profile, kind: str = "sft", *, servers: Sequence[str] = ()) -> list[Trajectory]:
+    """Candidates of a policy on held-out goals: what every reward model chooses from."""
+    return list(read(pool_file(p, policy(p, kind), servers=servers)))
+
+
+def pool_file(p: Profile, actor: Policy, *, servers: Sequence[str] = ()) -> Path:
+    """File of :func:`pool`."""
+    tasks, t = test_tasks(p), p.eval_temperature
+    return sample(p, actor, "pool", tasks, p.eval_samples, t, servers=servers)
+
+
+def greedy_runs(p: Profile, kind: str = "sft") -> list[Trajectory]:
+    """A policy's greedy trajectories on held-out goals, one a goal."""
+    return read_jsonl(sample(p, policy(p, kind), "greedy", test_tasks(p), 1, 0.0))
+
+
+def sample(
+    p: Profile,
+    actor: Policy,
+    name: str,
+    tasks: list[Task],
+    samples: int,
+    temperature: float,
+    *,
+    seed: int = 1,
+    servers: Sequence[str] = (),
+) -> Path:
+    """File of a policy's trajectories; which servers sampled them is no input."""
+
+    def make(folder: Path) -> None:
+        local = None if servers else player(actor, temperature)
+        plays = local or remote_player(actor, servers, temperature)
+        path = folder / f"{name}.jsonl"
+        collect(plays, tasks, samples, path, seed=seed, batch=p.batch)
+        keys = [f"{t.key}/{k}" for t in tasks for k in range(samples)]
+        join_ranks(path, lambda: merge(path, keys, place().size))
+
+    inputs = {
+        "policy": actor.folder,
+        "tasks": [t.key for t in tasks],
+        "samples": samples,
+        "seed": seed,
+        "batch": p.batch,
+        **asdict(sampling_config(p, temperature)),
+    }
+    return artifact(p, name, make, inputs, together=True) / f"{name}.jsonl"
+
+
+def join_ranks(path: Path, write: Callable[[], Any]) -> None:
+    """When every rank has written its file, rank 0 writes the joint one; theirs go."""
+    wait()
+    if place().size > 1 and place().first:
+        write()
+        for part in path.parent.glob(f"{path.stem}.rank*of*{path.suffix}"):
+            part.unlink()
+
+
+@lru_cache(maxsize=8)
+def read(path: Path) -> tuple[Trajectory, ...]:
+    """The trajectories of a finished artifact, kept in memory: its path says what they are."""
+    return tuple(read_jsonl(path))
+
+
+# --- measured Q: the policy plays on from every state ---------------------------------------------
+
+
+def mc_rollouts(p: Profile) -> tuple[list[RewardExample], int]:
+    """Training trajectories with the outcomes of rollouts from every state, for Monte Carlo labels.
+
+    The second number is the tokens that the rollouts took.
+    """
+    examples, tokens = outcomes(*mc_files(p))
+    return examples, sum(tokens)
+
+
+def mc_files(p: Profile) -> tuple[list[Trajectory], Path]:
+    """Trajectories and file of :func:`mc_rollouts`."""
+    starts = [t for t in rollouts(p) if t.sample == 0 and t.num_steps][: p.mc_tasks]
+    return starts, play_on(p, "mc", rollouts_file(p), starts, p.mc_samples)
+
+
+def truth(p: Profile) -> tuple[list[RewardExample], int]:
+    """Held-out trajectories with the outcomes of many rollouts from every state: Q itself, nearly.
+
+    They are the first candidates of ``truth_tasks`` tasks of :func:`pool`.
+    """
+    first = [t for t in pool(p) if t.sample == 0 and t.num_steps]
+    starts, data = spread(first, p.truth_tasks), pool_file(p, policy(p))
+    examples, tokens = outcomes(starts, play_on(p, "truth", data, starts, p.truth_samples))
+    return examples, sum(tokens)
+
+
+def outcomes(starts: list[Trajectory], path: Path) -> tuple[list[RewardExample], list[int]]:
+    """Trajectories with what :func:`play_on` found, and the tokens it took for each."""
+    rows = read_rows(path)
+    found = [RewardExample(t, np.array(r["outcomes"])) for t, r in zip(starts, rows, strict=True)]
+    return found, [row["tokens"] for row in rows]
+
+
+def play_on(p: Profile, name: str, data: Path, starts: list[Trajectory], samples: int) -> Path:
+    """File with the outcomes of rollouts from every state of some of a file's trajectories.
+
+    The world is restored to the state after each action, and the SFT policy plays on from there.
+    When interrupted, this goes on after the last whole trajectory.
+    """
+    actor = policy(p)
+
+    def make(folder: Path) -> None:
+        path, here = folder / "outcomes.jsonl", place()
+        mine, part = here.blocks(starts, 1), here.part(path)
+        part.touch()
+        plays = player(actor, 1.0)
+        for start in mine[len(read_rows(part)) :]:
+            played: list[list[Trajectory]] = [[] for _ in start.spans]
+            for k in range(0, samples, 32):  # another sample is another random stream
+                other = replace(start, sample=start.sample + 1_000 * k)
+                some = continue_from(plays, other, min(32, samples - k))
+                played = [old + new for old, new in zip(played, some, strict=True)]
+            found = [[t.outcome for t in row] for row in played]
+            tokens = sum(t.usage.generated for row in played for t in row)
+            append_row(part, {"start": start.key, "outcomes": found, "tokens": tokens})
+        join_ranks(path, lambda: join_rows(path, [t.key for t in starts]))
+
+    inputs = {
+        "policy": actor.folder,
+        "data": data,
+        "starts": [start.key for start in starts],
+        "samples": samples,
+        **asdict(sampling_config(p)),
+    }
+    return artifact(p, name, make, inputs, together=True) / "outcomes.jsonl"
+
+
+def join_rows(path: Path, starts: list[str]) -> None:
+    """Write the rows of all ranks in the order of their trajectories."""
+    size = place().size
+    rows = [row for rank in range(size) for row in read_rows(Place(rank, size).part(path))]
+    of = {row["start"]: row for row in rows}
+    new = path.with_name(f"{path.name}.new")
+    new.write_text("".join(json.dumps(of[key]) + "\n" for key in starts))
+    os.replace(new, path)
