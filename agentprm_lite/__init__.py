@@ -26,7 +26,7 @@ _WHERE = {
     "train": "TrainConfig rft sft train_reward_model",
     "prm": "FewestTurns Judge RewardModel StepValues",
     "search": "beam_search best_of_n halving oracle",
-    "ppo": "PPOConfig train_ppo",
+    "ppo": "PPOConfig",
     "metrics": "explained_variance pass_at_n",
     "interop": "export read_logs",
 }

@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.fast import player as fast_player
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
 from agentprm_lite.losses import kl_penalty, policy_loss
 from agentprm_lite.prm import Judge, StepValues
+from agentprm_lite.sampling import PlainPlayer, Player
 from agentprm_lite.types import Task, Trajectory
 
 ProcessReward = Literal["outcome", "shaping", "raw_q"]
@@ -172,7 +172,8 @@ def ppo(
     tasks: Sequence[Task],
     config: PPOConfig,
     sampling: SamplingConfig,
-    reward_model: Judge | None = None,
+    judge: Judge | None = None,
+    make_player: Callable[[Any, ChatFormat, SamplingConfig], Player] = PlainPlayer,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Improve a policy on its own episodes.
@@ -183,7 +184,9 @@ def ppo(
         tasks: what to train on.
         config: see :class:`PPOConfig`.
         sampling: how episodes are sampled; the temperature must be 1.
-        reward_model: gives M; needed unless ``config.reward`` is ``"outcome"``.
+        judge: gives M; needed unless ``config.reward`` is ``"outcome"``.
+        make_player: makes the policy's player anew each round; :func:`agentprm_lite.fast.player`
+            is faster.
         on_round: called after every round with its number and log.
 
     Returns:
@@ -191,13 +194,13 @@ def ppo(
         ``value_error``, ``tokens``.
 
     Raises:
-        ValueError: the temperature isn't 1, the reward model is missing, or no prompt leaves room
+        ValueError: the temperature isn't 1, the judge is missing, or no prompt leaves room
             for a turn.
     """
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
-    if config.reward != "outcome" and reward_model is None:
-        raise ValueError(f"reward {config.reward!r} needs a reward model")
+    if config.reward != "outcome" and judge is None:
+        raise ValueError(f"reward {config.reward!r} needs a judge")
     critic = Critic(model)
     adapters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(adapters, lr=config.lr, weight_decay=0.0)
@@ -206,13 +209,13 @@ def ppo(
     logs = []
     for i in tqdm(range(config.iterations), desc=f"ppo {config.reward}", disable=None):
         chosen = rng.sample(list(tasks), min(config.tasks, len(tasks)))
-        backend = fast_player(model, chat, sampling)  # a cache never outlives a weight update
+        player = make_player(model, chat, sampling)  # a cache never outlives a weight update
         seed = config.seed * 100_003 + i
-        episodes = [backend.start(t, k, seed) for t in chosen for k in range(config.samples)]
-        played = [t for t in backend.run(episodes) if t.num_steps]
+        episodes = [player.start(t, k, seed) for t in chosen for k in range(config.samples)]
+        played = [t for t in player.run(episodes) if t.num_steps]
         if not played:
             raise ValueError("no episode has room for a turn: raise sampling.max_context")
-        values = reward_model.score(played) if reward_model else None
+        values = judge.score(played) if judge else None
         batches, process_reward = _prepare(model, critic, played, values, config)
         log = _learn(model, critic, optimizer, critic_optimizer, batches, config)
         log |= {

@@ -37,7 +37,7 @@ from matplotlib.figure import Figure
 from side_by_side import Row, Tokens, options, settings, spread, write
 from torch.utils.flop_counter import FlopCounterMode
 
-from agentprm_lite import episode, sampling
+from agentprm_lite import episode, fast, sampling
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
 from agentprm_lite.examples import RewardExample
@@ -206,7 +206,9 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         settings = replace(
             profile.ppo, iterations=1, tasks=max(1, size // samples), reward="shaping"
         )
-        return [model, judge.model], lambda: ppo(model, chat, tasks, settings, config, judge)
+        return [model, judge.model], lambda: ppo(
+            model, chat, tasks, settings, config, judge, fast.player
+        )
 
     def dtype(trained: TrainConfig) -> torch.dtype:
         return torch.bfloat16 if trained.bf16 else torch.float32

@@ -403,7 +403,7 @@ def test_log_and_callback(folder: Path, chat: ChatFormat) -> None:
 def test_errors(model: Any, chat: ChatFormat) -> None:
     with pytest.raises(ValueError, match=r"temperature 1, got 0\.7"):
         ppo(model, chat, TASKS, CONFIG, replace(SAMPLING, temperature=0.7))
-    with pytest.raises(ValueError, match="'shaping' needs a reward model"):
+    with pytest.raises(ValueError, match="'shaping' needs a judge"):
         ppo(model, chat, TASKS, CONFIG, SAMPLING)
     short, outcome = replace(SAMPLING, max_context=20), replace(CONFIG, reward="outcome")
     with pytest.raises(ValueError, match="no episode has room"):
