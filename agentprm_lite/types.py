@@ -49,7 +49,7 @@ class Task:
         for name in ("index", "variant"):
             value = getattr(self, name)
             try:
-                object.__setattr__(self, name, operator.index(value))  # numpy's become int
+                object.__setattr__(self, name, int(operator.index(value)))  # numpy's become int
             except TypeError:
                 raise ValueError(
                     f"a task's {name} is {value!r}, expected a whole number; number tasks that "

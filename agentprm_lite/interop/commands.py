@@ -177,6 +177,9 @@ def _trajectories(
 def _check_outcomes(logs: Sequence[Log]) -> None:
     lacking = [log for log in logs if log.reward is None]
     _refuse(lacking, len(logs), "have no reward, which training needs", lambda log: log.source)
+    first = {(log.id, log.messages): log for log in reversed(logs)}
+    twice = [log for log in logs if first[log.id, log.messages] is not log]
+    _refuse(twice, len(logs), "are there twice, with the same id and messages", lambda x: x.source)
     if len({log.reward for log in logs}) == 1:
         raise ValueError(
             f"all {len(logs)} runs have the reward {logs[0].reward:g}: there is nothing to tell "

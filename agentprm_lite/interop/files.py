@@ -19,10 +19,7 @@ TASK = (
     *("task", "task_id", "task_name", "instance_id", "problem_id", "question_id", "question_ID"),
     *("query_index", "question"),
 )
-ID = (
-    *("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index"),
-    *("trial_name", "number"),
-)
+ID = ("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index")
 #: What the chat of several agents was asked, where none of them says it.
 _ASKED = ("question", "problem", "instruction", "task_description")
 

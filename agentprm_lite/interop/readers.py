@@ -12,6 +12,7 @@ with the speaker's name.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,7 +64,13 @@ def read_messages(
     left: list[tuple[str, int]] = []
     if several and _all_named(raws):
         return [_spoken(i, m, left) for i, m in enumerate(raws)], left
-    found = [m for i, raw in enumerate(raws) for m in _message(i, raw, left)]
+    found: list[Message] = []
+    for i, message in enumerate(raws):
+        try:
+            found += _message(i, message, left)
+        except ValueError as err:
+            text = str(err)
+            raise ValueError(text if "message" in text[:9] else f"message {i}: {text}") from err
     return _calls_named(found), left
 
 
@@ -97,7 +104,9 @@ def read_text(content: Any, left: list[tuple[str, int]]) -> str:
         return content
     if isinstance(content, Mapping) and "type" not in content:
         return json.dumps(content, ensure_ascii=False)
-    parts = [content] if isinstance(content, Mapping) else _sequence(content)
+    if not isinstance(content, Mapping | list):
+        raise ValueError(f"a content is {content!r}, expected a text, parts or nothing")
+    parts = [content] if isinstance(content, Mapping) else content
     return "\n".join(t for p in parts if (t := _part_text(p, left)) is not None)
 
 
@@ -122,7 +131,7 @@ def _part_text(part: Any, left: list[tuple[str, int]]) -> str | None:
 
 def _message(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> list[Message]:
     """A message, after the replies to tools that Anthropic puts into it."""
-    name = str(raw.get("role", raw.get("from", raw.get("type"))))
+    name = str(raw.get("role", raw.get("from", raw.get("type")))).lower()
     if name not in _ROLES:
         raise ValueError(
             f"message {i} has the role {name!r}, expected one of {', '.join(_ROLES)}; rename it, "
@@ -134,8 +143,7 @@ def _message(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> lis
         text = read_text(content, left)
         tool = str(raw.get("name") or "")
         return [Message("tool", text, i, call_id=str(raw.get("tool_call_id") or ""), name=tool)]
-    blocks = content if isinstance(content, Sequence) and not isinstance(content, str) else []
-    blocks = [b for b in blocks if isinstance(b, Mapping)]
+    blocks = [b for b in content if isinstance(b, Mapping)] if isinstance(content, list) else []
     special = {"tool_use", "tool_result", "thinking", "redacted_thinking"}
     rest: Any = content
     if any(b.get("type") in special for b in blocks):
@@ -231,10 +239,8 @@ def _sequence(value: Any) -> list[Any]:
 
 def _mapping(i: int, message: Any) -> Mapping[str, Any]:
     """A message as a mapping; the objects of client libraries give theirs as pairs."""
-    if isinstance(message, Mapping):
-        return message
     try:
-        return {k: _plain(v) for k, v in dict(message).items()}
+        return {str(k): _plain(v) for k, v in dict(message).items()}
     except (TypeError, ValueError) as err:
         raise ValueError(
             f"message {i} is of type {type(message).__name__}, expected a mapping with 'role' and "
@@ -243,8 +249,18 @@ def _mapping(i: int, message: Any) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """The same in plain lists and mappings; what a table has for "nothing" is None."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    if value is None or isinstance(value, str | int | float | Mapping):
-        return value
-    return {k: _plain(v) for k, v in dict(value).items()}
+    if callable(getattr(type(value), "tolist", None)):  # numpy's arrays and numbers
+        return _plain(value.tolist())
+    try:
+        return {str(k): _plain(v) for k, v in dict(value).items()}
+    except (TypeError, ValueError):  # a date, say
+        return str(value)

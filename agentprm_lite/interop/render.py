@@ -25,12 +25,8 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.interop.logs import Log, Message, counted
 from agentprm_lite.interop.shapes import Shown, shaped
 from agentprm_lite.interop.template import Template, render, template_of
+from agentprm_lite.interop.tokens import FIRST, MARKS, PART, tokens, unmarked
 from agentprm_lite.types import Task, Trajectory, Usage
-
-#: Private characters that mark places, three a message; the last one parts the names of tokens.
-_FIRST, _PART = 0x100000, "\U0010fffd"
-_MARKS = re.compile("[\U00100000-\U0010fffd]")
-_THINK_END = "</think>"
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def rendered(chat: ChatFormat, log: Log) -> Rendered:
             f"tokenizer {chat.tokenizer.name_or_path!r} tells no offsets, by which turns are found "
             "in a conversation: use one with a tokenizer.json"
         )
-    if any(_MARKS.search(said(m) + m.reasoning) for m in log.messages):
+    if any(MARKS.search(said(m) + m.reasoning) for m in log.messages):
         raise ValueError(
             f"{log.source}: a text has private characters from U+100000 on; remove them"
         )
@@ -127,7 +123,7 @@ def rendered(chat: ChatFormat, log: Log) -> Rendered:
         except ValueError as err:
             problem = err
             continue
-        ids, spans = _tokens(chat, template, text, marked, turns)
+        ids, spans = tokens(chat, template, marked, turns)
         return Rendered(ids, spans, counted([*notes, *_dropped(shown, text)]))
     raise ValueError(
         f"{log.source}: the chat template of {chat.tokenizer.name_or_path!r} doesn't show this "
@@ -142,7 +138,7 @@ def _both(
     """The rendering, without marks and with them."""
     text = render(chat, [s.fields for s in shown], tools)
     marked = render(chat, [_marked(k, s, template) for k, s in enumerate(shown)], tools)
-    if _MARKS.sub("", marked) != text:
+    if unmarked(marked) != text:
         raise ValueError("what it shows depends on how the texts begin and end")
     return text, marked
 
@@ -157,7 +153,7 @@ def _marked(k: int, shown: Shown, template: Template) -> dict[str, Any]:
 
     def parted(value: Any) -> Any:
         if isinstance(value, str):
-            return names.sub(lambda m: m[0][0] + _PART + m[0][1:], value)
+            return names.sub(lambda m: m[0][0] + PART + m[0][1:], value)
         if isinstance(value, dict):
             return {parted(k): parted(v) for k, v in value.items()}
         return [parted(v) for v in value] if isinstance(value, list) else value
@@ -181,7 +177,7 @@ def _marked(k: int, shown: Shown, template: Template) -> dict[str, Any]:
 
 def _marks(k: int) -> tuple[str, str, str]:
     """Before what is said and each call, after what is said, before thoughts."""
-    return chr(_FIRST + 3 * k), chr(_FIRST + 3 * k + 1), chr(_FIRST + 3 * k + 2)
+    return chr(FIRST + 3 * k), chr(FIRST + 3 * k + 1), chr(FIRST + 3 * k + 2)
 
 
 def _around(text: str, start: str, end: str) -> str:
@@ -233,60 +229,9 @@ def _end(template: Template, marked: str, said: int, later: int) -> int:
         return min(found)[1]
     if later == len(marked):
         return len(marked.rstrip())
-    if (ord(marked[said]) - _FIRST) % 3 != 1:
+    if (ord(marked[said]) - FIRST) % 3 != 1:
         raise ValueError("it doesn't mark where an assistant's turn ends")
     return said
-
-
-def _tokens(
-    chat: ChatFormat, template: Template, text: str, marked: str, turns: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """Ids of the rendering, and the tokens that hold any character of each turn."""
-    if _PART in marked:
-        ids, offsets = _apart(chat, template, marked)
-    else:
-        read = chat.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids, offsets = read["input_ids"], read["offset_mapping"]
-    begins, ends = [a for a, _ in offsets], [b for _, b in offsets]
-    spans, low = [], 0
-    for turn in turns:
-        start, stop = (len(_MARKS.sub("", marked[:place])) for place in turn)
-        low = next(i for i in range(low, len(ids)) if ends[i] > start)
-        high = next((i for i in range(low, len(ids)) if begins[i] >= stop), len(ids))
-        spans.append((low, high))
-        low = high
-    return tuple(ids[:low]), tuple(spans)
-
-
-def _apart(
-    chat: ChatFormat, template: Template, marked: str
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """Ids and offsets where a text has the name of a special token, which is only text there."""
-
-    def read(text: str, **options: bool) -> Any:
-        return chat.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, **options
-        )
-
-    def by_parts(marked: str) -> tuple[list[int], list[tuple[int, int]]]:
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        place = 0
-        for part in re.split(f"({'|'.join(map(re.escape, template.special))})", marked):
-            text = _MARKS.sub("", part)
-            piece = read(text, split_special_tokens=part not in template.special)
-            ids += piece["input_ids"]
-            offsets += [(a + place, b + place) for a, b in piece["offset_mapping"]]
-            place += len(text)
-        return ids, offsets
-
-    harmless = marked.replace(_PART, "x")
-    if by_parts(harmless)[0] != read(_MARKS.sub("", harmless))["input_ids"]:
-        raise ValueError(
-            "a text has the name of a special token of the model, which its tokenizer can't read "
-            "as plain text: change the name in the log"
-        )
-    return by_parts(marked)
 
 
 def _dropped(shown: Sequence[Shown], text: str) -> list[tuple[str, int]]:

@@ -83,7 +83,8 @@ def test_score_writes_m_and_progress_after_every_turn(
 def test_train_reward_then_score_then_diagnose(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs, folder = written(tmp_path, ROWS * 3), tmp_path / "my-prm"
+    rows = [{**r, "id": f"{k}-{r['id']}"} for k in range(3) for r in ROWS]
+    runs, folder = written(tmp_path, rows), tmp_path / "my-prm"
     command = ["train", "reward", "--logs", runs, "--base", str(base), "--kind", "pvm"]
     assert main([*command, "--out", str(folder), "--epochs", "1", "--lr", "1e-2"]) == 0
     assert f"{folder}: pvm on {base}, learned from 24 runs" in capsys.readouterr().out
@@ -104,11 +105,13 @@ LONG = row(9, 1, "turn left " * 40)
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([*ROWS, LONG, row(8, 0, "turn"), LONG], [],
+        ([*ROWS, LONG, row(8, 0, "turn"), {**LONG, "id": "b"}], [],
          "2 of 11 runs are longer than the 64 tokens that BASE reads; leave them out or cut them: "
          "RUNS, line 9 has 89; RUNS, line 11 has 89"),
         ([*ROWS, row(8, None, "turn"), row(9, None, "turn")], [],
          "2 of 10 runs have no reward, which training needs: RUNS, line 9; RUNS, line 10"),
+        ([*ROWS, ROWS[3]], [],
+         "1 of 9 runs are there twice, with the same id and messages: RUNS, line 9"),
         ([row(1, 1, "turn"), row(2, 1, "turn")], [],
          "all 2 runs have the reward 1: there is nothing to tell apart; add runs that end"),
         ([row(1, float("nan"), "turn")], [], "RUNS, line 1: reward is nan, expected 0 to 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentprm_lite.interop.files import read_log, read_logs
@@ -194,6 +196,20 @@ def test_a_refusal_is_said_and_an_unknown_field_counted() -> None:
     assert dict(log.left_out) == {"field 'mood'": 2}
 
 
+def test_rows_of_a_table() -> None:
+    """pandas and pyarrow give arrays for lists, and every key to every message."""
+    none = dict.fromkeys(("tool_calls", "name", "reasoning"))
+    call = {"id": "c1", "function": {"name": "calc", "arguments": '{"e": "6*7"}'}, "index": None}
+    messages = np.array([
+        {**none, **ASK, "content": np.array([{"type": "text", "text": "6 times 7?"}])},
+        {**none, "role": "Assistant", "content": float("nan"), "tool_calls": np.array([call] * 1),
+         "reasoning": "let me see", "weight": np.float64(1)},
+        {**none, **REPLY},
+        {**none, **DONE, "weight": np.nan},
+    ])  # fmt: skip
+    assert read(messages, task=np.int64(7), reward=np.float32(1)).messages == RUN
+
+
 class Sdk:
     """As the objects of client libraries: pairs of names and values."""
 
@@ -207,6 +223,7 @@ class Sdk:
 def test_objects_of_client_libraries_among_mappings() -> None:
     function = Sdk(name="calc", arguments='{"e": "6*7"}')
     turn = Sdk(role="assistant", content=None, refusal=None, reasoning="let me see",
+               timestamp=datetime.date(2026, 11, 28),
                tool_calls=[Sdk(id="c1", type="function", function=function)])  # fmt: skip
     assert read([ASK, turn, REPLY, DONE]).messages == RUN
 
@@ -232,7 +249,10 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
         ({"messages": [ASK, {"role": "robot"}]}, "message 1 has the role 'robot', expected one of"),
         ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
          "message 1 has a tool call without a name"),
-        ({"messages": [ASK, {"role": "assistant", "tool_calls": "calc()"}]}, "expected JSON, got"),
+        ({"messages": [ASK, {"role": "assistant", "tool_calls": "calc()"}]},
+         "message 1: expected JSON, got 'calc()'"),
+        ({"messages": [ASK, {"role": "assistant", "content": 3}]},
+         "message 1: a content is 3, expected a text, parts or nothing"),
         ({"messages": [ASK, DONE], "reward": "NaN"}, "reward is 'NaN', expected 0 to 1 or None"),
         ({"messages": [ASK, DONE], "reward": 7}, "reward is 7, expected 0 to 1 or None; scale it"),
         ({"messages": [ASK, DONE], "step_labels": {"0": 1}},

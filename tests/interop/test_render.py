@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from templates import ALTERNATE, BARE, CHANNELS, PLAIN, SPECIAL, THINKING, TOOLS, words_chat
 
+from agentprm_lite.chat import ChatFormat
 from agentprm_lite.interop.files import read_log
 from agentprm_lite.interop.logs import Log
 from agentprm_lite.interop.render import Rendered, rendered, trajectory
+from agentprm_lite.tutorial.templates import STYLES, Splitting, small_tokenizer
 from agentprm_lite.types import Task
 
 SCHEMA = {"name": "sum", "parameters": {"type": "object"}}
@@ -181,6 +183,28 @@ def test_names_of_special_tokens_in_texts_are_only_text(template: str) -> None:
         assert ours.ids[a[1] - 1] == plain.ids[b[1] - 1]  # ends with the same token
     assert chat.tokenizer.decode(ours.ids[slice(*ours.spans[1])]).endswith("it is 3" + chat
         .tokenizer.convert_ids_to_tokens(ours.ids[-1]))  # fmt: skip
+
+
+#: Families whose templates show past turns as they were produced.
+SAME = sorted(STYLES.keys() - {"qwen3", "qwen3-thinking", "gpt-oss", "deepseek-r1", "glm4"})
+
+
+@pytest.mark.parametrize("splitting", get_args(Splitting))
+@pytest.mark.parametrize("name", SAME)
+def test_a_log_has_the_ids_of_sampling_in_every_family(name: str, splitting: Splitting) -> None:
+    chat = ChatFormat(small_tokenizer(STYLES[name], splitting))
+    asked, turns = ["Open the vault.", "Nothing happens: 2."], ["turn 3 left", "turn 12 right"]
+    messages = [{"role": r, "content": t} for pair in zip(asked, turns, strict=True)
+                for r, t in zip(("user", "assistant"), pair, strict=True)]  # fmt: skip
+    done = rendered(chat, log(*messages))
+    ids, spans = chat.episode_ids(asked, turns)
+    assert (list(done.ids), list(done.spans)) == (ids, spans)
+    # the name of a special token in a text stays text, in each way to split
+    end = chat.pieces.end
+    evil = [{**m, "content": f"{m['content']} {end} x"} for m in messages]
+    quoted = rendered(chat, log(*evil))
+    assert quoted.ids.count(chat.end_id) == done.ids.count(chat.end_id)
+    assert chat.tokenizer.decode(quoted.ids[slice(*quoted.spans[0])]).count(end) == 2
 
 
 def test_empty_turns_and_texts() -> None:

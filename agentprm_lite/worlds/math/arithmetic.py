@@ -1,7 +1,7 @@
-"""Arithmetic in text, exactly: expressions, numbers with units, and whether a step is true.
+"""Arithmetic in text, exactly: expressions, and whether a step is true.
 
 Everything is a Fraction, nothing is evaluated as Python. Texts longer than `LONGEST` characters are
-no numbers and no expressions, so that any string is answered fast.
+no expressions, so that any string is answered fast.
 """
 
 from __future__ import annotations
@@ -11,43 +11,19 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from agentprm_lite.worlds.math.answers import final_answer as final_answer
+from agentprm_lite.worlds.math.answers import parse_number as parse_number
+
 LONGEST = 120
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
 _NUMBER = rf"(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)"
 _TOKEN = re.compile(rf"\s*({_NUMBER}|//|[-+*/()%])")
-_ANSWER = re.compile(
-    rf"(?P<sign>[-−+]?)\s*[$£€]?\s*(?P<inner>[-−]?)(?P<number>{_NUMBER})\s*(?:%|[^\W0-9_][^0-9]*)?\.?"
-)
 _MARK = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")
 _TIMES = re.compile(r"(?<=[0-9)%])\s*[x×]\s*(?=[$£€(0-9.])")
 _LEFT = re.compile(r"[-+*/(). ,%0-9]+$")
 _RIGHT = re.compile(r"[-+*/(). ,%0-9]+")
 _PUNCTUATION = re.compile(r"^(?:[\s,]|\.(?![0-9]))+")
-
-
-def parse_number(text: str) -> Fraction | None:
-    """The number that a text states, exactly.
-
-    A sign may stand before or after a currency sign; commas must group thousands; a unit after the
-    number ("clips", "%", "km per hour") is ignored, so "5%" is 5.
-
-    Args:
-        text: A number, with or without a unit.
-
-    Returns:
-        Its value; None if the text is anything else, also for "1/2", "3 4" and "12,34".
-
-    Example:
-        >>> parse_number("-$1,234.50"), parse_number("72 clips."), parse_number("7 or 8")
-        (Fraction(-2469, 2), Fraction(72, 1), None)
-    """
-    text = text.strip() if len(text) <= LONGEST else ""
-    match = _ANSWER.fullmatch(text)
-    if match is None or (match["sign"] and match["inner"]):
-        return None
-    value = Fraction(match["number"].replace(",", ""))
-    return -value if match["sign"] in ("-", "−") or match["inner"] else value
 
 
 def evaluate(expression: str) -> Fraction | None:
@@ -215,20 +191,3 @@ def check_steps(actions: Sequence[str]) -> list[bool | None]:
     """
     results = [[equal for *_, equal in equations(action)] for action in actions]
     return [all(equal) if equal else None for equal in results]
-
-
-def final_answer(text: str) -> str | None:
-    """What stands after the first "####" of a step, up to the end of its line.
-
-    Args:
-        text: A step.
-
-    Returns:
-        The answer as written; None if the step gives none.
-
-    Example:
-        >>> final_answer("So:\\n#### 72 clips"), final_answer("48 + 24 = 72")
-        ('72 clips', None)
-    """
-    _, found, rest = text.partition("####")
-    return rest.partition("\n")[0].strip() if found else None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from agentprm_lite.chat import last_action
 from agentprm_lite.env import Info, Split, TextEnv
-from agentprm_lite.worlds.math.arithmetic import final_answer, parse_number
+from agentprm_lite.worlds.math.answers import final_answer, parse_number
 from agentprm_lite.worlds.math.problems import (
     DRAWS,
     Problem,
@@ -33,8 +33,9 @@ class MathWorld(TextEnv):
 
     Actions:
         Any text is a step of the solution, such as "12 - 5 = 7". A step with "#### n" gives the
-        answer n, as in GSM8K: the number after the first "####", up to the end of the line; its
-        unit does not count. In a policy's turn the step is all that follows the last "Action:".
+        answer n, as in GSM8K, read as a person reads it: units, Markdown, LaTeX and a sentence
+        around the number don't count (see answers.py); a heading such as "#### Step 1" gives none.
+        In a policy's turn the step is all that follows the last "Action:".
 
     Observations:
         First the problem. Then always the empty text: nothing replies to a thought.
@@ -44,7 +45,7 @@ class MathWorld(TextEnv):
         checked (`arithmetic.check_steps` does that for analysis).
 
     Episode end:
-        Terminated by the first answer, right or wrong, also by a "####" without a number;
+        Terminated by the first answer, right or wrong, also by a "####" with nothing after it;
         truncated after `max_rounds` (10) steps, which counts as failure. Later steps change
         nothing.
 

@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from agentprm_lite.env import Split
-from agentprm_lite.worlds.math.arithmetic import (
-    evaluate,
-    final_answer,
-    marks,
-    parse_number,
-    strip_marks,
-)
+from agentprm_lite.worlds.math.answers import final_answer, parse_number
+from agentprm_lite.worlds.math.arithmetic import evaluate, marks, strip_marks
 from agentprm_lite.worlds.math.env import MathWorld
 from agentprm_lite.worlds.math.problems import Problem
 
@@ -142,7 +137,7 @@ class GSM8K(MathWorld):
 
     Reward:
         1 when the answer equals the right one exactly, else 0. Signs, commas and decimals count,
-        units such as "$", "%" and "clips" do not, fractions are no answer.
+        units such as "$", "%" and "clips" do not.
 
     Episode end:
         As in `MathWorld`.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from agentprm_lite.worlds.math.arithmetic import check_steps, final_answer, parse_number
+from agentprm_lite.worlds.math.answers import final_answer, parse_number
+from agentprm_lite.worlds.math.arithmetic import check_steps
 from agentprm_lite.worlds.math.problems import Problem
 
 MISTAKES = ("false", "made up", "wrong turn", "wrong answer")
