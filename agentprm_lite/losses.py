@@ -5,13 +5,20 @@ Shape legend: B trajectories, T steps (one action each, padded on the right), S 
 ``q[:, t]`` is M_t, read at the last token of action t; ``v_root`` is M_{-1}, read at the end of the
 prompt. Positions outside a mask change neither a loss nor a gradient, whatever they hold.
 
+Every loss is a mean over the terms of one optimizer step. Where the rows at hand are only a part of
+the step, ``sizes`` says how many terms the whole step has: the parts' losses add up to the step's.
+
 Where this departs from the paper (Xi et al. 2025, arXiv 2511.08325):
 
 1. L_A carries ½ in Algorithm 1 and not in equation 9; here both terms carry it.
 2. The root is a labelled position: it is in L_Q, and L_A has M_0 − M_{-1} as first difference.
+3. The progress target ``"gae"`` is ours, ``"difference"`` is the paper's; see ``advantage_loss``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +26,30 @@ from torch import Tensor
 from agentprm_lite._checks import check_bool, check_float
 from agentprm_lite.labels import Labels
 
+Progress = Literal["difference", "gae"]
 
-def q_loss(q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = None) -> Tensor:
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many terms the losses of an optimizer step are means of."""
+
+    steps: int
+    """Labelled steps."""
+    roots: int
+    """Labelled roots."""
+    pairs: int
+    """Steps labelled at both ends, the terms of L_A."""
+    rows: int
+    """Trajectories."""
+
+    @classmethod
+    def of(cls, labels: Labels) -> Sizes:
+        """Count the terms of some labels."""
+        pairs = int(_both_ends(labels).sum())
+        return cls(int(labels.q_mask.sum()), int(labels.root_mask.sum()), pairs, len(labels.q))
+
+
+def q_loss(q: Tensor, v_root: Tensor, labels: Labels, sizes: Sizes | None = None) -> Tensor:
     """Promise: how far M is from its targets (AgentPRM equation 4).
 
     L_Q = mean of ½ (M_t − Q̂_t)² over the labelled steps and roots.
@@ -29,8 +58,7 @@ def q_loss(q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = Non
         q: [B, T] M at the last token of each action, with gradient.
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
-        whole: Labels of the batch that these rows are a part of, if several processes share it:
-            the parts' losses add up to the batch's. By default the rows are the batch.
+        sizes: Of the step that these rows are a part of; by default they are all of it.
 
     Returns:
         Scalar.
@@ -44,35 +72,71 @@ def q_loss(q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = Non
         >>> q_loss(q, torch.tensor([1.0]), labels)
         tensor(0.0625)
     """
-    _check_predictions(q, v_root, labels)
-    batch = labels if whole is None else whole
-    count = int(batch.q_mask.sum() + batch.root_mask.sum())
-    if count == 0:
-        raise ValueError("labels has no labelled position, expected at least one")
-    errors = torch.cat([(q - labels.q)[labels.q_mask], (v_root - labels.root)[labels.root_mask]])
-    return 0.5 * errors.square().sum() / count
+    m, y, count = _labelled(q, v_root, labels, sizes)
+    return 0.5 * (m - y).square().sum() / count
+
+
+def cross_entropy_loss(
+    z: Tensor, z_root: Tensor, labels: Labels, sizes: Sizes | None = None
+) -> Tensor:
+    """Promise with a likelihood instead of a square: cross-entropy on soft targets (ours).
+
+    L_Q = mean of −[Q̂_t log M_t + (1 − Q̂_t) log(1 − M_t)], M = sigmoid(z). Its gradient in z is
+    M − Q̂, where that of the squared error is (M − Q̂) M (1 − M), which fades where M is near 0 or 1.
+
+    Args:
+        z: [B, T] logit of M at the last token of each action, with gradient.
+        z_root: [B] logit of M at the end of the prompt, with gradient.
+        labels: Targets within [0, 1] and masks of the same B and T.
+        sizes: Of the step that these rows are a part of; by default they are all of it.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: On a wrong shape or dtype, or if no position is labelled.
+
+    Example:
+        >>> from agentprm_lite.labels import pvm_labels
+        >>> labels = pvm_labels(torch.ones(1), torch.tensor([[True]]))
+        >>> cross_entropy_loss(torch.zeros(1, 1), torch.zeros(1), labels)
+        tensor(0.6931)
+    """
+    logits, y, count = _labelled(z, z_root, labels, sizes)
+    total = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="sum")
+    return total / count
 
 
 def advantage_loss(
-    q: Tensor, v_root: Tensor, labels: Labels, whole: Labels | None = None
+    q: Tensor,
+    v_root: Tensor,
+    labels: Labels,
+    progress: Progress = "difference",
+    sizes: Sizes | None = None,
 ) -> Tensor:
-    """Progress: how far M's differences are from the targets' (AgentPRM equation 9, with ½).
+    """Progress: how far M's differences are from a target (AgentPRM equation 9, with ½).
 
-    L_A = mean of ½ ((M_t − M_{t-1}) − (Q̂_t − Q̂_{t-1}))² over the steps labelled at both ends, with
-    M_{-1} = ``v_root``.
+    L_A = mean of ½ ((M_t − M_{t-1}) − A_t)² over the steps labelled at both ends, M_{-1} being
+    ``v_root``. The target A_t has two forms:
+
+    - ``"difference"``, the paper's equation: Q̂_t − Q̂_{t-1}. With TD or PVM labels it is (1 − λ)
+      (Q̂_t − M_{t-1}), a small part of the advantage, so that L_A smooths M along a trajectory
+      (:mod:`agentprm_lite.tutorial.smoothing`). With Monte Carlo labels it is unbiased.
+    - ``"gae"``, ours: Q̂_t − M_{t-1} without gradient, the advantage Â_t of equation 13. Unbiased
+      with all labels. Whether the paper's own code has this or the difference isn't known.
 
     Args:
         q: [B, T] M at the last token of each action, with gradient.
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
-        whole: Labels of the batch that these rows are a part of, if several processes share it:
-            the parts' losses add up to the batch's. By default the rows are the batch.
+        progress: Which target.
+        sizes: Of the step that these rows are a part of; by default they are all of it.
 
     Returns:
         Scalar; 0 if no step is labelled at both ends (ORM).
 
     Raises:
-        ValueError: On a wrong shape or dtype.
+        ValueError: On a wrong shape or dtype or an unknown target.
 
     Example:
         >>> from agentprm_lite.labels import pvm_labels
@@ -81,15 +145,25 @@ def advantage_loss(
         tensor(0.1250)
     """
     _check_predictions(q, v_root, labels)
-    progress = q - torch.cat([v_root[:, None], q[:, :-1]], dim=1)
-    target = labels.q - torch.cat([labels.root[:, None], labels.q[:, :-1]], dim=1)
-    count = int(_both_ends(labels if whole is None else whole).sum())
-    errors = (progress - target)[_both_ends(labels)]
+    if progress not in ("difference", "gae"):
+        raise ValueError(f"progress is {progress!r}, expected 'difference' or 'gae'")
+    before = torch.cat([v_root[:, None], q[:, :-1]], dim=1)
+    if progress == "gae":
+        base = before.detach()
+    else:
+        base = torch.cat([labels.root[:, None], labels.q[:, :-1]], dim=1)
+    errors = ((q - before) - (labels.q - base))[_both_ends(labels)]
+    count = (sizes or Sizes.of(labels)).pairs
     return 0.5 * errors.square().sum() / max(count, 1)
 
 
 def agentprm_loss(
-    q: Tensor, v_root: Tensor, labels: Labels, beta: float = 1.0, whole: Labels | None = None
+    q: Tensor,
+    v_root: Tensor,
+    labels: Labels,
+    beta: float = 1.0,
+    progress: Progress = "difference",
+    sizes: Sizes | None = None,
 ) -> Tensor:
     """The loss of AgentPRM: promise and progress (AgentPRM equation 10).
 
@@ -100,8 +174,8 @@ def agentprm_loss(
         v_root: [B] M at the end of the prompt, with gradient.
         labels: Targets and masks of the same B and T.
         beta: Weight of L_A, at least 0. With 0 L_A is not computed.
-        whole: Labels of the batch that these rows are a part of, if several processes share it:
-            the parts' losses add up to the batch's. By default the rows are the batch.
+        progress: Target of L_A, see ``advantage_loss``.
+        sizes: Of the step that these rows are a part of; by default they are all of it.
 
     Returns:
         Scalar.
@@ -117,54 +191,8 @@ def agentprm_loss(
     """
     if not beta >= 0.0:
         raise ValueError(f"beta is {beta}, expected beta >= 0")
-    loss = q_loss(q, v_root, labels, whole)
-    return loss + beta * advantage_loss(q, v_root, labels, whole) if beta > 0.0 else loss
-
-
-def ranking_loss(
-    q: Tensor, labels: Labels, whole: Labels | None = None, zeta: float = 4.0
-) -> Tensor:
-    """Comparative loss of PQM (Li and Li 2024, arXiv 2410.11287, equation 10).
-
-    −log of e^{z_c} / (Σ_{c' ≤ c} e^{z_c'} + Σ_w e^{z_w + ζ}), averaged over the right steps c of a
-    trajectory in their order, then over trajectories; w are its wrong steps. The start is a right
-    step before all others with z = 0; it has a term where there is a wrong step. So values rise
-    along right steps and fall below the start by ζ on wrong ones. z is the logit of M, clipped to
-    ±13.8. A step is right where its label is at least ½, that is with 0/1 outcomes and hard Monte
-    Carlo labels where a rollout succeeds, as there.
-
-    Args:
-        q: [B, T] M in [0, 1] at the last token of each action, with gradient.
-        labels: Targets and masks of the same B and T; the root is not used.
-        whole: Labels of the batch that these rows are a part of, if several processes share it:
-            the parts' losses add up to the batch's. By default the rows are the batch.
-        zeta: Margin ζ between right and wrong steps.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, or if a row has no labelled step.
-
-    Example:
-        >>> from agentprm_lite.labels import mc_hard_labels
-        >>> labels = mc_hard_labels(torch.tensor([[[1.0], [0.0]]]), torch.tensor([[True, True]]))
-        >>> ranking_loss(torch.tensor([[0.5, 0.5]]), labels, zeta=0.0)  # (log 2 + log 3) / 2
-        tensor(0.8959)
-    """
-    check_float("q", q, labels.q.shape)
-    if not labels.q_mask.any(dim=1).all():
-        raise ValueError("labels has a row without a labelled step, expected at least one a row")
-    right = labels.q_mask & (labels.q >= 0.5)
-    wrong = labels.q_mask & (labels.q < 0.5)
-    nothing = -1e4  # e to it is 0, and its gradient is a number
-    z = torch.logit(q.masked_fill(~labels.q_mask, 0.5), eps=1e-6)
-    above = torch.cat([torch.zeros_like(z[:, :1]), z.masked_fill(~right, nothing)], dim=1)
-    below = torch.logsumexp((z + zeta).masked_fill(~wrong, nothing), dim=1, keepdim=True)
-    terms = torch.logaddexp(torch.logcumsumexp(above, dim=1), below) - above
-    counted = torch.cat([wrong.any(dim=1, keepdim=True), right], dim=1)
-    rows = terms.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1)
-    return rows.sum() / len((labels if whole is None else whole).q)
+    loss = q_loss(q, v_root, labels, sizes)
+    return loss + beta * advantage_loss(q, v_root, labels, progress, sizes) if beta > 0 else loss
 
 
 def policy_loss(
@@ -236,6 +264,19 @@ def _both_ends(labels: Labels) -> Tensor:
     """[B, T] bool, True where a step and the one before it, or the root, are labelled."""
     before = torch.cat([labels.root_mask[:, None], labels.q_mask[:, :-1]], dim=1)
     return labels.q_mask & before
+
+
+def _labelled(
+    m: Tensor, m_root: Tensor, labels: Labels, sizes: Sizes | None
+) -> tuple[Tensor, Tensor, int]:
+    """Predictions and targets at the labelled positions, and how many the whole step has."""
+    _check_predictions(m, m_root, labels)
+    sizes = sizes or Sizes.of(labels)
+    if sizes.steps + sizes.roots == 0:
+        raise ValueError("labels has no labelled position, expected at least one")
+    found = torch.cat([m[labels.q_mask], m_root[labels.root_mask]])
+    wanted = torch.cat([labels.q[labels.q_mask], labels.root[labels.root_mask]])
+    return found, wanted, sizes.steps + sizes.roots
 
 
 def _check_predictions(q: Tensor, v_root: Tensor, labels: Labels) -> None:

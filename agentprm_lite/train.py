@@ -1,52 +1,38 @@
 """One training loop for everything: SFT, RFT and all reward models.
 
-The loop takes a module whose ``forward`` turns a list of examples into a loss, so that the same
-code runs on one CPU, one GPU and, through Accelerate, under ``torchrun``. Batches are made of
-examples of similar length; their order is a function of (seed, epoch), so that a run that was
-interrupted goes on from its checkpoint to the same final weights.
+A step is a random set of trajectories. They are never grouped by length: where a success is shorter
+than a failure, such a step would hold successes only or failures only. Lengths do arrange the
+microbatches inside a step. The loop knows no ranks; :class:`agentprm_lite.distributed.Ranks` shares
+out its steps.
 
-Shape legend: B examples, T steps, N tokens that carry a loss.
+Shape legend: B examples, T steps of a trajectory, N tokens that carry a loss.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import reduce
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from agentprm_lite import labels as label_functions
-from agentprm_lite.distributed.ranks import (
-    Place,
-    check_same,
-    join,
-    part_like,
-    place,
-    split,
-    wait,
-    whole,
-)
+from agentprm_lite.checkpoint import Checkpoint, digest
+from agentprm_lite.examples import RewardExample, check_examples, split_families, trajectory_of
 from agentprm_lite.fast.kvbatch import split_model
-from agentprm_lite.labels import Labels
-from agentprm_lite.losses import agentprm_loss, q_loss, ranking_loss
-from agentprm_lite.models import half_dtype
-from agentprm_lite.prm import at_least_float32, hidden_states, step_values, token_batches
-from agentprm_lite.types import Trajectory
+from agentprm_lite.kinds import Cut, RewardLoss
+from agentprm_lite.loop import Loop, OneProcess
+from agentprm_lite.losses import Progress
+from agentprm_lite.prm import at_least_float32, hidden_states
+from agentprm_lite.types import Task, Trajectory
 
-Kind = Literal["orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm"]
+SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
+PATIENCE = 2  # epochs without a better one before training stops
+RFT_PER_TASK = 4  # most successes of one task that RFT imitates
 
 
 @dataclass(frozen=True)
@@ -56,13 +42,15 @@ class TrainConfig:
     lr: float
     """Peak learning rate of AdamW; linear warm-up over a tenth of the steps, then cosine to 0."""
     epochs: int
-    """Passes over the data."""
-    batch_tokens: int = 8192
-    """Padded tokens of one step, over all ranks."""
+    """Most passes over the data; with held-out tasks training stops when they gain nothing."""
+    batch: int = 32
+    """Trajectories of a step; up to twice as many where that makes steps equal."""
+    microbatch_tokens: int = 8192
+    """Padded tokens of one forward pass; a step takes as many passes as it needs."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
     seed: int = 0
-    """Of the order of the batches."""
+    """Of the order of the trajectories."""
     bf16: bool = False
     """Compute in half precision under autocast: bfloat16, or float16 with a scaled loss on a GPU
     older than Ampere. What is trained stays float32."""
@@ -70,42 +58,31 @@ class TrainConfig:
     """Keep no activations inside the layers and compute them again for the gradient: far less
     memory, about a third more time, and what a batch's sequences begin with is computed for each,
     see :func:`agentprm_lite.prm.hidden_states`."""
-    shard: bool = False
-    """Under ``torchrun``, split weights, gradients and AdamW's moments over the ranks (FSDP2), for
-    7B and up. Before and after training each rank holds the whole model."""
 
     def __post_init__(self) -> None:
-        if not (self.lr > 0 and self.epochs >= 1 and self.batch_tokens >= 1):
-            raise ValueError(f"lr, epochs and batch_tokens must be positive, got {self}")
+        if not (self.lr > 0 and min(self.epochs, self.batch, self.microbatch_tokens) >= 1):
+            raise ValueError(
+                f"lr, epochs, batch and microbatch_tokens must be positive, got {self}"
+            )
 
 
 class SFTLoss(nn.Module):
-    """Cross-entropy on action tokens only.
-
-    Args:
-        model: a policy in training.
-    """
+    """Cross-entropy on action tokens only, of a policy in training."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(
-        self, trajectories: Sequence[Trajectory], whole: Sequence[Trajectory] | None = None
+        self, trajectories: Sequence[Trajectory], sizes: int
     ) -> tuple[Tensor, dict[str, float]]:
-        """Mean negative log-likelihood of the action tokens.
-
-        Args:
-            trajectories: B demonstrations.
-            whole: the batch that they are a part of, see :func:`fit`.
-
-        Returns:
-            The loss, and what to log.
-        """
-        logp = action_logprobs(self.model, trajectories)
-        tokens = sum(end - start for t in whole or trajectories for start, end in t.spans)
-        loss = -logp.sum() / tokens
+        """Negative log-likelihood of the action tokens, over those of the whole step."""
+        loss = -action_logprobs(self.model, trajectories).sum() / sizes
         return loss, {"loss": float(loss.detach())}
+
+    def sizes(self, trajectories: Sequence[Trajectory]) -> int:
+        """Action tokens of a step."""
+        return sum(end - start for t in trajectories for start, end in t.spans)
 
 
 def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
@@ -146,272 +123,241 @@ def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
 
 
-class RewardLoss(nn.Module):
-    """Algorithm 1: labels from the model as it is now, without gradient, and a step on them.
+def make_batches(count: int, config: TrainConfig, epoch: int) -> list[list[int]]:
+    """The steps of one epoch: random sets of at least ``config.batch`` examples, about equal.
 
     Args:
-        model: a reward model in training.
-        kind: which labels.
-        beta: weight of L_A; only AgentPRM has it.
-        gamma: discount.
-        lam: λ of TD(λ) and GAE.
-
-    Raises:
-        ValueError: the kind is unknown.
-    """
-
-    def __init__(
-        self, model: Any, kind: Kind, beta: float = 1.0, gamma: float = 1.0, lam: float = 0.95
-    ) -> None:
-        super().__init__()
-        if kind not in get_args(Kind):
-            raise ValueError(f"kind of reward model is {kind!r}, expected one of {get_args(Kind)}")
-        self.model = model
-        self.kind, self.beta, self.gamma, self.lam = kind, beta, gamma, lam
-
-    def forward(
-        self, examples: Sequence[RewardExample], whole: Sequence[RewardExample] | None = None
-    ) -> tuple[Tensor, dict[str, float]]:
-        """L_Q + βL_A for AgentPRM, the ranking loss for PQM, L_Q on other labels.
-
-        Args:
-            examples: B trajectories, with Monte Carlo outcomes where the kind needs them.
-            whole: the batch that they are a part of, see :func:`fit`.
-
-        Returns:
-            The loss, and what to log.
-        """
-        trajectories = [e.trajectory for e in examples]
-        q, root, mask = step_values(self.model, trajectories)
-        labels = self.labels(examples, q, root, mask)
-        batch = labels if whole is None else self.positions(whole)
-        if self.kind == "agentprm":
-            loss = agentprm_loss(q, root, labels, self.beta, batch)
-        elif self.kind == "pqm":
-            loss = ranking_loss(q, labels, batch)
-        else:
-            loss = q_loss(q, root, labels, batch)
-        steps = sum(e.trajectory.num_steps for e in whole or examples)
-        mean_m = float(q[mask].detach().sum()) / steps
-        return loss, {"loss": float(loss.detach()), "mean_m": mean_m}
-
-    def positions(self, examples: Sequence[RewardExample]) -> Labels:
-        """Which positions carry a loss; that depends on the kind and the data, not on the model.
-
-        Args:
-            examples: B examples.
-
-        Returns:
-            Labels whose masks count, made from M = 0.
-        """
-        steps = torch.tensor([e.trajectory.num_steps for e in examples])
-        mask = torch.arange(int(steps.max()))[None] < steps[:, None]
-        return self.labels(examples, torch.zeros(mask.shape), torch.zeros(len(steps)), mask)
-
-    def labels(
-        self, examples: Sequence[RewardExample], q: Tensor, root: Tensor, mask: Tensor
-    ) -> Labels:
-        """Labels of the chosen kind.
-
-        Args:
-            examples: B examples.
-            q: M at the actions [B, T].
-            root: M at the prompts' ends [B].
-            mask: real steps [B, T].
-
-        Returns:
-            The labels.
-        """
-        # an episode that was cut has no outcome, whatever its last step earned
-        outcomes = [e.trajectory.outcome if e.trajectory.final else 0.0 for e in examples]
-        reward = torch.tensor(outcomes, dtype=q.dtype, device=q.device)
-        if self.kind == "orm":
-            return label_functions.outcome_labels(reward, mask)
-        if self.kind == "pvm":
-            return label_functions.pvm_labels(reward, mask)
-        if self.kind == "agentprm":
-            final = torch.tensor([e.trajectory.final for e in examples], device=q.device)
-            return label_functions.td_gae_labels(
-                q, root, reward, mask, final, gamma=self.gamma, lam=self.lam
-            )
-        rollouts = [e.rollouts() for e in examples]
-        counts = {r.shape[1] for r in rollouts}
-        if len(counts) > 1:
-            raise ValueError(f"examples have {sorted(counts)} rollouts a step, expected one number")
-        ends = torch.zeros(*mask.shape, counts.pop(), dtype=q.dtype)
-        for row, r in zip(ends, rollouts, strict=True):
-            row[: len(r)] = torch.as_tensor(r)
-        if self.kind == "mc_soft":
-            return label_functions.mc_soft_labels(ends.to(q.device), mask)
-        return label_functions.mc_hard_labels(ends.to(q.device), mask)
-
-
-@dataclass(frozen=True)
-class RewardExample:
-    """A trajectory, for Monte Carlo labels with the outcomes of rollouts from its states."""
-
-    trajectory: Trajectory
-    """The trajectory."""
-    outcomes: np.ndarray | None = None
-    """[T, K] outcome in [0, 1] of K rollouts from the state after each action."""
-
-    def rollouts(self) -> np.ndarray:
-        """The rollouts' outcomes.
-
-        Returns:
-            [T, K] float.
-
-        Raises:
-            ValueError: there are none, not one row a step, or an outcome lies outside [0, 1].
-        """
-        if self.outcomes is None or len(self.outcomes) != self.trajectory.num_steps:
-            raise ValueError(
-                f"trajectory {self.trajectory.key}: Monte Carlo labels need one row of outcomes "
-                f"for each of its {self.trajectory.num_steps} steps"
-            )
-        outcomes = self.outcomes.astype(np.float64)
-        if not ((outcomes >= 0) & (outcomes <= 1)).all():
-            raise ValueError(
-                f"trajectory {self.trajectory.key}: Monte Carlo labels need outcomes within "
-                f"[0, 1], got {np.unique(outcomes).tolist()}"
-            )
-        return outcomes
-
-
-def make_batches(lengths: Sequence[int], config: TrainConfig, epoch: int) -> list[list[int]]:
-    """The batches of one epoch: similar lengths together, in random order.
-
-    Args:
-        lengths: tokens of each example.
+        count: number of examples; if there are fewer than a batch they are one step.
         config: batch size and seed.
         epoch: number of the epoch.
 
     Returns:
-        Lists of indices.
+        Lists of indices; every example is in one of them.
+
+    Example:
+        >>> sorted(len(b) for b in make_batches(70, TrainConfig(lr=1e-3, epochs=1), 0))
+        [35, 35]
     """
-    rng = random.Random(f"{config.seed}/{epoch}")
-    jittered = [n * rng.uniform(0.9, 1.1) for n in lengths]
-    order = sorted(range(len(lengths)), key=jittered.__getitem__)
-    groups = list(token_batches(lengths, config.batch_tokens, order))
-    rng.shuffle(groups)
-    return groups
+    order = random.Random(f"{config.seed}/{epoch}").sample(range(count), count)
+    steps = max(1, count // config.batch)
+    return [order[k::steps] for k in range(steps)]
 
 
 def fit(
     module: nn.Module,
     examples: Sequence[Any],
-    length: Callable[[Any], int],
     config: TrainConfig,
     *,
+    held_out: Sequence[Any] = (),
     checkpoint: str | Path | None = None,
-    save_every: int = 100,
     label: str = "train",
+    processes: OneProcess | None = None,
 ) -> list[dict[str, float]]:
-    """Train the parameters of a module that require gradients.
-
-    Under ``torchrun`` every batch is split over the ranks, so that the result is that of one
-    process; rank 0 alone writes checkpoints. With ``config.shard`` the model is split, too.
+    """Train the parameters of a loss module that require gradients.
 
     Args:
-        module: ``forward(list of examples)`` returns (loss, dict of numbers to log). With several
-            ranks, ``forward(part, batch)`` returns the part's share of both: over all parts they
-            add up to what the batch has.
-        examples: the data.
-        length: tokens of an example.
+        module: see above; with held-out examples it also has ``values`` and ``report``, as
+            :class:`agentprm_lite.kinds.RewardLoss` does.
+        examples: trajectories or :class:`agentprm_lite.kinds.RewardExample`.
         config: see :class:`TrainConfig`.
+        held_out: examples that decide after every epoch which weights are kept, and when to stop.
         checkpoint: folder for the state of an unfinished run; if it holds one, the run goes on
-            from there. It has to be of the same label, config, batches (numbers and lengths of the
+            from there. It has to be of the same label, config, steps (numbers and lengths of the
             examples) and shapes of parameters; what the examples say isn't compared.
-        save_every: steps between two saves.
         label: name on the progress bar.
+        processes: who computes a step; by default this process alone.
 
     Returns:
-        One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged.
+        One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged. The last step
+        of an epoch also has what the module reported of the held-out examples, and the last step
+        of all ``best_epoch``, from 0, ``best_explained_variance``, and ``learned``: whether that
+        is at least 0.02.
 
     Raises:
-        ValueError: there is no example, the checkpoint belongs to another run, or ``shard`` is
-            asked of a GPU without bfloat16 together with half precision.
-        RuntimeError: the ranks aren't connected, or don't train the same.
+        ValueError: there is no example, the checkpoint belongs to another run, or a loss or a
+            gradient isn't a finite number; the step and the trajectories are named, and nothing
+            of that step is learned.
+        RuntimeError: several processes don't train the same.
     """
     if not examples:
         raise ValueError("no examples to train on")
-    here = place()
-    half = half_dtype()
-    scaled = config.bf16 and half == torch.float16
-    if config.shard and scaled:
-        raise ValueError("shard needs bfloat16, and this GPU has none: train with bf16=False")
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision="fp16" if scaled else "no"
+    here = processes or OneProcess()
+    plan = [step for e in range(config.epochs) for step in make_batches(len(examples), config, e)]
+    per_epoch = len(plan) // config.epochs
+    lengths = [[len(trajectory_of(e).ids) for e in part] for part in (examples, held_out)]
+    loop = Loop(
+        module,
+        here,
+        weight_decay=config.weight_decay,
+        microbatch_tokens=config.microbatch_tokens,
+        bf16=config.bf16,
     )
-    if accelerator.num_processes != here.size:
-        raise RuntimeError(
-            f"{accelerator.num_processes} processes are connected, but {here.size} trains: start "
-            "them with torchrun, and let every rank call fit"
-        )
-    for p in module.parameters():
-        if p.requires_grad:
-            p.data = at_least_float32(p.data)
-    shard = config.shard and here.size > 1
-    trained = split(module, accelerator.device) if shard else accelerator.prepare(module)
-    trained.train()
-    params = [p for p in trained.parameters() if p.requires_grad]
-    optimizer = accelerator.prepare(
-        torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
-    )
-    lengths = [length(e) for e in examples]
-    plan = [g for epoch in range(config.epochs) for g in make_batches(lengths, config, epoch)]
+    shapes = [list(p.shape) for p in loop.params]
     run = {
         "label": label,
         **asdict(config),
-        "batches": f"{len(plan)} of {len(lengths)} examples, {_digest([lengths, plan])}",
-        "parameters": f"{len(params)} tensors, {_digest([list(p.shape) for p in params])}",
+        "batches": f"{len(plan)} of {len(examples)} examples, {digest([*lengths, plan])}",
+        "parameters": f"{len(shapes)} tensors, {digest(shapes)}",
     }
-    state = _State(Path(checkpoint) if checkpoint else None, params, optimizer, run)
-    wait()  # until rank 0 has written what there is to load
-    log = state.load()
-    check_same(f"step {len(log)} of {run}")
-    desc = label if here.size == 1 else f"{label}, {here.size} ranks"
+    state = Checkpoint(checkpoint, run)
+    here.wait()  # until what there is to load has been written
+    log = loop.load(state)
+    here.check_same(f"step {len(log)} of {run}")
     hidden = None if here.first else True
-    bar = tqdm(plan, desc=desc, initial=len(log), disable=hidden, mininterval=1.0)
+    bar = tqdm(plan, desc=label + here.title, initial=len(log), disable=hidden, mininterval=1.0)
     for step in range(len(log), len(plan)):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * _schedule(step, len(plan))
-        with torch.autocast(accelerator.device.type, half, enabled=config.bf16):
-            loss, logs = _share(trained, [examples[i] for i in plan[step]], here)
-        accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(params, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
         lr = config.lr * _schedule(step, len(plan))
-        log.append({"step": step, "lr": lr, "grad_norm": float(whole(norm)), **logs})
+        numbers = loop.step([examples[i] for i in plan[step]], step, lr)
+        log.append({"step": step, "lr": lr, **numbers})
         bar.update()
-        due = (step + 1) % save_every == 0 and step + 1 < len(plan)
-        if due and (here.first or shard):
-            state.save(log)
+        if held_out and (step + 1) % per_epoch == 0:
+            log[-1] |= loop.evaluate(held_out)
+            if loop.keep_best(log) >= PATIENCE:
+                break
+        due = (step + 1) % SAVE_STEPS == 0 or state.due()
+        if checkpoint and step + 1 < len(plan) and here.agree(due):
+            loop.save(state, log)
     bar.close()
-    if shard:
-        join(module, trained)
+    if held_out:
+        log[-1] |= loop.take_best(log, label)
+    here.finish(module, loop.trained)
     module.eval()
     if here.first:
         state.clear()
-    wait()  # until nothing of it is left
+    here.wait()  # until nothing of it is left
     return log
 
 
-def _share(module: nn.Module, batch: list[Any], here: Place) -> tuple[Tensor, dict[str, float]]:
-    """This rank's loss of a batch, scaled for its gradient, and what the whole batch logs."""
-    if here.size == 1:
-        loss, logs = module(batch)
-        return loss, logs
-    part = batch[here.rank :: here.size]
-    # a rank without examples takes part with one that counts for nothing: the others wait for its
-    # gradients
-    weight = 1.0 if part else 0.0
-    loss, logs = module(part or batch[:1], batch)
-    numbers = weight * torch.tensor(list(logs.values()), dtype=torch.float64, device=loss.device)
-    total = reduce(numbers, "sum").tolist()
-    # DDP takes the mean of the ranks' gradients, the batch's gradient is their sum
-    return loss * weight * here.size, dict(zip(logs, total, strict=True))
+def sft(
+    model: Any,
+    demonstrations: Sequence[Trajectory],
+    config: TrainConfig,
+    *,
+    checkpoint: str | Path | None = None,
+    processes: OneProcess | None = None,
+) -> list[dict[str, float]]:
+    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens.
+
+    Args:
+        model: a policy, changed in place.
+        demonstrations: trajectories to imitate.
+        config: see :class:`TrainConfig`; all epochs run.
+        checkpoint: see :func:`fit`.
+        processes: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`.
+
+    Raises:
+        ValueError: the model can't read some of them, all of which are named; see also
+            :func:`fit`.
+    """
+    check_examples(model, demonstrations)
+    _spare_activations(model, config)
+    return fit(
+        SFTLoss(model),
+        demonstrations,
+        config,
+        checkpoint=checkpoint,
+        label="sft",
+        processes=processes,
+    )
+
+
+def rft(
+    model: Any,
+    rollouts: Sequence[Trajectory],
+    config: TrainConfig,
+    *,
+    checkpoint: str | Path | None = None,
+    processes: OneProcess | None = None,
+) -> list[dict[str, float]]:
+    """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
+
+    Of every task the first four successes with different actions count.
+
+    Args:
+        model: a policy, changed in place.
+        rollouts: its own trajectories.
+        config: see :class:`TrainConfig`.
+        checkpoint: see :func:`fit`.
+        processes: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`.
+
+    Raises:
+        ValueError: no rollout succeeded; see also :func:`sft`.
+    """
+    kept: dict[str, list[Trajectory]] = {}
+    for trajectory in rollouts:
+        same = kept.setdefault(trajectory.task.key, [])
+        new = all(trajectory.actions != other.actions for other in same)
+        if trajectory.success and new and len(same) < RFT_PER_TASK:
+            same.append(trajectory)
+    chosen = [t for same in kept.values() for t in same]
+    if not chosen:
+        raise ValueError(f"none of the {len(rollouts)} rollouts succeeded: nothing to learn from")
+    return sft(model, chosen, config, checkpoint=checkpoint, processes=processes)
+
+
+def train_reward_model(
+    model: Any,
+    examples: Sequence[RewardExample],
+    kind: str,
+    config: TrainConfig,
+    *,
+    beta: float | None = None,
+    progress: Progress = "difference",
+    lam: float = 0.95,
+    cut: Cut = "failed",
+    held_out: float = 0.2,
+    family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
+    checkpoint: str | Path | None = None,
+    processes: OneProcess | None = None,
+) -> list[dict[str, float]]:
+    """Train a reward model of any kind on the same trajectories.
+
+    A part of the tasks is held out, the same for every kind and seed. After each epoch the loss on
+    them is measured; the best epoch's weights are kept, and two epochs without a better one are the
+    end. Never hand over test tasks.
+
+    Args:
+        model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
+        examples: trajectories, with Monte Carlo outcomes if the kind needs them.
+        kind: a name in :data:`agentprm_lite.kinds.KINDS`.
+        config: see :class:`TrainConfig`.
+        beta: weight of L_A; None: the kind's usual one.
+        progress: target of L_A, see :func:`agentprm_lite.losses.advantage_loss`.
+        lam: λ.
+        cut: what an episode that was cut counts as, see :class:`agentprm_lite.kinds.RewardLoss`.
+        held_out: share of the families of tasks that is held out; 0, or where there is one family
+            only: none, and all epochs run.
+        family: which tasks belong together; by default the variants of one task.
+        checkpoint: see :func:`fit`.
+        processes: see :func:`fit`.
+
+    Returns:
+        The log of :func:`fit`. Its last entry says whether the judge has ``learned`` anything; if
+        it hasn't, there is a warning, too.
+
+    Raises:
+        ValueError: some examples can't be read or learned from, all of which are named; an unknown
+            kind or option; see also :func:`fit`.
+    """
+    loss = RewardLoss(model, kind, beta, progress, lam, cut)
+    check_examples(model, examples, rollouts=loss.row.rollouts)
+    _spare_activations(model, config)
+    kept, out = split_families(examples, held_out, family)
+    return fit(
+        loss,
+        kept,
+        config,
+        held_out=out,
+        checkpoint=checkpoint,
+        label=kind,
+        processes=processes,
+    )
 
 
 def _spare_activations(model: Any, config: TrainConfig) -> None:
@@ -426,172 +372,4 @@ def _schedule(step: int, steps: int) -> float:
     warmup = max(1, steps // 10)
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + float(np.cos(np.pi * (step - warmup) / max(1, steps - warmup))))
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
-
-
-class _State:
-    """What an interrupted run needs to go on: trained weights, AdamW's moments, the log.
-
-    ``run`` says which run it is: a state of another one is refused.
-    """
-
-    def __init__(
-        self, folder: Path | None, params: Sequence[Tensor], optimizer: Any, run: dict[str, Any]
-    ) -> None:
-        self.folder, self.params, self.optimizer, self.run = folder, params, optimizer, run
-
-    def save(self, log: list[dict[str, float]]) -> None:
-        if self.folder is None:
-            return
-        tensors = {f"param.{i}": whole(p.detach()).clone() for i, p in enumerate(self.params)}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"{name}.{i}": whole(torch.as_tensor(x)) for name, x in moments.items()}
-        if not place().first:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"log": json.dumps(log), "run": json.dumps(self.run)}
-        save_file(tensors, self.folder / "state.new", metadata=metadata)
-        os.replace(self.folder / "state.new", self.folder / "state.safetensors")
-
-    def load(self) -> list[dict[str, float]]:
-        if self.folder is None or not (self.folder / "state.safetensors").exists():
-            return []
-        path = self.folder / "state.safetensors"
-        with safe_open(path, "pt") as f:
-            metadata = f.metadata()
-        log: list[dict[str, float]] = json.loads(metadata["log"])
-        self._check(path, json.loads(metadata.get("run", "{}")))
-        tensors = load_file(path)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            name, i = key.rsplit(".", 1)
-            part = part_like(tensor, self.params[int(i)])
-            if name == "param":
-                with torch.no_grad():
-                    self.params[int(i)].copy_(part)
-            else:
-                moments.setdefault(int(i), {})[name] = part
-        state = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**state, "state": moments})
-        return log
-
-    def _check(self, path: Path, saved: dict[str, Any]) -> None:
-        other = [
-            f"{name} ({saved.get(name)} there, {value} here)"
-            for name, value in self.run.items()
-            if saved.get(name) != value
-        ]
-        if other:
-            raise ValueError(
-                f"{path} belongs to another run, which differs in {', '.join(other)}; give another "
-                "folder or remove this file"
-            )
-
-    def clear(self) -> None:
-        if self.folder is not None:
-            (self.folder / "state.safetensors").unlink(missing_ok=True)
-
-
-def sft(
-    model: Any,
-    demonstrations: Sequence[Trajectory],
-    config: TrainConfig,
-    *,
-    checkpoint: str | Path | None = None,
-) -> list[dict[str, float]]:
-    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens.
-
-    Args:
-        model: a policy, changed in place.
-        demonstrations: trajectories to imitate.
-        config: see :class:`TrainConfig`.
-        checkpoint: see :func:`fit`.
-
-    Returns:
-        The log of :func:`fit`.
-    """
-    _spare_activations(model, config)
-    return fit(
-        SFTLoss(model),
-        demonstrations,
-        lambda t: len(t.ids),
-        config,
-        checkpoint=checkpoint,
-        label="sft",
-    )
-
-
-def rft(
-    model: Any,
-    rollouts: Sequence[Trajectory],
-    config: TrainConfig,
-    *,
-    per_task: int = 4,
-    checkpoint: str | Path | None = None,
-) -> list[dict[str, float]]:
-    """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
-
-    Args:
-        model: a policy, changed in place.
-        rollouts: its own trajectories.
-        config: see :class:`TrainConfig`.
-        per_task: most successes of one task, the first ones with different actions.
-        checkpoint: see :func:`fit`.
-
-    Returns:
-        The log of :func:`fit`.
-
-    Raises:
-        ValueError: no rollout succeeded.
-    """
-    kept: dict[str, list[Trajectory]] = {}
-    for trajectory in rollouts:
-        same = kept.setdefault(trajectory.task.key, [])
-        new = all(trajectory.actions != other.actions for other in same)
-        if trajectory.success and new and len(same) < per_task:
-            same.append(trajectory)
-    chosen = [t for same in kept.values() for t in same]
-    if not chosen:
-        raise ValueError(f"none of the {len(rollouts)} rollouts succeeded: nothing to learn from")
-    return sft(model, chosen, config, checkpoint=checkpoint)
-
-
-def train_reward_model(
-    model: Any,
-    examples: Sequence[RewardExample],
-    kind: Kind,
-    config: TrainConfig,
-    *,
-    beta: float = 1.0,
-    gamma: float = 1.0,
-    lam: float = 0.95,
-    checkpoint: str | Path | None = None,
-) -> list[dict[str, float]]:
-    """Train a reward model of any kind on the same trajectories.
-
-    Args:
-        model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
-        examples: trajectories, with Monte Carlo outcomes if the kind needs them.
-        kind: ``orm``, ``pvm``, ``mc_hard``, ``mc_soft``, ``pqm`` or ``agentprm``.
-        config: see :class:`TrainConfig`.
-        beta: weight of L_A.
-        gamma: discount.
-        lam: λ.
-        checkpoint: see :func:`fit`.
-
-    Returns:
-        The log of :func:`fit`.
-    """
-    _spare_activations(model, config)
-    return fit(
-        RewardLoss(model, kind, beta, gamma, lam),
-        examples,
-        lambda e: len(e.trajectory.ids),
-        config,
-        checkpoint=checkpoint,
-        label=kind,
-    )
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -40,9 +40,10 @@ import psutil
 from side_by_side import Row, check, options, ratios, settings, show, spread, write
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.examples import RewardExample
 from agentprm_lite.models import Lora, load_chat, new_reward_model
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.train import RewardExample, TrainConfig, make_batches, train_reward_model
+from agentprm_lite.train import TrainConfig, make_batches, train_reward_model
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.types import Trajectory, append_jsonl, read_jsonl
 
@@ -97,14 +98,14 @@ def make_data(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"TRL would tokenize {len(played) - len(kept)} of {len(played)} otherwise")
     trajectories = [t for t, _ in kept]
     train = replace(profile.reward, epochs=1, bf16=False)
-    train = replace(train, batch_tokens=args.batch_tokens or train.batch_tokens)
-    batches = make_batches([len(t.ids) for t in trajectories], train, 0)
+    train = replace(train, microbatch_tokens=args.batch_tokens or train.microbatch_tokens)
+    batches = make_batches(len(trajectories), train, 0)
     data = {
         "profile": profile.name,
         "model": str(model),
         "lora": {"r": profile.lora.r, "alpha": profile.lora.alpha},
         "lr": train.lr,
-        "batch_tokens": train.batch_tokens,
+        "batch_tokens": train.microbatch_tokens,
         "batch": round(len(trajectories) / len(batches)),
         "warm_up": WARM_UP,
         "separator": chat.tokenizer.decode([chat.end_id]),
@@ -128,12 +129,13 @@ def ours(folder: Path) -> dict[str, float]:
         RewardExample(t, np.array(row["labels"])[:, None])
         for t, row in zip(read_jsonl(folder / "trajectories.jsonl"), data["rows"], strict=True)
     ]
-    config = TrainConfig(lr=data["lr"], epochs=1, batch_tokens=data["batch_tokens"])
+    size = {"batch": data["batch"], "microbatch_tokens": data["batch_tokens"]}
+    config = TrainConfig(lr=data["lr"], epochs=1, **size)
     model = new_reward_model(data["model"], Lora(**data["lora"]), 0)
     held = held_mb()
-    train_reward_model(model, examples[: data["warm_up"]], "mc_hard", config)
+    train_reward_model(model, examples[: data["warm_up"]], "mc_hard", config, held_out=0)
     start = time.perf_counter()
-    train_reward_model(model, examples, "mc_hard", config)
+    train_reward_model(model, examples, "mc_hard", config, held_out=0)
     return {"seconds": time.perf_counter() - start, "peak_mb": peak_mb(), "held_mb": held}
 
 

@@ -26,6 +26,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,6 +40,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from agentprm_lite import sampling
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
+from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast.kvbatch import KVBatch, split_model
 from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.ppo import ppo
@@ -46,7 +48,7 @@ from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import HFBackend
 from agentprm_lite.search import beam_search
-from agentprm_lite.train import RewardExample, TrainConfig, sft, train_reward_model
+from agentprm_lite.train import TrainConfig, sft, train_reward_model
 from agentprm_lite.tutorial import pipeline, plots
 from agentprm_lite.tutorial.profiles import Profile
 
@@ -184,7 +186,8 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
     def reward() -> tuple[list[Any], Callable[[], Any]]:
         model, examples = scorer(), [RewardExample(t) for t in played]
         settings = replace(profile.reward, epochs=1)
-        return [model], lambda: train_reward_model(model, examples, "agentprm", settings)
+        train = partial(train_reward_model, held_out=0)
+        return [model], lambda: train(model, examples, "agentprm", settings)
 
     def scored() -> tuple[list[Any], Callable[[], Any]]:
         judge = RewardModel(scorer())

@@ -53,7 +53,7 @@ from agentprm_lite.losses import advantage_loss, agentprm_loss, q_loss
 from agentprm_lite.models import count_parameters, new_reward_model
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.train import RewardLoss
+from agentprm_lite.kinds import RewardLoss
 
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
@@ -205,8 +205,8 @@ pd.DataFrame(rows, columns=columns).head(6)
 # (progress). Equation 9 has no ½ in the paper, Algorithm 1 has it; we use it in
 # both terms. All other kinds of reward models go through the same function and
 # take $L_Q$ alone. An episode that was cut by the token limit has no outcome
-# (`final` is False): AgentPRM's labels bootstrap there, ORM and PVM take it as
-# a failure.
+# (`final` is False): every kind takes it as a failure, because the task ends
+# there; `cut="bootstrap"` is the other choice.
 
 # %%
 show_source(RewardLoss.forward, advantage_loss)

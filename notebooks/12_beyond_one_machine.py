@@ -60,6 +60,8 @@ import torch
 from matplotlib import pyplot as plt
 
 from agentprm_lite import models, search, train
+from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.tutorial import memory, pipeline, plots
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -83,10 +85,12 @@ def scoring(n):
 
 def training(n):
     student = models.new_reward_model(backend.model, profile.lora, 0)
-    examples = [train.RewardExample(t) for t in played[:n]]
+    examples = [RewardExample(t) for t in played[:n]]
     config = replace(profile.reward, epochs=1)
     start = time.perf_counter()  # making the model doesn't count
-    train.train_reward_model(student, examples, "agentprm", config)
+    train.train_reward_model(
+        student, examples, "agentprm", config, held_out=0
+    )
     return time.perf_counter() - start
 
 
@@ -207,23 +211,25 @@ table.drop(columns="dtype").rename(
 # Rank 0 has one labelled position with squared error 1. Rank 1 has nine, all with error 0. The batch's mean is $1/10$. Each rank's own mean is right: 1 and 0. Their average is $1/2$, five times too much.
 #
 # This is what `loss.mean()` under plain DDP does, and nothing crashes: the curve looks like a curve. The positions of short episodes count for more, and agents' episodes are short when they succeed at once. The trained model then depends on
-# the number of ranks. So `train._share`, shown below, passes the whole batch along: each part divides by the count of the *batch*, and the parts add up.
+# the number of ranks. So each part, shown below, divides by the `sizes` of the whole *step*, and the parts add up. The passes of one process over a step do the same.
 #
 # The cell does it for AgentPRM's loss, where $L_Q$ and $L_A$ count different positions: once as `fit` deals the batch out, in turn, and once with the short episodes on one rank and the long ones on the other.
 
 # %%
+from agentprm_lite.distributed import Ranks
 from agentprm_lite.distributed.ranks import Place
 
-show_source(train._share)
-loss = train.RewardLoss(judge.model.float(), "agentprm")
+show_source(Ranks.parts, RewardLoss.sizes, RewardLoss.forward)
+loss = RewardLoss(judge.model.float(), "agentprm")
 batch = sorted(played[:16], key=lambda t: t.num_steps)
-batch = [train.RewardExample(t) for t in batch]
+batch = [RewardExample(t) for t in batch]
+sizes = loss.sizes(batch)
 with torch.no_grad():
-    whole = float(loss(batch)[0])
+    whole = float(loss(batch, sizes)[0])
     for size in (1, len(batch) // 2):
         parts = [Place(rank, 2).blocks(batch, size) for rank in (0, 1)]
-        shares = [float(loss(part, batch)[0]) for part in parts]
-        means = [float(loss(part)[0]) for part in parts]
+        shares = [float(loss(part, sizes)[0]) for part in parts]
+        means = [float(loss(p, loss.sizes(p))[0]) for p in parts]
         steps = [sum(e.trajectory.num_steps for e in p) for p in parts]
         print(f"blocks of {size}: {steps} steps on the two ranks")
         print(f"  whole {whole:.6f}, shares add up to {sum(shares):.6f}")
@@ -409,7 +415,7 @@ attempt(check_weighted_mean, weighted_mean)
 # ## What we left out
 #
 # - The times are one machine's, of small models, medians of three runs without an interval. The memory table and the plan were not tried on their GPUs.
-# - Every rank loads the whole model. `TrainConfig(shard=True)` splits weights, gradients and AdamW's moments over the ranks while they train (FSDP2), which leaves a GPU's memory to the activations; a model that doesn't even fit into one GPU's memory would have to be loaded and sampled in parts, too. The library doesn't do that.
+# - Every rank loads the whole model. `Ranks(shard=True)` splits weights, gradients and AdamW's moments over the ranks while they train (FSDP2), which leaves a GPU's memory to the activations; a model that doesn't even fit into one GPU's memory would have to be loaded and sampled in parts, too. The library doesn't do that.
 # - PPO and the scoring of a pool run on rank 0 alone.
 # - Weights don't travel from a training run to servers: a new policy means a new `vllm serve`.
 # - Turns don't return to the server that has their history.

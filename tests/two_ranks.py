@@ -23,53 +23,45 @@ from safetensors.torch import save_file
 from torch import nn
 
 from agentprm_lite import train
+from agentprm_lite.checkpoint import Checkpoint
+from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
+from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.sampling import HFBackend
-from agentprm_lite.train import RewardExample, RewardLoss, SFTLoss, TrainConfig, fit
+from agentprm_lite.train import SFTLoss, TrainConfig, fit
 from agentprm_lite.tutorial import cli, pipeline
 from agentprm_lite.tutorial.profiles import SMOKE
 
-CONFIG = TrainConfig(lr=2e-3, epochs=3, batch_tokens=900, seed=1)
-SHARD = replace(CONFIG, shard=True, checkpointing=True)
-KEPT = replace(CONFIG, shard=True)
+# nine examples are two steps: of five and four; with two held out, of four and three
+CONFIG = TrainConfig(lr=2e-3, epochs=5, batch=4, microbatch_tokens=900, seed=1)
+SPARING = replace(CONFIG, checkpointing=True)
 
 
 class Interrupted(Exception):
     """Stands for a crash."""
 
 
-class Fragile(nn.Module):
-    """Raises at its k-th step, on every rank."""
-
-    def __init__(self, inner: nn.Module, at: int) -> None:
-        super().__init__()
-        self.inner, self.left = inner, at
-
-    def forward(self, *args: Any) -> Any:
-        if self.left == 0:
-            raise Interrupted
-        self.left -= 1
-        return self.inner(*args)
-
-
-def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, tuple[Any, ...]]:
-    """A module with LoRA in float32, and the data of `fit`."""
+def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, list[Any]]:
+    """A module with LoRA in float32, and its examples."""
     trajectories = random_trajectories(load_chat(folder), 9, seed=8, rules=what == "rules")
     lora = Lora(r=4, alpha=8)
     if what in ("sft", "rules"):
-        return SFTLoss(load_policy(folder, lora, seed)), (trajectories, lambda t: len(t.ids))
+        return SFTLoss(load_policy(folder, lora, seed)), trajectories
     module = RewardLoss(new_reward_model(folder, lora, seed), "agentprm", beta=0.7, lam=0.8)
-    return module, ([RewardExample(t) for t in trajectories], lambda e: len(e.trajectory.ids))
+    return module, [RewardExample(t) for t in trajectories]
 
 
 def trained(
-    what: str, folder: Path, config: TrainConfig = CONFIG
+    what: str, folder: Path, config: TrainConfig = CONFIG, processes: Any = None
 ) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Log and final weights, the frozen ones included."""
     module, data = case(what, folder)
     train._spare_activations(module.model, config)
-    log = fit(module, *data, config)
+    out = data[:2] if what == "agentprm" else []
+    log = fit(module, data[len(out) :], config, held_out=out, processes=processes)
     return log, {n: p.detach() for n, p in module.named_parameters()}
 
 
@@ -77,7 +69,7 @@ def training(folder: Path, out: Path) -> None:
     """Log and weights of every rank; runs that are interrupted twice; ranks with other data."""
     rank = place().rank
     held: list[list[int]] = []
-    split = train.split
+    split = ranks.split
 
     def noted_split(module: nn.Module, device: torch.device) -> nn.Module:
         sizes = [p.numel() for p in module.parameters()]
@@ -86,38 +78,56 @@ def training(folder: Path, out: Path) -> None:
         held.append([sum(sizes), sum(parts), sum(p.numel() for p in module.parameters())])
         return twin
 
-    train.split = noted_split
-    for what, split_up in (("sft", SHARD), ("agentprm", SHARD), ("rules", KEPT)):
-        for name, config in ((what, CONFIG), (f"{what}.shard", split_up)):
-            log, weights = trained(what, folder, config)
+    ranks.split = noted_split
+    for what, sparing in (("sft", SPARING), ("agentprm", SPARING), ("rules", CONFIG)):
+        for name, config in ((what, CONFIG), (f"{what}.shard", sparing)):
+            log, weights = trained(what, folder, config, Ranks(shard=name != what))
             (out / f"{name}.{rank}.json").write_text(json.dumps(log))
             save_file(weights, out / f"{name}.{rank}.safetensors")
     (out / f"held.{rank}.json").write_text(json.dumps(held))
 
-    record = interrupted(folder, out / "state", CONFIG)
+    train.SAVE_STEPS = 2
+    record = interrupted(folder, out / "state", CONFIG, Ranks())
     (out / f"resumed.shard.{rank}.json").write_text(
-        json.dumps(interrupted(folder, out / "parts", SHARD))
+        json.dumps(interrupted(folder, out / "parts", SPARING, Ranks(shard=True)))
     )
-    module, (examples, length) = case("agentprm", folder)
+    module, examples = case("agentprm", folder)
     try:
-        fit(module, examples[rank:], length, CONFIG)
+        fit(module, examples[rank:], CONFIG, processes=Ranks())
     except RuntimeError as err:
         record["other data"] = str(err)
     (out / f"resumed.{rank}.json").write_text(json.dumps(record))
 
 
-def interrupted(folder: Path, state: Path, config: TrainConfig) -> dict[str, Any]:
+def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks) -> dict[str, Any]:
     """A run that breaks off at its 4th step, then at the 5th after step 2, and ends."""
     saves: list[int] = []
-    save = train._State.save
-    train._State.save = lambda self, log: saves.append(len(log)) or save(self, log)
-    for seed, steps in enumerate((3, 4)):
+    save = Checkpoint.save
+
+    def noted(self: Checkpoint, tensors: Any, record: Any) -> None:
+        saves.append(len(record["log"]))
+        save(self, tensors, record)
+
+    Checkpoint.save = noted
+    step = Loop.step
+    for seed, steps in enumerate((3, 4, 100)):
+        left = [steps]
+
+        def fragile(self: Loop, *args: Any, left: list[int] = left) -> dict[str, float]:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Interrupted
+            return step(self, *args)
+
+        Loop.step = fragile
         module, data = case("agentprm", folder, seed)
+        train._spare_activations(module.model, config)
         with suppress(Interrupted):
-            fit(Fragile(module, steps), *data, config, checkpoint=state, save_every=2)
-    module, data = case("agentprm", folder, seed=9)
-    resumed = fit(module, *data, config, checkpoint=state, save_every=2)
-    train._State.save = save
+            resumed = fit(
+                module, data[2:], config, held_out=data[:2], checkpoint=state, processes=processes
+            )
+    Loop.step = step
+    Checkpoint.save = save
     return {"log": resumed, "saves": saves, "left": os.listdir(state)}
 
 

@@ -81,9 +81,10 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from transformers import AutoConfig
 
+    from agentprm_lite.examples import RewardExample
     from agentprm_lite.interop.hub import export
     from agentprm_lite.models import Lora, load_chat, new_reward_model, resolve
-    from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
+    from agentprm_lite.train import TrainConfig, train_reward_model
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
     chat = load_chat(args.base)

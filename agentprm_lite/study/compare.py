@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from agentprm_lite.metrics import Floats, Interval, auroc, bootstrap_interval, finite_vectors
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n, by_task
-from agentprm_lite.train import Kind
 from agentprm_lite.tutorial.pipeline import USUAL, Variant, beam_runs, pool, pool_values
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.types import Trajectory
@@ -54,7 +53,7 @@ def auroc_by_part(
 
 
 def kind_curves(
-    kind: Kind, p: Profile, *, score: str = "last", halved: bool = False, variant: Variant = USUAL
+    kind: str, p: Profile, *, score: str = "last", halved: bool = False, variant: Variant = USUAL
 ) -> Floats:
     """Best-of-N of every seed of a reward model, by whole attempts or their first halves:
     [seeds, tasks, len(ns)] with ns = :func:`powers_of_two` of the pool's size."""
@@ -65,7 +64,7 @@ def kind_curves(
 
 
 def beam_table(
-    kind: Kind, p: Profile, n: int, m: int, variant: Variant = USUAL
+    kind: str, p: Profile, n: int, m: int, variant: Variant = USUAL
 ) -> tuple[Floats, float]:
     """Outcome of beam search for every seed, [seeds, tasks], and generated tokens a task."""
     runs = [beam_runs(kind, p, n, m, seed, variant) for seed in range(p.reward_seeds)]

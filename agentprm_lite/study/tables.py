@@ -23,7 +23,6 @@ from agentprm_lite.study.compare import (
     task_means,
 )
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.train import Kind
 from agentprm_lite.tutorial.pipeline import (
     Policy,
     beam_tasks,
@@ -39,7 +38,7 @@ from agentprm_lite.tutorial.pipeline import (
 )
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 
-KINDS: tuple[Kind, ...] = ("orm", "pvm", "agentprm")
+KINDS: tuple[str, ...] = ("orm", "pvm", "agentprm")
 #: Parts of a study that can be left out.
 PARTS = ("best_of_n", "beam", "ppo")
 
@@ -131,7 +130,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     return out
 
 
-def _ranking(kind: Kind, p: Profile) -> dict[str, list[float] | None]:
+def _ranking(kind: str, p: Profile) -> dict[str, list[float] | None]:
     """AUROC inside the tasks with both outcomes; None where no task has both."""
     candidates = pool(p)
     won, tasks = [t.success for t in candidates], [t.task for t in candidates]
@@ -170,6 +169,6 @@ def ppo_study(p: Profile) -> dict[str, Any]:
     return out
 
 
-PPO_RUNS: tuple[tuple[ProcessReward, Kind | None], ...] = tuple(
+PPO_RUNS: tuple[tuple[ProcessReward, str | None], ...] = tuple(
     (name, None if name == "outcome" else "agentprm") for name in get_args(ProcessReward)
 )

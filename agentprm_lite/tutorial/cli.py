@@ -26,10 +26,10 @@ from agentprm_lite.interop import (
     new_folder,
     train_on_logs,
 )
+from agentprm_lite.kinds import KINDS
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.study import PARTS, WORLDS, provenance, study
-from agentprm_lite.train import Kind
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.types import Trajectory
@@ -109,7 +109,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    kinds = get_args(Kind)
+    kinds = tuple(KINDS)
     parser = argparse.ArgumentParser(prog="agentprm", description="AgentPRM, stage by stage.")
     commands = parser.add_subparsers(dest="command", required=True)
 

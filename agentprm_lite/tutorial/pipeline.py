@@ -34,8 +34,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.distributed import Ranks
 from agentprm_lite.distributed.ranks import Place, agree, alone, place, wait
 from agentprm_lite.env import env_class
+from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import KINDS, Cut
 from agentprm_lite.models import (
     load_chat,
     load_policy,
@@ -59,14 +62,7 @@ from agentprm_lite.rollout import (
 from agentprm_lite.sampling import HFBackend, SamplingConfig
 from agentprm_lite.search import beam_search, best_of_n, by_task
 from agentprm_lite.serve.openai import OpenAIBackend
-from agentprm_lite.train import (
-    Kind,
-    RewardExample,
-    TrainConfig,
-    rft,
-    sft,
-    train_reward_model,
-)
+from agentprm_lite.train import TrainConfig, rft, sft, train_reward_model
 from agentprm_lite.tutorial.profiles import Profile, get_profile
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 from agentprm_lite.worlds.math import gsm8k
@@ -74,7 +70,6 @@ from agentprm_lite.worlds.textcraft.exchange import exchange
 from agentprm_lite.worlds.webshop import env as webshop
 
 logger = logging.getLogger(__name__)
-MC_KINDS: tuple[Kind, ...] = ("mc_hard", "mc_soft", "pqm")
 _Item = TypeVar("_Item")
 _used: ContextVar[list[Path] | None] = ContextVar("artifacts used", default=None)
 
@@ -123,8 +118,8 @@ class Policy:
 class Variant:
     """How a reward model differs from the usual one of its kind."""
 
-    beta: float = 1.0
-    """Weight of L_A."""
+    beta: float | None = None
+    """Weight of L_A; None: the kind's usual one."""
     lam: float = 0.95
     """λ of its labels."""
     budget: int | None = None
@@ -133,9 +128,8 @@ class Variant:
     """Only rollouts of tasks of these levels; None: all."""
     legs: int = 0
     """It learns on the weights and from the rollouts of :func:`later_policy` after so many legs."""
-    cut_is_failure: bool = False
-    """Rollouts without a final outcome, such as those that ran out of context, count as over with
-    what they earned: its labels don't bootstrap there."""
+    cut: Cut = "failed"
+    """What rollouts without a final outcome, such as those that ran out of context, count as."""
 
 
 USUAL = Variant()
@@ -475,7 +469,8 @@ def policy(profile: Profile | str, kind: str = "sft") -> Policy:
     def make(folder: Path) -> None:
         model = load_policy(start, None if tiny else p.lora)
         train = sft if kind == "sft" else rft
-        log = train(model, read_jsonl(data), config, checkpoint=folder / "unfinished")
+        unfinished = folder / "unfinished"
+        log = train(model, read_jsonl(data), config, checkpoint=unfinished, processes=Ranks())
         if place().first:
             save_policy(model, load_chat(start), folder)
             (folder / "log.json").write_text(json.dumps(log))
@@ -690,7 +685,7 @@ def _played_on(
 
 
 def reward_data(
-    kind: Kind, profile: Profile | str, seed: int = 0, variant: Variant = USUAL
+    kind: str, profile: Profile | str, seed: int = 0, variant: Variant = USUAL
 ) -> tuple[list[RewardExample], list[int]]:
     """What a reward model learns from, and what it cost.
 
@@ -706,11 +701,11 @@ def reward_data(
 
     Raises:
         ValueError: the budget is too small for one example, or Monte Carlo labels are asked for on
-            some levels, a later policy or with cuts as failures, which they are there anyway.
+            some levels, a later policy or with bootstrapped cuts, which they don't have.
     """
     p, budget = _profile(profile), variant.budget
-    if kind in MC_KINDS:
-        if variant.levels or variant.legs or variant.cut_is_failure:
+    if KINDS[kind].rollouts:
+        if variant.levels or variant.legs or variant.cut != "failed":
             raise ValueError(f"{variant} of {kind}: expected all rollouts of the SFT policy")
         examples, extra = _outcomes(_mc_starts(p), _mc(p))
     else:
@@ -718,8 +713,6 @@ def reward_data(
         if variant.levels:
             known = {t.index for t in env_class(p.env).tasks("train", levels=variant.levels)}
             played = [t for t in played if t.task.index in known]
-        if variant.cut_is_failure:
-            played = [replace(t, final=True) for t in played]
         examples = [RewardExample(t) for t in played if t.num_steps]
         extra = [0] * len(examples)
     own = [e.trajectory.usage.generated for e in examples]
@@ -734,11 +727,16 @@ def reward_data(
     return examples[:count], tokens[:count]
 
 
-def _data(kind: Kind, p: Profile, actor: Policy | None = None) -> Path:
-    return _mc(p) if kind in MC_KINDS else _rollouts(p, actor).parent
+def _family(task: Task) -> tuple[str, int]:
+    """Tasks that are alike are held out together."""
+    return task.env, env_class(task.env).family(task.index)
 
 
-def reward_config(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> TrainConfig:
+def _data(kind: str, p: Profile, actor: Policy | None = None) -> Path:
+    return _mc(p) if KINDS[kind].rollouts else _rollouts(p, actor).parent
+
+
+def reward_config(kind: str, profile: Profile | str, *, beta: float | None = None) -> TrainConfig:
     """How a reward model is trained: the best of the profile's grid, or ``reward`` without one.
 
     Every kind gets the same grid. A quarter of the training tasks is held out, and the setting is
@@ -748,7 +746,7 @@ def reward_config(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> T
     Args:
         kind: which labels.
         profile: a profile or its name.
-        beta: weight of L_A; with 0 the grid is searched anew, other weights take what β = 1 takes.
+        beta: weight of L_A; with 0 the grid is searched anew, others take what the usual one takes.
 
     Returns:
         The settings.
@@ -761,7 +759,7 @@ def reward_config(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> T
     return replace(p.reward, lr=lr, epochs=epochs)
 
 
-def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[float]:
+def tuning(kind: str, profile: Profile | str, *, beta: float | None = None) -> list[float]:
     """What each setting of the profile's grid picks on held-out training tasks.
 
     Args:
@@ -773,7 +771,7 @@ def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[flo
         One number for each of ``reward_grid``, see :func:`reward_config`.
     """
     p = _profile(profile)
-    actor, beta = policy(p), 1.0 if beta else 0.0
+    actor, beta = policy(p), 0.0 if beta == 0 else None
     configs = [replace(p.reward, lr=lr, epochs=epochs) for lr, epochs in p.reward_grid]
 
     def make(folder: Path) -> None:
@@ -785,7 +783,16 @@ def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[flo
         for i, config in enumerate(configs):
             model = new_reward_model(actor.folder, p.lora, 0)
             unfinished = folder / f"unfinished{i}"
-            train_reward_model(model, examples, kind, config, beta=beta, checkpoint=unfinished)
+            train_reward_model(
+                model,
+                examples,
+                kind,
+                config,
+                beta=beta,
+                family=_family,
+                checkpoint=unfinished,
+                processes=Ranks(),
+            )
             values = RewardModel(model).score(judged)
             halves = [StepValues(v.root, v.q[: -(-len(v.q) // 2)]) for v in values]
             ways = [best_of_n(judged, v, [most]).success.mean() for v in (values, halves)]
@@ -801,14 +808,14 @@ def tuning(kind: Kind, profile: Profile | str, *, beta: float = 1.0) -> list[flo
         "beta": beta,
         "data": [_data(kind, p).name, _rollouts(p).parent.name],
     }
-    name = f"tuning_{kind}{'' if beta else '_no_la'}"
+    name = f"tuning_{kind}{'_no_la' if beta == 0 else ''}"
     folder = _artifact(p, name, "train", inputs, make, together=True)
     scores: list[float] = json.loads((folder / "scores.json").read_text())
     return scores
 
 
 def reward_model_folder(
-    kind: Kind,
+    kind: str,
     profile: Profile | str,
     seed: int = 0,
     variant: Variant = USUAL,
@@ -832,7 +839,16 @@ def reward_model_folder(
         examples = reward_data(kind, p, seed, variant)[0]
         model = new_reward_model(actor.folder, p.lora, seed)
         log = train_reward_model(
-            model, examples, kind, config, beta=beta, lam=lam, checkpoint=folder / "unfinished"
+            model,
+            examples,
+            kind,
+            config,
+            beta=beta,
+            lam=lam,
+            cut=variant.cut,
+            family=_family,
+            checkpoint=folder / "unfinished",
+            processes=Ranks(),
         )
         if place().first:
             save_adapter(model, actor.chat, folder)
@@ -848,13 +864,13 @@ def reward_model_folder(
         "budget": variant.budget,
         "data": _data(kind, p, actor).name,
         **({"levels": variant.levels} if variant.levels else {}),
-        **({"cut_is_failure": True} if variant.cut_is_failure else {}),
+        "cut": variant.cut,
     }
     return _artifact(p, f"{kind}{seed}", "train", inputs, make, together=True)
 
 
 def reward_model(
-    kind: Kind,
+    kind: str,
     profile: Profile | str,
     seed: int = 0,
     variant: Variant = USUAL,
@@ -877,7 +893,7 @@ def reward_model(
 
 
 def pool_values(
-    kind: Kind,
+    kind: str,
     profile: Profile | str,
     seed: int = 0,
     variant: Variant = USUAL,
@@ -897,7 +913,7 @@ def pool_values(
     return _values(p, kind, seed, variant, _pool(p))
 
 
-def _values(p: Profile, kind: Kind, seed: int, variant: Variant, data: Path) -> list[StepValues]:
+def _values(p: Profile, kind: str, seed: int, variant: Variant, data: Path) -> list[StepValues]:
     """M of a reward model along the trajectories of an artifact."""
     scorer = reward_model_folder(kind, p, seed, variant)
 
@@ -913,7 +929,7 @@ def _values(p: Profile, kind: Kind, seed: int, variant: Variant, data: Path) -> 
 
 
 def beam_runs(
-    kind: Kind,
+    kind: str,
     profile: Profile | str,
     n: int,
     m: int,
@@ -988,7 +1004,7 @@ def ppo_tasks(profile: Profile | str) -> list[Task]:
 def ppo_run(
     profile: Profile | str,
     reward: ProcessReward,
-    kind: Kind | None = None,
+    kind: str | None = None,
     seed: int = 0,
     *,
     start: Policy | None = None,
@@ -1081,7 +1097,7 @@ def _later_pool(p: Profile, legs: int, seed: int) -> Path:
 
 
 def later_pool_values(
-    kind: Kind, profile: Profile | str, legs: int, seed: int = 0, variant: Variant = USUAL
+    kind: str, profile: Profile | str, legs: int, seed: int = 0, variant: Variant = USUAL
 ) -> list[StepValues]:
     """M along every candidate of a later policy.
 

@@ -15,7 +15,9 @@ from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, T5Co
 
 from agentprm_lite import loading, models
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.models import (
     Lora,
     load_chat,
@@ -26,8 +28,6 @@ from agentprm_lite.models import (
 )
 from agentprm_lite.prm import RewardModel, step_values
 from agentprm_lite.train import (
-    RewardExample,
-    RewardLoss,
     TrainConfig,
     _spare_activations,
     sft,
@@ -239,7 +239,8 @@ def test_checkpointing_changes_no_gradient(folder: Path, chat: ChatFormat) -> No
     for checkpointing in (False, True):
         model = randomize(new_reward_model(folder, LORA, 0)).double().train()
         _spare_activations(model, replace(CONFIG, checkpointing=checkpointing))
-        RewardLoss(model, "agentprm")(examples)[0].backward()
+        loss = RewardLoss(model, "agentprm")
+        loss(examples, loss.sizes(examples))[0].backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad})
     assert any(g.abs().max() > 1e-6 for g in gradients[0].values())
     for name, gradient in gradients[0].items():
@@ -259,7 +260,8 @@ def test_the_switch_turns_checkpointing_on(
         layer.register_forward_pre_hook(lambda *_, seen=count: seen.append(1))
         config = replace(CONFIG, checkpointing=checkpointing)
         if train == "reward":
-            train_reward_model(model, [RewardExample(t) for t in trajectories], "pvm", config)
+            examples = [RewardExample(t) for t in trajectories]
+            train_reward_model(model, examples, "pvm", config, held_out=0)
         else:
             sft(model, trajectories, config)
         runs.append(len(count))

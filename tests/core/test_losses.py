@@ -7,21 +7,26 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from agentprm_lite import ranking
 from agentprm_lite.labels import (
     Labels,
     mc_hard_labels,
+    mc_soft_labels,
     outcome_labels,
     pvm_labels,
     td_gae_labels,
 )
 from agentprm_lite.losses import (
+    Progress,
+    Sizes,
     advantage_loss,
     agentprm_loss,
+    cross_entropy_loss,
     kl_penalty,
     policy_loss,
     q_loss,
-    ranking_loss,
 )
+from agentprm_lite.ranking import ranking_loss
 
 steady = settings(deadline=None, derandomize=True)
 F64 = torch.float64
@@ -87,6 +92,74 @@ def test_advantage_loss_ignores_a_constant_offset(offset: float) -> None:
     shifted = advantage_loss(Q + offset, ROOT + offset, labels())
     assert shifted.item() == pytest.approx(advantage_loss(Q, ROOT, labels()).item(), abs=1e-12)
     assert q_loss(Q + 0.5, ROOT + 0.5, labels()) > q_loss(Q, ROOT, labels())
+
+
+def test_the_gae_target_worked() -> None:
+    """Targets Q̂_t − M_{t-1} instead of Q̂_t − Q̂_{t-1}, λ = ½. Row 0: 0.5 − 0.5, 0.8 − 0.2,
+    1 − 0.6 = 0, 0.6, 0.4 against −0.3, 0.4, −0.2: squares 0.09, 0.04, 0.36. Row 1: 0.15 − 0.7,
+    0 − 0.3 against −0.4, −0.2: squares 0.0225, 0.01. Sum 0.5225: what L_Q has at these steps."""
+    loss = advantage_loss(Q, ROOT, labels(), "gae").item()
+    assert loss == pytest.approx(0.5 * 0.5225 / 5)
+    assert loss == pytest.approx(0.5 * (Q - labels().q)[MASK].square().mean().item())
+
+
+def test_the_gae_target_carries_no_gradient() -> None:
+    """One step, M 0.2 at the root and 0.5 after it, target 0.9: d/dM_0 = −0.4, d/dM_root = +0.4."""
+    target = pvm_labels(torch.tensor([0.9], dtype=F64), torch.tensor([[True]]))
+    q, root = torch.tensor([[0.5]], dtype=F64), torch.tensor([0.2], dtype=F64)
+    q.requires_grad_(), root.requires_grad_()
+    advantage_loss(q, root, target, "gae").backward()
+    assert q.grad.item() == pytest.approx(-0.4) and root.grad.item() == pytest.approx(0.4)
+
+
+def test_monte_carlo_labels_have_an_advantage_loss() -> None:
+    """Labels 0.5, 1, 0 (row 0) and 1, 0 (row 1), no root: differences 0.5, −1 and −1 against 0.4,
+    −0.2 and −0.2 of M; squares 0.01, 0.64, 0.64 over 3."""
+    rollouts = torch.tensor([[[1, 0], [1, 1], [0, 0], [0, 0]], [[1, 1], [0, 0], [0, 0], [0, 0]]])
+    target = mc_soft_labels(rollouts.double(), MASK)
+    assert advantage_loss(Q, ROOT, target).item() == pytest.approx(0.5 * 1.29 / 3)
+
+
+def test_cross_entropy_worked() -> None:
+    """M = 0.8 at a step with target 0.25, 0.5 at the root with 1 (its own label):
+    −0.25 log 0.8 − 0.75 log 0.2, and log 2; the mean of both."""
+    yes = torch.tensor([[True]])
+    target = Labels(torch.tensor([[0.25]]).double(), torch.ones(1).double(), yes, yes[0])
+    logits = torch.tensor([[0.8]], dtype=F64).logit().requires_grad_()
+    loss = cross_entropy_loss(logits, torch.zeros(1, dtype=F64), target)
+    by_hand = -0.25 * math.log(0.8) - 0.75 * math.log(0.2) + math.log(2)
+    assert loss.item() == pytest.approx(by_hand / 2)
+    loss.backward()
+    assert logits.grad.item() == pytest.approx((0.8 - 0.25) / 2)  # M − Q̂, not times M(1 − M)
+
+
+def test_cross_entropy_is_finite_where_m_has_saturated() -> None:
+    target = pvm_labels(torch.ones(1), torch.tensor([[True]]))
+    logits = torch.tensor([[-200.0]], requires_grad=True)
+    loss = cross_entropy_loss(logits, torch.zeros(1), target)
+    loss.backward()
+    assert loss.item() == pytest.approx((200 + math.log(2)) / 2)
+    assert logits.grad.item() == -0.5
+
+
+@pytest.mark.parametrize("progress", ["difference", "gae"])
+def test_parts_add_up_to_the_step(progress: Progress) -> None:
+    """Rows of 3 and 2 steps by themselves, with the sizes of both."""
+    both = Sizes(steps=5, roots=2, pairs=5, rows=2)
+    assert Sizes.of(labels()) == both
+
+    def row(i: int) -> tuple[torch.Tensor, torch.Tensor, Labels]:
+        one, all_rows = slice(i, i + 1), labels()
+        part = Labels(
+            all_rows.q[one], all_rows.root[one], all_rows.q_mask[one], all_rows.root_mask[one]
+        )
+        return Q[one], ROOT[one], part
+
+    whole = agentprm_loss(Q, ROOT, labels(), 0.7, progress).item()
+    shares = [agentprm_loss(*row(i), 0.7, progress, both).item() for i in range(2)]
+    assert sum(shares) == pytest.approx(whole, abs=1e-12)
+    means = [agentprm_loss(*row(i), 0.7, progress).item() for i in range(2)]
+    assert abs(sum(means) / 2 - whole) > 1e-3  # the well-known wrong one
 
 
 def test_orm_has_no_advantage_loss() -> None:
@@ -264,11 +337,12 @@ RANKED = torch.tensor([[0.75, 0.25, 0.8], [0.5, 0.0, 0.0], [0.25, 0.0, 0.0]], dt
 REACHED = torch.tensor([[1.0, 0, 1], [1, 0, 0], [0, 0, 0]], dtype=F64)[..., None]
 
 
-def test_ranking_loss_worked() -> None:
+def test_ranking_loss_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     """M / (1 − M) is 3, 1/3, 4; with e^ζ = 3 the wrong step weighs 1. Row 0, its start and two
     right steps: log 2/1, log (1 + 3 + 1)/3, log (1 + 3 + 4 + 1)/4, mean log(7.5) / 3. Row 1 has no
     wrong step, so the start has no term: log 2/1. Row 2 has no right one: log (1 + 1)/1."""
-    loss = ranking_loss(RANKED, mc_hard_labels(REACHED, STEPS3), zeta=math.log(3))
+    monkeypatch.setattr(ranking, "ZETA", math.log(3))
+    loss = ranking_loss(RANKED, mc_hard_labels(REACHED, STEPS3))
     assert loss.item() == pytest.approx((math.log(7.5) / 3 + 2 * math.log(2)) / 3)
 
 
@@ -308,6 +382,11 @@ ON3 = torch.ones(1, 3, dtype=torch.bool)
         (lambda: q_loss(Q, ROOT[:1], labels()), r"v_root has shape \[1\], expected \[2\]"),
         (lambda: advantage_loss(Q.half(), ROOT, labels()), "q has dtype torch.float16"),
         (lambda: agentprm_loss(Q, ROOT, labels(), -1.0), "beta is -1.0, expected beta >= 0"),
+        (
+            lambda: advantage_loss(Q, ROOT, labels(), "td"),
+            "progress is 'td', expected 'difference'",
+        ),
+        (lambda: cross_entropy_loss(Q[:, :3], ROOT, labels()), r"q has shape \[2, 3\]"),
         (
             lambda: q_loss(T3, T3[:, 0], Labels(T3, T3[:, 0], ~ON3, ~ON3[:, 0])),
             "labels has no labelled position",

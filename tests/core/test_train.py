@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +13,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import float64, random_reward_model, random_trajectories, whole_logprobs
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from agentprm_lite import train
+from agentprm_lite import checkpoint, kinds, train
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.examples import RewardExample, split_families
 from agentprm_lite.fast.kvbatch import split_model
+from agentprm_lite.kinds import KINDS, Kind, RewardLoss
 from agentprm_lite.models import Lora, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
-    Kind,
-    RewardExample,
-    RewardLoss,
     SFTLoss,
     TrainConfig,
     action_logprobs,
@@ -38,7 +37,6 @@ from agentprm_lite.train import (
 from agentprm_lite.types import Trajectory
 
 F64 = torch.float64
-KINDS: tuple[Kind, ...] = ("orm", "pvm", "mc_hard", "mc_soft", "pqm", "agentprm")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +48,11 @@ def trajectories(chat: ChatFormat) -> list[Trajectory]:
 def examples(trajectories: list[Trajectory]) -> list[RewardExample]:
     rng = np.random.default_rng(0)
     return [RewardExample(t, rng.integers(0, 2, (t.num_steps, 3))) for t in trajectories]
+
+
+def whole(module: Any, batch: Sequence[Any]) -> Any:
+    """Loss and log of a step that is one part."""
+    return module(batch, module.sizes(batch))
 
 
 def weights(model: Any) -> dict[str, Tensor]:
@@ -100,7 +103,7 @@ def test_sft_loss_is_the_mean_over_action_tokens(
         expected += [logp[k - 1] for start, end in t.spans for k in range(start, end)]
         everything += logp
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-12, rtol=0)
-    loss, logs = SFTLoss(model)(trajectories)
+    loss, logs = whole(SFTLoss(model), trajectories)
     assert loss.item() == pytest.approx(-np.mean(expected), abs=1e-12)
     assert logs == {"loss": pytest.approx(-np.mean(expected))}
     # the well-known wrong one: all tokens, prompt and observations too
@@ -120,7 +123,7 @@ def test_sft_gradient_enters_only_before_action_tokens(
         kept.append(output.last_hidden_state)
 
     handle = split_model(model)[0].register_forward_hook(keep)
-    SFTLoss(model)(trajectories)[0].backward()
+    whole(SFTLoss(model), trajectories)[0].backward()
     handle.remove()
     (hidden,) = kept
     touched = {tuple(x) for x in hidden.grad.abs().sum(-1).nonzero().tolist()}
@@ -134,7 +137,7 @@ def test_sft_gradient_enters_only_before_action_tokens(
 
 def test_sft_learns_the_demonstrations(folder: Path, trajectories: list[Trajectory]) -> None:
     model = load_policy(folder)
-    log = sft(model, trajectories[:4], TrainConfig(lr=3e-3, epochs=16, batch_tokens=600))
+    log = sft(model, trajectories[:4], TrainConfig(lr=3e-3, epochs=32))
     assert log[-1]["loss"] < 0.5 * log[0]["loss"]
     assert not model.training
 
@@ -142,34 +145,73 @@ def test_sft_learns_the_demonstrations(folder: Path, trajectories: list[Trajecto
 # --- batches
 
 
-def test_make_batches_covers_everything_once_within_the_budget() -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(50, 900, 300).tolist()
-    config = TrainConfig(lr=1e-3, epochs=3, batch_tokens=4096, seed=7)
-    plans = [make_batches(lengths, config, epoch) for epoch in range(3)]
+def test_make_batches_covers_everything_once() -> None:
+    config = TrainConfig(lr=1e-3, epochs=3, seed=7)
+    plans = [make_batches(300, config, epoch) for epoch in range(3)]
     for plan in plans:
-        assert sorted(i for group in plan for i in group) == list(range(300))
-        assert all(len(g) * max(lengths[i] for i in g) <= 4096 for g in plan)
-    assert plans[0] == make_batches(lengths, config, 0)
+        assert sorted(i for batch in plan for i in batch) == list(range(300))
+        assert sorted(map(len, plan)) == [33] * 6 + [34] * 3  # 32 at least, about equal
+    assert plans[0] == make_batches(300, config, 0)
     assert plans[0] != plans[1] != plans[2]
-    assert plans[0] != make_batches(lengths, replace(config, seed=8), 0)
+    assert plans[0] != make_batches(300, replace(config, seed=8), 0)
+    assert [len(b) for n in (1, 31, 63) for b in make_batches(n, config, 0)] == [1, 31, 63]
 
 
-def test_make_batches_puts_similar_lengths_together() -> None:
-    """Padding: at random order half the tokens of these would be padding; here a tenth."""
-    rng = np.random.default_rng(1)
-    lengths = rng.integers(10, 1000, 2000).tolist()
-    plan = make_batches(lengths, TrainConfig(lr=1e-3, epochs=1, batch_tokens=8192), 0)
-    padded = sum(len(g) * max(lengths[i] for i in g) for g in plan)
-    assert sum(lengths) / padded > 0.85
-    # in random order, not from short to long
-    means = [np.mean([lengths[i] for i in g]) for g in plan]
-    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+class Seen(nn.Module):
+    """Notes what each step of the optimizer and each forward pass is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.steps: list[list[Trajectory]] = []
+        self.parts: list[list[Trajectory]] = []
+
+    def sizes(self, batch: list[Trajectory]) -> int:
+        self.steps.append(batch)
+        return len(batch)
+
+    def forward(self, part: list[Trajectory], sizes: int) -> Any:
+        self.parts.append(part)
+        return (self.weight * len(part) / sizes).sum(), {"loss": len(part) / sizes}
 
 
-def test_a_long_example_stands_alone() -> None:
-    plan = make_batches([5000, 10, 10], TrainConfig(lr=1e-3, epochs=1, batch_tokens=64), 0)
-    assert sorted(map(sorted, plan)) == [[0], [1, 2]]
+def of_length(trajectory: Trajectory, tokens: int, success: bool) -> Trajectory:
+    ids = trajectory.ids[:1] * tokens
+    return replace(trajectory, ids=ids, prompt_len=1, spans=((1, 2),), actions=("a",), logprobs=(),
+                   rewards=(float(success),), observations=("x", "y"), success=success)  # fmt: skip
+
+
+def test_a_step_is_no_batch_of_one_outcome(trajectories: list[Trajectory]) -> None:
+    """Length gives the outcome away: 160 successes of 50 tokens, 160 failures of 500.
+
+    A random set of 32 has 16 ± 2.7 successes; by length a step had 32 or none. Inside a step the
+    passes are by length, within 1,000 padded tokens.
+    """
+    data = [of_length(trajectories[0], 50 if k % 2 else 500, k % 2 == 1) for k in range(320)]
+    module = Seen()
+    fit(module, data, TrainConfig(lr=1e-3, epochs=2, microbatch_tokens=1000))
+    assert [len(batch) for batch in module.steps] == [32] * 20
+    shares = [sum(t.success for t in batch) / 32 for batch in module.steps]
+    assert min(shares) > 0.2 and max(shares) < 0.8
+    assert 0.03 < np.std(shares) < 0.15  # binomial: 0.088
+    padded = [len(part) * max(len(t.ids) for t in part) for part in module.parts]
+    assert max(padded) <= 1000
+    assert {len({len(t.ids) for t in part}) for part in module.parts} <= {1, 2}
+    assert np.mean([len({len(t.ids) for t in part}) for part in module.parts]) < 1.1
+
+
+def test_microbatches_change_nothing(folder: Path, examples: list[RewardExample]) -> None:
+    """A step in one pass or in many: the same log and weights up to rounding, in float64."""
+    found = []
+    for tokens in (100_000, 400):
+        module = RewardLoss(float64(random_reward_model(folder)), "agentprm", beta=0.7, lam=0.8)
+        config = TrainConfig(lr=1e-3, epochs=2, batch=5, microbatch_tokens=tokens)
+        found.append((fit(module, examples, config), weights(module)))
+    (one, a), (many, b) = found
+    for x, y in zip(one, many, strict=True):
+        assert x == pytest.approx(y, abs=1e-9)
+    for name, weight in a.items():
+        torch.testing.assert_close(weight, b[name], rtol=0, atol=1e-7)
 
 
 # --- reward models: labels and losses of every kind
@@ -196,7 +238,7 @@ def test_labels_worked(chat: ChatFormat) -> None:
     q, root = torch.full((2, 5), 0.5, dtype=F64), torch.full((2,), 0.5, dtype=F64)
     mask = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
     soft = [[0, 0.5, 0.5, 0, 1], [0.5, 0, 0, 0, 0]]
-    expected: dict[Kind, list[list[float]]] = {
+    expected: dict[str, list[list[float]]] = {
         "orm": [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0]],
         "pvm": [[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]],
         "mc_hard": [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0]],
@@ -205,7 +247,7 @@ def test_labels_worked(chat: ChatFormat) -> None:
         "agentprm": [[0.9073, 0.9287, 0.9513, 0.975, 1], [0.5, 0.5, 0, 0, 0]],
     }
     for kind, rows in expected.items():
-        labels = RewardLoss(nn.Identity(), kind).labels([five, cut], q, root, mask)
+        labels = RewardLoss(nn.Identity(), kind, cut="bootstrap").labels([five, cut], q, root, mask)
         np.testing.assert_allclose(labels.q.numpy(), rows, atol=5e-5)
         labelled = mask if kind != "orm" else torch.eye(5, dtype=torch.bool)[[4, 1]]
         assert torch.equal(labels.q_mask, labelled)
@@ -215,7 +257,21 @@ def test_labels_worked(chat: ChatFormat) -> None:
             np.testing.assert_allclose(labels.root.numpy(), has_root, atol=5e-5)
 
 
-def independent_loss(kind: Kind, example: RewardExample, m: list[float], lam: float) -> list[Any]:
+def test_a_cut_episode_has_failed_unless_asked_otherwise(chat: ChatFormat) -> None:
+    """M = 0.5: by default the labels of row 1 are those of a failure, 0.95 · 0 + 0.05 · 0.5 at its
+    first step, 0.95 · 0.025 + 0.025 at the root."""
+    cut = example(chat, 2, final=False, rewards=(0.0, 0.4))
+    q, root = torch.full((1, 2), 0.5, dtype=F64), torch.full((1,), 0.5, dtype=F64)
+    labels = RewardLoss(None, "agentprm").labels([cut], q, root, q > 0)
+    np.testing.assert_allclose(labels.q, [[0.025, 0.0]])
+    np.testing.assert_allclose(labels.root, [0.04875])
+    boot = RewardLoss(None, "agentprm", cut="bootstrap").labels([cut], q, root, q > 0)
+    np.testing.assert_allclose(boot.q, [[0.5, 0.5]])
+
+
+def independent_loss(
+    kind: str, example: RewardExample, m: list[float], lam: float, cut: str
+) -> list[Any]:
     """(squared errors of positions, squared errors of differences) of one trajectory; ``m`` begins
     with the root. TD labels by the unrolled sum of λ-returns, not by the recursion."""
     t = example.trajectory
@@ -231,7 +287,7 @@ def independent_loss(kind: Kind, example: RewardExample, m: list[float], lam: fl
         rows = [list(map(float, row)) for row in example.outcomes]
         target = [None, *(max(row) if kind == "mc_hard" else sum(row) / len(row) for row in rows)]
     else:
-        end = r if t.final else m[steps]
+        end = m[steps] if not t.final and cut == "bootstrap" else r
         target = [
             sum((1 - lam) * lam**k * x for k, x in enumerate(m[i:-1])) + lam ** (steps - i) * end
             for i in range(steps + 1)
@@ -254,15 +310,17 @@ def ranked(m: np.ndarray, rollouts: np.ndarray) -> float:
     return float(np.mean(losses))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "cut"), [*((kind, "failed") for kind in KINDS), ("agentprm", "bootstrap")]
+)
 def test_loss_equals_an_independent_computation(
-    folder: Path, examples: list[RewardExample], kind: Kind
+    folder: Path, examples: list[RewardExample], kind: str, cut: Any
 ) -> None:
     model = float64(random_reward_model(folder))
     beta, lam = 0.7, 0.8
     scored = RewardModel(model).score([e.trajectory for e in examples])
     parts = [
-        independent_loss(kind, e, [s.root, *s.q.tolist()], lam)
+        independent_loss(kind, e, [s.root, *s.q.tolist()], lam, cut)
         for e, s in zip(examples, scored, strict=True)
     ]
     errors = [x for a, _ in parts for x in a]
@@ -273,9 +331,11 @@ def test_loss_equals_an_independent_computation(
     if kind == "pqm":
         pairs = zip(examples, scored, strict=True)
         expected = np.mean([ranked(s.q, e.rollouts()) for e, s in pairs])
-    loss, logs = RewardLoss(model, kind, beta=beta, lam=lam)(examples)
+    module = RewardLoss(model, kind, beta=beta if kind == "agentprm" else 0.0, lam=lam, cut=cut)
+    loss, logs = whole(module, examples)
     assert loss.item() == pytest.approx(expected, abs=1e-12)
-    assert logs["mean_m"] == pytest.approx(np.mean(np.concatenate([s.q for s in scored])))
+    labelled = [s.q[-1:] if kind == "orm" else s.q for s in scored]
+    assert logs["mean_m"] == pytest.approx(np.mean(np.concatenate(labelled)))
 
 
 def test_labels_come_from_the_same_pass_and_carry_no_gradient(
@@ -286,14 +346,14 @@ def test_labels_come_from_the_same_pass_and_carry_no_gradient(
     module = RewardLoss(model, "agentprm", beta=0.7, lam=0.8)
     calls: list[int] = []
     handle = split_model(model)[0].register_forward_hook(lambda *_: calls.append(1))
-    module(examples)[0].backward()
+    whole(module, examples)[0].backward()
     handle.remove()
     assert len(calls) == 1
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     model.zero_grad()
     trajectories = [e.trajectory for e in examples]
-    q, root, mask = train.step_values(model, trajectories)
+    q, root, mask = kinds.step_values(model, trajectories)
     labels = module.labels(examples, q.detach().clone(), root.detach().clone(), mask)
     assert not labels.q.requires_grad and not labels.root.requires_grad
     assert not module.labels(examples, q, root, mask).q.requires_grad
@@ -309,8 +369,17 @@ def test_labels_come_from_the_same_pass_and_carry_no_gradient(
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(ValueError, match="'prm', expected one of"):
-        RewardLoss(nn.Identity(), "prm")  # type: ignore[arg-type]
+    names = "orm, pvm, mc_hard, mc_soft, pqm, agentprm"
+    with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
+        RewardLoss(nn.Identity(), "prm")
+    with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
+        train_reward_model(None, [], "prm", TrainConfig(lr=1e-3, epochs=1))
+    with pytest.raises(TypeError, match=r"missing .* 'beta'"):  # no row with a hole
+        Kind(lambda s: s, loss="values", rollouts=False)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match=r"beta is 1\.0, expected 0: pqm ranks steps"):
+        RewardLoss(nn.Identity(), "pqm", beta=1.0)
+    with pytest.raises(ValueError, match="cut is 'won', expected one of failed, bootstrap"):
+        RewardLoss(nn.Identity(), "pvm", cut="won")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -337,11 +406,11 @@ def test_monte_carlo_needs_one_number_of_rollouts(chat: ChatFormat) -> None:
 
 
 def trained(
-    folder: Path, examples: Sequence[RewardExample], kind: Kind, *, seed: int = 0, **settings: Any
+    folder: Path, examples: Sequence[RewardExample], kind: str, *, seed: int = 0, **settings: Any
 ) -> dict[str, Tensor]:
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-    config = TrainConfig(lr=1e-2, epochs=3, batch_tokens=700, seed=seed)
-    log = train_reward_model(model, examples, kind, config, **settings)
+    config = TrainConfig(lr=1e-2, epochs=3, batch=3, seed=seed)
+    log = train_reward_model(model, examples, kind, config, held_out=0, **settings)
     assert len(log) >= 6 and all(math.isfinite(x["loss"]) for x in log)
     return weights(model)
 
@@ -373,7 +442,7 @@ def test_training_moves_adapters_and_head_only(folder: Path, examples: list[Rewa
     names = [n for n, p in model.named_parameters() if p.requires_grad]
     assert names and all("lora_" in n or "score" in n for n in names)
     assert any("score" in n for n in names) and not any("lora_" in n for n in names if "score" in n)
-    train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-2, epochs=2, batch_tokens=700))
+    train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-2, epochs=2, batch=4), held_out=0)
     moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert moved <= set(names)
     assert any("lora_A" in n for n in moved) and any("score" in n for n in moved)
@@ -381,7 +450,7 @@ def test_training_moves_adapters_and_head_only(folder: Path, examples: list[Rewa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_to_tell_success(
-    folder: Path, examples: list[RewardExample], kind: Kind
+    folder: Path, examples: list[RewardExample], kind: str
 ) -> None:
     data = [
         RewardExample(e.trajectory, np.full((e.trajectory.num_steps, 2), e.trajectory.success))
@@ -389,26 +458,100 @@ def test_every_kind_learns_to_tell_success(
         if e.trajectory.final
     ]
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-    train_reward_model(model, data, kind, TrainConfig(lr=2e-2, epochs=12, batch_tokens=2000))
+    train_reward_model(model, data, kind, TrainConfig(lr=2e-2, epochs=24), held_out=0)
     scored = RewardModel(model).score([e.trajectory for e in data])
     last = np.array([s.q[-1] for s in scored])
     success = np.array([e.trajectory.success for e in data])
     assert last[success].mean() > last[~success].mean() + 0.3
 
 
-def test_a_step_lost_to_truncation_is_an_error(folder: Path, examples: list[RewardExample]) -> None:
+def test_every_fault_is_named_before_the_first_step(
+    folder: Path, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long, an id the model doesn't have, a reward that is no number, no step: one error."""
+    monkeypatch.setattr(train, "fit", lambda *a, **k: pytest.fail("training began"))
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-    longest = max((e.trajectory for e in examples), key=lambda t: len(t.ids))
-    split_model(model)[0].config.max_position_embeddings = len(longest.ids) - 1
-    with pytest.raises(ValueError, match=f"{longest.key} .* last steps would be lost"):
-        train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-2, epochs=1))
+    body = split_model(model)[0]
+    limit = max(len(t.ids) for t in trajectories)
+    body.config.max_position_embeddings = limit
+    fine = trajectories[4:]
+    long, odd, nan, cut_off = (replace(t, sample=90 + k) for k, t in enumerate(trajectories[:4]))
+    long = replace(long, ids=(*long.ids, *long.ids[:1] * limit))
+    odd = replace(odd, ids=(*odd.ids[:-1], 10**6))
+    nan = replace(nan, rewards=(*nan.rewards[:-1], math.nan))
+    nothing: dict[str, Any] = {"spans": (), "logprobs": (), "actions": (), "rewards": ()}
+    empty = replace(cut_off, observations=("x",), **nothing)
+    wrong = [long, odd, nan, empty]
+    says = [
+        f"{long.key} has {len(long.ids)} tokens, the model reads {limit}: its last steps",
+        f"{odd.key} has ids .* to 1000000, the model has ",
+        f"{nan.key} has rewards .*nan.*, expected the last in",
+        f"{empty.key} has no step to learn from",
+    ]
+    config = TrainConfig(lr=1e-2, epochs=1)
+    with pytest.raises(ValueError, match="4 faults in 10 examples: " + ".*".join(says)):
+        train_reward_model(model, [RewardExample(t) for t in [*wrong, *fine]], "pvm", config)
+    policy = load_policy(folder)
+    split_model(policy)[0].config.max_position_embeddings = limit
+    with pytest.raises(ValueError, match="3 faults in 10 .*" + ".*".join(says[:2] + says[3:])):
+        sft(policy, [*wrong, *fine], config)  # demonstrations need no reward
+    bare = [
+        RewardExample(t, np.zeros((t.num_steps, k))) for k, t in zip((2, 3), fine, strict=False)
+    ]
+    bare.append(RewardExample(fine[2]))
+    with pytest.raises(ValueError, match=rf"{fine[2].key}: Monte Carlo labels need.*\[2, 3\] roll"):
+        train_reward_model(model, bare, "mc_soft", config)
+
+
+# --- numbers that aren't finite
+
+
+def poisoned(model: Any) -> Any:
+    """One weight that is trained is NaN."""
+    with torch.no_grad():
+        next(p for n, p in model.named_parameters() if "lora_A" in n).view(-1)[0] = math.nan
+    return model
+
+
+def test_nan_never_trains(folder: Path, examples: list[RewardExample]) -> None:
+    """A NaN weight makes every M and gradient NaN: the step is named, no other weight moves."""
+    for new, go in (
+        (new_reward_model, lambda m, c: train_reward_model(m, examples, "pvm", c, held_out=0)),
+        (load_policy, lambda m, c: sft(m, [e.trajectory for e in examples], c)),
+    ):
+        model = poisoned(new(folder, Lora(r=4, alpha=8), 0))
+        before = weights(model)
+        with pytest.raises(ValueError, match=r"step 0: .*loss nan.* from trajectories textcraft/"):
+            go(model, TrainConfig(lr=1e-2, epochs=1))
+        after = weights(model)
+        assert all(torch.equal(before[n].nan_to_num(7), after[n].nan_to_num(7)) for n in before)
+
+
+class Explodes(Seen):
+    """The gradient of one trajectory is infinite at the second step, its loss isn't."""
+
+    def forward(self, part: list[Trajectory], sizes: int) -> Any:
+        loss, logs = super().forward(part, sizes)
+        if len(self.steps) > 1 and any(t.sample == 77 for t in part):
+            loss = loss + (self.weight - self.weight.detach()).sqrt().sum()  # d√x at 0
+        return loss, logs
+
+
+def test_an_infinite_gradient_stops_before_the_step(trajectories: list[Trajectory]) -> None:
+    odd = replace(trajectories[3], sample=77)
+    module = Explodes()
+    with pytest.raises(
+        ValueError, match=rf"step 1: grad_norm \w+; .* from trajectories {odd.key}\."
+    ):
+        fit(module, [*trajectories[:3], odd], TrainConfig(lr=1e-3, epochs=3))
+    assert module.weight.isfinite().all()
 
 
 def test_bfloat16_runs_and_keeps_float32_weights(
     folder: Path, examples: list[RewardExample]
 ) -> None:
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-    config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=2000, bf16=True)
+    config = TrainConfig(lr=1e-2, epochs=1, bf16=True)
     log = train_reward_model(model, examples, "agentprm", config)
     assert all(math.isfinite(x["loss"]) for x in log)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -417,21 +560,126 @@ def test_bfloat16_runs_and_keeps_float32_weights(
     assert {p.dtype for p in policy.parameters()} == {torch.float32}
 
 
-def test_a_split_model_needs_bfloat16(
-    folder: Path, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+# --- held-out tasks say when to stop
+
+
+class Scripted(nn.Module):
+    """Its weight counts steps; its held-out losses are given."""
+
+    def __init__(self, losses: list[float], explained: float = 0.5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.losses, self.explained = iter(losses), explained
+        self.after: list[float] = []
+
+    def sizes(self, batch: Any) -> int:
+        return len(batch)
+
+    def forward(self, part: Any, sizes: int) -> Any:
+        return self.weight.sum() * len(part) / sizes, {"loss": 0.0}
+
+    def values(self, part: Any) -> Tensor:
+        return torch.zeros(len(part), 1 + max(e.trajectory.num_steps for e in part))
+
+    def report(self, examples: Any, m: Tensor) -> dict[str, float]:
+        self.after.append(self.weight.item())
+        return {"held_out_loss": next(self.losses), "explained_variance": self.explained}
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs", "best"),
+    [
+        ([0.5, 0.3, 0.4, 0.35], 4, 1),  # two epochs without a better one
+        ([0.5, 0.3, 0.4, 0.2, 0.3, 0.3], 6, 3),  # one without is forgiven
+        ([0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], 8, 7),  # at most what the config says
+    ],
+)
+def test_the_best_epoch_is_kept(
+    examples: list[RewardExample], losses: list[float], epochs: int, best: int
 ) -> None:
-    """A scaled loss has to be unscaled on all ranks alike, which nobody does here."""
-    monkeypatch.setattr(train, "half_dtype", lambda: torch.float16)
-    config = TrainConfig(lr=1e-3, epochs=1, bf16=True, shard=True)
-    with pytest.raises(ValueError, match="shard needs bfloat16"):
-        sft(load_policy(folder), trajectories, config)
+    module = Scripted(losses)
+    config = TrainConfig(lr=1e-2, epochs=8, batch=4)
+    log = fit(module, examples[:8], config, held_out=examples[8:])
+    assert len(log) == 2 * epochs  # eight examples are two steps
+    assert [x["held_out_loss"] for x in log[1::2]] == losses
+    assert not any("held_out_loss" in x for x in log[::2])
+    assert module.weight.item() == module.after[best] != module.after[best - 1]
+    assert log[-1]["best_epoch"] == best and log[-1]["learned"] is True
+
+
+def test_a_judge_that_learned_nothing_is_named(
+    examples: list[RewardExample], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = TrainConfig(lr=1e-2, epochs=1)
+    for explained, learned in ((0.019, False), (0.02, True)):
+        caplog.clear()
+        log = fit(Scripted([0.5], explained), examples, config, held_out=examples, label="pvm")
+        assert log[-1]["learned"] is learned
+        assert log[-1]["best_explained_variance"] == explained
+        said = "pvm has learned nothing: on held-out tasks its M explains 0.019 of the variance"
+        assert (said in caplog.text) is not learned
+
+
+def test_tasks_are_held_out_by_family(chat: ChatFormat, caplog: pytest.LogCaptureFixture) -> None:
+    """84 attempts at 7 tasks: a fifth is one task, the same for every kind, order and subset."""
+    pool = [RewardExample(t) for t in random_trajectories(chat, 84, seed=2)]
+
+    def by_task(task: Any) -> Any:
+        return task.index
+
+    kept, out = split_families(pool, 0.2, by_task)
+    assert len({e.trajectory.task for e in out}) == 1 and len(out) == 12
+    assert {e.trajectory.task for e in kept}.isdisjoint(e.trajectory.task for e in out)
+    again, _ = split_families(pool[::-1], 0.2, by_task)
+    assert {e.trajectory.key for e in again} == {e.trajectory.key for e in kept}
+    assert split_families(pool, 0, by_task) == (pool, [])
+    half, rest = split_families(pool, 0.5, lambda task: task.index > 80)  # two families
+    assert {e.trajectory.task.index > 80 for e in half} != {
+        e.trajectory.task.index > 80 for e in rest
+    }
+    assert split_families(pool, 0.2, lambda task: 0) == (pool, [])
+    assert "all 84 examples belong to one task, so none is held out" in caplog.text
+    with pytest.raises(ValueError, match=r"held_out is 1, expected a share"):
+        split_families(pool, 1, by_task)
+
+
+def test_held_out_tasks_are_not_trained_on(
+    folder: Path, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = [RewardExample(t) for t in random_trajectories(chat, 28, seed=2)]
+    seen: list[RewardExample] = []
+    sizes = RewardLoss.sizes
+    monkeypatch.setattr(RewardLoss, "sizes", lambda self, b: seen.extend(b) or sizes(self, b))
+    model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
+    log = train_reward_model(model, pool, "pvm", TrainConfig(lr=1e-3, epochs=1))
+    kept, out = split_families(pool, 0.2, lambda task: (task.env, task.index))
+    assert {e.trajectory.key for e in seen} == {e.trajectory.key for e in kept} and out
+    assert {"held_out_loss", "best_epoch"} <= log[-1].keys()
+
+
+def test_the_report_worked(chat: ChatFormat) -> None:
+    """Two attempts at one task, a success and a failure of two steps each; M 0.5, 0.8, 0.9 and 0.5,
+    0.3, 0.1. PVM: squares 0.25, 0.04, 0.01, 0.25, 0.09, 0.01, halved and over six. M at the steps
+    explains 1 − (0.15/4) / 0.25. After turn 1 the success is above; turn 2 ends both."""
+    good = example(chat, 2).trajectory
+    good = RewardExample(replace(good, success=True))
+    bad = RewardExample(replace(good.trajectory, success=False, rewards=(0.0, 0.0)))
+    m = torch.tensor([[0.5, 0.8, 0.9], [0.5, 0.3, 0.1]])
+    for kind in ("pvm", "agentprm"):  # AgentPRM's own labels would hold its own M
+        found = RewardLoss(None, kind).report([good, bad], m)
+        expected = {"held_out_loss": 0.5 * 0.65 / 6, "explained_variance": 0.85}
+        assert found == pytest.approx(expected | {"auroc_turn_1": 1.0})
+    orm = RewardLoss(None, "orm").report([good, bad], m)
+    assert orm["held_out_loss"] == pytest.approx(0.5 * (0.01 + 0.01) / 2)
+    alone = RewardLoss(None, "pvm").report([good], m[:1])
+    assert alone == pytest.approx({"held_out_loss": 0.5 * 0.3 / 3})
 
 
 def test_learning_rate_and_log(folder: Path, examples: list[RewardExample]) -> None:
     """20 steps of one example each: warm-up over 2 (½, 1), then a cosine from 1 towards 0."""
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-    config = TrainConfig(lr=1e-3, epochs=2, batch_tokens=1)
-    log = train_reward_model(model, examples, "pvm", config)
+    config = TrainConfig(lr=1e-3, epochs=2, batch=1)
+    log = train_reward_model(model, examples, "pvm", config, held_out=0)
     assert [x["step"] for x in log] == list(range(20))
     cosine = [0.5 * (1 + math.cos(math.pi * k / 18)) for k in range(18)]
     np.testing.assert_allclose([x["lr"] * 1000 for x in log], [0.5, 1.0, *cosine])
@@ -448,36 +696,52 @@ class Interrupted(Exception):
 class Fragile(nn.Module):
     """Raises at its k-th step."""
 
-    def __init__(self, inner: nn.Module, at: int) -> None:
+    def __init__(self, inner: Any, at: int) -> None:
         super().__init__()
         self.inner, self.left = inner, at
 
-    def forward(self, examples: Any) -> Any:
+    def sizes(self, batch: Any) -> Any:
         if self.left == 0:
             raise Interrupted
         self.left -= 1
-        return self.inner(examples)
+        return self.inner.sizes(batch)
+
+    def forward(self, part: Any, sizes: Any) -> Any:
+        return self.inner(part, sizes)
+
+    def values(self, part: Any) -> Any:
+        return self.inner.values(part)
+
+    def report(self, examples: Any, m: Any) -> Any:
+        return self.inner.report(examples, m)
 
 
-@pytest.mark.parametrize("what", ["agentprm", "sft"])
+@pytest.mark.parametrize("what", ["agentprm", "sft", "held out"])
 @pytest.mark.parametrize("steps", [[1], [3], [4, 3]])
 def test_resuming_gives_the_same_weights(
-    folder: Path, examples: list[RewardExample], tmp_path: Path, what: str, steps: list[int]
+    folder: Path,
+    examples: list[RewardExample],
+    tmp_path: Path,
+    what: str,
+    steps: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed before the first save, after one, and twice: as if never killed, bit for bit.
 
-    The model that goes on begins with other weights: all that counts comes from the checkpoint."""
+    The model that goes on begins with other weights: all that counts comes from the checkpoint, the
+    best epoch's weights included."""
+    monkeypatch.setattr(train, "SAVE_STEPS", 2)
 
     def module(seed: int) -> nn.Module:
         if what == "sft":
             return SFTLoss(load_policy(folder, Lora(r=4, alpha=8), seed))
         return RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), seed), "agentprm")
 
-    data = examples if what == "agentprm" else [e.trajectory for e in examples]
-    length = (lambda e: len(e.trajectory.ids)) if what == "agentprm" else (lambda t: len(t.ids))
-    config = TrainConfig(lr=1e-2, epochs=3, batch_tokens=500)
+    data: Any = [e.trajectory for e in examples] if what == "sft" else examples
+    config = TrainConfig(lr=1e-2, epochs=4, batch=2 if what == "held out" else 3)
+    settings: dict[str, Any] = {"held_out": examples[:3]} if what == "held out" else {}
     whole = module(0)
-    log = fit(whole, data, length, config)
+    log = fit(whole, data, config, **settings)
     assert len(log) > sum(steps)
 
     (tmp_path / "state.new").write_bytes(b"half of a checkpoint")
@@ -485,26 +749,56 @@ def test_resuming_gives_the_same_weights(
     for k in steps:
         torn = Fragile(module(1 if saved else 0), k)
         with pytest.raises(Interrupted):
-            fit(torn, data, length, config, checkpoint=tmp_path, save_every=2)
+            fit(torn, data, config, checkpoint=tmp_path, **settings)
         saved = (tmp_path / "state.safetensors").exists()
         assert saved == (sum(steps) >= 2)
     again = module(1 if saved else 0)
-    resumed = fit(again, data, length, config, checkpoint=tmp_path, save_every=2)
+    resumed = fit(again, data, config, checkpoint=tmp_path, **settings)
     assert same(weights(whole), weights(again))
     assert resumed == log
     assert not (tmp_path / "state.safetensors").exists()
 
 
-def test_a_resumed_run_goes_on_and_does_not_begin_again(
-    folder: Path, examples: list[RewardExample], tmp_path: Path
+def test_states_are_saved_by_time_too(
+    folder: Path,
+    examples: list[RewardExample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A run whose steps take minutes doesn't lose a hundred of them; fsync comes before rename."""
+    done: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *a, real=real, name=name: (done.append(name), real(*a))[1]
+        )
+    for seconds, saved in ((60.0, False), (0.0, True)):
+        monkeypatch.setattr(checkpoint, "SAVE_SECONDS", seconds)
+        inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
+        with pytest.raises(Interrupted):
+            fit(
+                Fragile(inner, 1),
+                examples,
+                TrainConfig(lr=1e-2, epochs=2, batch=5),
+                checkpoint=tmp_path,
+            )
+        assert (tmp_path / "state.safetensors").exists() == saved
+    assert done == ["fsync", "replace", "fsync"]  # the file, its name, the folder
+
+
+def test_a_resumed_run_goes_on_and_does_not_begin_again(
+    folder: Path,
+    examples: list[RewardExample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train, "SAVE_STEPS", 3)
     inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
-    config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=1)
-    arguments: Any = (examples, lambda e: len(e.trajectory.ids), config)
+    config = TrainConfig(lr=1e-2, epochs=1, batch=1)
     with pytest.raises(Interrupted):
-        fit(Fragile(inner, 7), *arguments, checkpoint=tmp_path, save_every=3)
+        fit(Fragile(inner, 7), examples, config, checkpoint=tmp_path)
     # six of ten steps are saved: four are left, and a fifth would raise
-    log = fit(Fragile(inner, 4), *arguments, checkpoint=tmp_path, save_every=3)
+    log = fit(Fragile(inner, 4), examples, config, checkpoint=tmp_path)
     assert len(log) == 10
 
 
@@ -528,23 +822,22 @@ def test_a_checkpoint_of_another_run_is_refused(
     tmp_path: Path,
     change: dict[str, Any],
     message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would be continued with other batches or settings, or its weights would not fit."""
     change = dict(change)
-    config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=1)
+    monkeypatch.setattr(train, "SAVE_STEPS", 2)
+    config = TrainConfig(lr=1e-2, epochs=1, batch=1)
 
     def go(data: Any, config: TrainConfig, r: int = 4, label: str = "pvm", at: int = 5) -> None:
         module = RewardLoss(new_reward_model(folder, Lora(r=r, alpha=8), 0), "pvm")
-        arguments: Any = (data, lambda e: len(e.trajectory.ids), config)
-        fit(Fragile(module, at), *arguments, checkpoint=tmp_path, save_every=2, label=label)
+        fit(Fragile(module, at), data, config, checkpoint=tmp_path, label=label)
 
     with pytest.raises(Interrupted):
         go(examples, config)
     state = tmp_path / "state.safetensors"
-    if change.pop("old", False):  # as they were written before the run was told
-        with safe_open(state, "pt") as f:
-            log = f.metadata()["log"]
-        save_file(load_file(state), state, metadata={"log": log})
+    if change.pop("old", False):  # as they were written before the run was named
+        save_file(load_file(state), state, metadata={"log": "[]"})
     before = state.read_bytes()
     other: Any = {k: change.pop(k) for k in ("r", "label") if k in change}
     data = examples[change.pop("data", slice(None))]
@@ -562,7 +855,8 @@ def test_rft_keeps_distinct_successes(
     pool = random_trajectories(chat, 84, seed=2)  # 12 samples of each of 7 tasks
     chosen: list[Trajectory] = []
     monkeypatch.setattr(train, "sft", lambda model, data, config, **_: chosen.extend(data) or [])
-    rft(None, pool, TrainConfig(lr=1e-3, epochs=1), per_task=2)
+    monkeypatch.setattr(train, "RFT_PER_TASK", 2)
+    rft(None, pool, TrainConfig(lr=1e-3, epochs=1))
     assert all(t.success for t in chosen)
     by_task: dict[Any, list[Trajectory]] = {}
     for t in chosen:
@@ -576,7 +870,7 @@ def test_rft_keeps_distinct_successes(
 
 
 def test_rft_trains_on_what_it_kept(folder: Path, trajectories: list[Trajectory]) -> None:
-    config = TrainConfig(lr=1e-3, epochs=1, batch_tokens=700)
+    config = TrainConfig(lr=1e-3, epochs=1, batch=2)
     one, other = load_policy(folder), load_policy(folder)
     rft(one, trajectories, config)
     distinct = {(t.task, t.actions): t for t in reversed(trajectories) if t.success}
@@ -593,6 +887,6 @@ def test_errors(folder: Path, trajectories: list[Trajectory]) -> None:
         rft(load_policy(folder), failures, config)
     with pytest.raises(ValueError, match="no examples"):
         sft(load_policy(folder), [], config)
-    for wrong in ({"lr": 0.0}, {"epochs": 0}, {"batch_tokens": 0}):
+    for wrong in ({"lr": 0.0}, {"epochs": 0}, {"batch": 0}, {"microbatch_tokens": 0}):
         with pytest.raises(ValueError, match="must be positive"):
             replace(config, **wrong)

@@ -15,10 +15,11 @@ import torch
 from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.examples import RewardExample
 from agentprm_lite.interop.recordings import from_messages
 from agentprm_lite.models import Lora, load_chat, make_tiny, new_reward_model
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.train import RewardExample, TrainConfig, train_reward_model
+from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 TOLD = {"role": "user", "content": "Goal: craft 1 stick."}
@@ -84,7 +85,7 @@ def test_a_reward_model_learns_the_same_from_logs(
     scores = []
     for data in (ours, logs):
         model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
-        config = TrainConfig(lr=1e-2, epochs=1, batch_tokens=512)
+        config = TrainConfig(lr=1e-2, epochs=1, microbatch_tokens=512)
         train_reward_model(model, [RewardExample(t) for t in data], "agentprm", config)
         scores.append(np.concatenate([v.q for v in RewardModel(model).score(data)]))
     assert np.array_equal(*scores) and np.ptp(scores[0]) > 1e-3

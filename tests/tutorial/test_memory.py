@@ -10,6 +10,8 @@ from helpers import TEXTS, random_trajectories
 from safetensors.torch import load_file
 
 from agentprm_lite import models
+from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.models import (
     Lora,
     TinySize,
@@ -20,7 +22,7 @@ from agentprm_lite.models import (
     new_reward_model,
 )
 from agentprm_lite.prm import pad_ids
-from agentprm_lite.train import RewardExample, RewardLoss, TrainConfig, _spare_activations
+from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 
 
@@ -57,7 +59,7 @@ def saved_bytes(loss: RewardLoss, examples: list[RewardExample]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss(examples)
+        loss(examples, loss.sizes(examples))
     return sum(storage.nbytes() for storage in kept.values())
 
 

@@ -10,7 +10,7 @@ from helpers import random_trajectories
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
-from agentprm_lite.train import RewardExample
+from agentprm_lite.examples import RewardExample
 from agentprm_lite.tutorial import pipeline
 from agentprm_lite.tutorial.pipeline import USUAL, Policy, Variant
 from agentprm_lite.tutorial.profiles import SMOKE
@@ -40,27 +40,21 @@ def test_budget_counts_monte_carlo_rollouts(
         assert pipeline.reward_data(kind, SMOKE, variant=Variant(budget=69))[1] == [40]
     with pytest.raises(ValueError, match="budget is 39 tokens, the first example of mc_soft takes"):
         pipeline.reward_data("mc_soft", SMOKE, variant=Variant(budget=39))
-    for variant in (Variant(levels=(1,)), Variant(cut_is_failure=True)):
+    for variant in (Variant(levels=(1,)), Variant(cut="bootstrap")):
         with pytest.raises(ValueError, match="of pqm: expected all rollouts of the SFT policy"):
             pipeline.reward_data("pqm", SMOKE, variant=variant)
 
 
-def test_cuts_become_failures(told: list[Trajectory], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The labels then don't bootstrap there; the usual model keeps its name."""
-    played = [replace(t, final=k % 2 == 0) for k, t in enumerate(told)]
-    monkeypatch.setattr(pipeline, "rollouts", lambda p: played)
-    told_so = Variant(cut_is_failure=True)
-    examples, spent = pipeline.reward_data("agentprm", SMOKE, variant=told_so)
-    assert [e.trajectory for e in examples] == [replace(t, final=True) for t in told]
-    assert spent == [10] * 10
+def test_cuts_are_failures_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model whose labels bootstrap there is another one."""
     inputs = []
     monkeypatch.setattr(pipeline, "later_policy", lambda *a: Policy(Path("sft"), None, SMOKE))
     monkeypatch.setattr(pipeline, "_data", lambda *a: Path("rollouts"))
     monkeypatch.setattr(pipeline, "_artifact", lambda p, name, stage, i, *a, **k: inputs.append(i))
-    for variant in (USUAL, told_so):
+    for variant in (USUAL, Variant(cut="bootstrap")):
         pipeline.reward_model_folder("agentprm", SMOKE, 0, variant)
-    assert inputs[1] == {**inputs[0], "cut_is_failure": True}
-    assert "cut_is_failure" not in inputs[0]
+    assert inputs[0]["cut"] == "failed"
+    assert inputs[1] == {**inputs[0], "cut": "bootstrap"}
 
 
 def test_levels_choose_the_rollouts(chat: ChatFormat, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,105 @@
+"""Training over several ranks: the loop of one process, with each step shared out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import Tensor, nn
+from torch.distributed.fsdp import register_fsdp_forward_method
+
+from agentprm_lite.distributed import ranks
+from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.loop import OneProcess
+from agentprm_lite.models import half_dtype
+
+
+class Ranks(OneProcess):
+    """Every rank computes a part of each step; the result is that of one process.
+
+    Give it to :func:`agentprm_lite.train.fit` and its kin as ``processes``, on every rank, with the
+    same data and settings. Without ``torchrun`` it does what one process does.
+
+    Args:
+        shard: split weights, gradients and AdamW's moments over the ranks (FSDP2), for 7B and up.
+            Before and after training each rank holds the whole model.
+    """
+
+    def __init__(self, *, shard: bool = False) -> None:
+        self.place = ranks.place()
+        self.shard = shard and self.place.size > 1
+        self.first = self.place.first
+        self.title = f", {self.place.size} ranks" if self.place.size > 1 else ""
+
+    def prepare(self, module: nn.Module, bf16: bool) -> nn.Module:
+        """The module, or its twin with split parameters."""
+        if not self.shard:
+            return module
+        if bf16 and half_dtype() == torch.float16:  # its scale would differ from rank to rank
+            raise ValueError("shard needs bfloat16, and this GPU has none: train with bf16=False")
+        twin = ranks.split(module, PartialState().device)
+        if isinstance(twin, RewardLoss):
+            register_fsdp_forward_method(twin, "values")
+        return twin
+
+    def finish(self, module: nn.Module, trained: nn.Module) -> None:
+        """Every rank has the whole model again."""
+        if self.shard:
+            ranks.join(module, trained)
+
+    def parts(self, lengths: Sequence[int], tokens: int) -> list[tuple[float, list[int]]]:
+        """Every ``size``-th example by length.
+
+        Split weights are fetched in every pass, so all ranks make the same number of passes: one
+        without work computes the shortest example with weight 0. There the gradient is the mean
+        over the ranks, and the weight of the others makes it the sum.
+        """
+        size = self.place.size
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        dealt = []
+        for rank in range(size):
+            mine = order[rank::size]
+            groups = super().parts([lengths[i] for i in mine], tokens)
+            dealt.append([[mine[i] for i in group] for _, group in groups])
+        passes = max(map(len, dealt)) if self.shard else 1  # one at least, to log the same
+        own = [(float(size) if self.shard else 1.0, part) for part in dealt[self.place.rank]]
+        return own + [(0.0, order[:1])] * (passes - len(own))
+
+    def add_gradients(self, params: Sequence[Tensor]) -> None:
+        """The sum of all ranks' gradients, in one message."""
+        if self.shard or self.place.size == 1:
+            return
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+        flat = torch.cat([g.flatten() for g in grads])
+        torch.distributed.all_reduce(flat)
+        for p, g in zip(params, flat.split([p.numel() for p in params]), strict=True):
+            p.grad = g.view_as(p)
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """Sum over the ranks."""
+        if self.place.size == 1:
+            return numbers
+        out: Tensor = reduce(numbers.to(PartialState().device), "sum")
+        return out.cpu()
+
+    def agree(self, answer: bool) -> bool:
+        """Rank 0's answer."""
+        return ranks.agree(answer)
+
+    def check_same(self, run: str) -> None:
+        """See :func:`agentprm_lite.distributed.ranks.check_same`."""
+        ranks.check_same(run)
+
+    def wait(self) -> None:
+        """See :func:`agentprm_lite.distributed.ranks.wait`."""
+        ranks.wait()
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """See :func:`agentprm_lite.distributed.ranks.whole`."""
+        return ranks.whole(tensor)
+
+    def part_like(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """See :func:`agentprm_lite.distributed.ranks.part_like`."""
+        return ranks.part_like(tensor, other)
