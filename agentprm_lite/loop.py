@@ -214,7 +214,8 @@ class Loop:
             best = by_name["best"]
             self.best = [best[i].to(self.device) for i in count]
         moments: dict[int, dict[str, Tensor]] = {}
-        for moment in by_name.keys() - {"param", "best"}:
+        # in one order on all processes: saving gathers the parts in the order of these dicts
+        for moment in sorted(by_name.keys() - {"param", "best"}):
             for i, tensor in by_name[moment].items():
                 part = self.here.part_like(tensor, self.params[i])
                 moments.setdefault(i, {})[moment] = part

@@ -468,24 +468,24 @@ def test_every_kind_learns_to_tell_success(
 def test_every_fault_is_named_before_the_first_step(
     folder: Path, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too long, an id the model doesn't have, a reward that is no number, no step: one error."""
+    """Too long, an id the model doesn't have, a reward of 2, no step: one error."""
     monkeypatch.setattr(train, "fit", lambda *a, **k: pytest.fail("training began"))
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
     body = split_model(model)[0]
     limit = max(len(t.ids) for t in trajectories)
     body.config.max_position_embeddings = limit
     fine = trajectories[4:]
-    long, odd, nan, cut_off = (replace(t, sample=90 + k) for k, t in enumerate(trajectories[:4]))
+    long, odd, rich, cut_off = (replace(t, sample=90 + k) for k, t in enumerate(trajectories[:4]))
     long = replace(long, ids=(*long.ids, *long.ids[:1] * limit))
     odd = replace(odd, ids=(*odd.ids[:-1], 10**6))
-    nan = replace(nan, rewards=(*nan.rewards[:-1], math.nan))
+    rich = replace(rich, rewards=(*rich.rewards[:-1], 2.0))
     nothing: dict[str, Any] = {"spans": (), "logprobs": (), "actions": (), "rewards": ()}
     empty = replace(cut_off, observations=("x",), **nothing)
-    wrong = [long, odd, nan, empty]
+    wrong = [long, odd, rich, empty]
     says = [
         f"{long.key} has {len(long.ids)} tokens, the model reads {limit}: its last steps",
         f"{odd.key} has ids .* to 1000000, the model has ",
-        f"{nan.key} has rewards .*nan.*, expected the last in",
+        f"{rich.key} has rewards .*2.0.*, expected the last in",
         f"{empty.key} has no step to learn from",
     ]
     config = TrainConfig(lr=1e-2, epochs=1)
