@@ -21,7 +21,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast, gather
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 # A rank may wait for hours while rank 0 makes something alone. A rank that dies isn't waited for:
@@ -206,6 +206,9 @@ def join(module: nn.Module, twin: nn.Module) -> None:
         module: what was given to :func:`split`.
         twin: what came of it.
     """
+    for unit in twin.modules():
+        if isinstance(unit, FSDPModule):
+            unit.reshard()  # a pass without gradient leaves copies of the outermost weights
     for p, part in zip(module.parameters(), twin.parameters(), strict=True):
         p.data = whole(part.detach())
 
