@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from agentprm_lite.chat import ChatFormat, react
-from agentprm_lite.models import Lora, TinySize, load_policy, make_tiny, new_reward_model
+from agentprm_lite.models import Lora, load_policy, new_reward_model
 from agentprm_lite.rollout import vocabulary
 from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
+from agentprm_lite.tutorial.tiny import TinySize, make_tiny
 from agentprm_lite.types import Task, Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
 

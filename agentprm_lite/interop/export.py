@@ -12,6 +12,8 @@ import torch
 from peft import PeftModel
 
 from agentprm_lite.chat import BOUNDARY_RULE, ChatFormat
+from agentprm_lite.interop.whole import save_whole
+from agentprm_lite.models import count_parameters
 
 _CARD = """\
 ---
@@ -97,13 +99,13 @@ def export(
     """
     folder = Path(folder)
     whole = model.float().merge_and_unload().to(dtype)  # merged before it is rounded
-    whole.save_pretrained(folder)
+    save_whole(whole, folder)
     chat.tokenizer.save_pretrained(folder)
     chat.save(folder)
     card = _CARD.format(
         name=folder.name,
-        architecture=type(whole).__name__,
-        billions=whole.num_parameters() / 1e9,
+        architecture=f"{whole.config.model_type} with a token classifier's head",
+        billions=count_parameters(whole) / 1e9,
         dtype=str(dtype).removeprefix("torch."),
         kind=kind,
         rule=BOUNDARY_RULE,

@@ -40,9 +40,7 @@ from agentprm_lite.models import (
     load_chat,
     load_policy,
     load_reward_model,
-    make_tiny,
     new_reward_model,
-    resolve,
     save_adapter,
     save_policy,
 )
@@ -68,6 +66,8 @@ from agentprm_lite.train import (
     train_reward_model,
 )
 from agentprm_lite.tutorial.profiles import Profile, get_profile
+from agentprm_lite.tutorial.smollm2 import resolve
+from agentprm_lite.tutorial.tiny import make_tiny
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 from agentprm_lite.worlds.math import gsm8k
 from agentprm_lite.worlds.textcraft.exchange import exchange
@@ -400,7 +400,7 @@ def base(profile: Profile | str) -> str:
         profile: a profile or its name.
 
     Returns:
-        What :func:`agentprm_lite.models.resolve` takes.
+        What :func:`agentprm_lite.tutorial.smollm2.resolve` takes.
     """
     p = _profile(profile)
     if p.base != "tiny":

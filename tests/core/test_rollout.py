@@ -18,9 +18,10 @@ from helpers import TASKS, Dice, backend, float64
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
-from agentprm_lite.models import load_policy, tiny_tokenizer
+from agentprm_lite.models import load_policy
 from agentprm_lite.rollout import collect, continue_from, demonstrate, vocabulary
 from agentprm_lite.sampling import Episode, HFBackend, SamplingConfig
+from agentprm_lite.tutorial.tiny import tiny_tokenizer
 from agentprm_lite.types import Task, Trajectory, Usage, read_jsonl
 from agentprm_lite.worlds.textcraft import TextCraft
 
