@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
+import peft.import_utils
 import torch
-from huggingface_hub import constants
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoTokenizer
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    GenerationConfig,
+)
 
 
-def read_tokenizer(where: str) -> Any:
-    """The tokenizer of a model.
+def where(name: str | Path) -> str:
+    """What ``from_pretrained`` takes: a folder with a ``config.json``, or a hub id."""
+    text = str(name)
+    if (Path(text) / "config.json").exists() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text):
+        return text
+    raise ValueError(
+        f"model {text!r} is neither a folder with a config.json nor a hub id of the form owner/name"
+    )
 
-    Args:
-        where: a folder or a hub id.
 
-    Returns:
-        The tokenizer.
+def hide_old_torchao() -> None:
+    """Let peft work beside a torchao that is too old for it, such as Colab's.
 
-    Raises:
-        OSError: it isn't there, or the hub doesn't answer.
+    Peft would refuse every LoRA there. Without quantization by torchao it needs none.
     """
-    return _read(AutoTokenizer, where)
+    try:
+        peft.import_utils.is_torchao_available()
+    except ImportError:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("peft.") and "is_torchao_available" in vars(module):
+                vars(module)["is_torchao_available"] = lambda: False
 
 
-def read_model(auto_class: Any, where: str, dtype: torch.dtype, **changes: Any) -> Any:
-    """A model of ``transformers``, after a look at what the checkpoint holds and needs.
+def read_tokenizer(place: str) -> Any:
+    """The tokenizer of a model in a folder or on the hub."""
+    return _read(AutoTokenizer, place)
+
+
+def read_ends(place: str) -> list[int]:
+    """Tokens after which a model stops, as its ``generation_config.json`` lists them."""
+    try:
+        ends = GenerationConfig.from_pretrained(place).eos_token_id
+    except OSError:  # none; a place that can't be reached has been noticed before
+        return []
+    return ends if isinstance(ends, list) else [ends] * (ends is not None)
+
+
+def read_model(place: str, dtype: torch.dtype) -> Any:
+    """A causal language model, after a look at what the checkpoint holds and needs.
+
+    All dropout is off: differences of M are the signal, and PPO compares log-probabilities.
 
     Args:
-        auto_class: ``AutoModelForCausalLM`` or ``AutoModelForTokenClassification``.
-        where: a folder or a hub id.
+        place: a folder or a hub id.
         dtype: of the weights.
-        **changes: what to change in the configuration.
 
     Returns:
         The model, on the CPU.
@@ -44,79 +74,104 @@ def read_model(auto_class: Any, where: str, dtype: torch.dtype, **changes: Any) 
         ValueError: the checkpoint isn't that of a causal language model.
         MemoryError: there is less free memory than the weights take.
     """
-    config = _read(AutoConfig, where)
-    check_architecture(config, where)
-    config.update(changes)
-    check_memory(config, where, dtype)
-    return _read(auto_class, where, config=config, dtype=dtype)
+    config = _read(AutoConfig, place)
+    auto_class = check_architecture(config, place)
+    text = config.get_text_config()
+    known = text.to_dict()
+    text.update({key: 0.0 for key in known if key.endswith(("dropout", "pdrop")) and known[key]})
+    check_memory(auto_class, config, place, dtype)
+    model = _read(auto_class, place, config=config, dtype=dtype)
+    return model if auto_class is AutoModelForCausalLM else _text_part(model)
 
 
-def check_architecture(config: Any, where: str) -> None:
-    """Refuse a checkpoint that isn't a causal language model.
+def check_architecture(config: Any, place: str) -> Any:
+    """The class that reads a checkpoint, if it holds a language model.
 
     Args:
         config: the checkpoint's configuration.
-        where: its name, for the message.
+        place: its name, for the message.
+
+    Returns:
+        ``AutoModelForCausalLM``, or ``AutoModelForImageTextToText`` for texts and images.
 
     Raises:
         ValueError: transformers has no causal language model of this type, or the checkpoint holds
             another model of the type, whose language-model head would be made of random numbers.
     """
-    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-    expected = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__ if known else None
+    text_type = type(config.get_text_config())
+    known = text_type in MODEL_FOR_CAUSAL_LM_MAPPING
+    expected = MODEL_FOR_CAUSAL_LM_MAPPING[text_type].__name__ if known else None
     held = list(config.architectures or [expected])
+    if text_type is not type(config) and known and held[0].endswith("ForConditionalGeneration"):
+        return AutoModelForImageTextToText
     if expected is None or expected not in held:
         raise ValueError(
-            f"{where} holds {' and '.join(map(str, held))} (model type {config.model_type!r}), "
+            f"{place} holds {' and '.join(map(str, held))} (model type {config.model_type!r}), "
             f"expected {expected or 'a causal language model'}: give an instruct model such as "
-            "'smollm2-135m' or 'Qwen/Qwen2.5-0.5B-Instruct'"
+            "'Qwen/Qwen2.5-0.5B-Instruct'"
         )
+    return AutoModelForCausalLM
 
 
-def check_memory(config: Any, where: str, dtype: torch.dtype) -> None:
+def _text_part(model: Any) -> Any:
+    """The language model inside a model of texts and images, on its own."""
+    config = model.config.get_text_config()
+    with torch.device("meta"):
+        part = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+    setattr(part, part.base_model_prefix, model.get_decoder())
+    part.set_output_embeddings(model.get_output_embeddings())
+    part.generation_config = model.generation_config
+    part.name_or_path = model.name_or_path
+    return part
+
+
+def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -> None:
     """Refuse a model whose weights alone don't fit.
 
     Args:
+        auto_class: what reads it.
         config: its configuration.
-        where: its name, for the message.
+        place: its name, for the message.
         dtype: of the weights.
 
     Raises:
         MemoryError: they take more than what is free.
     """
     with torch.device("meta"):
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        model = auto_class.from_config(config)
     count = sum(p.numel() for p in model.parameters())
-    need, (free, place) = count * dtype.itemsize, free_memory()
+    need, (free, device) = count * dtype.itemsize, free_memory()
     if need > free:
         raise MemoryError(
-            f"{where} has {count / 1e9:.2f} billion parameters: {need / 2**30:.1f} GiB in "
-            f"{str(dtype).removeprefix('torch.')}, and {place} has {free / 2**30:.1f} GiB free. "
-            "agentprm_lite.tutorial.memory.memory_estimate says what sampling and training take "
-            "besides; choose a smaller model or a larger machine"
+            f"{place} has {count / 1e9:.2f} billion parameters: {need / 2**30:.1f} GiB in "
+            f"{str(dtype).removeprefix('torch.')}, and {device} has {free / 2**30:.1f} GiB free. "
+            "Choose a smaller model or a larger machine; agentprm_lite.tutorial.memory says what "
+            "sampling and training take besides"
         )
 
 
 def free_memory() -> tuple[int, str]:
-    """Memory that can still be used on the device that models are moved to.
-
-    Returns:
-        Bytes, and the name of the device.
-    """
+    """Bytes that can still be used on the device that models are moved to, and its name."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0], torch.cuda.get_device_name()
-    return psutil.virtual_memory().available, "this machine"
-
-
-def _read(auto_class: Any, where: str, **options: Any) -> Any:
     try:
-        return auto_class.from_pretrained(where, **options)
+        told = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:  # only Linux tells
+        told = None
+    return int(told[1]) * 1024 if told else sys.maxsize, "this machine"
+
+
+def _read(auto_class: Any, place: str, **options: Any) -> Any:
+    try:
+        return auto_class.from_pretrained(place, **options)
     except OSError as err:
-        if Path(where).is_dir():
+        if Path(place).is_dir():
             raise
+        from huggingface_hub import constants
+
         cache = os.environ.get("HF_HOME", constants.HF_HOME)
         raise OSError(
-            f"model {where!r}: neither the hub ({constants.ENDPOINT}"
+            f"model {place!r}: neither the hub ({constants.ENDPOINT}"
             f"{', which offline mode leaves alone' * constants.HF_HUB_OFFLINE}) nor its cache "
             f"({cache}) gave it. Check the name and the connection, set HF_ENDPOINT to a mirror or "
             f"HF_HOME to a filled cache, or give a folder instead. transformers says: {err}"

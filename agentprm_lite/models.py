@@ -1,8 +1,9 @@
 """Policies, reward models and base models: ordinary Hugging Face checkpoints.
 
-A policy is an ``AutoModelForCausalLM``, a reward model an ``AutoModelForTokenClassification`` with
-one label whose sigmoid is M. Both may carry LoRA adapters (peft). Files are safetensors; beside
-every checkpoint lies ``agentprm.json`` with the boundary rule and the template's fingerprint.
+A policy is an ``AutoModelForCausalLM``, a reward model the same trunk under a head with one output,
+whose sigmoid is M (:class:`Scorer`, for all families alike). Both may carry LoRA adapters (peft).
+Files are safetensors; beside every checkpoint lies ``agentprm.json`` with the boundary rule and
+fingerprints of template, tokenizer and base.
 
 Departure from the paper:
     1. M is the sigmoid of the head's output, so that it lies in [0, 1] as the outcome does.
@@ -11,50 +12,21 @@ Departure from the paper:
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Iterable
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForTokenClassification,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
+from transformers.pytorch_utils import Conv1D
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.loading import read_model, read_tokenizer
-from agentprm_lite.tutorial.smollm2 import smollm2
+from agentprm_lite.loading import hide_old_torchao, read_ends, read_model, read_tokenizer, where
 
-WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
-PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
-TINY_TEMPLATE = (
-    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-#: A head with one output: no bias, no dropout (0.1 where a configuration doesn't say).
-HEAD = {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
-
-
-@dataclass(frozen=True)
-class TinySize:
-    """Shape of the tiny model."""
-
-    hidden: int = 192
-    """Hidden size E."""
-    layers: int = 4
-    """Decoder layers."""
-    heads: int = 6
-    """Attention heads."""
-    context: int = 2048
-    """Most tokens in a history."""
+hide_old_torchao()
 
 
 @dataclass(frozen=True)
@@ -68,17 +40,19 @@ class Lora:
     targets: str | tuple[str, ...] = "all-linear"
     """Layers with adapters: ``"all-linear"`` (but the head), or names such as ``q_proj``."""
 
-    def config(self, task: str) -> LoraConfig:
-        """The peft configuration.
+    def add_to(self, model: Any, task: str, seed: int) -> Any:
+        """Fresh adapters on a model, without dropout: differences of M are the signal.
 
         Args:
+            model: a policy's or a reward model's own network.
             task: ``"CAUSAL_LM"`` or ``"TOKEN_CLS"``.
+            seed: of the adapters; the global random stream is left alone.
 
         Returns:
-            A configuration without dropout: differences of M are the signal.
+            A ``PeftModel``.
         """
         reward = task == "TOKEN_CLS"
-        return LoraConfig(
+        config = LoraConfig(
             task_type=task,
             r=self.r,
             lora_alpha=self.alpha,
@@ -86,108 +60,54 @@ class Lora:
             target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
             exclude_modules=["score"] if reward else None,
             modules_to_save=["score"] if reward else None,
+            fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),  # GPT-2
         )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return get_peft_model(model, config)
 
 
-def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer that knows the words of some texts, and decodes without loss.
+class Scorer(torch.nn.Module):
+    """A trunk and a head of zeros, without bias, which vLLM's classifiers lack, too.
 
-    Every word is known with and without a space before it. Numbers below 100 are words, longer
-    ones are read digit by digit.
-
-    Args:
-        texts: every text of the task.
-
-    Returns:
-        A fast tokenizer with a chat template.
-
-    Example:
-        >>> tok = tiny_tokenizer(["get 2 stick"])
-        >>> tok.decode(tok.encode("get 2 stick"))
-        'get 2 stick'
-    """
-    numbers = {form for n in range(100) for form in (f"{n}", f"{n:02}")}
-    words = {word for text in [*texts, *numbers] for word in re.findall(WORDS, text)}
-    bare = {word.removeprefix(" ") for word in words}
-    words |= {form for word in bare if word.isalnum() for form in (word, f" {word}")}
-    special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]
-    vocab = {word: i for i, word in enumerate([*special, *sorted(words - set(special))])}
-    core = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
-    core.decoder = decoders.Fuse()
-    core.add_special_tokens(special)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        eos_token=END,
-        chat_template=TINY_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
-
-
-def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: int) -> None:
-    """Write an untrained tiny model as a normal Hugging Face folder.
+    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is:
+    differences of M are the signal.
 
     Args:
-        folder: where to write.
-        texts: every text of the task, for the vocabulary.
-        size: shape of the model.
-        seed: of the initial weights.
+        trunk: a decoder without its language-model head.
+        name: what it was read from.
     """
-    tokenizer = tiny_tokenizer(texts)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=size.hidden,
-        intermediate_size=size.hidden * 8 // 3 // 32 * 32,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        max_position_embeddings=size.context,
-        initializer_range=size.hidden**-0.5,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    ChatFormat(tokenizer).save(folder)
 
-
-def resolve(name: str | Path) -> str:
-    """Folder or hub id behind a name.
-
-    Args:
-        name: a folder, ``smollm2-135m`` or a hub id such as ``Qwen/Qwen2.5-0.5B-Instruct``.
-
-    Returns:
-        What ``from_pretrained`` takes.
-
-    Raises:
-        ValueError: neither a folder with a ``config.json`` nor of the form owner/name.
-        OSError: see :func:`agentprm_lite.tutorial.smollm2.smollm2`.
-    """
-    text = str(name)
-    if (Path(text) / "config.json").exists():
-        return text
-    if text == "smollm2-135m":
-        return smollm2()
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        raise ValueError(
-            f"model {str(name)!r} is neither a folder with a config.json, nor 'smollm2-135m', nor "
-            "a hub id of the form owner/name"
+    def __init__(self, trunk: PreTrainedModel, name: str) -> None:
+        super().__init__()
+        self.config = copy.deepcopy(trunk.config)
+        self.config.update(
+            {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
         )
-    return text
+        self.name_or_path = name
+        self.base_model_prefix = trunk.base_model_prefix
+        setattr(self, self.base_model_prefix, trunk)
+        size = self.config.hidden_size
+        self.score = torch.nn.Linear(size, 1, bias=False, device=trunk.device, dtype=torch.float32)
+        torch.nn.init.zeros_(self.score.weight)
+
+    @property
+    def trunk(self) -> PreTrainedModel:
+        """The model without its head."""
+        trunk: PreTrainedModel = getattr(self, self.base_model_prefix)
+        return trunk
+
+    def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> TokenClassifierOutput:
+        """One logit a token."""
+        hidden = self.trunk(input_ids=input_ids, **kwargs).last_hidden_state
+        return TokenClassifierOutput(logits=self.score(hidden.to(self.score.weight.dtype)))
 
 
 def load_chat(name: str | Path) -> ChatFormat:
     """Tokenizer and chat format of a model.
 
     Args:
-        name: see :func:`resolve`.
+        name: a folder or a hub id.
 
     Returns:
         The chat format.
@@ -196,14 +116,15 @@ def load_chat(name: str | Path) -> ChatFormat:
         OSError: neither the hub nor its cache has the tokenizer.
         ValueError: see :class:`agentprm_lite.chat.ChatFormat`.
     """
-    return ChatFormat(read_tokenizer(resolve(name)))
+    place = where(name)
+    return ChatFormat(read_tokenizer(place), read_ends(place))
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
     """A causal language model, in eval mode on the default device.
 
     Args:
-        name: see :func:`resolve`.
+        name: a folder or a hub id; of a model for texts and images the part for texts is taken.
         lora: adds fresh adapters to train; the adapter-off model is then the reference policy.
         seed: of the adapters.
 
@@ -215,11 +136,9 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
         OSError: see :func:`agentprm_lite.loading.read_model`.
         ValueError: see there.
     """
-    model = read_model(AutoModelForCausalLM, resolve(name), default_dtype())
+    model = read_model(where(name), default_dtype())
     if lora is not None:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = get_peft_model(model, lora.config("CAUSAL_LM"))
+        model = lora.add_to(model, "CAUSAL_LM", seed)
     return model.to(default_device()).eval()
 
 
@@ -227,52 +146,26 @@ def new_reward_model(base: str | Path | PreTrainedModel | PeftModel, lora: Lora,
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
-        base: the policy, see :func:`resolve`; or a loaded one, whose weights are then shared and
-            not held twice (its adapters are left out).
+        base: the policy's folder or hub id; or a loaded one, whose weights are then shared and not
+            held twice (its adapters are left out).
         lora: shape of the adapters.
         seed: of the adapters.
 
     Returns:
-        A ``PeftModel`` around a token classifier; M starts at 0.5 everywhere. Adapters and head
-        are float32.
+        A ``PeftModel`` around a :class:`Scorer`; M starts at 0.5 everywhere. Adapters and head are
+        float32.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        wrapped = get_peft_model(_token_classifier(base), lora.config("TOKEN_CLS"))
-    return wrapped.to(default_device()).eval()
+    return lora.add_to(_scorer(base), "TOKEN_CLS", seed).to(default_device()).eval()
 
 
-def _token_classifier(base: str | Path | PreTrainedModel | PeftModel) -> Any:
-    """A classifier with a head of zeros.
-
-    The head is float32 whatever the trunk is: differences of M are the signal. It has no bias,
-    because vLLM's classifiers have none.
-    """
+def _scorer(base: str | Path | PreTrainedModel | PeftModel) -> Scorer:
+    net: Any
     if isinstance(base, str | Path):
-        model = read_model(AutoModelForTokenClassification, resolve(base), default_dtype(), **HEAD)
-    else:
-        model = _on_the_same_weights(base)
-    model.score = torch.nn.Linear(
-        model.config.hidden_size, 1, bias=False, device=model.device, dtype=torch.float32
-    )
-    torch.nn.init.zeros_(model.score.weight)
-    return model
-
-
-def _on_the_same_weights(policy: PreTrainedModel | PeftModel) -> Any:
-    """A token classifier whose trunk consists of the policy's own tensors.
-
-    The modules are copied, so that each model has its own adapters; the parameters are not.
-    """
-    kept = {id(p): p for p in policy.parameters()}
-    copied = copy.deepcopy(policy, memo=kept)
-    net: Any = copied.unload() if isinstance(copied, PeftModel) else copied
-    config = copy.deepcopy(net.config)
-    config.update(HEAD)
-    with torch.device("meta"):
-        model = AutoModelForTokenClassification.from_config(config)
-    setattr(model, model.base_model_prefix, getattr(net, net.base_model_prefix))
-    return model
+        net = read_model(where(base), default_dtype())
+    else:  # the modules are copied, so that each model has its own adapters; the parameters aren't
+        net = copy.deepcopy(base, memo={id(p): p for p in base.parameters()})
+        net = net.unload() if isinstance(net, PeftModel) else net
+    return Scorer(getattr(net, net.base_model_prefix), net.name_or_path)
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
@@ -285,6 +178,9 @@ def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
         folder: where to write.
     """
     whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    stops = whole.generation_config.eos_token_id
+    if not chat.end_ids <= {*(stops if isinstance(stops, list) else [stops])}:
+        whole.generation_config.eos_token_id = sorted(chat.end_ids)
     whole.save_pretrained(folder)
     chat.tokenizer.save_pretrained(folder)
     chat.save(folder)
@@ -299,7 +195,7 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
         folder: where to write.
     """
     model.save_pretrained(str(folder))
-    chat.save(folder)
+    chat.save(folder, base=weights_fingerprint(model.get_base_model().trunk))
 
 
 def load_reward_model(
@@ -316,11 +212,58 @@ def load_reward_model(
         The reward model in eval mode on the default device.
 
     Raises:
-        ValueError: boundary rule or template differ from those of the training.
+        ValueError: boundary rule, template, tokenizer or base are not those of the training.
     """
-    chat.verify(folder)
-    model = PeftModel.from_pretrained(_token_classifier(base), str(folder))
+    record = chat.verify(folder)
+    scorer = _scorer(base)
+    trained, here = record.get("base", {}), weights_fingerprint(scorer.trunk)
+    if any(trained.get(dtype, digest) != digest for dtype, digest in here.items()):
+        raise ValueError(
+            f"{folder} was trained on another base than {scorer.name_or_path!r}: its weights "
+            f"differ ({here} for {trained}); give the base that it was trained on"
+        )
+    scorer.config.agentprm_chat = chat.fingerprint
+    model = PeftModel.from_pretrained(scorer, str(folder))
     return model.to(default_device()).eval()
+
+
+@torch.no_grad()
+def weights_fingerprint(trunk: torch.nn.Module) -> dict[str, str]:
+    """Hashes of a trunk's weights, without adapters, by the precision that they are in.
+
+    A few numbers of every tensor enter. Weights in float32 are rounded to the others as well, so
+    that one checkpoint is known again on machines that load it in another precision.
+    """
+    found = {n.replace(".base_layer.", "."): p for n, p in trunk.named_parameters()}
+    own = [p for n, p in sorted(found.items()) if "lora_" not in n and p.is_floating_point()]
+    coarsest = min((p.dtype for p in own), key=lambda dtype: dtype.itemsize)
+    dtype = torch.float32 if coarsest == torch.float64 else coarsest
+    exact = torch.cat([p.flatten()[:: max(1, p.numel() // 8)].to(dtype) for p in own]).cpu()
+    rounded = (torch.float16, torch.bfloat16) if exact.dtype == torch.float32 else ()
+    digests = {}
+    for dtype in (exact.dtype, *rounded):
+        data = exact.to(dtype).float().numpy().tobytes()
+        digests[str(dtype).removeprefix("torch.")] = hashlib.sha256(data).hexdigest()[:16]
+    return digests
+
+
+def check_ids(reward_model: Any, chat: ChatFormat) -> None:
+    """Refuse a reward model that was trained on other ids than a policy's.
+
+    Args:
+        reward_model: knows its chat format if it was read by :func:`load_reward_model`.
+        chat: of the policy whose trajectories it is to score.
+
+    Raises:
+        ValueError: template or tokenizer differ.
+    """
+    trained = getattr(reward_model.config, "agentprm_chat", None)
+    if trained not in (None, chat.fingerprint):
+        raise ValueError(
+            f"the reward model was trained on ids of the chat format {trained}, the policy's is "
+            f"{chat.fingerprint}: ids of one mean nothing to the other; train a reward model on "
+            "this policy's base"
+        )
 
 
 def default_device() -> torch.device:
@@ -340,12 +283,5 @@ def default_dtype() -> torch.dtype:
 
 
 def count_parameters(model: Any) -> int:
-    """Number of parameters of a model.
-
-    Args:
-        model: any torch module.
-
-    Returns:
-        The count.
-    """
+    """Number of parameters of a model."""
     return sum(p.numel() for p in model.parameters())

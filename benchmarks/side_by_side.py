@@ -24,10 +24,10 @@ import torch
 from transformers.utils import logging
 
 from agentprm_lite.forward import split_model
-from agentprm_lite.models import resolve
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial import stages
 from agentprm_lite.tutorial.profiles import Profile, get_profile
+from agentprm_lite.tutorial.smollm2 import resolve
 
 Row = dict[str, Any]
 

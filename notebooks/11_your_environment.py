@@ -65,7 +65,7 @@ import pandas as pd
 from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.env import TextEnv, make_env
-from agentprm_lite.models import TinySize
+from agentprm_lite.tutorial.tiny import TinySize
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.train import TrainConfig

@@ -118,7 +118,7 @@ for title, world in worlds.items():
 #
 # | | the tiny model | SmolLM2-135M | where |
 # |---|---|---|---|
-# | weights | random ones | pretrained, tuned for chats | `models.resolve` |
+# | weights | random ones | pretrained, tuned for chats | `smollm2.resolve` |
 # | tokens | words of its world | pieces of words, byte-level BPE; every digit by itself | its own tokenizer |
 # | chat template | three marks | the model's own, with its system prompt | `ChatFormat` takes it apart |
 # | SFT | all weights | LoRA, merged into a checkpoint at the end | `stages.policy` |
@@ -252,7 +252,7 @@ assert trained == smol.adapters(lora.r)
 # that each model has its adapters, and the parameters are not.
 
 # %%
-show_source(models._on_the_same_weights)
+show_source(models._scorer)
 actor = stages.policy(profile)
 acting = models.load_policy(actor.folder, profile.lora)
 judges = [models.new_reward_model(acting, profile.lora, s) for s in range(3)]

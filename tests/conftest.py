@@ -95,7 +95,7 @@ def chat(folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def smollm2() -> str:
     """The real SmolLM2-135M; tests of it are skipped where nothing has it."""
-    from agentprm_lite.models import resolve
+    from agentprm_lite.tutorial.smollm2 import resolve
 
     try:
         return resolve("smollm2-135m")

@@ -1,7 +1,7 @@
 """A trained reward model as one ordinary folder, read without peft and without this library.
 
-``AutoModelForTokenClassification.from_pretrained(folder)`` gives the scores of the adapters on
-their base. The model card beside it says where the scores are to be read.
+Where transformers has a token classifier for the family, it is one of these; elsewhere the trunk
+with the head in a file of its own, see whole.py. The card's program reads either.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForTokenClassification
 
 from agentprm_lite.chat import BOUNDARY_RULE, ChatFormat
 from agentprm_lite.interop.outputs import new_folder
-from agentprm_lite.models import default_device, default_dtype, load_chat, load_reward_model
+from agentprm_lite.interop.whole import HEAD, read_whole, save_whole
+from agentprm_lite.models import (
+    count_parameters,
+    default_device,
+    default_dtype,
+    load_chat,
+    load_reward_model,
+)
 
 _CARD = """\
 ---
@@ -47,11 +53,11 @@ score these ids, and never tokenize its text again.
 
 ```python
 import torch
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+{imports}
 
 folder = "{folder}"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+{load}
 messages = [
     {{"role": "user", "content": "{asked}"}},
     {{"role": "assistant", "content": "{said}"}},
@@ -63,13 +69,22 @@ batch = tokenizer(
 )
 ends = (batch.input_ids == {end_id}) & batch.attention_mask.bool()  # a pad may look like an end
 with torch.no_grad():
-    m = model(batch.input_ids, batch.attention_mask).logits[..., 0].sigmoid()
+    out = model(batch.input_ids, batch.attention_mask)
+    m = {logits}.sigmoid()
 print([float(row[at][-1]) for row, at in zip(m, ends)])  # after the last turn of each
 ```
 
 `pipeline("token-classification")` can't do this: it takes a softmax over the labels, and of one
 label that is 1.0 for every token.
 
+{serve}## Put it on the hub
+
+```bash
+hf upload OWNER/NAME {folder}
+```
+"""
+
+_SERVE = """\
 ## Serve it
 
 vLLM runs it as a pooling model; the answer holds one number a token, M is the sigmoid of the one at
@@ -81,12 +96,19 @@ curl http://localhost:8000/pooling -H 'Content-Type: application/json' -d \\
   '{{"model": "{folder}", "task": "token_classify", "use_activation": false, "input": [[1, 2, 3]]}}'
 ```
 
-## Put it on the hub
-
-```bash
-hf upload OWNER/NAME {folder}
-```
 """
+_CLASSIFIER = {
+    "imports": "from transformers import AutoModelForTokenClassification, AutoTokenizer",
+    "load": "model = AutoModelForTokenClassification.from_pretrained(folder).eval()",
+    "logits": "out.logits[..., 0]",
+}
+_TRUNK = {
+    "imports": "from safetensors.torch import load_file\n"
+    "from transformers import AutoModel, AutoTokenizer",
+    "load": "model = AutoModel.from_pretrained(folder).eval()\n"
+    f'head = load_file(folder + "/{HEAD}")["weight"]',
+    "logits": "(out.last_hidden_state.to(head.dtype) @ head.T)[..., 0]",
+}
 
 _ASKED, _SAID = "Goal: craft stick.", "Planks first: get 2 planks"
 
@@ -117,13 +139,14 @@ def export(
     folder = new_folder(folder)
     whole = model.float().merge_and_unload().to(dtype)  # merged before it is rounded
     _check_recipe(whole, chat)
-    whole.save_pretrained(folder)
+    save_whole(whole, folder)
+    trunk_alone = (folder / HEAD).exists()
     chat.tokenizer.save_pretrained(folder)
     chat.save(folder)
     card = _CARD.format(
         name=folder.name,
-        architecture=type(whole).__name__,
-        billions=whole.num_parameters() / 1e9,
+        architecture=f"{whole.config.model_type} with one output",
+        billions=count_parameters(whole) / 1e9,
         dtype=str(dtype).removeprefix("torch."),
         kind=kind,
         rule=BOUNDARY_RULE,
@@ -133,6 +156,8 @@ def export(
         folder=folder,
         asked=_ASKED,
         said=_SAID,
+        serve="" if trunk_alone else _SERVE.format(folder=folder),
+        **(_TRUNK if trunk_alone else _CLASSIFIER),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -147,7 +172,7 @@ def _check_recipe(model: Any, chat: ChatFormat) -> None:
     ours = chat.opening_ids(_ASKED) + chat.turn_ids(_SAID)
 
     def m(ids: list[int], at: int) -> float:
-        batch = torch.tensor([ids], device=model.device)
+        batch = torch.tensor([ids], device=next(model.parameters()).device)
         return float(model.eval()(input_ids=batch).logits[0, at, 0].float().sigmoid())
 
     card, library = m(ids, last), m(ours, -1)
@@ -181,12 +206,5 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
         raise ValueError(f"{folder} holds no model: there is no config.json")
     chat = load_chat(folder)
     chat.verify(folder)
-    model, info = AutoModelForTokenClassification.from_pretrained(
-        folder, dtype=default_dtype(), output_loading_info=True
-    )
-    if model.config.num_labels != 1 or info["missing_keys"]:
-        raise ValueError(
-            f"{folder} holds no reward model of this library, which has one output: it has "
-            f"{model.config.num_labels} labels, and lacks {sorted(info['missing_keys'])}"
-        )
+    model = read_whole(folder, default_dtype())
     return model.to(default_device()).eval(), chat

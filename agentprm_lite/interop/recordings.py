@@ -53,7 +53,7 @@ def from_messages(
             range, or the template can't show the conversation.
 
     Example:
-        >>> from agentprm_lite.models import tiny_tokenizer
+        >>> from agentprm_lite.tutorial.tiny import tiny_tokenizer
         >>> log = [{"role": "user", "content": "Open the vault."},
         ...        {"role": "assistant", "content": "Action: turn 3"}]
         >>> chat = ChatFormat(tiny_tokenizer([m["content"] for m in log]))

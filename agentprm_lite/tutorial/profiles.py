@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from agentprm_lite.models import Lora, TinySize
+from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig
 from agentprm_lite.train import TrainConfig
+from agentprm_lite.tutorial.tiny import TinySize
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Profile:
     name: str
     """Name of the profile; artifacts lie in a folder of this name."""
     base: str
-    """``"tiny"`` or a model that :func:`agentprm_lite.models.resolve` knows."""
+    """``"tiny"`` or a model that :func:`agentprm_lite.tutorial.smollm2.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
     levels: tuple[int, ...] | None = (1, 2)

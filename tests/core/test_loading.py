@@ -17,6 +17,7 @@ from agentprm_lite import loading, models
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.forward import split_model, step_values
+from agentprm_lite.interop.whole import save_whole
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.models import (
     Lora,
@@ -79,7 +80,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_reward_model_is_no_policy(folder: Path, tmp_path: Path) -> None:
-    new_reward_model(folder, LORA, 0).merge_and_unload().save_pretrained(tmp_path)
+    save_whole(new_reward_model(folder, LORA, 0).merge_and_unload(), tmp_path)
     with pytest.raises(ValueError, match=r"holds LlamaForTokenClassification .*expected Llama"):
         load_policy(tmp_path)  # its language-model head would be random
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import SIZE, TASKS, TEXTS, random_trajectories, tiny_folder
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     LlamaForCausalLM,
     Qwen2Config,
@@ -23,19 +28,21 @@ from agentprm_lite.chat import ChatFormat, react
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import (
     Lora,
+    check_ids,
     count_parameters,
     load_chat,
     load_policy,
     load_reward_model,
-    make_tiny,
     new_reward_model,
-    resolve,
     save_adapter,
     save_policy,
-    tiny_tokenizer,
+    weights_fingerprint,
 )
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import vocabulary
+from agentprm_lite.tutorial.smollm2 import resolve
+from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
+from agentprm_lite.tutorial.tiny import make_tiny, tiny_tokenizer
 from agentprm_lite.worlds.textcraft import TextCraft
 
 LORA = Lora(r=4, alpha=8)
@@ -296,3 +303,110 @@ def test_a_reward_model_of_another_chat_is_refused(folder: Path, chat: ChatForma
 def test_stand_in_folders_differ_by_seed(tmp_path: Path):
     a, b = tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=1)
     assert not torch.allclose(logits(load_policy(a)), logits(load_policy(b)))
+
+
+# --- what a reward model belongs to
+
+
+def first_release(folder: Path) -> Any:
+    """A reward model as version 0.1.0 made it: transformers' own token classifier under peft."""
+    model = AutoModelForTokenClassification.from_pretrained(
+        folder, num_labels=1, token_classification_bias=False, classifier_dropout=0.0
+    )
+    model.score = torch.nn.Linear(model.config.hidden_size, 1, bias=False)
+    config = LoraConfig(
+        task_type="TOKEN_CLS", r=4, lora_alpha=8, target_modules="all-linear",
+        exclude_modules=["score"], modules_to_save=["score"],
+    )  # fmt: skip
+    return shaken(get_peft_model(model, config).eval())
+
+
+def test_adapters_of_the_first_release_load(folder: Path, chat: ChatFormat, tmp_path: Path):
+    model = first_release(folder)
+    model.save_pretrained(tmp_path)
+    record = {"boundary_rule": "last-sampled-token", "chat": chat.fingerprint}
+    (tmp_path / "agentprm.json").write_text(json.dumps(record))
+    with torch.no_grad():
+        expected = model(input_ids=IDS).logits
+        ours = load_reward_model(folder, tmp_path, chat)
+        assert torch.equal(ours(input_ids=IDS).logits, expected)
+    assert expected.std() > 0.01
+    # and what we write, that release reads
+    save_adapter(ours, chat, tmp_path / "ours")
+    again = PeftModel.from_pretrained(first_release(folder).unload(), tmp_path / "ours")
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=IDS).logits, expected)
+
+
+def test_a_reward_model_of_another_base_is_refused(folder: Path, chat: ChatFormat, tmp_path: Path):
+    save_adapter(new_reward_model(folder, LORA, 0), chat, tmp_path / "rm")
+    load_reward_model(folder, tmp_path / "rm", chat)
+    tiny_folder(tmp_path / "other", seed=1)  # same shape and tokenizer, other weights
+    with pytest.raises(ValueError, match=r"was trained on another base than .*other"):
+        load_reward_model(tmp_path / "other", tmp_path / "rm", chat)
+    # one merged adapter is another base, too: every layer's output moves
+    merged = load_policy(folder, LORA)
+    save_policy(shaken(merged), chat, tmp_path / "merged")
+    with pytest.raises(ValueError, match="was trained on another base"):
+        load_reward_model(tmp_path / "merged", tmp_path / "rm", chat)
+
+
+def test_a_base_is_known_again_in_another_precision(folder: Path):
+    trunk = load_policy(folder).model
+    whole = weights_fingerprint(trunk)
+    assert list(whole) == ["float32", "float16", "bfloat16"]
+    assert weights_fingerprint(trunk.double()) == whole
+    half = weights_fingerprint(load_policy(folder).bfloat16().model)
+    assert half == {"bfloat16": whole["bfloat16"]}
+    # adapters are not the base
+    policy = shaken(load_policy(folder, LORA))
+    assert weights_fingerprint(policy.get_base_model().model) == whole
+
+
+def test_a_reward_model_and_a_policy_have_to_share_their_ids(
+    folder: Path, chat: ChatFormat, tmp_path: Path
+):
+    save_adapter(new_reward_model(folder, LORA, 0), chat, tmp_path)
+    check_ids(load_reward_model(folder, tmp_path, chat), chat)
+    check_ids(new_reward_model(folder, LORA, 0), chat)  # fresh: it has not met any ids
+    other = ChatFormat(tiny_tokenizer([*TEXTS, "zebra"]))
+    with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
+        check_ids(load_reward_model(folder, tmp_path, chat), other)
+
+
+def test_saved_policies_stop_where_their_turns_end(tmp_path: Path):
+    style = STYLES["phi3"]  # eos_token is <|endoftext|>, a turn ends with <|end|>
+    tokenizer = small_tokenizer(style)
+    make_tiny(tmp_path / "phi", TEXTS, SIZE, 0)
+    model = load_policy(tmp_path / "phi")
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    save_policy(model, ChatFormat(tokenizer), tmp_path / "saved")
+    config = json.loads((tmp_path / "saved" / "generation_config.json").read_text())
+    assert config["eos_token_id"] == sorted(
+        tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|end|>"])
+    )
+    assert load_chat(tmp_path / "saved").end_ids == {*config["eos_token_id"]}
+
+
+OLD_TORCHAO = """
+import importlib.metadata, sys
+assert importlib.metadata.version("torchao") == "0.10.0"
+from agentprm_lite.models import Lora, load_policy, new_reward_model
+load_policy(sys.argv[1], Lora(r=2)); new_reward_model(sys.argv[1], Lora(r=2), 0)
+print("works")
+"""
+
+
+def test_an_old_torchao_is_left_alone(folder: Path, tmp_path: Path):
+    """Colab's image has torchao 0.10.0, with which peft refuses every LoRA."""
+    (tmp_path / "torchao").mkdir()
+    (tmp_path / "torchao" / "__init__.py").write_text("")
+    (tmp_path / "torchao-0.10.0.dist-info").mkdir()
+    (tmp_path / "torchao-0.10.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torchao\nVersion: 0.10.0\n"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    done = subprocess.run(
+        [sys.executable, "-c", OLD_TORCHAO, str(folder)], env=env, capture_output=True, text=True
+    )
+    assert done.stdout == "works\n", done.stderr

@@ -13,8 +13,8 @@ from helpers import TEXTS
 from test_chat import chatml_tokenizer
 
 from agentprm_lite.chat import ChatFormat, last_action, parse_action
-from agentprm_lite.models import tiny_tokenizer
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
+from agentprm_lite.tutorial.tiny import tiny_tokenizer
 
 SPLITTINGS = ("bytes", "first", "always", "prepend", "spaces")
 LOG = ["Open the vault.", "turn 3 left", " 1. nothing (0.5)\n", "turn 2\n\nright!", "\nDone?"]

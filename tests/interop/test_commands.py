@@ -16,9 +16,10 @@ from agentprm_lite.interop.files import read_logs
 from agentprm_lite.interop.hub import export
 from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
 from agentprm_lite.interop.render import trajectory
-from agentprm_lite.models import TinySize, load_chat, make_tiny
+from agentprm_lite.models import load_chat
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial.cli import main
+from agentprm_lite.tutorial.tiny import TinySize, make_tiny
 from agentprm_lite.types import Task
 
 

@@ -17,9 +17,10 @@ from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.interop.recordings import from_messages
-from agentprm_lite.models import Lora, load_chat, make_tiny, new_reward_model
+from agentprm_lite.models import Lora, load_chat, new_reward_model
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import TrainConfig, train_reward_model
+from agentprm_lite.tutorial.tiny import make_tiny
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 TOLD = {"role": "user", "content": "Goal: craft 1 stick."}

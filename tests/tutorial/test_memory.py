@@ -13,17 +13,10 @@ from agentprm_lite import models
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.forward import pad_ids
 from agentprm_lite.kinds import RewardLoss
-from agentprm_lite.models import (
-    Lora,
-    TinySize,
-    count_parameters,
-    load_chat,
-    load_policy,
-    make_tiny,
-    new_reward_model,
-)
+from agentprm_lite.models import Lora, count_parameters, load_chat, load_policy, new_reward_model
 from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
+from agentprm_lite.tutorial.tiny import TinySize, make_tiny
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentprm_lite.models import resolve
 from agentprm_lite.tutorial import smollm2
+from agentprm_lite.tutorial.smollm2 import resolve
 
 HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agentprm_lite.models import tiny_tokenizer
 from agentprm_lite.rollout import vocabulary
+from agentprm_lite.tutorial.tiny import tiny_tokenizer
 from agentprm_lite.worlds.webshop import WebShop
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import Goal, _catalogue, catalogue

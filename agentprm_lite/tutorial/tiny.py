@@ -1,0 +1,103 @@
+"""The tiny model: a Llama with a word-level tokenizer, made from nothing, for a laptop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from agentprm_lite.chat import ChatFormat
+
+WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
+PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
+TINY_TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class TinySize:
+    """Shape of the tiny model."""
+
+    hidden: int = 192
+    """Hidden size E."""
+    layers: int = 4
+    """Decoder layers."""
+    heads: int = 6
+    """Attention heads."""
+    context: int = 2048
+    """Most tokens in a history."""
+
+
+def tiny_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer that knows the words of some texts, and decodes without loss.
+
+    Every word is known with and without a space before it. Numbers below 100 are words, longer
+    ones are read digit by digit.
+
+    Args:
+        texts: every text of the task.
+
+    Returns:
+        A fast tokenizer with a chat template.
+
+    Example:
+        >>> tok = tiny_tokenizer(["get 2 stick"])
+        >>> tok.decode(tok.encode("get 2 stick"))
+        'get 2 stick'
+    """
+    numbers = {form for n in range(100) for form in (f"{n}", f"{n:02}")}
+    words = {word for text in [*texts, *numbers] for word in re.findall(WORDS, text)}
+    bare = {word.removeprefix(" ") for word in words}
+    words |= {form for word in bare if word.isalnum() for form in (word, f" {word}")}
+    special = [PAD, UNKNOWN, END, "<|user|>", "<|assistant|>", "<|system|>"]
+    vocab = {word: i for i, word in enumerate([*special, *sorted(words - set(special))])}
+    core = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    core.decoder = decoders.Fuse()
+    core.add_special_tokens(special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        chat_template=TINY_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: int) -> None:
+    """Write an untrained tiny model as a normal Hugging Face folder.
+
+    Args:
+        folder: where to write.
+        texts: every text of the task, for the vocabulary.
+        size: shape of the model.
+        seed: of the initial weights.
+    """
+    tokenizer = tiny_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden,
+        intermediate_size=size.hidden * 8 // 3 // 32 * 32,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=size.context,
+        initializer_range=size.hidden**-0.5,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    ChatFormat(tokenizer).save(folder)
