@@ -97,6 +97,10 @@ class Scorer(torch.nn.Module):
         trunk: PreTrainedModel = getattr(self, self.base_model_prefix)
         return trunk
 
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """The trunk's."""
+        return self.trunk.get_input_embeddings()
+
     def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> TokenClassifierOutput:
         """One logit a token."""
         hidden = self.trunk(input_ids=input_ids, **kwargs).last_hidden_state

@@ -9,7 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from agentprm_lite.forward import check_lengths, context_limit, microbatches, step_values
+from agentprm_lite.forward import (
+    check_lengths,
+    context_limit,
+    microbatches,
+    split_model,
+    step_values,
+)
 from agentprm_lite.types import Trajectory
 
 
@@ -72,7 +78,7 @@ class RewardModel:
         Raises:
             ValueError: a trajectory is longer than the model's context, or its M isn't a number.
         """
-        check_lengths(trajectories, context_limit(self.model.config))
+        check_lengths(trajectories, context_limit(split_model(self.model)[0].config))
         out: dict[int, StepValues] = {}
         for group in microbatches([len(t.ids) for t in trajectories], self.batch_tokens):
             q, root, _ = step_values(self.model, [trajectories[i] for i in group])

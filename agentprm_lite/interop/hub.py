@@ -69,7 +69,6 @@ batch = tokenizer(
 )
 ends = (batch.input_ids == {end_id}) & batch.attention_mask.bool()  # a pad may look like an end
 with torch.no_grad():
-    out = model(batch.input_ids, batch.attention_mask)
     m = {logits}.sigmoid()
 print([float(row[at][-1]) for row, at in zip(m, ends)])  # after the last turn of each
 ```
@@ -100,14 +99,14 @@ curl http://localhost:8000/pooling -H 'Content-Type: application/json' -d \\
 _CLASSIFIER = {
     "imports": "from transformers import AutoModelForTokenClassification, AutoTokenizer",
     "load": "model = AutoModelForTokenClassification.from_pretrained(folder).eval()",
-    "logits": "out.logits[..., 0]",
+    "logits": "model(batch.input_ids, batch.attention_mask).logits[..., 0]",
 }
 _TRUNK = {
     "imports": "from safetensors.torch import load_file\n"
     "from transformers import AutoModel, AutoTokenizer",
     "load": "model = AutoModel.from_pretrained(folder).eval()\n"
     f'head = load_file(folder + "/{HEAD}")["weight"]',
-    "logits": "(out.last_hidden_state.to(head.dtype) @ head.T)[..., 0]",
+    "logits": "(model(batch.input_ids, batch.attention_mask)[0].to(head.dtype) @ head.T)[..., 0]",
 }
 
 _ASKED, _SAID = "Goal: craft stick.", "Planks first: get 2 planks"

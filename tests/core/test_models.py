@@ -16,6 +16,7 @@ from helpers import SIZE, TASKS, TEXTS, random_trajectories, tiny_folder
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -310,9 +311,9 @@ def test_stand_in_folders_differ_by_seed(tmp_path: Path):
 
 def first_release(folder: Path) -> Any:
     """A reward model as version 0.1.0 made it: transformers' own token classifier under peft."""
-    model = AutoModelForTokenClassification.from_pretrained(
-        folder, num_labels=1, token_classification_bias=False, classifier_dropout=0.0
-    )
+    config = AutoConfig.from_pretrained(folder)
+    config.update({"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0})
+    model = AutoModelForTokenClassification.from_pretrained(folder, config=config)
     model.score = torch.nn.Linear(model.config.hidden_size, 1, bias=False)
     config = LoraConfig(
         task_type="TOKEN_CLS", r=4, lora_alpha=8, target_modules="all-linear",
