@@ -80,7 +80,7 @@ def artifact(
         DamagedArtifactError: a file isn't what was written.
         FileNotFoundError: this rank doesn't see what rank 0 has made.
     """
-    code = code_hash([(make.__module__, make.__qualname__.split(".")[0])])
+    code = code_hash(((make.__module__, make.__qualname__.split(".")[0]),))
     world = world_hash(env_class(profile.env))
     if data := os.environ.get(DATA_FOLDERS.get(profile.env, "")):  # other files, other tasks
         inputs = {**inputs, "folder": Path(data)}
@@ -224,7 +224,7 @@ def content(path: Path) -> str:
 def _sha256(path: Path) -> str:
     """Checksum of a file; read once as long as size and time of change stay the same."""
     stat = path.stat()
-    key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    key = (os.path.abspath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if key not in _sums:
         with path.open("rb") as f:
             _sums[key] = hashlib.file_digest(f, "sha256").hexdigest()

@@ -16,7 +16,7 @@ import inspect
 import json
 import linecache
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +25,7 @@ from typing import Any
 
 PACKAGE = "agentprm_lite"
 ROOT = Path(__file__).resolve().parents[2]
+STORE = f"{PACKAGE}.tutorial.artifacts"  # keeps what others compute
 _SAYS = ("warn", "debug", "info", "warning", "error", "exception", "print")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -123,7 +124,8 @@ def _file(module: str, root: Path) -> Path | None:
     return next((f for f in files if f.exists()), None) if module.startswith(PACKAGE) else None
 
 
-def code_hash(starts: Iterable[tuple[str, str]], root: Path = ROOT) -> str:
+@cache
+def code_hash(starts: tuple[tuple[str, str], ...], root: Path = ROOT) -> str:
     """Hash of what functions and classes of the package compute, with all of it that they use.
 
     Args:
@@ -133,14 +135,13 @@ def code_hash(starts: Iterable[tuple[str, str]], root: Path = ROOT) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    starts = list(starts)
     found: dict[tuple[str, str], str] = {}
     waiting = list(starts)
     while waiting:
         at, name = waiting.pop()
         path = _file(at, root)
         head, _, rest = name.partition(".")
-        if path is None or (at, head) in found:
+        if path is None or at == STORE or (at, head) in found:
             continue
         module = _module(path)
         if head in module.imported:
@@ -150,9 +151,9 @@ def code_hash(starts: Iterable[tuple[str, str]], root: Path = ROOT) -> str:
             waiting.append((f"{at}.{head}", rest))
         elif lazy := [s for s in module.strings if s.endswith(f":{head}")]:
             waiting += [(s.split(":")[0], head) for s in lazy]
-        else:  # a module that is handed on counts as a whole; a name that is unknown is local
+        elif not head or head in module.defined:  # a module that is handed on counts as a whole
             every = [node for nodes in module.defined.values() for node in nodes]
-            nodes = module.defined.get(head, []) if head else every
+            nodes = module.defined[head] if head else every
             if (at, name) not in starts and any(map(_makes_artifact, nodes)):
                 continue
             nodes = [*nodes, *module.does]
@@ -179,7 +180,7 @@ def world_hash(world: type) -> str:
     """
     starts = [(c.__module__, c.__qualname__) for c in world.__mro__]
     if world.__module__.startswith(f"{PACKAGE}."):
-        return code_hash(starts)
+        return code_hash(tuple(starts))
     own: dict[str, str] = {}
     waiting: list[Any] = [world]
     while waiting:
@@ -203,7 +204,9 @@ def world_hash(world: type) -> str:
                     starts.append((home, thing.__qualname__))
                 elif home.split(".")[0] == world.__module__.split(".")[0]:
                     waiting.append(thing)
-    return hashlib.sha256(repr((sorted(own.items()), code_hash(starts))).encode()).hexdigest()
+    return hashlib.sha256(
+        repr((sorted(own.items()), code_hash(tuple(starts)))).encode()
+    ).hexdigest()
 
 
 def _files(value: Any) -> set[str]:

@@ -10,7 +10,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,16 @@ from typing import Any
 import numpy as np
 from huggingface_hub import snapshot_download
 
-from agentprm_lite import fast
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed import Ranks
 from agentprm_lite.distributed.ranks import Place, place, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.models import load_chat, load_policy, save_policy
 from agentprm_lite.rollout import collect, continue_from, demonstrate, merge, translate, vocabulary
-from agentprm_lite.sampling import PlainPlayer
-from agentprm_lite.serve.openai import OpenAIBackend
+from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft
 from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows
+from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
@@ -38,31 +36,6 @@ from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 from agentprm_lite.worlds.textcraft.exchange import exchange
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A policy of a profile."""
-
-    folder: Path
-    """Checkpoint, an ordinary Hugging Face folder."""
-    chat: ChatFormat
-    """Its chat format."""
-    profile: Profile
-    """The profile that it belongs to."""
-
-
-def player(actor: Policy, temperature: float) -> PlainPlayer:
-    """A policy, loaded and ready to play; temperature 0 is greedy."""
-    config = sampling_config(actor.profile, temperature)
-    return fast.player(load_policy(actor.folder), actor.chat, config, actor.folder.name)
-
-
-def remote_player(actor: Policy, servers: Sequence[str], temperature: float) -> OpenAIBackend:
-    """A policy on servers that serve its folder; a batch is spread over them."""
-    config, name = sampling_config(actor.profile, temperature), actor.folder.name
-    each = -(-actor.profile.batch // len(servers))
-    return OpenAIBackend(servers, actor.chat, config, name, in_flight=each)
 
 
 # --- policies -------------------------------------------------------------------------------------
@@ -161,8 +134,8 @@ def rollouts(p: Profile, *, servers: Sequence[str] = ()) -> list[Trajectory]:
 
 def rollouts_file(p: Profile, *, servers: Sequence[str] = ()) -> Path:
     """File of :func:`rollouts`."""
-    tasks = train_tasks(p)[1]
-    return sample(p, policy(p), "rollouts", tasks, p.rollout_samples, 1.0, servers=servers)
+    tasks, play = train_tasks(p)[1], player_on(servers)
+    return sample(p, policy(p), "rollouts", tasks, p.rollout_samples, 1.0, play=play)
 
 
 def pool(p: Profile, kind: str = "sft", *, servers: Sequence[str] = ()) -> list[Trajectory]:
@@ -172,8 +145,8 @@ def pool(p: Profile, kind: str = "sft", *, servers: Sequence[str] = ()) -> list[
 
 def pool_file(p: Profile, actor: Policy, *, servers: Sequence[str] = ()) -> Path:
     """File of :func:`pool`."""
-    tasks, t = test_tasks(p), p.eval_temperature
-    return sample(p, actor, "pool", tasks, p.eval_samples, t, servers=servers)
+    tasks, play = test_tasks(p), player_on(servers)
+    return sample(p, actor, "pool", tasks, p.eval_samples, p.eval_temperature, play=play)
 
 
 def greedy_runs(p: Profile, kind: str = "sft") -> list[Trajectory]:
@@ -190,15 +163,13 @@ def sample(
     temperature: float,
     *,
     seed: int = 1,
-    servers: Sequence[str] = (),
+    play: Callable[[Policy, float], Player] = player,
 ) -> Path:
-    """File of a policy's trajectories; which servers sampled them is no input."""
+    """File of a policy's trajectories; whether servers sampled them is no input."""
 
     def make(folder: Path) -> None:
-        local = None if servers else player(actor, temperature)
-        plays = local or remote_player(actor, servers, temperature)
         path = folder / f"{name}.jsonl"
-        collect(plays, tasks, samples, path, seed=seed, batch=p.batch)
+        collect(play(actor, temperature), tasks, samples, path, seed=seed, batch=p.batch)
         keys = [f"{t.key}/{k}" for t in tasks for k in range(samples)]
         join_ranks(path, lambda: merge(path, keys, place().size))
 
