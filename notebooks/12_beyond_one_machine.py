@@ -205,7 +205,7 @@ table.drop(columns="dtype").rename(
 # Every rank holds the whole model (*data parallel*). A policy that fits on no GPU is served by vLLM or SGLang, which split it.
 #
 # **Why token ids must be exact.** A server may answer with text. But one text has many tokenizations, and the policy sampled one of them. With another one, log-probabilities belong to tokens that were never sampled,
-# and $M$ is read at a position that was never trained. So `OpenAIBackend` sends ids, asks for ids, and refuses a server that returns none.
+# and $M$ is read at a position that was never trained. So `ServerPlayer` sends ids, asks for ids, and refuses a server that returns none.
 #
 # ## A case to solve by hand, and a misuse that looks right
 #
@@ -330,7 +330,7 @@ pd.DataFrame({"hours of a GPU": hours, f"minutes on {fleet}": {
 
 # %% [markdown]
 # Three things to take from it. Sampling costs more than the reward model, so the policy's machines decide. Without a cache of prefixes the policy reads its history again at every turn; keep it. vLLM and SGLang do, but the next turn has to reach the copy
-# that has the history, and `OpenAIBackend` sends it to any server with a free place: with many copies the truth lies between the two rows. And Monte Carlo labels cost many times the rollouts that they label: the paper's case for TD in one row.
+# that has the history, and `ServerPlayer` sends it to any server with a free place: with many copies the truth lies between the two rows. And Monte Carlo labels cost many times the rollouts that they label: the paper's case for TD in one row.
 #
 # One process of the profile `paper` keeps 256 episodes under way. Four of them (`torchrun --nproc-per-node 4 -m agentprm_lite.tutorial.cli collect` with the same `--server` options) keep 1,024. Then ask whether your world answers as many turns a second as the plan
 # needs; `benchmarks/env_speed.py` measures ours.

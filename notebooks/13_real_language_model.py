@@ -497,7 +497,7 @@ except AssertionError as error:
 
 # %% [markdown]
 # Nothing crashes. $M$ is read in the middle of a text, or not at all (`''`: behind the end). Where it is read it was never trained, and still lies between 0 and 1. The log-probabilities belong to tokens that were never sampled, so PPO's ratios are of something else. The library therefore keeps the ids that were sampled: a piece between two turns
-# is tokenized by itself and appended, and `OpenAIBackend` refuses a server that returns no ids. Reading $M$ at the new ends mends the positions, not the ids: the reward model then scores a history that the policy never had.
+# is tokenized by itself and appended, and `ServerPlayer` refuses a server that returns no ids. Reading $M$ at the new ends mends the positions, not the ids: the reward model then scores a history that the policy never had.
 #
 # ## What it costs
 #

@@ -7,8 +7,9 @@ protocol:
 
     POST /control/begin     forget faults, counts and requests
     POST /control/fault     {"how": "status", "status": 500, "after": 3, "times": 2}: requests 4
-                            and 5 fail; {"how": "die", "after": 3}: SIGKILL after 3 answers
-    GET  /control/played    {"bodies": [...], "most": requests at once}
+                            and 5 fail, with "prompt" only those that have it;
+                            {"how": "die", "after": 3}: SIGKILL after 3 answers
+    GET  /control/played    {"bodies": [...], "times": of them, "keys": [...], "most": at once}
 """
 
 import contextlib
@@ -31,6 +32,7 @@ COMPUTING, COUNTING = threading.Lock(), threading.Lock()
 class State:
     def __init__(self):
         self.faults, self.bodies, self.now, self.most = [], [], 0, 0
+        self.times, self.keys, self.names = [], [], ["tiny"]
         self.answered, self.last = 0, float("inf")
 
 
@@ -82,9 +84,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/v1/models":
-            self.reply(200, {"object": "list", "data": [{"id": "tiny"}]})
+            self.reply(200, {"object": "list", "data": [{"id": name} for name in STATE.names]})
         else:
-            self.reply(200, {"bodies": STATE.bodies, "most": STATE.most})
+            told = ("bodies", "times", "keys", "most")
+            self.reply(200, {name: getattr(STATE, name) for name in told})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -94,6 +97,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/control/fault":
             if body["how"] == "die":
                 STATE.last = body["after"]
+            elif body["how"] == "models":
+                STATE.names = body["names"]
             else:
                 STATE.faults.append(body)
             self.reply(200, {})
@@ -103,7 +108,9 @@ class Handler(BaseHTTPRequestHandler):
                 STATE.now += 1
                 STATE.most = max(STATE.most, STATE.now)
                 STATE.bodies.append(body)
-                fault = self.fault()
+                STATE.times.append(time.monotonic())
+                STATE.keys.append(self.headers["Authorization"])
+                fault = self.fault(body["prompt"])
             self.complete(body, fault)
             self.leave()
 
@@ -113,8 +120,10 @@ class Handler(BaseHTTPRequestHandler):
             STATE.now -= self.counted
             self.counted = False
 
-    def fault(self):
+    def fault(self, prompt):
         for fault in STATE.faults:
+            if fault.get("prompt", prompt) != prompt:
+                continue
             if fault.get("after", 0) < len(STATE.bodies) and fault.get("times", 1) > 0:
                 fault["times"] = fault.get("times", 1) - 1
                 return fault
@@ -129,7 +138,10 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.close()
             self.connection.close()
         elif how == "status":
-            self.reply(fault["status"], {"error": {"message": "as asked for"}})
+            said = fault.get("message", "as asked for")
+            self.reply(fault["status"], {"error": {"message": said}}, fault.get("headers", {}))
+        elif how == "answer":
+            self.reply(200, fault["answer"])
         elif how == "malformed":
             self.raw(200, b'{"choices": [{"text": "Thou')
         else:
@@ -145,11 +157,13 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(fault["seconds"])
             self.reply(200, answer)
 
-    def reply(self, status, answer):
-        self.raw(status, json.dumps(answer).encode())
+    def reply(self, status, answer, headers=()):
+        self.raw(status, json.dumps(answer).encode(), headers)
 
-    def raw(self, status, body):
+    def raw(self, status, body, headers=()):
         self.send_response(status)
+        for name in headers:
+            self.send_header(name, headers[name])
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from agentprm_lite.env import AGENTGYM, Split, TextEnv, env_class
+from agentprm_lite.serve.address import pause
 from agentprm_lite.serve.agentgym_http import (
     AgentGymError,
     AgentGymTimeout,
     ConnectionLost,
     Server,
 )
-from agentprm_lite.serve.http_client import pause
 from agentprm_lite.types import Task
 
 Turn = tuple[str, str, float, bool]  # action, observation, reward, done
@@ -26,13 +26,7 @@ _IDLE: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
 
 
 class ReplayDiffers(AgentGymError):
-    """A server that answers the same actions otherwise than before.
-
-    Args:
-        call: The call.
-        step: 0: the first observation; t: the answer to the t-th action.
-        problem: What differs.
-    """
+    """A server that answers the same actions otherwise than before; step 0 is the beginning."""
 
     def __init__(self, call: str, step: int, problem: str) -> None:
         super().__init__(call, problem)
@@ -132,18 +126,7 @@ class AgentGymEnv(TextEnv):
 
     @classmethod
     def from_name(cls, name: str, max_rounds: int | None = None) -> AgentGymEnv:
-        """The environment that has a name, with the usual timeout and retries.
-
-        Args:
-            name: "agentgym:<world>@<url>".
-            max_rounds: Steps after which an episode is truncated; None: the usual number.
-
-        Returns:
-            The environment, not reset yet.
-
-        Raises:
-            ValueError: The name is not of this form.
-        """
+        """The environment that has a name, with the usual timeout and retries."""
         world, at, url = name.removeprefix(AGENTGYM).partition("@")
         if not name.startswith(AGENTGYM) or not at:
             raise ValueError(f"name: expected {AGENTGYM}<world>@<url>, got {name!r}")
@@ -167,14 +150,7 @@ class AgentGymEnv(TextEnv):
         return known[int(self.np_random.integers(len(known)))].index
 
     def observation(self) -> str:
-        """Ask the server what the instance shows; for debugging.
-
-        Returns:
-            The text of GET /observation. BabyAI puts the goal before it.
-
-        Raises:
-            AgentGymError: The server fails, or there is no running episode.
-        """
+        """What the instance shows, by the server itself; for debugging."""
         if self._instance is None:
             raise AgentGymError(f"GET {self._server.url}/observation", "no episode is running")
         return self._server.observation(self._instance.number)
@@ -298,16 +274,7 @@ class _Instance:
 
 
 def close_idle() -> int:
-    """Close all instances that this process made and nobody plays on.
-
-    Instances of WebShop are left as they are: its server can't close.
-
-    Returns:
-        How many were closed.
-
-    Raises:
-        AgentGymError: A server fails.
-    """
+    """Close all instances that this process made and nobody plays on; how many (not WebShop's)."""
     count = 0
     for (process, world, url), numbers in _IDLE.items():
         server = Server(world, url, timeout=10.0, retries=0)

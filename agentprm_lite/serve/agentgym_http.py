@@ -20,23 +20,20 @@ Errors come as {"error": "..."} with HTTP 200, or as HTTP 500.
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import time
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from agentprm_lite.serve import http_client
-from agentprm_lite.serve.http_client import pause, short
+from agentprm_lite.serve.address import check_url, pause, short
 
 
 class AgentGymError(RuntimeError):
-    """A call that a server did not answer as it should.
-
-    Args:
-        call: Method and address, with the number of the instance.
-        problem: What happened.
-    """
+    """A call that a server did not answer as it should: method, address, instance, problem."""
 
     def __init__(self, call: str, problem: str) -> None:
         super().__init__(f"{call}: {problem}")
@@ -76,19 +73,7 @@ DIALECTS = {
 
 
 class Server:
-    """One of AgentGym's servers.
-
-    Proxies of the system are not used.
-
-    Args:
-        world: "textcraft", "babyai" or "webshop".
-        url: Address, such as "http://localhost:36001"; a path in it goes before every call's.
-        timeout: Seconds to wait at any point of a request, and for an answer's whole body.
-        retries: How often a request is sent again after a lost connection.
-
-    Raises:
-        ValueError: An argument is not of this kind.
-    """
+    """One of AgentGym's servers; every call raises AgentGymError."""
 
     def __init__(self, world: str, url: str, timeout: float, retries: int) -> None:
         if world not in DIALECTS:
@@ -97,20 +82,12 @@ class Server:
             raise ValueError(
                 f"expected timeout > 0 and retries >= 0, got timeout={timeout}, retries={retries}"
             )
-        self.address = http_client.Address(url)
-        self.world, self.url = world, self.address.url
+        self.world, self.url = world, check_url(url)
         self.timeout, self.retries = timeout, retries
         self.dialect = DIALECTS[world]
 
     def create(self) -> int:
-        """Make an instance.
-
-        Returns:
-            Its number.
-
-        Raises:
-            AgentGymError: See the module.
-        """
+        """Make an instance; gives its number."""
         call, answer = self._call("POST", "/create", None, {})
         number = answer if self.world == "webshop" else _part(call, answer, "id")
         if type(number) is not int:
@@ -118,18 +95,7 @@ class Server:
         return number
 
     def reset(self, number: int, index: int) -> str:
-        """Begin an episode.
-
-        Args:
-            number: The instance.
-            index: The task.
-
-        Returns:
-            First observation.
-
-        Raises:
-            AgentGymError: See the module.
-        """
+        """Begin an episode of a task on an instance; gives the first observation."""
         call, answer = self._call("POST", "/reset", number, {self.dialect.index: index})
         if self.world != "webshop":
             return _text(call, _part(call, answer, "observation"))
@@ -138,19 +104,9 @@ class Server:
         return _text(call, answer[0])
 
     def step(self, number: int, action: str) -> tuple[str, float, bool]:
-        """Play one action; it is never sent twice.
+        """Play one action: observation, reward, done.
 
-        After a lost connection nobody knows here whether the server has played it.
-
-        Args:
-            number: The instance.
-            action: Any string.
-
-        Returns:
-            Observation, reward, done.
-
-        Raises:
-            AgentGymError: See the module.
+        It is never sent twice: after a lost connection nobody knows whether it has been played.
         """
         call, answer = self._call("POST", "/step", number, {"action": action})
         text = _text(call, _part(call, answer, self.dialect.text))
@@ -166,34 +122,14 @@ class Server:
         return text, float(reward), done
 
     def observation(self, number: int) -> str:
-        """What an instance shows at present.
-
-        Args:
-            number: The instance.
-
-        Returns:
-            The observation; BabyAI puts the goal before it.
-
-        Raises:
-            AgentGymError: See the module.
-        """
+        """What an instance shows at present; BabyAI puts the goal before it."""
         call, answer = self._call("GET", "/observation", number, {})
         if self.world == "babyai":
             answer = _part(call, answer, "observation")
         return _text(call, answer)
 
     def close(self, number: int) -> bool:
-        """Give an instance up.
-
-        Args:
-            number: The instance.
-
-        Returns:
-            Whether the server knew it.
-
-        Raises:
-            AgentGymError: See the module; WebShop's server has no such call.
-        """
+        """Give an instance up; whether the server knew it. WebShop's server has no such call."""
         call, answer = self._call("POST", "/close", number, {})
         if not isinstance(answer, bool):
             raise AgentGymError(call, f"expected true or false, got {short(answer)}")
@@ -234,15 +170,21 @@ class Server:
         return call, answer
 
     def _exchange(self, call: str, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        """One request; returns status and body."""
+        """One request on a connection of its own, past proxies; returns status and body."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            return self.address.exchange(method, path, body, self.timeout)
-        except http_client.AnswerTimeout as err:
-            raise AgentGymTimeout(call, str(err)) from err
-        except http_client.ConnectionLost as err:
-            raise ConnectionLost(call, str(err)) from err
-        except http_client.NotHTTP as err:
-            raise AgentGymError(call, str(err)) from err
+            try:
+                with opener.open(request, timeout=self.timeout) as response:
+                    return response.status, response.read()
+            except urllib.error.HTTPError as err:
+                return err.code, err.read()
+        except (OSError, http.client.HTTPException) as err:
+            reason = err.reason if isinstance(err, urllib.error.URLError) else err
+            if isinstance(reason, TimeoutError):
+                raise AgentGymTimeout(call, f"no answer within {self.timeout:g} s") from err
+            raise ConnectionLost(call, f"{type(reason).__name__}: {reason}") from err
 
 
 def _part(call: str, answer: Any, key: str) -> Any:

@@ -24,15 +24,24 @@ from typing import Any
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.serve.http_client import short
+from agentprm_lite.serve.address import short
+from agentprm_lite.serve.calls import Refused
+
+_ENDS = {
+    "stop": ("stop", "eos", "eos_token", "stop_sequence", "end_turn"),
+    "length": ("length", "max_tokens"),
+}
 
 
-class InexactAnswer(ValueError):
+class InexactAnswer(Refused):
     """An answer that doesn't tell exactly which tokens were sampled."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, own=True)
 
-class UnfinishedAnswer(Exception):
-    """The server gave the turn up before its end; another try may succeed."""
+
+class OddAnswer(Exception):
+    """An answer that can't be used, or a turn given up before its end; another may be better."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +59,13 @@ class Turn:
 def request(
     prompt: list[int], seed: int, chat: ChatFormat, config: SamplingConfig
 ) -> dict[str, Any]:
-    """The body of a request for one turn, but for the model's name.
-
-    Args:
-        prompt: the history.
-        seed: of the server's random stream for this turn.
-        chat: the policy's chat format.
-        config: temperature and most tokens of a turn.
-
-    Returns:
-        A body for POST /completions.
-    """
+    """The body of a POST /completions for one turn, but for the model's name."""
     return {
         "prompt": prompt,
         "max_tokens": config.max_new_tokens,
         "temperature": config.temperature,
         "seed": seed,
-        "stop_token_ids": [chat.end_id],
+        "stop_token_ids": sorted(chat.end_ids),
         "top_p": 1.0,
         "top_k": -1,
         "min_p": 0.0,
@@ -81,36 +80,29 @@ def request(
 
 
 def read_turn(answer: Any, prompt: list[int], chat: ChatFormat, config: SamplingConfig) -> Turn:
-    """The turn in an answer, if the answer proves it.
+    """The turn in an answer, if the answer proves it; raises InexactAnswer or OddAnswer.
 
-    Args:
-        answer: the answer's JSON.
-        prompt: the history that was sent.
-        chat: the policy's chat format.
-        config: what was asked for. Log-probabilities are kept at temperature 1 only: at others,
-            servers differ in what they mean by them.
-
-    Returns:
-        The turn.
-
-    Raises:
-        InexactAnswer: the ids are missing, or contradict the rest of the answer.
-        UnfinishedAnswer: the server gave up.
+    Log-probabilities are kept at temperature 1 only: at others, servers differ in what they mean.
     """
     choices = _object(answer).get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
-        raise InexactAnswer(f"expected an object with one choice, got {short(answer)}")
+        raise OddAnswer(f"expected an object with one choice, got {short(answer)}")
     choice = choices[0]
-    reason = choice.get("finish_reason")
-    if reason not in ("stop", "length"):
-        raise UnfinishedAnswer(f"the turn ended by {reason!r}, expected 'stop' or 'length'")
+    said = choice.get("finish_reason")
+    reason = next((reason for reason, words in _ENDS.items() if said in words), said)
+    if reason not in ("stop", "length", None):
+        raise OddAnswer(f"the turn ended by {said!r}, expected 'stop' or 'length'")
     ids = _ids(choice)
+    if reason is None:  # then the tokens tell: it is whole by its end token or by its length
+        if ids[-1] not in chat.end_ids and len(ids) < config.max_new_tokens:
+            raise OddAnswer(f"finish_reason is null, and {len(ids)} tokens have no end")
+        reason = "stop" if ids[-1] in chat.end_ids else "length"
     _check(ids, choice, reason, chat, config)
     if choice.get("prompt_token_ids") not in (None, prompt):
         raise InexactAnswer("prompt_token_ids aren't the prompt that was sent")
     usage = _object(answer.get("usage"))
     # a turn that ended by another end token is whole only if that token was counted and came
-    told = usage.get("completion_tokens", len(ids) if ids[-1] == chat.end_id else None)
+    told = usage.get("completion_tokens", len(ids) if ids[-1] in chat.end_ids else None)
     if told != len(ids) and (told is not None or reason == "stop"):
         raise InexactAnswer(
             f"{len(ids)} token ids came, usage.completion_tokens is {told}: the token that ended "
@@ -163,12 +155,12 @@ def _check(
             f"{len(ids)} tokens came, expected at most {config.max_new_tokens}: the server ignores "
             "max_tokens"
         )
-    if chat.end_id in ids[:-1]:
+    if early := chat.end_ids.intersection(ids[:-1]):
         raise InexactAnswer(
-            f"the turn goes on after its end-of-turn token {chat.end_id}: the server ignores "
+            f"the turn goes on after its end-of-turn token {min(early)}: the server ignores "
             "stop_token_ids"
         )
-    if reason == "length" and len(ids) < config.max_new_tokens and ids[-1] != chat.end_id:
+    if reason == "length" and len(ids) < config.max_new_tokens and ids[-1] not in chat.end_ids:
         raise InexactAnswer(
             f"the turn was cut after {len(ids)} tokens of {config.max_new_tokens} asked for: the "
             "server's limit of context or output is too small"
@@ -196,5 +188,5 @@ def _logprobs(choice: dict[str, Any], ids: list[int], config: SamplingConfig) ->
         type(v) in (int, float) and math.isfinite(v) and v <= 1e-6 for v in values
     )
     if not good or len(values) != len(ids):
-        raise InexactAnswer(f"expected {len(ids)} log-probabilities, got {short(values)}")
+        raise OddAnswer(f"expected {len(ids)} log-probabilities, got {short(values)}")
     return [min(0.0, float(v)) for v in values]

@@ -1,9 +1,8 @@
 """Sampling from servers: any number of them, slow, overloaded or dead now and then.
 
-Every episode goes on by itself: as soon as its environment has answered, its next turn is asked of
-a server with a free place. A server has ``in_flight`` places, so that a slow one gets less of the
-work; after an error it has one place until an answer comes, and half as many as before from then
-on, one more for every round of answers.
+A server has ``in_flight`` places, each a thread that asks for one turn at a time; so a slow server
+gets less of the work. What a server can't answer is asked of whichever has a place next. After a
+failure the places of a server try one by one, with growing pauses, until an answer comes.
 
 A request can be sent again safely: it carries the seed of its turn, drawn from the episode's own
 random stream. Where the servers sample by the seed alone, the same run gives the same trajectories
@@ -12,89 +11,40 @@ from any number of servers, whatever goes wrong on the way.
 
 from __future__ import annotations
 
-import json
 import logging
+import os
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import openai
+
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.serve.completions import (
-    InexactAnswer,
-    Turn,
-    UnfinishedAnswer,
-    read_turn,
-    request,
-)
-from agentprm_lite.serve.http_client import (
-    Address,
-    AnswerTimeout,
-    ConnectionLost,
-    NotHTTP,
-    pause,
-    short,
-)
+from agentprm_lite.serve.address import check_url, pause, short
+from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
+from agentprm_lite.serve.completions import OddAnswer, Turn, read_turn, request
 from agentprm_lite.types import Task, Trajectory, Usage
 
 logger = logging.getLogger(__name__)
 
-
-class ServerRefused(RuntimeError):
-    """A server whose answers can't be used, and what it would have to return."""
+KEY_VARIABLE = "OPENAI_API_KEY"
+_NEEDED = (
+    "Sampling needs a server whose POST /completions takes the prompt as token ids and returns the "
+    "produced token ids (return_token_ids): vLLM 0.10.2 or later, or a recent SGLang; the url "
+    "normally ends in /v1"
+)
 
 
 class AllServersDown(RuntimeError):
     """No server answers; names each and its last error."""
 
 
-class _Unavailable(Exception):
-    """No answer this time: connection lost, too slow, HTTP 429 or 5xx."""
-
-
-@dataclass
-class _Server:
-    """What is known about a server."""
-
-    address: Address
-    places: int
-    """Most requests in flight."""
-    limit: float
-    """Requests in flight that it seems to bear, 1 to ``places``."""
-    busy: int = 0
-    answering: bool = False
-    """The last request that came back was answered."""
-    failures: int = 0
-    """Failures in a row; those of requests that were under way together count once."""
-    failed_at: float = -1.0
-    rest_until: float = 0.0
-    error: str = ""
-
-    def free(self, now: float) -> int:
-        if now < self.rest_until:
-            return 0
-        return (int(self.limit) if self.answering else 1) - self.busy
-
-    def answered(self, sent: float) -> None:
-        if sent > self.failed_at:  # an answer to an older request doesn't show that it is back
-            if self.failures:
-                logger.warning("%s answers again", self.address.url)
-            self.answering, self.failures = True, 0
-            self.limit = min(self.places, self.limit + 1 / self.limit)
-
-    def failed(self, sent: float, now: float, error: str) -> None:
-        self.error = error
-        if sent > self.failed_at:
-            self.rest_until = now + pause(self.failures)
-            if not self.failures:
-                logger.warning("%s: %s; tried again after a pause", self.address.url, error)
-            self.failed_at, self.answering = now, False
-            self.failures += 1
-            self.limit = max(1.0, self.limit / 2)
+class ServerRefused(AllServersDown):
+    """No server answers, and at least one gives answers that can't be used."""
 
 
 @dataclass
@@ -103,18 +53,50 @@ class _Job:
 
     episode: Episode
     body: dict[str, Any]
-    sent: float = 0.0
-    """When it was sent last."""
+    odd: int = 0
+    """How often it was answered with what can't be used."""
+    others: int = 0
+    """How many turns had been answered when that happened first."""
 
 
-_Answers = queue.SimpleQueue[tuple[_Server, _Job, Any]]
+class _Server:
+    """A server, and what is known about it."""
+
+    def __init__(self, url: str, key: str, timeout: float) -> None:
+        self.url = url
+        self.client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=0)
+        self.one = threading.Lock()  # held by the place that tries whether it is back
+        self.failures = 0
+        """In a row; those of requests that were under way together count once."""
+        self.failed_at = self.rest_until = -1.0
+        self.error = ""
+        self.answered = 0
+        self.refused = False
+
+    def succeeded(self, sent: float) -> None:
+        self.answered += 1
+        if self.failures and sent > self.failed_at:  # not an answer from before the failure
+            logger.warning("%s answers again", self.url)
+            self.failures = 0
+
+    def failed(self, sent: float, error: str, wait: float) -> None:
+        self.error = error
+        now = time.monotonic()
+        self.rest_until = max(self.rest_until, now + wait)
+        if sent > self.failed_at:
+            if not self.failures:
+                then = "not used any more" if self.refused else "tried again after a pause"
+                logger.warning("%s: %s; %s", self.url, error, then)
+            self.rest_until = max(self.rest_until, now + pause(self.failures))
+            self.failed_at = now
+            self.failures += 1
 
 
-class OpenAIBackend:
+class ServerPlayer:
     """A policy on OpenAI-compatible servers that return token ids: vLLM, SGLang.
 
-    ``transformers serve`` takes and returns text only, so it is refused; for such a model use
-    :func:`agentprm_lite.fast.player`.
+    ``transformers serve`` takes and returns text only, so it is refused; sample such a model in
+    this process.
 
     Args:
         urls: one a server, such as ``"http://localhost:8000/v1"``. All must serve the same model.
@@ -122,10 +104,12 @@ class OpenAIBackend:
         config: how to sample.
         policy: name that the trajectories carry.
         model: the model's name on the servers; by default the only one that they list.
+        api_key: sent to every server; by default what the variable OPENAI_API_KEY holds.
         in_flight: most requests at once, per server.
         timeout: seconds to wait for one turn.
         retries: how often in a row a server may fail, after the first time, before it counts as
-            dead. Dead servers are still tried, every 5 seconds, while another one lives.
+            dead, and how often a turn is asked for again after an answer that can't be used. Dead
+            servers are still tried while another one lives.
 
     Raises:
         ValueError: no url, one of another form, or a number out of range.
@@ -139,167 +123,160 @@ class OpenAIBackend:
         policy: str = "policy",
         *,
         model: str | None = None,
+        api_key: str | None = None,
         in_flight: int = 16,
         timeout: float = 120.0,
         retries: int = 6,
     ) -> None:
         if isinstance(urls, str) or not urls or len(set(urls)) < len(urls):
-            raise ValueError(f"urls: expected a list of different addresses, got {urls!r}")
+            raise ValueError("urls: expected a list of different addresses")
         if in_flight < 1 or not timeout > 0 or retries < 0:
             raise ValueError(
                 f"expected in_flight >= 1, timeout > 0 and retries >= 0, got {in_flight}, "
                 f"{timeout} and {retries}"
             )
         self.chat, self.config, self.policy, self.model = chat, config, policy, model
-        self.in_flight, self.timeout, self.retries = in_flight, timeout, retries
-        self.addresses = [Address(url) for url in urls]
+        self.in_flight, self.retries = in_flight, retries
+        key = api_key or os.environ.get(KEY_VARIABLE) or "none"
+        self._servers = [_Server(check_url(url), key, timeout) for url in urls]
 
     def start(self, task: Task, sample: int, seed: int) -> Episode:
-        """An episode of a task, in this policy's format.
-
-        Args:
-            task: what to do.
-            sample: number of the sample.
-            seed: of the run.
-
-        Returns:
-            The episode, without steps.
-        """
+        """An episode of a task, in this policy's format and without steps."""
         return Episode.start(task, sample, seed, self.chat, self.config)
-
-    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
-        """Play episodes to their end.
-
-        Args:
-            episodes: B episodes at any state.
-
-        Returns:
-            Their trajectories, in the same order.
-
-        Raises:
-            ServerRefused: a server answers, but not with exact token ids.
-            AllServersDown: every server failed ``retries`` times more in a row.
-        """
-        self._play(episodes, once=False)
-        return [episode.trajectory(self.policy) for episode in episodes]
 
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
-        self._play(episodes, once=True)
+        self._play(episodes, to_the_end=False)
 
-    def _play(self, episodes: Sequence[Episode], once: bool) -> None:
-        waiting = deque(self._job(e) for e in episodes if e.goes_on(self.config))
-        answers: _Answers = queue.SimpleQueue()
-        servers = [_Server(a, self.in_flight, float(self.in_flight)) for a in self.addresses]
-        while waiting or any(server.busy for server in servers):
-            try:
-                server, job, answer = answers.get(timeout=self._send(servers, waiting, answers))
-            except queue.Empty:  # a server has rested long enough
-                continue
-            server.busy -= 1
-            try:
-                turn = self._turn(server, job, answer)
-            except _Unavailable as err:
-                server.failed(job.sent, time.monotonic(), str(err))
-                self._check_alive(servers)
-                waiting.appendleft(job)
-                continue
-            server.answered(job.sent)
-            prompt, episode = len(job.episode.ids), job.episode
-            episode.usage += Usage(prefilled=prompt - turn.cached, cached=turn.cached)
-            episode.step(turn.ids, turn.logprobs, self.chat)
-            if not once and episode.goes_on(self.config):
-                waiting.append(self._job(episode))
+    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
+        """Play episodes at any state to their end; trajectories in the same order.
+
+        Raises ServerRefused or AllServersDown when no server is left.
+        """
+        self._play(episodes, to_the_end=True)
+        return [episode.trajectory(self.policy) for episode in episodes]
+
+    def _play(self, episodes: Sequence[Episode], to_the_end: bool) -> None:
+        jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[tuple[_Job, Any]] = queue.SimpleQueue()
+        going = [episode for episode in episodes if episode.goes_on(self.config)]
+        for episode in going:
+            jobs.put(self._job(episode))
+        for server in self._servers:  # those that were dead get another chance
+            server.failures = min(server.failures, self.retries)
+        self._check_alive()
+        places = [s for s in self._servers for _ in range(min(self.in_flight, len(going)))]
+        for server in places:
+            threading.Thread(target=self._place, args=(server, jobs, answers), daemon=True).start()
+        try:
+            under_way = len(going)
+            while under_way:
+                job, answer = answers.get()
+                if isinstance(answer, Turn):
+                    goes_on = self._step(job.episode, answer) and to_the_end
+                    job = self._job(job.episode) if goes_on else job
+                else:
+                    goes_on = self._once_more(job, answer)
+                if goes_on:
+                    jobs.put(job)
+                under_way -= not goes_on
+        finally:
+            for _ in places:
+                jobs.put(None)
 
     def _job(self, episode: Episode) -> _Job:
         seed = int(episode.rng.integers(2**31))
         return _Job(episode, request(list(episode.ids), seed, self.chat, self.config))
 
-    def _send(
-        self, servers: list[_Server], waiting: deque[_Job], answers: _Answers
-    ) -> float | None:
-        """Fill the free places; each request waits in a thread of its own.
+    def _step(self, episode: Episode, turn: Turn) -> bool:
+        """Take a turn in the environment; whether there is a next one."""
+        prompt = len(episode.ids)
+        episode.usage += Usage(prefilled=prompt - turn.cached, cached=turn.cached)
+        episode.step(turn.ids, turn.logprobs, self.chat)
+        return episode.goes_on(self.config)
 
-        Returns the seconds after which there may be a place without an answer.
-        """
-        now = time.monotonic()
-        while waiting:
-            free = [s for s in servers if s.free(now) > 0]
-            if not free:
-                rests = [s.rest_until - now for s in servers if s.rest_until > now]
-                return min(rests, default=None)
-            server = min(free, key=lambda s: (not s.answering, s.busy / s.limit))
-            job = waiting.popleft()
-            job.sent = now
-            server.busy += 1
-            arguments = (server, job, answers)
-            threading.Thread(target=self._ask, args=arguments, daemon=True).start()
-        return None
+    def _once_more(self, job: _Job, problem: Exception) -> bool:
+        """Whether a turn that got no answer is asked for again; else its episode ends here."""
+        if isinstance(problem, TooLong):
+            logger.warning("%s ends here as truncated: %s", job.episode.key, problem)
+            job.episode.truncated_by = "tokens"
+            return False
+        if not isinstance(problem, (Unavailable, Refused, OddAnswer)):
+            raise problem
+        answered = sum(server.answered for server in self._servers)
+        if not isinstance(problem, Unavailable) or problem.failed:
+            job.others = job.others if job.odd else answered
+            job.odd += 1
+            # a server that fails with every turn is down; one that fails with this one isn't
+            own = isinstance(problem, OddAnswer) or getattr(problem, "own", False)
+            alive = answered > (0 if own else job.others)
+            if job.odd > self.retries and alive:
+                logger.warning("%s is given up: %s", job.episode.key, problem)
+                job.episode.truncated_by = "server"
+                return False
+        self._check_alive()
+        return True
 
-    def _check_alive(self, servers: list[_Server]) -> None:
-        if all(server.failures > self.retries for server in servers):
-            errors = "\n".join(f"  {s.address.url}: {s.error}" for s in servers)
-            raise AllServersDown(
-                "no server answers any more; start one and run again, whole blocks of trajectories "
-                f"are in the file. Last errors:\n{errors}"
+    def _check_alive(self) -> None:
+        if all(s.refused or s.failures > self.retries for s in self._servers):
+            refused = any(server.refused for server in self._servers)
+            errors = "\n".join(f"  {server.url}: {server.error}" for server in self._servers)
+            raise (ServerRefused if refused else AllServersDown)(
+                "no server answers any more; whole blocks of trajectories are in the file, and the "
+                f"same command goes on after them. Last errors:\n{errors}"
+                + (f"\n{_NEEDED}" if refused else "")
             )
 
-    def _turn(self, server: _Server, job: _Job, answer: Any) -> Turn:
-        """The turn in what a thread brought back."""
-        if isinstance(answer, Exception):
-            raise answer
-        try:
-            return read_turn(answer, job.body["prompt"], self.chat, self.config)
-        except UnfinishedAnswer as err:
-            raise _Unavailable(f"POST /completions: {err}") from err
-        except InexactAnswer as err:
-            raise _refusal(server.address, str(err)) from err
+    def _place(
+        self,
+        server: _Server,
+        jobs: queue.SimpleQueue[_Job | None],
+        answers: queue.SimpleQueue[tuple[_Job, Any]],
+    ) -> None:
+        """A place at a server, a thread: one turn at a time."""
+        while not server.refused:
+            job = jobs.get()
+            if job is None:
+                return
+            if not server.failures:
+                answers.put((job, self._ask(server, job)))
+                continue
+            jobs.put(job)  # for another server; this one is tried by one place at a time
+            with server.one:
+                if server.failures and not server.refused:
+                    time.sleep(max(0.0, server.rest_until - time.monotonic()))
+                    job = jobs.get()
+                    if job is None:
+                        return
+                    answers.put((job, self._ask(server, job)))
 
-    def _ask(self, server: _Server, job: _Job, answers: _Answers) -> None:
-        """Send a job and put what came of it into the queue; runs in a thread."""
+    def _ask(self, server: _Server, job: _Job) -> Turn | Exception:
+        """The turn that a server gives, or what went wrong."""
+        sent = time.monotonic()
         try:
             if self.model is None:
-                self.model = self._only_model(server.address)
-            body = {"model": self.model, **job.body}
-            answers.put((server, job, self._call(server.address, "POST", "/completions", body)))
-        except Exception as err:  # raised again by the thread that waits
-            answers.put((server, job, err))
-
-    def _only_model(self, address: Address) -> str:
-        listed = self._call(address, "GET", "/models", None)
-        try:
-            names = [str(entry["id"]) for entry in listed["data"]]
-        except (KeyError, TypeError) as err:
-            problem = f"GET /models: expected a list of models, got {short(listed)}"
-            raise _refusal(address, problem) from err
-        if len(names) != 1:
-            raise _refusal(address, f"lists the models {names}; name one by the argument model")
-        return names[0]
-
-    def _call(self, address: Address, method: str, path: str, body: Any) -> Any:
-        """One request; returns the answer's JSON."""
-        data = None if body is None else json.dumps(body).encode()
-        call = f"{method} {path}"
-        try:
-            status, raw = address.exchange(method, path, data, self.timeout)
-        except (ConnectionLost, AnswerTimeout) as err:
-            raise _Unavailable(f"{call}: {err}") from err
-        except NotHTTP as err:
-            raise _refusal(address, f"{call}: {err}") from err
-        text = raw.decode(errors="replace")
-        if status == 429 or status >= 500:
-            raise _Unavailable(f"{call}: HTTP {status}: {short(text)}")
-        if status != 200:
-            raise _refusal(address, f"{call}: HTTP {status}: {short(text)}")
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as err:
-            raise _refusal(address, f"{call}: not JSON ({err}): {short(text)}") from err
+                self.model = _only_model(server.client)
+            answer = call(server.client, "POST", "/completions", {"model": self.model, **job.body})
+            turn = read_turn(answer, job.body["prompt"], self.chat, self.config)
+        except Refused as err:
+            server.refused = not server.answered
+            server.failed(sent, str(err), 0.0)
+            return err
+        except (Unavailable, OddAnswer) as err:
+            server.failed(sent, str(err), getattr(err, "wait", 0.0))
+            return err
+        except Exception as err:  # raised again by the thread that waits, or the episode's end
+            return err
+        server.succeeded(sent)
+        return turn
 
 
-def _refusal(address: Address, problem: str) -> ServerRefused:
-    return ServerRefused(
-        f"{address.url}: {problem}\nOpenAIBackend needs a server whose POST /completions takes the "
-        "prompt as token ids and returns the produced token ids (return_token_ids): vLLM 0.10.2 or "
-        "later, or a recent SGLang; the url normally ends in /v1"
-    )
+def _only_model(client: openai.OpenAI) -> str:
+    listed = call(client, "GET", "/models", None)
+    try:
+        names = [str(entry["id"]) for entry in listed["data"]]
+    except (KeyError, TypeError):
+        raise Refused(f"GET /models: expected a list of models, got {short(listed)}") from None
+    if len(names) != 1:
+        raise Refused(f"lists the models {names}; name one by the argument model")
+    return names[0]

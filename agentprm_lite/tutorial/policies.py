@@ -11,7 +11,6 @@ from agentprm_lite import fast
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import load_policy
 from agentprm_lite.sampling import PlainPlayer, Player
-from agentprm_lite.serve.openai import OpenAIBackend
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.tasks import sampling_config
 
@@ -34,11 +33,13 @@ def player(actor: Policy, temperature: float) -> PlainPlayer:
     return fast.player(load_policy(actor.folder), actor.chat, config, actor.folder.name)
 
 
-def remote_player(actor: Policy, temperature: float, servers: Sequence[str]) -> OpenAIBackend:
+def remote_player(actor: Policy, temperature: float, servers: Sequence[str]) -> Player:
     """A policy on servers that serve its folder; a batch is spread over them."""
+    from agentprm_lite.serve.openai import ServerPlayer  # needs the extra [serve]
+
     config, name = sampling_config(actor.profile, temperature), actor.folder.name
     each = -(-actor.profile.batch // len(servers))
-    return OpenAIBackend(servers, actor.chat, config, name, in_flight=each)
+    return ServerPlayer(servers, actor.chat, config, name, in_flight=each)
 
 
 def player_on(servers: Sequence[str]) -> Callable[[Policy, float], Player]:

@@ -16,6 +16,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from agentprm_lite.env import AFTER_END, WORLDS, make_env
+from agentprm_lite.serve.address import pause
 from agentprm_lite.serve.agentgym import _IDLE, AgentGymEnv, ReplayDiffers, close_idle
 from agentprm_lite.serve.agentgym_http import (
     AgentGymError,
@@ -23,7 +24,6 @@ from agentprm_lite.serve.agentgym_http import (
     ConnectionLost,
     Server,
 )
-from agentprm_lite.serve.http_client import pause
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.textcraft import TextCraft
 

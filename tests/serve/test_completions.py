@@ -9,7 +9,7 @@ import pytest
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.serve.completions import InexactAnswer, UnfinishedAnswer, read_turn, request
+from agentprm_lite.serve.completions import InexactAnswer, OddAnswer, read_turn, request
 
 CONFIG = SamplingConfig(max_new_tokens=4)
 PROMPT = [3, 7, 4]
@@ -172,17 +172,28 @@ def test_a_stop_token_that_was_left_out_is_noticed(chat: ChatFormat, answer: dic
 )
 def test_logprobs_that_cannot_be(chat: ChatFormat, answer: dict[str, Any], values: Any):
     answer["choices"][0]["logprobs"]["token_logprobs"] = values
-    with pytest.raises(InexactAnswer, match="expected 3 log-probabilities"):
+    with pytest.raises(OddAnswer, match="expected 3 log-probabilities"):
         read_turn(answer, PROMPT, chat, CONFIG)
 
 
-@pytest.mark.parametrize("reason", ["abort", "error", None])
+@pytest.mark.parametrize("reason", ["abort", "error", "content_filter", 3])
 def test_a_turn_that_the_server_gave_up(chat: ChatFormat, answer: dict[str, Any], reason: Any):
-    with pytest.raises(UnfinishedAnswer, match="expected 'stop' or 'length'"):
+    with pytest.raises(OddAnswer, match="expected 'stop' or 'length'"):
         read_turn(changed(answer, finish_reason=reason), PROMPT, chat, CONFIG)
+
+
+def test_without_a_reason_the_tokens_tell(chat: ChatFormat, answer: dict[str, Any]):
+    whole = changed(answer, finish_reason=None)
+    assert read_turn(whole, PROMPT, chat, CONFIG).ids == chat.turn_ids("get 2")
+    four = chat.encode("get 2 stick get")
+    cut = changed(answer, finish_reason=None, token_ids=four, logprobs=None, text=None)
+    cut["usage"] = None
+    assert read_turn(cut, PROMPT, chat, CONFIG).ids == four
+    with pytest.raises(OddAnswer, match="2 tokens have no end"):
+        read_turn(changed(cut, token_ids=four[:2]), PROMPT, chat, CONFIG)
 
 
 @pytest.mark.parametrize("other", [None, [], "x", {}, {"choices": []}, {"choices": [1]}])
 def test_no_answer_at_all(chat: ChatFormat, other: Any):
-    with pytest.raises(InexactAnswer, match="expected an object with one choice"):
+    with pytest.raises(OddAnswer, match="expected an object with one choice"):
         read_turn(other, PROMPT, chat, CONFIG)

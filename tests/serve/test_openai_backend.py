@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import pytest
 from helpers import TASKS, unused_url, whole_logprobs
@@ -21,8 +24,7 @@ from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.models import load_policy
 from agentprm_lite.rollout import collect
-from agentprm_lite.serve.http_client import Address, ConnectionLost
-from agentprm_lite.serve.openai import AllServersDown, OpenAIBackend, ServerRefused
+from agentprm_lite.serve.openai import AllServersDown, ServerPlayer, ServerRefused
 from agentprm_lite.tutorial import cli, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Trajectory, read_jsonl
@@ -40,9 +42,10 @@ class Remote:
         self.url = f"http://127.0.0.1:{port}/v1"
 
     def control(self, method: str, command: str, **words: Any) -> Any:
-        here = Address(f"http://127.0.0.1:{self.port}")
         body = json.dumps(words).encode()
-        return json.loads(here.exchange(method, f"/control/{command}", body, 60.0)[1])
+        url = f"http://127.0.0.1:{self.port}/control/{command}"
+        with urlopen(Request(url, body, method=method), timeout=60.0) as answer:
+            return json.loads(answer.read())
 
     def fault(self, how: str, **words: Any) -> None:
         self.control("POST", "fault", how=how, **words)
@@ -87,15 +90,15 @@ def two(fleet: Fleet) -> list[Remote]:
     for i, server in enumerate(fleet.servers):
         try:
             server.control("POST", "begin")
-        except ConnectionLost:  # a test killed it
+        except URLError:  # a test killed it
             fleet.servers[i] = fleet.start()
     return fleet.servers
 
 
-def backend(chat: ChatFormat, *servers: Remote, **options: Any) -> OpenAIBackend:
+def backend(chat: ChatFormat, *servers: Remote, **options: Any) -> ServerPlayer:
     config = options.pop("config", CONFIG)
     options = {"timeout": 120.0, **options}
-    return OpenAIBackend([s.url for s in servers], chat, config, "remote", **options)
+    return ServerPlayer([s.url for s in servers], chat, config, "remote", **options)
 
 
 def play(player: Any, jobs: Any = JOBS) -> list[Trajectory]:
@@ -181,7 +184,7 @@ def test_one_server_killed_midway_and_nothing_lost(
     two[1].fault("die", after=12)  # SIGKILL before its 13th answer
     path = tmp_path / "rollouts.jsonl"
     again = collect(backend(chat, *two), TASKS[:4], 4, path, seed=3, batch=16)
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(URLError):
         two[1].bodies()
     assert again == read_jsonl(path) == played
     # what had been asked of the dead one is asked of the other again
@@ -196,18 +199,10 @@ def test_a_server_that_comes_back_gets_work_again(
     two[0].fault("slow", times=1000, seconds=0.1)  # about 0.1 s a turn and place
     player = backend(chat, *two, in_flight=4)
     # the dead one is tried after 0.2, 0.4, 0.8 seconds
-    with pytest.MonkeyPatch.context() as patch:
-        revive: list[float] = [time.monotonic() + 0.3]
-        send = OpenAIBackend._send
-
-        def reviving(self: Any, *arguments: Any) -> Any:
-            if revive and time.monotonic() > revive[0]:
-                revive.clear()
-                fleet.servers[1] = fleet.start(port)
-            return send(self, *arguments)
-
-        patch.setattr(OpenAIBackend, "_send", reviving)
-        assert play(player) == played
+    revive = threading.Timer(0.3, lambda: fleet.servers.__setitem__(1, fleet.start(port)))
+    revive.start()
+    assert play(player) == played
+    revive.join()
     assert len(fleet.servers[1].bodies()) > 2
 
 
@@ -215,7 +210,7 @@ def test_a_dead_server_from_the_start(
     two: list[Remote], chat: ChatFormat, played: list[Trajectory]
 ):
     urls = [unused_url(), two[0].url]
-    assert play(OpenAIBackend(urls, chat, CONFIG, "remote", retries=0)) == played
+    assert play(ServerPlayer(urls, chat, CONFIG, "remote", retries=0)) == played
 
 
 def test_when_all_are_dead_what_was_collected_is_kept(
@@ -225,11 +220,11 @@ def test_when_all_are_dead_what_was_collected_is_kept(
     first = sum(t.num_steps for t in played[:8])
     two[0].fault("die", after=first + 3)
     dead = unused_url()
-    player = OpenAIBackend([two[0].url, dead], chat, CONFIG, "remote", retries=2)
+    player = ServerPlayer([two[0].url, dead], chat, CONFIG, "remote", retries=2)
     with pytest.raises(AllServersDown) as caught:
         collect(player, TASKS[:4], 4, path, seed=3, batch=8)
     for url in (two[0].url, dead):
-        assert f"  {url}: POST /completions: ConnectionRefusedError" in str(caught.value)
+        assert f"  {url}: " in str(caught.value)
     assert read_jsonl(path) == played[:8]
     # another run, with a server that lives, adds the rest
     assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=8) == played
@@ -296,44 +291,138 @@ def test_a_failure_that_passes_changes_nothing(
 
 def test_retries_are_bounded(two: list[Remote], chat: ChatFormat):
     two[0].fault("status", status=500, times=1000)
-    with pytest.raises(AllServersDown, match=f"{two[0].url}: POST /completions: HTTP 500: .*asked"):
-        play(backend(chat, two[0], retries=2))
+    message = f"{two[0].url}: POST /completions: HTTP 500: as asked for"
+    with pytest.raises(AllServersDown, match=message):
+        play(backend(chat, two[0], retries=2), JOBS[:1])
     assert len(two[0].bodies()) == 3
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"how": "status", "status": 400}, "POST /completions: HTTP 400: .*as asked for"),
+        ({"how": "status", "status": 400}, "POST /completions: HTTP 400: as asked for"),
+        ({"how": "status", "status": 401}, "HTTP 401"),
         ({"how": "status", "status": 404}, "HTTP 404.*\n.*the url normally ends in /v1"),
-        ({"how": "malformed"}, "not JSON .*Thou"),
         ({"how": "edit", "choice": {"text": "other words"}}, "tokenizer isn't the policy's"),
         ({"how": "edit", "choice": {"prompt_token_ids": [1]}}, "aren't the prompt that was sent"),
         ({"how": "edit", "choice": {"token_ids": None, "logprobs": None}}, "has no token ids"),
     ],
     ids=str,
 )
-def test_a_wrong_answer_is_refused_and_not_asked_for_again(
-    two: list[Remote], chat: ChatFormat, fault: dict[str, Any], message: str
+def test_a_server_that_never_gave_a_good_answer_is_refused_at_once(
+    two: list[Remote],
+    chat: ChatFormat,
+    played: list[Trajectory],
+    fault: dict[str, Any],
+    message: str,
 ):
     two[0].fault(**fault, times=1000)
-    with pytest.raises(ServerRefused, match=f"(?s)^{two[0].url}: .*{message}") as caught:
-        play(backend(chat, two[0]))
+    with pytest.raises(ServerRefused, match=f"(?s){two[0].url}: .*{message}") as caught:
+        play(backend(chat, two[0]), JOBS[:1])
     assert "return_token_ids" in str(caught.value)
     assert len(two[0].bodies()) == 1
+    # another one is used in its place
+    assert play(backend(chat, *two), JOBS[:4]) == played[:4]
 
 
-def test_the_model_must_be_named_where_there_are_several(
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"message": "model overloaded", "code": 503}},
+        {"how": "edit", "choice": {"finish_reason": "content_filter"}},
+        {"how": "edit", "choice": {"logprobs": {"token_logprobs": [None] * 8}}},
+        {"how": "status", "status": 500},
+        {"how": "status", "status": 400},
+        {"how": "malformed"},
+    ],
+    ids=str,
+)
+def test_a_bad_answer_costs_at_most_its_episode(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], answer: dict[str, Any]
+):
+    bad = played[1].ids[: played[1].spans[1][0]]  # the second turn of the second episode
+    two[0].fault(answer.pop("how", "answer"), prompt=list(bad), times=1000, answer=answer, **answer)
+    got = play(backend(chat, two[0], in_flight=4, retries=1), JOBS)
+    assert [*got[:1], *got[2:]] == [*played[:1], *played[2:]]
+    assert (got[1].truncated_by, got[1].final, got[1].spans) == (
+        "server", False, played[1].spans[:1],
+    )  # fmt: skip
+    # elsewhere it is answered, and nothing is lost
+    assert play(backend(chat, *two, in_flight=4, retries=9), JOBS[:4]) == played[:4]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 512 tokens, you asked for 600",
+        "The input (600 tokens) is longer than the model's context length (512 tokens).",
+        "the request exceeds the available context size, try increasing it",
+        "`inputs` tokens + `max_new_tokens` must be <= 2048. Given: 2000 `inputs` tokens",
+        "prompt is too long: 600 tokens > 512 maximum",
+    ],
+)
+def test_a_history_that_a_server_cannot_read_is_truncated_alone(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], message: str
+):
+    bad = list(played[1].ids[: played[1].spans[1][0]])
+    two[0].fault("status", status=400, message=message, prompt=bad, times=1)
+    got = play(backend(chat, two[0]), JOBS[:3])
+    assert (got[0], got[2]) == (played[0], played[2])
+    assert (got[1].truncated_by, got[1].final, got[1].num_steps) == ("tokens", False, 1)
+
+
+def test_a_server_is_left_alone_as_long_as_it_asks(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory]
+):
+    two[0].fault("status", status=429, times=1, headers={"Retry-After": "2"})
+    start = time.monotonic()
+    assert play(backend(chat, two[0]), JOBS[:4]) == played[:4]
+    assert time.monotonic() - start >= 2.0
+    begun = two[0].control("GET", "played")["times"]
+    late = [moment - begun[0] for moment in begun]
+    assert late[4] >= 2.0  # the first four were under way at once
+
+
+@pytest.mark.parametrize("reason", [None, "eos", "eos_token"])
+def test_other_words_for_the_end_of_a_turn(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], reason: str | None
+):
+    two[0].fault("edit", choice={"finish_reason": reason}, times=1000)
+    whole = [k for k in range(16) if all(t[-1] == 2 for t in turns(played[k]))][:2]
+    assert play(backend(chat, two[0]), [JOBS[k] for k in whole]) == [played[k] for k in whole]
+
+
+def turns(t: Trajectory) -> list[tuple[int, ...]]:
+    """Its turns' tokens."""
+    return [t.ids[a:b] for a, b in t.spans]
+
+
+def test_the_key_is_sent_and_never_told(
     two: list[Remote], chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
 ):
-    call = OpenAIBackend._call
+    two[0].fault("status", status=401, times=1000, message="wrong key: sk-secret")
+    for options, variable in (({"api_key": "sk-secret"}, ""), ({}, "sk-secret")):
+        monkeypatch.setenv("OPENAI_API_KEY", variable)
+        player = backend(chat, two[0], **options)
+        with pytest.raises(ServerRefused, match=r"wrong key: \*\*\*") as caught:
+            play(player, JOBS[:1])
+        assert "secret" not in f"{caught.value}{player!r}{vars(player)}"
+    assert two[0].control("GET", "played")["keys"] == ["Bearer sk-secret"] * 2
+    with pytest.raises(ValueError, match="without name, password") as refused:
+        ServerPlayer(["http://me:sk-secret@localhost:1/v1"], chat, CONFIG)
+    assert "secret" not in str(refused.value)
 
-    def listing(self: Any, address: Any, method: str, path: str, body: Any) -> Any:
-        if path == "/models":
-            return {"data": [{"id": "base"}, {"id": "adapter"}]}
-        return call(self, address, method, path, body)
 
-    monkeypatch.setattr(OpenAIBackend, "_call", listing)
+def test_one_turn_at_a_time(two: list[Remote], chat: ChatFormat, played: list[Trajectory]):
+    player = backend(chat, *two)
+    episodes = [player.start(task, k, 3) for task, k in JOBS[:3]]
+    player.act(episodes)
+    assert [len(e.spans) for e in episodes] == [1, 1, 1]
+    assert player.run(episodes) == played[:3]
+
+
+def test_the_model_must_be_named_where_there_are_several(two: list[Remote], chat: ChatFormat):
+    two[0].control("POST", "fault", how="models", names=["base", "adapter"])
     with pytest.raises(ServerRefused, match=r"lists the models \['base', 'adapter'\]; name one"):
         play(backend(chat, two[0]), JOBS[:1])
     play(backend(chat, two[0], model="adapter"), JOBS[:1])
@@ -354,4 +443,4 @@ def test_the_model_must_be_named_where_there_are_several(
 )
 def test_arguments_are_checked(chat: ChatFormat, urls: Any, options: dict[str, Any]):
     with pytest.raises(ValueError, match="expected"):
-        OpenAIBackend(urls, chat, CONFIG, **options)
+        ServerPlayer(urls, chat, CONFIG, **options)
