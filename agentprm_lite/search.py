@@ -45,7 +45,7 @@ class SearchResult:
     trajectory: Trajectory
     """The answer."""
     score: float
-    """Its score at the last step; M at the root if the prompt left no room for a step."""
+    """Its score; from M at the root if the prompt left no room for a step."""
     usage: Usage
     """Compute of the whole search on this task, discarded branches included."""
 

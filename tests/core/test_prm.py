@@ -25,7 +25,7 @@ from transformers import (
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import hidden_states, microbatches, pad_ids, split_model, step_values
 from agentprm_lite.models import Lora, new_reward_model
-from agentprm_lite.prm import FewestTurns, RewardModel
+from agentprm_lite.prm import FewestTurns, RewardModel, StepValues, check_finite
 from agentprm_lite.train import TrainConfig, _spare_activations
 from agentprm_lite.types import Trajectory
 
@@ -159,21 +159,18 @@ def test_a_prompt_has_a_root_and_no_step(model64: Any, trajectories: list[Trajec
         assert alone.q.shape == (0,)
 
 
-@pytest.mark.parametrize(("steps", "where"), [(0, "at its root"), (1, "after step 0")])
 def test_values_that_are_not_numbers_are_errors(
-    folder: Path, trajectories: list[Trajectory], steps: int, where: str
+    folder: Path, trajectories: list[Trajectory]
 ) -> None:
-    """A token whose embedding is NaN spoils M from there on; the trajectory is named."""
-    model = float64(random_reward_model(folder))
-    bad = max(trajectories, key=lambda t: t.num_steps)
-    position = bad.spans[0][0] if steps else bad.prompt_len - 1
-    ids = list(bad.ids)
-    ids[position] = 2  # the end of a turn: not in another's prompt
-    bad = replace(bad, ids=tuple(ids))
+    """The trajectory is named; 0 · NaN is NaN, so that bad weights spoil the root already."""
+    model = random_reward_model(folder)
     with torch.no_grad():
-        model.get_input_embeddings().weight[2] = torch.nan
-    with pytest.raises(ValueError, match=rf"trajectory {bad.key}: M {where} is nan; the reward"):
-        RewardModel(model).score([shortened(bad, 1)])
+        model.get_base_model().score.modules_to_save["default"].weight[0, 3] = torch.nan
+    bad = min(trajectories, key=lambda t: len(t.ids))  # the shortest comes first
+    with pytest.raises(ValueError, match=rf"trajectory {bad.key}: M at its root is nan; the rew"):
+        RewardModel(model).score(trajectories)
+    with pytest.raises(ValueError, match=rf"{bad.key}: M after step 1 is inf; the reward model's"):
+        check_finite(bad, StepValues(0.5, np.array([0.5, np.inf])))
 
 
 def test_half_precision_gives_float32(folder: Path, trajectories: list[Trajectory]) -> None:
