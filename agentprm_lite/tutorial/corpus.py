@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agentprm_lite.chat import react
-from agentprm_lite.env import env_class, make_env
+from agentprm_lite.env import Split, env_class, make_env
 from agentprm_lite.tutorial.mistakes import Turn, slip
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.math.problems import DRAWS, free_problem, templates
@@ -85,10 +85,10 @@ def part_tasks(world: str, part: Part, *, variants: int = 1) -> list[Task]:
     Returns:
         The tasks, by variant and then by index.
     """
-    tasks = env_class(world).tasks(
-        "test" if part == "test" else "train", levels=LEVELS[world], variants=variants
-    )
-    return [task for task in tasks if part_of(world, task.index) == part]
+    split: Split = "test" if part == "test" else "train"
+    tasks = env_class(world).tasks(split, levels=LEVELS[world])
+    kept = [task.index for task in tasks if part_of(world, task.index) == part]
+    return [Task(world, index, k) for k in range(variants) for index in kept]
 
 
 @functools.cache

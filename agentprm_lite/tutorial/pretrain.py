@@ -24,6 +24,9 @@ from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.models import count_parameters
+from agentprm_lite.study.provenance import provenance
+from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
 from agentprm_lite.tutorial.corpus import WORLDS, episode
 from agentprm_lite.tutorial.rows import Batch, Rows
@@ -129,6 +132,7 @@ def pretrain(
     *,
     save_every: float = 300.0,
     until: int | None = None,
+    command: str = "pretrain()",
 ) -> None:
     """Train a small base, or go on with a run that was stopped.
 
@@ -138,12 +142,14 @@ def pretrain(
             lies the model as an ordinary Hugging Face checkpoint.
         save_every: seconds between two states.
         until: step before which to stop; None: the last.
+        command: what the card says that made it.
 
     Raises:
         ValueError: the folder holds a run of another configuration.
         FloatingPointError: the loss is not finite.
     """
     run = _Run.start(config, Path(folder))
+    run.sessions.append({"step": run.number, "command": command, **provenance()})
     stop = config.steps if until is None else min(until, config.steps)
     rows = Rows(run.chat, config.seed, config.copy_steps, config.size)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones
@@ -173,6 +179,8 @@ class _Run:
     """Of the next step."""
     curve: list[list[float]] = field(default_factory=list)
     """Of every step: loss on turns and copies, loss on what is read, tokens, seconds."""
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    """Of every start: its first step, and what the card tells of it."""
 
     @classmethod
     def start(cls, config: PretrainConfig, folder: Path) -> _Run:
@@ -194,7 +202,8 @@ class _Run:
             model.load_state_dict(state["model"])
             for opt, saved in zip(run.opts, state["opts"], strict=True):
                 opt.load_state_dict(saved)
-            run.number, run.mean, run.curve = state["number"], state["mean"], state["curve"]
+            run.number, run.mean = state["number"], state["mean"]
+            run.curve, run.sessions = state["curve"], state["sessions"]
         return run
 
     def step(self, batches: list[Batch]) -> None:
@@ -238,7 +247,10 @@ class _Run:
             "mean": self.mean,
             "number": self.number,
             "curve": self.curve,
+            "sessions": self.sessions,
         }
+        if not self.curve:
+            return
         new = self.folder / f"{STATE}.new"
         torch.save(state, new)
         os.replace(new, self.folder / STATE)
@@ -246,6 +258,8 @@ class _Run:
         finished.load_state_dict(self.mean)
         finished.to(torch.bfloat16).save_pretrained(self.folder)
         self.chat.save(self.folder)
+        weights = count_parameters(self.model)
+        write_card(self.folder, asdict(self.config), weights, self.curve, self.sessions)
 
 
 def _texts(sample: int) -> Iterator[str]:

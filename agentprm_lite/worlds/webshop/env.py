@@ -163,7 +163,8 @@ class WebShop(TextEnv):
         if self._page == "results":
             return self._pick()
         product = self._shop.products[self._shop.places[self._asin]]
-        if self._verdict(product) not in ("fits", "seen"):
+        wrong = self._verdict(product) in ("no", "too dear")
+        if wrong or (self._real and product is not self._wanted):
             return f"{self._asin} is not what I want. I go back.", "click[< Prev]"
         if self._page != "item":
             return f"I have read enough about {self._asin}. I go back.", "click[< Prev]"
@@ -223,7 +224,7 @@ class WebShop(TextEnv):
             hit = self._shop.products[place]
             verdict = self._verdict(hit)
             read.append(f"{hit.asin} [SEP] {self._words_of(hit, verdict)}{verdict}.")
-            if verdict.endswith("fits"):
+            if verdict == "fits":
                 return " ".join(read), f"click[{hit.asin}]"
         later = self._hits.index(self._goal.place) >= first
         turn = pages.NEXT if later else pages.PREVIOUS
