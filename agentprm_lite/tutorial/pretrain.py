@@ -73,8 +73,10 @@ class PretrainConfig:
     """Of weights and data."""
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.layers - 1, self.heads, self.size, self.steps) <= 0:
-            raise ValueError(f"sizes must be positive, and layers at least 2, got {self}")
+        if min(self.hidden, self.layers - 1, self.heads - 2, self.size, self.steps) <= 0:
+            raise ValueError(
+                f"sizes must be positive, with 2 layers and 3 heads or more, got {self}"
+            )
         if self.hidden % (2 * self.heads):
             raise ValueError(
                 f"hidden must be a multiple of 2 heads = {2 * self.heads}, got {self.hidden}"
@@ -149,7 +151,8 @@ def pretrain(
         FloatingPointError: the loss is not finite.
     """
     run = _Run.start(config, Path(folder))
-    run.sessions.append({"step": run.number, "command": command, **provenance()})
+    where = {name: str(text) for name, text in provenance().items()}  # torch's own is no plain text
+    run.sessions.append({"step": run.number, "command": command, **where})
     stop = config.steps if until is None else min(until, config.steps)
     rows = Rows(run.chat, config.seed, config.copy_steps, config.size)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones

@@ -1,6 +1,7 @@
 """The small base: its text, its tokenizer, its loop, its card, and what the package ships."""
 
 import json
+import random
 import re
 import shutil
 from dataclasses import replace
@@ -10,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
 from agentprm_lite.models import load_chat, load_policy
 from agentprm_lite.tutorial import base
@@ -23,7 +23,7 @@ from agentprm_lite.worlds.math.problems import templates
 from agentprm_lite.worlds.textcraft.recipes import recipe_table
 
 TOY = PretrainConfig(
-    hidden=48, layers=2, heads=1, sample=30, size=0.2, copy_steps=10, steps=40, warmup=5, decay=10
+    hidden=48, layers=2, heads=3, sample=30, size=0.2, copy_steps=10, steps=40, warmup=5, decay=10
 )
 
 
@@ -77,7 +77,7 @@ def test_rows_are_a_function_of_their_number_and_weigh_turns(toy):
     assert len(first) == 1 + len(WORLDS)
     for one, two in zip(first, again, strict=True):
         assert torch.equal(one.ids, two.ids)
-        assert set(one.weights.unique().tolist()) <= {0.0, pytest.approx(WEIGHT_READ), 1.0}
+        assert {round(w, 6) for w in one.weights.unique().tolist()} <= {0.0, WEIGHT_READ, 1.0}
     text = episode("math", 1)
     ids, weights = encoded(chat, text)
     turns = [i for i, w in zip(ids, weights, strict=True) if w == 1]
@@ -110,7 +110,9 @@ def test_parts_by_hand():
 
 
 def test_no_goal_template_or_shop_of_judges_or_tests_is_in_the_text():
-    hidden = {g for k, g in enumerate(recipe_table().goals) if part_of("textcraft", k) != "practice"}
+    hidden = {
+        g for k, g in enumerate(recipe_table().goals) if part_of("textcraft", k) != "practice"
+    }
     goals = {
         episode("textcraft", seed).observations[0].rpartition("Goal: craft ")[2].rstrip(".")
         for seed in range(400)
@@ -136,30 +138,36 @@ def test_most_episodes_succeed_and_some_have_slips(world):
     assert 0.75 < sum(text.success for text in texts) / 60 <= 1
     assert all(len(text.observations) == len(text.turns) for text in texts)
     assert all(turn.startswith("Thought:\n") for text in texts for turn in text.turns)
-    experts = 0
-    for seed, text in enumerate(texts):
-        experts += len(text.turns) == len(episode(world, seed).turns)
-    assert experts == 60
 
 
 def test_slips_by_hand():
-    import random
-
     rng = random.Random(0)
-    page = "x [SEP] B012345678 [SEP] Ay red big cups [SEP] $5.0 [SEP] B087654321 [SEP] Be new cups"
+    page = "x [SEP] B012345678 [SEP] Ay red big cups [SEP] $5.0 [SEP] B087654321 [SEP] Be big cups"
     page += " [SEP] $6.0"
     turn = ("B012345678 [SEP] Ay red big cups [SEP] $5.0 fits.", "click[B012345678]")
-    other = slip("webshop", ["", page], turn, rng)
-    assert other == (
-        "B012345678 [SEP] Ay red no. B087654321 [SEP] Be new cups [SEP] $6.0 fits.",
+    assert slip("webshop", ["", page], turn, rng) == (
+        "B012345678 [SEP] Ay red big cups [SEP] $5.0 too dear. "
+        "B087654321 [SEP] Be big cups [SEP] $6.0 fits.",
         "click[B087654321]",
-    ) or other[1] == "click[B087654321]"
-    wrong = {slip("math", ["Ann has 5 eggs."], ("t", "5 + 2 = 7"), rng)[1] for _ in range(40)}
-    assert "5 + 2 = 7" not in wrong - {"5 + 2 = 7"}
-    assert any(line.startswith("5 + 2 = ") and line != "5 + 2 = 7" for line in wrong)
-    moved = slip("babyai", ['x ["turn left", "go to red ball 1"]'], ("I need it. x", "turn left"), rng)
-    assert moved[0].startswith("I need it.")
-    assert moved[1] != "turn left"
+    )
+    wrong = {slip("math", ["Ann has 5 eggs."], ("t", "5 + 2 = 7"), rng) for _ in range(60)}
+    lines = {"5 + 2 = 6", "5 + 2 = 8", "5 + 2 = 9", "5 + 2 = 17"}  # false, by 1, 2 or 10
+    lines |= {"5 + 5 = 10", "5 - 2 = 3", "5 * 2 = 10"}  # true and beside the point
+    assert wrong == {("t", line) for line in lines}
+    seen = ['x\nAvailable actions: ["turn left", "go to red ball 1"]']
+    moves = {slip("babyai", seen, ("I need it. So.", "turn left"), rng) for _ in range(30)}
+    assert ("I need it. It is red ball 1.", "go to red ball 1") in moves
+    assert all(thought.startswith("I need it. It is ") for thought, _ in moves)
+    task = ["Crafting commands:\ncraft 4 stick using 2 planks\n\nGoal: craft stick."]
+    got = {slip("textcraft", task, ("I need 2 planks.", "get 2 planks"), rng) for _ in range(60)}
+    assert got == {
+        ("I need 1 planks.", "get 1 planks"),
+        ("I need 3 planks.", "get 3 planks"),
+        ("I need 4 planks.", "get 4 planks"),
+        ("I have everything for stick.", "craft 4 stick using 2 planks"),
+        ("craft 4 stick using 2 planks. I need 2 planks.", "get 2 planks"),
+        ("I look at what I carry.", "inventory"),
+    }
 
 
 # --- tokenizer ----------------------------------------------------------------------------------
@@ -179,7 +187,9 @@ def test_digits_and_product_numbers_are_single_tokens():
     assert tok.tokenize("B0QK7ZZX12") == list("B0QK7ZZX12")
     pieces = tok.get_vocab()
     assert not [p for p in pieces if re.search(r"[0-9]", p.removeprefix("Ġ")) and len(p) > 2]
-    assert not [p for p in pieces if re.search(r"[A-Z]{2}", p) and "SEP" not in p and "N.A" not in p]
+    assert not [
+        p for p in pieces if re.search(r"[A-Z]{2}", p) and "SEP" not in p and "N.A" not in p
+    ]
 
 
 # --- what the package ships -----------------------------------------------------------------------
