@@ -42,7 +42,7 @@ class AgentGymEnv(TextEnv):
         "agentgym:<world>@<url>": tasks carry it, `make_env` understands it, and so rollouts,
         search and label making work on a server as they do in this process. What an index means
         is the server's affair: TextCraft's index -> goal depends on the server's file system, and
-        WebShop's goals are not those of the synthetic catalogue, so that for WebShop tasks are
+        WebShop's goals are not those of the made-up shops, so that for WebShop tasks are
         best made by hand: `Task(env.name, index)`.
         Option of `reset`: "index". There are no variants, and no expert.
 

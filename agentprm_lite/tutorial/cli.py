@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.study import PARTS, WORLDS, provenance, study
 from agentprm_lite.tutorial import guided, rewards, stages
+from agentprm_lite.tutorial.pretrain import PretrainConfig, pretrain
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.types import Trajectory
 
@@ -46,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
+        if args.command == "pretrain":
+            _pretrain(args, argv)
+            return 0
         if "run" in args:  # a command of another wing
             args.run(args)
             return 0
@@ -56,6 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError) as err:
         print(f"agentprm {args.command}: {err}", file=sys.stderr)
         return 1
+
+
+def _pretrain(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    command = shlex.join(["agentprm", *(argv or sys.argv[1:])])
+    config = PretrainConfig(steps=args.steps, seed=args.seed)
+    pretrain(config, args.folder, until=args.until, command=command)
+    print(args.folder)
 
 
 def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
@@ -121,6 +134,16 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--env", default="textcraft", help="a world, such as textcraft")
         sub.add_argument("--seed", type=int, default=0, help="of the reward model or run")
         return sub
+
+    base = commands.add_parser(
+        "pretrain",
+        help="make the small base of all four worlds",
+        description="Make the small base of all four worlds, or go on where it was stopped.",
+    )
+    base.add_argument("folder", help="of the run; the model lies in it, too")
+    base.add_argument("--steps", type=int, default=PretrainConfig.steps, help="in all")
+    base.add_argument("--until", type=int, help="stop before this step; the next call goes on")
+    base.add_argument("--seed", type=int, default=0, help="of weights and text")
 
     collect = add("collect", "sample trajectories")
     collect.add_argument("--split", choices=("train", "test"), default="train")

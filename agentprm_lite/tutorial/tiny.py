@@ -13,7 +13,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agentprm_lite.chat import ChatFormat
 
-WORDS = r"Thought:\n|\n\nAction:\n| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
+WORDS = (
+    r"Thought:\n|\n\nAction:\n| ?[A-Z](?=[A-Z0-9])|(?<=[A-Z0-9])[A-Z]"  # product numbers by letters
+    r"| ?[A-Za-z]+| ?[0-9]{1,2}(?![0-9])| ?[0-9]|\s|[^\sA-Za-z0-9]"
+)
 PAD, UNKNOWN, END = "<|pad|>", "<|unknown|>", "<|end|>"
 TINY_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"

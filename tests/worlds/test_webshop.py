@@ -17,10 +17,11 @@ from agentprm_lite.rollout import vocabulary
 from agentprm_lite.tutorial.tiny import tiny_tokenizer
 from agentprm_lite.worlds.webshop import WebShop
 from agentprm_lite.worlds.webshop import pages as pages
-from agentprm_lite.worlds.webshop.catalogue import Goal, _catalogue, catalogue
+from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, catalogue, made_shop
 from agentprm_lite.worlds.webshop.env import _parsed
 from agentprm_lite.worlds.webshop.reward import reward, similar, type_factor
 from agentprm_lite.worlds.webshop.search import SearchIndex, words
+from agentprm_lite.worlds.webshop.synthetic import GOALS, SHOPS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASIN = re.compile(r"[A-Z0-9]{10}")
@@ -291,7 +292,9 @@ def test_expert_in_the_real_catalogue():
     assert won >= 0.9 * len(range(0, 6910, 35))
 
 
-# --- the synthetic catalogue --------------------------------------------------------------------
+# --- made-up shops -------------------------------------------------------------------------------
+
+SOME = range(0, SHOPS * GOALS, 401)
 
 
 def finished(env: WebShop, index: int, variant: int = 0) -> tuple[bool, int]:
@@ -303,41 +306,40 @@ def finished(env: WebShop, index: int, variant: int = 0) -> tuple[bool, int]:
 def played_on(env: WebShop) -> tuple[bool, int]:
     for count in range(1, env.max_rounds + 1):
         thought, action = env.expert_action()
-        assert len(thought.split()) <= 60
+        assert len(thought.split()) <= 130
         _, _, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             return info["success"], count
     raise AssertionError("the episode ought to be over")
 
 
-def test_catalogue_is_the_same_on_every_machine():
-    shop = catalogue()
-    assert (len(shop.products), len(shop.goals), shop.key) == (1108, 3680, "1108-a2c83a4d")
+def test_a_shop_is_the_same_on_every_machine():
+    shop = made_shop(0, 0)
+    assert (len(shop.products), len(shop.goals), shop.key) == (18, 12, "18-7d9a7e75")
     goal = shop.goals[0]
     assert (goal.instruction, shop.products[goal.place].asin) == (
-        "Find me foldable, splash proof camera straps with color: white, and length: short, "
-        "and price lower than 60.00 dollars",
-        "B0MILULU88",
+        "Find me light weight, foldable charging cables, and price lower than 60.00 dollars",
+        "B020KIDQIL",
     )
-    assert (len(shop.train), len(shop.test)) == (3040, 640)
+    assert made_shop(0, 1).key != shop.key != made_shop(1, 0).key
 
 
 def test_products_are_varied_and_told_in_few_words():
-    products = catalogue().products
-    assert len({product.asin for product in products}) == len(products)
-    assert all(ASIN.fullmatch(product.asin) for product in products)
-    assert all(len(product.title.split()) <= 8 for product in products)
-    assert len({product.query for product in products}) == 40
-    assert collections.Counter(len(product.options) for product in products).keys() == {0, 1, 2}
-    assert 0.05 < sum(" to " in product.tag for product in products) / len(products) < 0.5
-    for product in products:
-        values = [value for _, values in product.options for value in values]
-        assert len(set(values)) == len(values)
+    shops = [made_shop(number, 0) for number in range(0, SHOPS, 40)]
+    for shop in shops:
+        assert len({product.asin for product in shop.products}) == len(shop.products)
+        assert all(ASIN.fullmatch(product.asin) for product in shop.products)
+        assert all(len(product.title.split()) <= 8 for product in shop.products)
+        assert len({product.query for product in shop.products}) == 2
+        assert {len(product.options) for product in shop.products} == {0, 1, 2}
+    numbers = [product.asin for shop in shops for product in shop.products]
+    assert len(set(numbers)) == len(numbers)
+    assert len({number[2:] for number in numbers}) == len(numbers)  # "B0" stands before all
+    assert len({product.query for shop in shops for product in shop.products}) > 25
 
 
-def best_reward(goal: Goal, place: int) -> float:
+def best_reward(shop: Catalogue, goal: Goal, place: int) -> float:
     """Reward for a product with the best choice of options."""
-    shop = catalogue()
     product, names = shop.products[place], [name for name, _ in shop.products[place].options]
     wanted = shop.products[goal.place]
     return max(
@@ -346,20 +348,18 @@ def best_reward(goal: Goal, place: int) -> float:
     )
 
 
-def test_one_product_of_a_kind_and_one_choice_is_right_and_a_bad_one_is_near():
-    shop = catalogue()
+def test_one_product_and_one_choice_is_right_and_many_are_near():
     near, first = 0, 0
-    picked = range(0, len(shop.goals), 37)
-    for index in picked:
-        goal = shop.goals[index]
-        kind = shop.products[goal.place].query
-        rivals = [place for place, p in enumerate(shop.products) if p.query == kind]
-        assert [p for p in rivals if best_reward(goal, p) > 1 - 1e-9] == [goal.place]
+    for index in SOME:
+        shop = made_shop(index // GOALS, 0)
+        goal = shop.goals[index % GOALS]
+        places = range(len(shop.products))
+        assert [p for p in places if best_reward(shop, goal, p) > 1 - 1e-9] == [goal.place]
         env = WebShop()
         env.reset(options={"index": index})
         env.step(env.expert_action()[1])
         hits = env.snapshot()["state"]["hits"][:10]
-        near += sum(0.5 <= best_reward(goal, place) < 1 for place in hits)
+        near += sum(0.5 <= best_reward(shop, goal, place) < 1 for place in hits)
         first += hits[0] == goal.place
         product = shop.products[goal.place]
         chosen = [
@@ -367,53 +367,48 @@ def test_one_product_of_a_kind_and_one_choice_is_right_and_a_bad_one_is_near():
             for values in itertools.product(*(values for _, values in product.options))
         ]
         right = [c for c in chosen if reward(product, c, goal, product, goal.cap) > 1 - 1e-9]
-        assert right == [{name: dict(goal.options)[name] for name, _ in product.options}]
-    assert near / len(picked) > 3  # of ten hits earn at least half
-    assert first / len(picked) < 0.2
+        assert right == [dict(goal.options)]
+    assert near / len(SOME) > 3  # of ten hits earn at least half
+    assert first / len(SOME) < 0.4
 
 
-def test_splits_share_no_family_and_no_instruction():
-    shop = catalogue()
-    families, texts = [], []
-    for split in ("train", "test"):
-        goals = [shop.goals[task.index] for task in WebShop.tasks(split)]
-        families.append({(shop.products[goal.place].query, goal.attributes) for goal in goals})
-        texts.append({goal.instruction for goal in goals})
-    assert not families[0] & families[1]
-    assert not texts[0] & texts[1]
-    assert [len(WebShop.tasks("train", levels=(k,))) for k in (1, 2, 3)] == [280, 600, 2160]
-    assert [len(WebShop.tasks("test", levels=(k,))) for k in (1, 2, 3)] == [40, 240, 360]
+def test_splits_share_no_shop():
+    shops = [{task.index // GOALS for task in WebShop.tasks(split)} for split in ("train", "test")]
+    assert (len(shops[0]), len(shops[1]), shops[0] & shops[1]) == (896, 128, set())
+    assert [len(WebShop.tasks("train", levels=(k,))) for k in (1, 2, 3)] == [3584] * 3
+    assert [len(WebShop.tasks("test", levels=(k,))) for k in (1, 2, 3)] == [512] * 3
     for level in (1, 2, 3):
         task = WebShop.tasks("test", levels=(level,))[0]
         info = WebShop().reset(options={"index": task.index})[1]
-        assert info["level"] == level == 1 + len(shop.goals[task.index].options)
-    with pytest.raises(ValueError, match=r"levels: expected some of \[1, 2, 3\], got \[4\]"):
+        goal = made_shop(task.index // GOALS, 0).goals[task.index % GOALS]
+        assert info["level"] == level == 1 + len(goal.options)
+    with pytest.raises(ValueError, match="expected"):
         WebShop.tasks("train", levels=(4,))
     with pytest.raises(ValueError, match="split"):
         WebShop.tasks("dev")
 
 
-def test_variants_open_the_instruction_otherwise():
+def test_variants_are_other_shops_and_open_the_instruction_otherwise():
     env = WebShop()
     told = [env.reset(options={"index": 5, "variant": k})[1]["goal"] for k in range(5)]
-    assert told[0].startswith("Find me ")
-    assert told[1] == told[0].replace("Find me ", "I am looking for ")
-    assert len(set(told)) == 4
-    assert told[4] == told[1]
+    openings = ("Find me ", "I am looking for ", "Please buy ", "I want to order ")
+    for text, opening in zip(told, (*openings, openings[1]), strict=True):
+        assert text.startswith(opening)
+    assert len({text.partition(", and price")[0] for text in told}) == 5
     assert all(finished(env, 5, variant)[0] for variant in range(4))
 
 
 def test_expert_within_six_rounds():
     env = WebShop(max_rounds=6)  # the paper's number
-    results = [finished(env, index) for index in range(0, 3680, 4)]
+    results = [finished(env, index) for index in range(0, SHOPS * GOALS, 29)]
     assert all(success for success, _ in results)
     assert {rounds for _, rounds in results} == {3, 4, 5, 6}
 
 
 def test_expert_after_detours():
     rng = random.Random(3)
-    for index in range(0, 3680, 61):
-        env = WebShop(max_rounds=40)
+    for index in SOME:
+        env = WebShop(max_rounds=60)
         env.reset(options={"index": index})
         for _ in range(12):
             texts = [*pages.clickables(env._parts()), env.expert_action()[1], "desk lamps"]
@@ -427,38 +422,37 @@ def test_expert_after_detours():
 
 def test_expert_turns():
     env = WebShop()
-    env.reset(options={"index": 0})
+    env.reset(options={"index": 4})
     turns = []
     done = False
     while not done:
         turns.append(env.expert_action())
         done = env.step(turns[-1][1])[2]
     assert turns == [
-        ("I look for splash proof camera straps.", "search[splash proof camera straps]"),
+        ("I look for shock absorbing charging cables.", "search[shock absorbing charging cables]"),
         (
-            "I want foldable, splash proof camera straps, price lower than 60.00 dollars. "
-            "Sorvia foldable splash proof camera straps is $34.0 to $39.0. "
-            "Its number is B0MILULU88.",
-            "click[B0MILULU88]",
+            "B0NWOGZ23F [SEP] Lumora foldable shock absorbing charging cables [SEP] $85.0 too "
+            "dear. B0PM1VRRWU [SEP] Kestra foldable shock absorbing charging cables [SEP] $35.0 "
+            "fits.",
+            "click[B0PM1VRRWU]",
         ),
-        ("I choose color: white.", "click[white]"),
-        ("I choose length: short.", "click[short]"),
-        ("B0MILULU88 is as wanted. I buy it.", "click[Buy Now]"),
+        ("I choose color: blue.", "click[blue]"),
+        ("B0PM1VRRWU is as wanted. I buy it.", "click[Buy Now]"),
     ]
 
 
-def test_a_word_level_tokenizer_knows_the_words_of_held_out_tasks():
+def test_a_word_level_tokenizer_reads_product_numbers_by_letters():
     tok = tiny_tokenizer(vocabulary(WebShop.tasks("train")[::25]))
     texts = vocabulary(WebShop.tasks("test")[::16])
     assert len(tok) < 1_500
     assert not [text for text in texts if tok.unk_token_id in tok.encode(text)]
-    assert tok.tokenize("click[B0LUMIKO81]") == ["click", "[", "B", "0", "LUMIKO", "81", "]"]
+    assert tok.tokenize("click[B0LUQ7KO8X]") == [*("click", "["), *"B0LUQ7KO8X", "]"]
 
 
 def test_loading_and_steps_are_fast():
     start = time.process_time()
-    _catalogue.__wrapped__(None)
-    assert time.process_time() - start < 2
+    made_shop.__wrapped__(3, 4)
+    assert time.process_time() - start < 0.5
     env, took = WebShop(), []
     for index in range(40):
         env.reset(options={"index": index})
@@ -750,5 +744,5 @@ def test_reset_options_and_snapshots_of_another_catalogue(shop):
     for bad in ({"variant": -1}, {"price_cap": 0}, {"price_cap": float("nan")}, {"index": -1}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             env.reset(options={"index": 0} | bad)
-    with pytest.raises(ValueError, match="expected catalogue 1108-"):
+    with pytest.raises(ValueError, match="expected catalogue made-up shops"):
         WebShop().restore(kept)

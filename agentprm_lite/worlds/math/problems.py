@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -149,16 +149,22 @@ def templates() -> tuple[Template, ...]:
     for level in LARGEST:
         found: dict[tuple[tuple[str, ...], str], Template] = {}
         while len(found) < TEMPLATES_A_LEVEL:
-            events = tuple(_pick(rng, tuple(EVENTS)) for _ in range(_between(rng, 1, level)))
-            noise = _pick(rng, tuple(NOISE)) if rng.random() < 0.5 else ""
-            at = _between(rng, 1, len(events) + 1) if noise else 0
-            ending, late = _pick(rng, tuple(ENDINGS)), rng.random() < 0.25
-            template = Template(events, ending, noise, at, late)
-            repeated = any(events.count(kind) > 1 for kind in ("times", "share"))
-            if template.level == level and not repeated:
-                found.setdefault((events, ending), template)
+            template = _draw_template(rng, level)
+            if template:
+                found.setdefault((template.events, template.ending), template)
         out += found.values()
     return tuple(out)
+
+
+def _draw_template(rng: random.Random, level: int) -> Template | None:
+    """A random sequence of sentences; None if it has another level, or repeats a big event."""
+    events = tuple(_pick(rng, tuple(EVENTS)) for _ in range(_between(rng, 1, level)))
+    noise = _pick(rng, tuple(NOISE)) if rng.random() < 0.5 else ""
+    at = _between(rng, 1, len(events) + 1) if noise else 0
+    ending, late = _pick(rng, tuple(ENDINGS)), rng.random() < 0.25
+    template = Template(events, ending, noise, at, late)
+    repeated = any(events.count(kind) > 1 for kind in ("times", "share"))
+    return template if template.level == level and not repeated else None
 
 
 def is_test(template: int) -> bool:
@@ -197,8 +203,34 @@ def make_problem(index: int, variant: int) -> Problem:
         >>> [line for _, line in make_problem(0, 0).steps]
         ['12 / 3 = 4', '4 + 7 = 11']
     """
-    template = templates()[index // DRAWS]
-    rng = random.Random(f"math/{index}/{variant}")
+    return _fill(templates()[index // DRAWS], random.Random(f"math/{index}/{variant}"))
+
+
+def free_problem(seed: int, level: int, unseen: Container[int]) -> Problem:
+    """A problem of any template of a level, but of none that shall stay unseen.
+
+    Args:
+        seed: Of the draw.
+        level: Number of steps.
+        unseen: Places of templates in `templates()`; whatever has the events and the ending of
+            one of them is drawn again.
+
+    Returns:
+        A function of the arguments only.
+
+    Example:
+        >>> free_problem(0, 2, ()).level
+        2
+    """
+    rng = random.Random(f"math/free/{level}/{seed}")
+    hidden = {(t.events, t.ending) for k, t in enumerate(templates()) if k in unseen}
+    while True:
+        template = _draw_template(rng, level)
+        if template and (template.events, template.ending) not in hidden:
+            return _fill(template, rng)
+
+
+def _fill(template: Template, rng: random.Random) -> Problem:
     p, f, g, t = _shuffled(NAMES, rng)[:4]
     i, j = _shuffled(THINGS, rng)[:2]
     draw = _Draw(template, rng, {"p": p, "f": f, "g": g, "t": t, "i": i, "j": j})

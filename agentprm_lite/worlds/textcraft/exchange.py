@@ -7,9 +7,12 @@ read the commands instead of knowing them by heart.
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Callable
+
+from agentprm_lite.worlds.textcraft.recipes import recipe_table
 
 FAMILIES: tuple[tuple[str, ...], ...] = (
     (
@@ -55,3 +58,32 @@ def exchange(seed: int) -> Callable[[str], str]:
         return word.replace(" ", "_") if identifier else word
 
     return lambda text: _ANY.sub(replace, text)
+
+
+_KEPT = frozenset(("a", "of", "on", "the", "item", "with"))  # also words of replies
+
+
+@functools.cache
+def _item_words() -> tuple[str, ...]:
+    table = recipe_table()
+    names = [*table.goals, *table.base, *table.tags]
+    return tuple(sorted({word for name in names for word in name.split()} - _KEPT))
+
+
+def shuffle_words(seed: int) -> Callable[[str], str]:
+    """A translation of texts in which all words of all items trade places.
+
+    Args:
+        seed: of the exchange.
+
+    Returns:
+        A function from text to text, one to one.
+
+    Example:
+        >>> text = shuffle_words(0)("craft 1 stick using 2 oak planks")
+        >>> [word for word in text.split() if word in ("craft", "using", "1", "2")]
+        ['craft', '1', 'using', '2']
+    """
+    words = _item_words()
+    other = dict(zip(words, random.Random(seed).sample(words, len(words)), strict=True))
+    return lambda text: re.sub(r"[a-z]+", lambda match: other.get(match[0], match[0]), text)

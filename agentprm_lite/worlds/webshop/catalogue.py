@@ -1,4 +1,4 @@
-"""Products and goals of WebShop: read from a folder, or made by the generator."""
+"""Products and goals of WebShop: read from a folder, or of made-up shops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprm_lite.worlds.webshop.search import SearchIndex
-from agentprm_lite.worlds.webshop.synthetic import synthetic_records
+from agentprm_lite.worlds.webshop.synthetic import shop_records
 
 NO_CAP = 1_000_000.0
 SOURCE = (
@@ -24,6 +24,7 @@ SOURCE = (
 )
 _TABLE, _ITEMS, _NOTES = "products_1000.jsonl", "items_shuffle_1000.json", "items_ins_v2_1000.json"
 _TEST_IDS, _TRAIN_IDS = "webshop_test.json", "webshop_train_ids.json"
+CAPS = 4  # multiples of ten dollars above the price of a product, one of which is the cap
 _FIRST_TEST = 200  # goals that are the test split where no lists of ids are found
 
 
@@ -85,11 +86,11 @@ class Catalogue:
     products: tuple[Product, ...]
     """In file order."""
     goals: tuple[Goal, ...]
-    """In AgentGym's order."""
+    """In AgentGym's order; in a made-up shop, one a family."""
     train: tuple[int, ...]
-    """Indices of the training goals."""
+    """Places of the training goals; empty in a made-up shop, which is of one split as a whole."""
     test: tuple[int, ...]
-    """Indices of the test goals."""
+    """Places of the test goals."""
     places: dict[str, int]
     """ASIN -> place."""
     index: SearchIndex
@@ -98,11 +99,11 @@ class Catalogue:
     """Number of products and a checksum: two catalogues of one key are the same."""
 
 
-def catalogue(folder: str | Path | None = None) -> Catalogue:
+def catalogue(folder: str | Path) -> Catalogue:
     """The catalogue of a folder, read once a process.
 
     Args:
-        folder: Where the data lies; None: the synthetic catalogue.
+        folder: Where the data lies.
 
     Returns:
         The catalogue.
@@ -110,12 +111,35 @@ def catalogue(folder: str | Path | None = None) -> Catalogue:
     Raises:
         FileNotFoundError: The folder holds neither set of files.
         ValueError: A file is broken.
+    """
+    return _catalogue(str(Path(folder).resolve()))
+
+
+@functools.lru_cache(maxsize=512)
+def made_shop(number: int, variant: int) -> Catalogue:
+    """A made-up shop.
+
+    Args:
+        number: Of the shop.
+        variant: k > 0 draws another shop of this number.
+
+    Returns:
+        Its catalogue.
 
     Example:
-        >>> len(catalogue().products)
-        1108
+        >>> len(made_shop(0, 0).goals)
+        12
     """
-    return _catalogue(None if folder is None else str(Path(folder).resolve()))
+    records, wanted = shop_records(number, variant)
+    products = tuple(map(_product, records))
+    places = {product.asin: place for place, product in enumerate(products)}
+    rng = random.Random(f"webshop caps/{number}/{variant}")
+    goals = []
+    for asin, choice in wanted:
+        product = products[places[asin]]
+        cap = 10.0 * (product.price // 10 + 1 + int(rng.random() * CAPS))
+        goals.append(_goal(places[asin], product, tuple(sorted(choice.items())), cap))
+    return _indexed_catalogue(products, tuple(goals), (), ())
 
 
 def price_text(cap: float) -> str:
@@ -157,34 +181,40 @@ def make_goals(products: Sequence[Product]) -> tuple[Goal, ...]:
         named = sorted(product.options)
         for values in itertools.product(*(values for _, values in named)):
             options = tuple(zip((name for name, _ in named), values, strict=True))
-            told = ", and ".join(f"{name}: {value}" for name, value in options)
-            text = product.instruction + (f" with {told}" if told else "") + price_text(cap)
-            goals.append(Goal(place, text, product.asked, options, cap))
+            goals.append(_goal(place, product, options, cap))
     random.Random(233).shuffle(goals)
     return tuple(goals)
 
 
+def _goal(place: int, product: Product, options: tuple[tuple[str, str], ...], cap: float) -> Goal:
+    told = ", and ".join(f"{name}: {value}" for name, value in options)
+    text = product.instruction + (f" with {told}" if told else "") + price_text(cap)
+    return Goal(place, text, product.asked, options, cap)
+
+
 @functools.lru_cache(maxsize=4)
-def _catalogue(folder: str | None) -> Catalogue:
-    if folder is None:
-        records, held_out = synthetic_records()
-        products = tuple(_product(record) for record in records)
+def _catalogue(folder: str) -> Catalogue:
+    try:
+        products = tuple(_product(record) for record in _records(Path(folder)))
+        if len({product.asin for product in products}) < len(products):
+            raise ValueError("expected every asin once")
         goals = make_goals(products)
-        test = tuple(i for i, goal in enumerate(goals) if products[goal.place].asin in held_out)
-        train = tuple(sorted(set(range(len(goals))) - set(test)))
-    else:
-        try:
-            products = tuple(_product(record) for record in _records(Path(folder)))
-            if len({product.asin for product in products}) < len(products):
-                raise ValueError("expected every asin once")
-            goals = make_goals(products)
-            train, test = _splits(Path(folder), len(goals))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError) as err:
-            raise ValueError(
-                f"catalogue: a file in {folder} is broken ({type(err).__name__}: {err}). {SOURCE}"
-            ) from err
-        except OSError as err:
-            raise type(err)(f"catalogue: {err}. {SOURCE}") from err
+        train, test = _splits(Path(folder), len(goals))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError) as err:
+        raise ValueError(
+            f"catalogue: a file in {folder} is broken ({type(err).__name__}: {err}). {SOURCE}"
+        ) from err
+    except OSError as err:
+        raise type(err)(f"catalogue: {err}. {SOURCE}") from err
+    return _indexed_catalogue(products, goals, train, test)
+
+
+def _indexed_catalogue(
+    products: tuple[Product, ...],
+    goals: tuple[Goal, ...],
+    train: tuple[int, ...],
+    test: tuple[int, ...],
+) -> Catalogue:
     texts = [_indexed(product) for product in products]
     places = {product.asin: place for place, product in enumerate(products)}
     checksum = zlib.crc32("\n".join([*places, *texts]).encode("utf-8", "replace"))

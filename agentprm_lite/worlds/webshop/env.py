@@ -15,12 +15,15 @@ from agentprm_lite.worlds.webshop.catalogue import (
     Goal,
     Product,
     catalogue,
+    made_shop,
     price_text,
 )
 from agentprm_lite.worlds.webshop.reward import reward
+from agentprm_lite.worlds.webshop.synthetic import GOALS, SHOPS, is_test, level_of
 
 FOLDER_VARIABLE = "AGENTPRM_WEBSHOP"
 EXACT = 1e-9
+MADE_UP = "made-up shops"
 WORDS_OF_TITLE = 8
 _OPENING = "Find me "
 _OPENINGS = ("I am looking for ", "Please buy ", "I want to order ")
@@ -31,18 +34,19 @@ class WebShop(TextEnv):
 
     Description:
         A task is a goal: a product, the attributes and option values that are wanted of it and a
-        highest price, told as one instruction. The default catalogue is made up: 1,108 products
-        of 40 kinds and 3,680 goals (see webshop_synthetic.py). Many products differ from the
-        right one in one attribute, some in the price or in the option values only. The test split
-        holds the goals of every fifth family of products, which no training goal asks for.
+        highest price, told as one instruction. By default shops are made up: 1,024 of twelve
+        goals each (see webshop_synthetic.py), so that index // 12 is the number of the shop. Many
+        products differ from the right one in one attribute, some in the price or in the option
+        values only. The test split holds the goals of every eighth shop. `variant` k > 0 plays
+        another shop, drawn anew.
         The real catalogue is read from a folder that the argument `catalogue` or the environment
         variable AGENTPRM_WEBSHOP names (for `tasks` and `make_env` the variable); it holds
         WebShop's items_shuffle_1000.json and items_ins_v2_1000.json, or products_1000.jsonl[.gz].
         It has 6,910 goals in AgentGym's order. Its splits are AgentGym's where their lists
         (webshop_train_ids.json, webshop_test.json) lie in the folder or in ../agentgym_ids; else
         the first 200 goals are the test split.
-        Levels: 1 has no options to choose, 2 one, 3 two or more. `variant` k > 0 opens the
-        instruction with other words, of which there are three.
+        Levels: 1 has no options to choose, 2 one, 3 two or more. `variant` k > 0 also opens the
+        instruction with other words, of which there are three; in the real catalogue that is all.
         Options of `reset`: "index", "variant", and "price_cap", a highest price in dollars in
         place of the goal's own.
 
@@ -84,7 +88,7 @@ class WebShop(TextEnv):
     Args:
         max_rounds: Steps after which an unfinished episode is truncated; None: 10.
         catalogue: Folder of the real catalogue; None: the folder in AGENTPRM_WEBSHOP if that is
-            set, else the synthetic catalogue.
+            set, else the made-up shops.
 
     Raises:
         FileNotFoundError: The folder doesn't hold the files.
@@ -123,10 +127,13 @@ class WebShop(TextEnv):
 
     def __init__(self, max_rounds: int | None = None, catalogue: str | Path | None = None) -> None:
         super().__init__(max_rounds)
-        self._shop = _shop(catalogue)
+        self._real = _real(catalogue)
+        self._shop = self._real or made_shop(0, 0)
+        self._place = 0  # of the goal in its shop
         self._cap = NO_CAP
         self._page = "start"
         self._hits: list[int] = []
+        self._seen: set[str] = set()  # products that were looked at
         self._number = 1
         self._asin = ""
         self._chosen: dict[str, str] = {}
@@ -134,28 +141,37 @@ class WebShop(TextEnv):
 
     @classmethod
     def _levels(cls, split: Split) -> dict[int, int]:
-        shop = _shop(None)
-        return {i: shop.goals[i].level for i in (shop.train if split == "train" else shop.test)}
+        real = _real(None)
+        if real is None:
+            every = range(SHOPS * GOALS)
+            return {i: level_of(i) for i in every if is_test(i) == (split == "test")}
+        return {i: real.goals[i].level for i in (real.train if split == "train" else real.test)}
 
     def _count(self) -> int:
-        return len(self._shop.goals)
+        return SHOPS * GOALS if self._real is None else len(self._real.goals)
 
     def _advise(self) -> tuple[str, str]:
-        """What a shopper does who knows the product and acts through the pages.
+        """What a shopper does who reads what the pages say, from the top.
 
-        A search with the last words of what is wanted (one attribute and the kind, in the
-        synthetic catalogue), the way to the product, its options, Buy Now. Where that search
-        doesn't find it, all words are searched, then the product's title.
+        A search with the last words of what is wanted (one attribute and the kind, in a made-up
+        shop); the first product that looks right; its options, Buy Now. A product without a wanted
+        option value is left again. Where that search doesn't find the product, all words are
+        searched, then its title.
         """
-        product = self._wanted
         if self._page == "start":
             return self._search_for(self._last_words)
         if self._page == "results":
             return self._pick()
-        if self._asin != product.asin:
+        product = self._shop.products[self._shop.places[self._asin]]
+        wrong = self._verdict(product) in ("no", "too dear")
+        if wrong or (self._real and product is not self._wanted):
             return f"{self._asin} is not what I want. I go back.", "click[< Prev]"
         if self._page != "item":
             return f"I have read enough about {self._asin}. I go back.", "click[< Prev]"
+        offered = dict(product.options)
+        for name, value in self._goal.options:
+            if value not in offered.get(name, ()):
+                return f"{self._asin} has no {name}: {value}. I go back.", "click[< Prev]"
         for name, value in self._goal.options:
             if self._chosen.get(name) != value:
                 return f"I choose {name}: {value}.", f"click[{value}]"
@@ -168,7 +184,7 @@ class WebShop(TextEnv):
 
     @property
     def _goal(self) -> Goal:
-        return self._shop.goals[self.index]
+        return self._shop.goals[self._place]
 
     @property
     def _wanted(self) -> Product:
@@ -202,25 +218,52 @@ class WebShop(TextEnv):
             wider = {self._last_words: self._request, self._request: product.title}
             tried = (words for words in wider if self._hits == self._shop.index.search(words))
             return self._search_for(wider.get(next(tried, ""), self._last_words))
-        number = 1 + self._hits.index(self._goal.place) // pages.PER_PAGE
-        if number == self._number:
-            title = " ".join(product.title.split()[:WORDS_OF_TITLE])
-            limit = price_text(self._cap).removeprefix(", and ")
-            return (
-                f"I want {self._request}{limit and ', ' + limit}. "
-                f"{title} is {product.tag}. Its number is {product.asin}.",
-                f"click[{product.asin}]",
-            )
-        turn = pages.NEXT if number > self._number else pages.PREVIOUS
+        first = (self._number - 1) * pages.PER_PAGE
+        read = []
+        for place in self._hits[first : first + pages.PER_PAGE]:
+            hit = self._shop.products[place]
+            verdict = self._verdict(hit)
+            read.append(f"{hit.asin} [SEP] {self._words_of(hit, verdict)}{verdict}.")
+            if verdict == "fits":
+                return " ".join(read), f"click[{hit.asin}]"
+        later = self._hits.index(self._goal.place) >= first
+        turn = pages.NEXT if later else pages.PREVIOUS
         return f"Page {self._number} doesn't have it.", f"click[{turn}]"
 
+    def _verdict(self, hit: Product) -> str:
+        """What the shopper says of a product in a page of results."""
+        wanted = self._wanted
+        if hit is wanted:
+            return "fits"
+        if (hit.query, hit.attributes) != (wanted.query, wanted.attributes):
+            return "no"
+        if hit.price > self._cap:
+            return "too dear"
+        return "seen" if hit.asin in self._seen or self._real else "fits"
+
+    def _words_of(self, hit: Product, verdict: str) -> str:
+        """As much of what the page says of a product as the verdict needs."""
+        words = hit.title.removesuffix(f" {self._wanted.query}").split()
+        if verdict == "no":
+            return " ".join([*words[:WORDS_OF_TITLE], ""])
+        return f"{' '.join(hit.title.split()[:WORDS_OF_TITLE])} [SEP] {hit.tag} "
+
     def _start(self, **options: Any) -> str:
+        self._enter()
         self._cap = float(options.get("price_cap", self._goal.cap))
         if not self._cap > 0:
             raise ValueError(f"price_cap: expected a positive price, got {self._cap}")
         self._page, self._hits, self._number = "start", [], 1
-        self._asin, self._chosen, self._reward = "", {}, 0.0
+        self._asin, self._chosen, self._reward, self._seen = "", {}, 0.0, set()
         return pages.page_text(self._parts())
+
+    def _enter(self) -> None:
+        """Open the shop of the present goal."""
+        if self._real is None:
+            number, self._place = divmod(self.index, GOALS)
+            self._shop = made_shop(number, self.variant)
+        else:
+            self._shop, self._place = self._real, self.index
 
     def _apply(self, action: str) -> tuple[str, float, bool, bool]:
         verb, value = _parsed(action)
@@ -239,6 +282,7 @@ class WebShop(TextEnv):
     def _click(self, part: pages.Part) -> None:
         if part.kind == "product":
             self._page, self._asin, self._chosen = "item", part.text, {}
+            self._seen.add(part.text)
         elif part.kind == "option":
             self._chosen[part.name] = part.text.lower()
         elif part.text == pages.BACK:
@@ -284,7 +328,7 @@ class WebShop(TextEnv):
 
     def _save(self) -> dict[str, Any]:
         return {
-            "catalogue": self._shop.key,
+            "catalogue": MADE_UP if self._real is None else self._real.key,
             "cap": self._cap,
             "page": self._page,
             "hits": list(self._hits),
@@ -292,21 +336,24 @@ class WebShop(TextEnv):
             "asin": self._asin,
             "chosen": [[name, value] for name, value in self._chosen.items()],
             "reward": self._reward,
+            "seen": sorted(self._seen),
         }
 
     def _load(self, state: dict[str, Any]) -> None:
-        if state["catalogue"] != self._shop.key:
-            raise ValueError(
-                f"snapshot: expected catalogue {self._shop.key}, got {state['catalogue']}"
-            )
+        key = MADE_UP if self._real is None else self._real.key
+        if state["catalogue"] != key:
+            raise ValueError(f"snapshot: expected catalogue {key}, got {state['catalogue']}")
+        self._enter()
         self._cap = state["cap"]
         self._page, self._number, self._asin = state["page"], state["number"], state["asin"]
         self._hits, self._chosen = list(state["hits"]), dict(state["chosen"])
-        self._reward = state["reward"]
+        self._reward, self._seen = state["reward"], set(state["seen"])
 
 
-def _shop(folder: str | Path | None) -> Catalogue:
-    return catalogue(folder or os.environ.get(FOLDER_VARIABLE) or None)
+def _real(folder: str | Path | None) -> Catalogue | None:
+    """The real catalogue, or None for made-up shops."""
+    folder = folder or os.environ.get(FOLDER_VARIABLE)
+    return catalogue(folder) if folder else None
 
 
 def _parsed(action: str) -> tuple[str, str]:

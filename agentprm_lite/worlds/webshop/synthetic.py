@@ -1,20 +1,26 @@
-"""A made-up shop: 1,108 products of 40 kinds, many of which differ in one attribute only.
+"""Made-up shops by number: a dozen goals each, among products that differ in one attribute.
 
-A kind, such as desk lamps, has families: one a pair of attributes. Goals ask for one product of a
-family; a quarter of the families have a twin that costs too much or comes in other option values.
-Two families of a kind share one attribute or none. Titles repeat the words of the instruction, and
-product numbers are made of few pieces, so that a word-level tokenizer knows all of them. Every
-fifth family is held out for tests.
+A shop sells two kinds of product, such as desk lamps, in six families each: a family is a pair out
+of four attributes, so every rival of a product shares one attribute with it or none. Half of the
+families have a twin of another brand that costs too much, or comes in other option values, which
+only its own page tells. Product numbers have ten characters drawn at random, as real ones look.
+Every eighth shop is held out for tests.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
-FAMILIES, HELD_OUT_EVERY = 22, 5
-TWIN_SHARE = 0.25
+SHOPS = 1024
+"""Numbers of shops; every variant of a number is a shop of its own."""
+KINDS, FAMILIES = 2, 6
+GOALS = KINDS * FAMILIES
+"""Goals a shop, one a family; their options go round from none to two."""
+HELD_OUT_EVERY = 8
+TWIN_SHARE = 0.5
 TOO_MUCH = 50.0  # a cap is less than this above the price of the product
 
 
@@ -103,65 +109,101 @@ BRANDS = (
     "Almera Bravik Corano Dellmo Elvora Fintra Galdur Hestia Ivando Jolver Kestra Lumora Morvik "
     "Nordal Oltera Pavino Quorra Rendal Sorvia Tavik Ultano Velmar Wendra Zelko"
 )
-NUMBER_WORDS = ["".join(parts) for parts in itertools.product(*[("BA", "KO", "LU", "MI")] * 3)]
+SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+T = TypeVar("T")
+Wanted = tuple[str, dict[str, str]]
 
 
-def synthetic_records() -> tuple[list[dict[str, Any]], frozenset[str]]:
-    """The products, in the fields of the product table, and which are held out for tests.
+def is_test(index: int) -> bool:
+    """Whether a goal belongs to a shop that is held out.
+
+    Args:
+        index: Of the goal.
 
     Returns:
-        Records of the products; ASINs of those that test goals ask for.
+        True for the goals of every eighth shop.
 
     Example:
-        >>> records, held_out = synthetic_records()
-        >>> len(records), len(held_out)
-        (1108, 160)
+        >>> is_test(7 * GOALS - 1), is_test(7 * GOALS)
+        (False, True)
     """
-    rng = random.Random("webshop synthetic catalogue")
+    return index // GOALS % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+
+
+def level_of(index: int) -> int:
+    """1 without options to choose, 2 with one, 3 with two.
+
+    Args:
+        index: Of the goal.
+
+    Returns:
+        The level.
+    """
+    return 1 + index % FAMILIES % 3
+
+
+def shop_records(number: int, variant: int) -> tuple[list[dict[str, Any]], list[Wanted]]:
+    """The products of a shop, in the fields of the product table, and what its goals ask for.
+
+    Args:
+        number: Of the shop.
+        variant: k > 0 draws another shop of this number.
+
+    Returns:
+        Records of the products, shuffled; for each goal the product number and the option values.
+
+    Example:
+        >>> records, wanted = shop_records(0, 0)
+        >>> 12 <= len(records) <= 24, [len(options) for _, options in wanted[:6]]
+        (True, [0, 1, 2, 0, 1, 2])
+    """
+    rng = random.Random(f"webshop/{number}/{variant}")
     records: list[dict[str, Any]] = []
-    held_out = set()
-    kinds = [(shop, kind) for shop in DEPARTMENTS for kind in shop.kinds.split(", ")]
-    for number, (shop, kind) in enumerate(kinds):
-        pairs = list(itertools.combinations(shop.attributes.split(", "), 2))
-        rng.shuffle(pairs)
-        made = []
-        for family, pair in enumerate(pairs[:FAMILIES]):
-            made.append(_wanted(shop, kind, pair, family, rng))
+    wanted: list[Wanted] = []
+    for shop in _draw(DEPARTMENTS, KINDS, rng):
+        kind = _draw(shop.kinds.split(", "), 1, rng)[0]
+        pairs = list(itertools.combinations(_draw(shop.attributes.split(", "), 4, rng), 2))
+        brands = _draw(BRANDS.split(), 2 * FAMILIES, rng)
+        for family, pair in enumerate(_draw(pairs, FAMILIES, rng)):
+            record = _wanted(shop, kind, pair, family, brands.pop(), rng)
+            choice = {name: _draw(values, 1, rng)[0] for name, values in record["options"].items()}
+            records.append(record)
+            wanted.append((record["asin"], choice))
             if rng.random() < TWIN_SHARE:
-                made.append(_twin(made[-1], shop, rng))
-        for place, record in enumerate(made):
-            record["asin"] = _asin(number, place)
-            family_is_held_out = record.pop("family") % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-            if family_is_held_out and record["instruction"]:
-                held_out.add(record["asin"])
-        records += made
-    rng.shuffle(records)
-    return records, frozenset(held_out)
+                records.append(_twin(record, choice, brands.pop(), rng))
+    return _draw(records, len(records), rng), wanted
 
 
-def _asin(kind: int, place: int) -> str:
-    """A number of ten characters: its word differs within a kind, its digits between kinds."""
-    word = NUMBER_WORDS[(kind * 29 + place) % len(NUMBER_WORDS)]
-    return f"B0{word}{kind * 37 % 100:02d}"
+def _draw(items: Sequence[T], count: int, rng: random.Random) -> list[T]:
+    """Some items in a random order. Only rng.random() stays the same across Python versions."""
+    return sorted(items, key=lambda _: rng.random())[:count]
+
+
+def _asin(rng: random.Random) -> str:
+    """A product number; the first two characters of real ones are the same, too."""
+    return "B0" + "".join(SIGNS[int(rng.random() * len(SIGNS))] for _ in range(8))
 
 
 def _wanted(
-    shop: Department, kind: str, pair: tuple[str, str], family: int, rng: random.Random
+    shop: Department,
+    kind: str,
+    pair: tuple[str, str],
+    family: int,
+    brand: str,
+    rng: random.Random,
 ) -> dict[str, Any]:
-    """A product that goals ask for; a third of them has no option, a third one, a third two."""
+    """A product that a goal asks for; a third of them has no option, a third one, a third two."""
     first, values = shop.first.split(": ")
     second, fixed = shop.second.split(": ")
     options = {}
     if family % 3 > 0:
-        options[first] = rng.sample(values.split(", "), 3)
+        options[first] = _draw(values.split(", "), 3, rng)
     if family % 3 > 1:
         options[second] = fixed.split(", ")
-    price = 4.5 + rng.randrange(90) / 2
-    dearest = price + 5 if options and rng.random() < 0.3 else price
     return {
-        "family": family,
-        **_described(rng.choice(BRANDS.split()), pair, kind),
-        "pricing": [price] if dearest == price else [price, dearest],
+        "asin": _asin(rng),
+        **_described(brand, pair, kind),
+        "pricing": [4.5 + int(rng.random() * 90) / 2],
         "query": kind,
         "product_category": f"{shop.path} › {kind}",
         "options": options,
@@ -171,19 +213,20 @@ def _wanted(
     }
 
 
-def _twin(record: dict[str, Any], shop: Department, rng: random.Random) -> dict[str, Any]:
-    """The same from another brand: too dear, or in the other values of the first option."""
-    brand = rng.choice([name for name in BRANDS.split() if not record["title"].startswith(name)])
+def _twin(
+    record: dict[str, Any], choice: dict[str, str], brand: str, rng: random.Random
+) -> dict[str, Any]:
+    """The same from another brand: too dear, or (with one option) without the wanted value."""
     twin = {
         **record,
         **_described(brand, record["attributes"], record["query"]),
+        "asin": _asin(rng),
         "instruction": None,
         "instruction_attributes": None,
     }
-    name, values = shop.first.split(": ")
-    if name in record["options"] and rng.random() < 0.5:
-        others = [value for value in values.split(", ") if value not in record["options"][name]]
-        twin["options"] = {**record["options"], name: others}
+    if len(choice) == 1 and rng.random() < 0.5:
+        name, value = next(iter(choice.items()))
+        twin["options"] = {name: [other for other in record["options"][name] if other != value]}
     else:
         twin["pricing"] = [price + TOO_MUCH for price in record["pricing"]]
     return twin

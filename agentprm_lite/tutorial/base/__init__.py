@@ -1,0 +1,41 @@
+"""The small base that the library ships: one model for all four worlds, a Hugging Face folder.
+
+``agentprm pretrain`` made it; README.md and card.json beside this file say how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+CARD = "card.json"
+
+
+def folder() -> Path:
+    """Folder of the small base; its files are those of the card.
+
+    Returns:
+        What ``load_policy`` and ``load_chat`` take.
+
+    Raises:
+        ValueError: a file is missing, or another than the card says.
+    """
+    place = Path(__file__).parent
+    check(place)
+    return place
+
+
+def check(place: Path) -> None:
+    """Compare the files of a base with the checksums in its card."""
+    said = json.loads((place / CARD).read_text())["files"]
+    for name, expected in said.items():
+        path = place / name
+        found = checksum(path) if path.exists() else "no file"
+        if found != expected:
+            raise ValueError(f"{path}: expected SHA-256 {expected}, found {found}; install again")
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

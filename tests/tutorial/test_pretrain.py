@@ -1,0 +1,237 @@
+"""The small base: its text, its tokenizer, its loop, its card, and what the package ships."""
+
+import json
+import random
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentprm_lite.env import make_env
+from agentprm_lite.models import load_chat, load_policy
+from agentprm_lite.tutorial import base
+from agentprm_lite.tutorial.cli import main
+from agentprm_lite.tutorial.corpus import WORLDS, episode, part_of, part_tasks
+from agentprm_lite.tutorial.mistakes import slip
+from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
+from agentprm_lite.tutorial.rows import WEIGHT_READ, Rows, copying, encoded
+from agentprm_lite.worlds.math.problems import templates
+from agentprm_lite.worlds.textcraft.recipes import recipe_table
+
+TOY = PretrainConfig(
+    hidden=48, layers=2, heads=3, sample=30, size=0.2, copy_steps=10, steps=40, warmup=5, decay=10
+)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    pretrain(TOY, folder, until=25)
+    return folder
+
+
+def test_a_toy_learns_stops_and_goes_on(toy, tmp_path):
+    state = torch.load(toy / "state.pt", weights_only=True)
+    assert (state["number"], len(state["curve"])) == (25, 25)
+    shutil.copytree(toy, tmp_path, dirs_exist_ok=True)
+    pretrain(TOY, tmp_path)
+    whole = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert whole["curve"][:25] == state["curve"]
+    turns = [row[0] for row in whole["curve"]]
+    assert sum(turns[-5:]) / 5 < sum(turns[10:15]) / 5 - 0.5
+    assert [session["step"] for session in whole["sessions"]] == [0, 25]
+    base.check(tmp_path)
+    assert load_policy(tmp_path).config.hidden_size == 48
+    with pytest.raises(ValueError, match="this run is"):
+        pretrain(replace(TOY, seed=1), tmp_path)
+
+
+def test_going_on_gives_what_one_go_gives(toy, tmp_path):
+    pretrain(replace(TOY, steps=40), tmp_path, until=12)
+    pretrain(replace(TOY, steps=40), tmp_path, until=25)
+    one, two = (torch.load(f / "state.pt", weights_only=True) for f in (toy, tmp_path))
+    assert [row[0] for row in one["curve"]] == pytest.approx([r[0] for r in two["curve"]], abs=2e-3)
+
+
+def test_a_fresh_model_copies_and_one_without_the_heads_does_not(toy):
+    chat = load_chat(toy)
+    model = new_base(PretrainConfig(), chat)
+    batch = copying(0, 0, len(chat.tokenizer), 5, 32, 64)
+    with torch.no_grad():
+        losses, weights = losses_of(model, batch)
+        taught = float((losses * weights).sum() / weights.sum())
+        torch.nn.init.normal_(model.model.layers[1].self_attn.o_proj.weight, std=0.02)
+        losses, _ = losses_of(model, batch)
+    assert taught < 3.0 < 6.0 < float((losses * weights).sum() / weights.sum())
+
+
+def test_rows_are_a_function_of_their_number_and_weigh_turns(toy):
+    chat = load_chat(toy)
+    rows = Rows(chat, 0, 2, 0.5)
+    assert len(rows[0]) == 1
+    first, again = rows[5], rows[5]
+    assert len(first) == 1 + len(WORLDS)
+    for one, two in zip(first, again, strict=True):
+        assert torch.equal(one.ids, two.ids)
+        assert {round(w, 6) for w in one.weights.unique().tolist()} <= {0.0, WEIGHT_READ, 1.0}
+    text = episode("math", 1)
+    ids, weights = encoded(chat, text)
+    turns = [i for i, w in zip(ids, weights, strict=True) if w == 1]
+    assert turns == [i for turn in text.turns for i in chat.turn_ids(turn)]
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_parts_share_nothing_and_all_have_tasks(world):
+    found = {part: {t.index for t in part_tasks(world, part)} for part in PARTS}
+    assert all(len(found[part]) >= 50 for part in PARTS)
+    assert not found["practice"] & found["judge"]
+    assert not (found["practice"] | found["judge"]) & found["test"]
+
+
+PARTS = ("practice", "judge", "test")
+
+
+def test_parts_by_hand():
+    assert [part_of("math", 40 * k) for k in range(4)] == ["practice", "practice", "judge", "test"]
+    assert [part_of("webshop", 12 * k) for k in (0, 2, 6, 7, 15)] == (
+        ["practice", "judge", "judge", "test", "test"]
+    )
+    assert [part_of("textcraft", k) for k in (0, 30, 31, 34)] == (
+        ["test", "test", "practice", "judge"]
+    )
+    assert [part_of("babyai", 40 * k) for k in (0, 2, 46)] == ["practice", "judge", "test"]
+
+
+def test_no_goal_template_or_shop_of_judges_or_tests_is_in_the_text():
+    hidden = {
+        g for k, g in enumerate(recipe_table().goals) if part_of("textcraft", k) != "practice"
+    }
+    goals = {
+        episode("textcraft", seed).observations[0].rpartition("Goal: craft ")[2].rstrip(".")
+        for seed in range(400)
+    }
+    assert len(goals) > 150
+    assert not goals & hidden
+    shown = set()
+    for task in [*part_tasks("webshop", "judge"), *part_tasks("webshop", "test")][::12]:
+        env = make_env("webshop")
+        env.reset(options={"index": task.index})
+        shown |= set(re.findall(r"B0\w{8}", env.step(env.expert_action()[1])[0]))
+    told = " ".join(" ".join(episode("webshop", seed).observations) for seed in range(200))
+    assert len(shown) > 2000
+    assert not shown & set(re.findall(r"B0\w{8}", told))
+    # the text of a problem gives its events and ending away; see free_problem's own test
+    assert {t.level for t in templates()} >= {2, 3, 4}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_most_episodes_succeed_and_some_have_slips(world):
+    texts = [episode(world, seed) for seed in range(60)]
+    assert texts[7] == episode(world, 7)
+    assert 0.75 < sum(text.success for text in texts) / 60 <= 1
+    assert all(len(text.observations) == len(text.turns) for text in texts)
+    assert all(turn.startswith("Thought:\n") for text in texts for turn in text.turns)
+
+
+def test_slips_by_hand():
+    rng = random.Random(0)
+    page = "x [SEP] B012345678 [SEP] Ay red big cups [SEP] $5.0 [SEP] B087654321 [SEP] Be big cups"
+    page += " [SEP] $6.0"
+    turn = ("B012345678 [SEP] Ay red big cups [SEP] $5.0 fits.", "click[B012345678]")
+    assert slip("webshop", ["", page], turn, rng) == (
+        "B012345678 [SEP] Ay red big cups [SEP] $5.0 too dear. "
+        "B087654321 [SEP] Be big cups [SEP] $6.0 fits.",
+        "click[B087654321]",
+    )
+    wrong = {slip("math", ["Ann has 5 eggs."], ("t", "5 + 2 = 7"), rng) for _ in range(60)}
+    lines = {"5 + 2 = 6", "5 + 2 = 8", "5 + 2 = 9", "5 + 2 = 17"}  # false, by 1, 2 or 10
+    lines |= {"5 + 5 = 10", "5 - 2 = 3", "5 * 2 = 10"}  # true and beside the point
+    assert wrong == {("t", line) for line in lines}
+    seen = ['x\nAvailable actions: ["turn left", "go to red ball 1"]']
+    moves = {slip("babyai", seen, ("I need it. So.", "turn left"), rng) for _ in range(30)}
+    assert ("I need it. It is red ball 1.", "go to red ball 1") in moves
+    assert all(thought.startswith("I need it. It is ") for thought, _ in moves)
+    task = ["Crafting commands:\ncraft 4 stick using 2 planks\n\nGoal: craft stick."]
+    got = {slip("textcraft", task, ("I need 2 planks.", "get 2 planks"), rng) for _ in range(60)}
+    assert got == {
+        ("I need 1 planks.", "get 1 planks"),
+        ("I need 3 planks.", "get 3 planks"),
+        ("I need 4 planks.", "get 4 planks"),
+        ("I have everything for stick.", "craft 4 stick using 2 planks"),
+        ("craft 4 stick using 2 planks. I need 2 planks.", "get 2 planks"),
+        ("I look at what I carry.", "inventory"),
+    }
+
+
+# --- tokenizer ----------------------------------------------------------------------------------
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_the_tokenizer_loses_nothing(text):
+    chat = load_chat(base.folder())
+    assert chat.tokenizer.decode(chat.encode(text), clean_up_tokenization_spaces=False) == text
+
+
+def test_digits_and_product_numbers_are_single_tokens():
+    tok = load_chat(base.folder()).tokenizer
+    assert 1000 <= len(tok) <= 2000
+    assert tok.tokenize("12 + 345") == ["1", "2", "Ġ+", "Ġ3", "4", "5"]
+    assert tok.tokenize("B0QK7ZZX12") == list("B0QK7ZZX12")
+    pieces = tok.get_vocab()
+    assert not [p for p in pieces if re.search(r"[0-9]", p.removeprefix("Ġ")) and len(p) > 2]
+    assert not [
+        p for p in pieces if re.search(r"[A-Z]{2}", p) and "SEP" not in p and "N.A" not in p
+    ]
+
+
+# --- what the package ships -----------------------------------------------------------------------
+
+
+def test_the_shipped_base_is_as_its_card_says(tmp_path):
+    folder = base.folder()
+    card = json.loads((folder / "card.json").read_text())
+    assert sum((folder / name).stat().st_size for name in card["files"]) < 16e6
+    assert card["steps"] > 2000
+    assert card["tokens"] == card["curve"]["rows"][-1][1]
+    assert str(f"{card['tokens']:,}") in (folder / "README.md").read_text()
+    model, chat = load_policy(folder), load_chat(folder)
+    assert sum(p.numel() for p in model.parameters()) == card["parameters"]
+    chat.verify(folder)
+    for world in WORLDS:
+        ids, weights = encoded(chat, episode(world, 10**9))
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0, :-1]
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none")
+        said = torch.tensor(weights[1:]) == 1
+        assert losses[said].mean() < 0.5
+    shutil.copytree(folder, tmp_path / "b")
+    (tmp_path / "b" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json: expected SHA-256 [0-9a-f]{64}, found"):
+        base.check(tmp_path / "b")
+    (tmp_path / "b" / "config.json").unlink()
+    with pytest.raises(ValueError, match="found no file"):
+        base.check(tmp_path / "b")
+
+
+def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr(
+        "agentprm_lite.tutorial.cli.pretrain",
+        lambda config, folder, **more: asked.update(config=config, folder=folder, **more),
+    )
+    assert main(["pretrain", str(tmp_path), "--steps", "7", "--until", "3"]) == 0
+    assert (asked["config"].steps, asked["until"], asked["folder"]) == (7, 3, str(tmp_path))
+    assert asked["command"] == f"agentprm pretrain {tmp_path} --steps 7 --until 3"
+    assert capsys.readouterr().out == f"{tmp_path}\n"
+    with pytest.raises(ValueError, match="sizes must be positive"):
+        PretrainConfig(layers=1)
+    with pytest.raises(ValueError, match="multiple of 2 heads"):
+        PretrainConfig(hidden=100)
