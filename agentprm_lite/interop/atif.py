@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from agentprm_lite.interop.logs import Call, Message, Role, arguments_text
-from agentprm_lite.interop.readers import read_text
+from agentprm_lite.interop.readers import plain, read_text
 
 _SOURCES: dict[str, Role] = {"system": "system", "user": "user", "agent": "assistant"}
 
@@ -38,7 +38,8 @@ def read_atif(row: Mapping[str, Any]) -> tuple[list[Message], list[tuple[str, in
         ValueError: a step has an unknown source, or a call no name.
     """
     left: list[tuple[str, int]] = []
-    messages = [m for i, step in enumerate(row["steps"]) for m in _step(i, step, left)]
+    steps = plain(row["steps"], left)
+    messages = [m for i, step in enumerate(steps) for m in _step(i, step, left)]
     if row.get("subagent_trajectories"):
         left.append(("runs of subagents", len(row["subagent_trajectories"])))
     return messages, left

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,7 @@ _UNREAD = {
     *("logprobs", "token_ids", "finish_reason", "stop_reason", "stop_sequence", "metadata"),
     *("response_metadata", "additional_kwargs", "usage_metadata", "extra", "status", "cost"),
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXTS = ("text", "input_text", "output_text")
 
 
@@ -60,8 +62,8 @@ def read_messages(
             raw = json.loads(raw)
         except ValueError as err:
             raise ValueError(f"messages are a text that isn't JSON: {err}") from err
-    raws = [_mapping(i, m) for i, m in enumerate(_sequence(raw))]
     left: list[tuple[str, int]] = []
+    raws = [_mapping(i, m, left) for i, m in enumerate(_sequence(raw))]
     if several and _all_named(raws):
         return [_spoken(i, m, left) for i, m in enumerate(raws)], left
     found: list[Message] = []
@@ -237,10 +239,10 @@ def _sequence(value: Any) -> list[Any]:
     raise ValueError(f"messages are {type(value).__name__}, expected a list of messages")
 
 
-def _mapping(i: int, message: Any) -> Mapping[str, Any]:
+def _mapping(i: int, message: Any, left: list[tuple[str, int]]) -> Mapping[str, Any]:
     """A message as a mapping; the objects of client libraries give theirs as pairs."""
     try:
-        return {str(k): _plain(v) for k, v in dict(message).items()}
+        return {str(k): plain(v, left) for k, v in dict(message).items()}
     except (TypeError, ValueError) as err:
         raise ValueError(
             f"message {i} is of type {type(message).__name__}, expected a mapping with 'role' and "
@@ -248,19 +250,24 @@ def _mapping(i: int, message: Any) -> Mapping[str, Any]:
         ) from err
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, left: list[tuple[str, int]]) -> Any:
     """The same in plain lists and mappings; what a table has for "nothing" is None."""
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str):
+        if not value.isascii() and (whole := _SURROGATE.sub("\ufffd", value)) != value:
+            left.append(("texts with half a character", 1))
+            return whole
+        return value
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v, left) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v, left) for v in value]
     if callable(getattr(type(value), "tolist", None)):  # numpy's arrays and numbers
-        return _plain(value.tolist())
+        return plain(value.tolist(), left)
     try:
-        return {str(k): _plain(v) for k, v in dict(value).items()}
+        return {str(k): plain(v, left) for k, v in dict(value).items()}
     except (TypeError, ValueError):  # a date, say
         return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,7 @@ from jinja2 import TemplateError
 from agentprm_lite.chat import ChatFormat
 
 _U, _A, _W, _X = "zulu", "alpha", "whisky", "xerox"  # words that no template has
+_HALF = re.compile("[\ud800-\udfff]")  # of a character, in a call's arguments
 _TOOL = {
     "type": "function",
     "function": {
@@ -75,14 +77,13 @@ def render(
         ValueError: the template refuses the messages; says why.
     """
     try:
-        return str(
-            chat.tokenizer.apply_chat_template(
-                [dict(m) for m in messages],
-                tools=list(tools) or None,
-                tokenize=False,
-                add_generation_prompt=prompt,
-            )
+        text = chat.tokenizer.apply_chat_template(
+            [dict(m) for m in messages],
+            tools=list(tools) or None,
+            tokenize=False,
+            add_generation_prompt=prompt,
         )
+        return _HALF.sub("\ufffd", str(text))
     except (TemplateError, TypeError, KeyError, AttributeError, IndexError) as err:
         raise ValueError(f"the template says: {err}") from err
 

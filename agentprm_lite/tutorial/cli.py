@@ -83,6 +83,8 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
     elif args.command == "train":
         if args.model == "reward":
             train_on_logs(args)
+        elif args.logs or args.base or args.out:
+            raise ValueError("--logs, --base and --out are those of 'train reward'")
         elif args.model in ("sft", "rft"):
             print(stages.policy(profile, args.model).folder)
         else:

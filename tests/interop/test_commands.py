@@ -100,6 +100,13 @@ def test_train_reward_then_score_then_diagnose(
     assert "is a folder that isn't empty, expected a new folder" in capsys.readouterr().err
 
 
+def test_options_of_logs_are_never_ignored(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "pvm", "--logs", "runs.jsonl"]) == 1
+    assert capsys.readouterr().err == (
+        "agentprm train: --logs, --base and --out are those of 'train reward'\n"
+    )
+
+
 LONG = row(9, 1, "turn left " * 40)
 
 

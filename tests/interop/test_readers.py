@@ -210,6 +210,16 @@ def test_rows_of_a_table() -> None:
     assert read(messages, task=np.int64(7), reward=np.float32(1)).messages == RUN
 
 
+def test_half_a_character_is_replaced_and_counted() -> None:
+    """As where a log cut a text of emoji in the middle."""
+    log = read([{**ASK, "content": "ok \U0001f600 \ud83d"}, {**DONE, "reasoning": "\ude00"}])
+    assert log.messages[0].text == "ok \U0001f600 \ufffd" and log.messages[1].reasoning == "\ufffd"
+    assert dict(log.left_out) == {"texts with half a character": 2}
+    step = {"source": "agent", "message": "\ud83d"}
+    atif = read_log({"schema_version": "ATIF-v1.8", "steps": [step]}, "a, line 1")
+    assert atif.messages[0].text == "\ufffd"
+
+
 class Sdk:
     """As the objects of client libraries: pairs of names and values."""
 
@@ -308,6 +318,7 @@ def test_one_object_and_one_conversation_are_files_too(tmp_path: Path) -> None:
     [
         (b"", "runs.jsonl: no records"),
         (b'{"messages": []}\n{"a": \n', "line 3: not JSON: Expecting value"),
+        (gzip.compress(b"{}" * 99)[:-9], "runs.jsonl: the gzip file is cut or garbled"),
         (b'{"a": "\x93"}', "line 1: byte 0x93 isn't UTF-8; save the file as UTF-8"),
     ],
 )

@@ -213,6 +213,15 @@ def test_empty_turns_and_texts() -> None:
     assert steps == ["<e>", "<e>", "it is 3<e>"]
 
 
+def test_half_a_character_in_a_call_is_no_obstacle() -> None:
+    turn = {"role": "assistant", "tool_calls": call(1)}
+    turn["tool_calls"][0]["function"]["arguments"] = '{"n": "\\ud83d"}'
+    for template in (PLAIN, TOOLS):
+        chat = words_chat(template, "assistant user add sum n \ufffd")
+        (span,) = rendered(chat, log(ASK, turn)).spans
+        assert "\ufffd" in chat.tokenizer.decode(rendered(chat, log(ASK, turn)).ids[slice(*span)])
+
+
 def test_what_is_not_to_be_learned_from_is_no_step() -> None:
     _, steps, _ = shown(PLAIN, ASK, {**DONE, "weight": 0}, ASK, {**DONE, "weight": 1})
     assert steps == ["it is 3<e>"]
