@@ -89,20 +89,7 @@ def parse_action(text: str) -> str | None:
 
 
 def last_action(text: str) -> str:
-    """The action in a turn with all its characters: brackets, signs, line breaks.
-
-    Args:
-        text: what the policy produced.
-
-    Returns:
-        The text after the last "Action:", or all of it if there is none, without spaces around it.
-
-    Example:
-        >>> last_action(react("Red.", "search[red mug]"))
-        'search[red mug]'
-        >>> last_action(" click[Buy Now]")
-        'click[Buy Now]'
-    """
+    """The action in a turn with all its characters: brackets, signs, line breaks."""
     return _THOUGHTS_END.split(text)[-1].rpartition("Action:")[2].strip()
 
 

@@ -64,18 +64,7 @@ class Episode:
     def start(
         cls, task: Task, sample: int, seed: int, chat: ChatFormat, config: SamplingConfig
     ) -> Episode:
-        """Reset an environment and write the prompt.
-
-        Args:
-            task: what to do.
-            sample: number of the sample; samples of a task differ by their random stream.
-            seed: of the run.
-            chat: the policy's chat format.
-            config: whether the rules are shown, and the most turns.
-
-        Returns:
-            An episode without steps.
-        """
+        """Reset an environment and write the prompt."""
         env = make_env(task.env, config.max_rounds)
         observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
         rules = (env.instructions, env.acknowledgement) if config.rules else None
@@ -105,15 +94,7 @@ class Episode:
         return not self.done
 
     def fork(self, sample: int, stream: int) -> Episode:
-        """An independent copy that goes on with another random stream.
-
-        Args:
-            sample: number of the copy's sample.
-            stream: tells copies of one state apart.
-
-        Returns:
-            The copy; it has counted nothing yet.
-        """
+        """An independent copy that goes on with another random stream."""
         env = make_env(self.task.env)
         env.restore(self.env.snapshot())
         entropy = [*_entropy(self.seed, self.task, sample), len(self.ids), stream]
@@ -132,16 +113,7 @@ class Episode:
         )
 
     def step(self, tokens: Sequence[int], logprobs: Sequence[float], chat: ChatFormat) -> list[int]:
-        """Take one turn in the environment.
-
-        Args:
-            tokens: what the policy produced.
-            logprobs: log-probability of each token, or none.
-            chat: the policy's chat format.
-
-        Returns:
-            The ids to read before the next turn; empty at the end of the episode.
-        """
+        """Take one turn in the environment."""
         start = len(self.ids)
         self.ids += tokens
         self.spans.append((start, len(self.ids)))

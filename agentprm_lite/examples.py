@@ -62,18 +62,7 @@ def trajectory_of(example: Trajectory | RewardExample) -> Trajectory:
 def check_examples(
     model: Any, examples: Sequence[Trajectory | RewardExample], *, rollouts: bool = False
 ) -> None:
-    """Refuse what a model can't be trained on, before the first step.
-
-    Args:
-        model: a policy or a reward model.
-        examples: what it is to learn from; only a :class:`RewardExample` needs an outcome.
-        rollouts: whether each needs Monte Carlo outcomes, all of one number a step.
-
-    Raises:
-        ValueError: a trajectory has no step, more tokens than the model reads, ids that the model
-            doesn't have, rewards that aren't numbers or an outcome outside [0, 1]; or rollouts are
-            missing or wrong. All faults are named.
-    """
+    """Refuse what a model can't be trained on, before the first step."""
     body = split_model(model)[0]
     limit, known = context_limit(body.config), body.get_input_embeddings().num_embeddings
     faults = []

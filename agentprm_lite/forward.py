@@ -26,17 +26,7 @@ def inner_model(model: Any) -> PreTrainedModel:
 
 
 def split_model(model: Any) -> tuple[Any, Any]:
-    """Body and head of a Hugging Face model, with or without a peft wrapper.
-
-    Args:
-        model: a causal language model or a token classifier.
-
-    Returns:
-        The module from token ids to hidden states, and the one from hidden states to logits.
-
-    Raises:
-        ValueError: the architecture has neither an output embedding nor a ``score`` head.
-    """
+    """Body and head of a Hugging Face model, with or without a peft wrapper."""
     net = inner_model(model)
     head: Any = getattr(net, "score", None)
     if head is None:
@@ -182,15 +172,7 @@ def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
 
 
 def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
-    """log π(token | history) of every action token.
-
-    Args:
-        model: a policy.
-        trajectories: B trajectories.
-
-    Returns:
-        [N] log-probabilities at temperature 1, trajectory after trajectory, token after token.
-    """
+    """log π(token | history) of every action token."""
     body, head = split_model(model)
     hidden = hidden_states(body, [t.ids for t in trajectories])
     rows, columns = action_tokens(trajectories)
@@ -207,33 +189,14 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
-    """M from hidden states [..., E], in the head's precision whatever the trunk works in.
-
-    Args:
-        head: the reward model's head.
-        hidden: [..., E].
-
-    Returns:
-        [...] M, the sigmoid of the head's output, in float32 at least.
-    """
+    """M from hidden states [..., E], in the head's precision whatever the trunk works in."""
     dtype = next(head.parameters()).dtype
     with torch.autocast(hidden.device.type, enabled=False):
         return at_least_float32(head(hidden.to(dtype)).squeeze(-1)).sigmoid()
 
 
 def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
-    """M at every step, with gradient.
-
-    Args:
-        model: a reward model.
-        trajectories: B trajectories.
-
-    Returns:
-        q [B, T], the root value [B], and the mask [B, T] of real steps.
-
-    Raises:
-        ValueError: a trajectory is longer than the model's context.
-    """
+    """M at every step, with gradient."""
     body, head = split_model(model)
     check_lengths(trajectories, context_limit(body.config))
     hidden = hidden_states(body, [t.ids for t in trajectories])
@@ -252,20 +215,7 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
 def microbatches(
     lengths: Sequence[int], tokens: int, order: Sequence[int] | None = None
 ) -> Iterator[list[int]]:
-    """Group items of similar length, at most so many padded tokens a group.
-
-    Args:
-        lengths: tokens of each item.
-        tokens: rows × longest row of a group; a longer item stands alone.
-        order: in which the items are taken; shortest first by default.
-
-    Yields:
-        Lists of indices.
-
-    Example:
-        >>> list(microbatches([5, 2, 3], 6))
-        [[1, 2], [0]]
-    """
+    """Group items of similar length, at most so many padded tokens a group."""
     group: list[int] = []
     longest = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__) if order is None else order:

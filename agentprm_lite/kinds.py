@@ -146,15 +146,7 @@ class RewardLoss(nn.Module):
     def forward(
         self, examples: Sequence[RewardExample], sizes: Sizes
     ) -> tuple[Tensor, dict[str, float]]:
-        """These examples' share of the step's loss, and of what is logged of it.
-
-        Args:
-            examples: B trajectories of a step, with Monte Carlo outcomes where the kind needs them.
-            sizes: of the whole step, see :meth:`sizes`.
-
-        Returns:
-            The loss; ``loss``, and ``mean_m``, the mean of M over the labelled steps.
-        """
+        """These examples' share of the step's loss, and of what is logged of it."""
         q, root, mask = step_values(self.model, [e.trajectory for e in examples])
         labels = self.labels(examples, q, root, mask)
         if self.row.loss == "ranking":
@@ -212,16 +204,6 @@ class RewardLoss(nn.Module):
         """What M says of held-out trajectories, measured alike for every kind.
 
         Targets are the kind's labels with λ = 1, which don't depend on the model.
-
-        Args:
-            examples: N held-out trajectories.
-            m: [N, 1 + T] M as :meth:`values` gives it.
-
-        Returns:
-            ``held_out_loss``: the kind's loss without L_A. ``explained_variance``: of the targets,
-            by M, at all labelled steps; left out if all targets are equal. ``auroc_turn_1`` and so
-            on: how well M after that turn ranks attempts at one task that go on after it, where
-            there are both outcomes.
         """
         counts = torch.tensor([e.trajectory.num_steps for e in examples])
         q, root = m[:, 1:].cpu().double(), m[:, 0].cpu().double()

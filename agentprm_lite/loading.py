@@ -61,18 +61,6 @@ def read_model(place: str, dtype: torch.dtype) -> Any:
     """A causal language model, after a look at what the checkpoint holds and needs.
 
     All dropout is off: differences of M are the signal, and PPO compares log-probabilities.
-
-    Args:
-        place: a folder or a hub id.
-        dtype: of the weights.
-
-    Returns:
-        The model, on the CPU.
-
-    Raises:
-        OSError: it isn't there, or the hub doesn't answer.
-        ValueError: the checkpoint isn't that of a causal language model.
-        MemoryError: there is less free memory than the weights take.
     """
     config = _read(AutoConfig, place)
     auto_class = check_architecture(config, place)
@@ -85,19 +73,7 @@ def read_model(place: str, dtype: torch.dtype) -> Any:
 
 
 def check_architecture(config: Any, place: str) -> Any:
-    """The class that reads a checkpoint, if it holds a language model.
-
-    Args:
-        config: the checkpoint's configuration.
-        place: its name, for the message.
-
-    Returns:
-        ``AutoModelForCausalLM``, or ``AutoModelForImageTextToText`` for texts and images.
-
-    Raises:
-        ValueError: transformers has no causal language model of this type, or the checkpoint holds
-            another model of the type, whose language-model head would be made of random numbers.
-    """
+    """The class that reads a checkpoint, if it holds a language model."""
     text_type = type(config.get_text_config())
     known = text_type in MODEL_FOR_CAUSAL_LM_MAPPING
     expected = MODEL_FOR_CAUSAL_LM_MAPPING[text_type].__name__ if known else None
@@ -126,17 +102,7 @@ def _text_part(model: Any) -> Any:
 
 
 def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -> None:
-    """Refuse a model whose weights alone don't fit.
-
-    Args:
-        auto_class: what reads it.
-        config: its configuration.
-        place: its name, for the message.
-        dtype: of the weights.
-
-    Raises:
-        MemoryError: they take more than what is free.
-    """
+    """Refuse a model whose weights alone don't fit."""
     with torch.device("meta"):
         model = auto_class.from_config(config)
     count = sum(p.numel() for p in model.parameters())

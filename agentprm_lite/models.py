@@ -191,13 +191,7 @@ def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
 
 
 def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None:
-    """Write the adapters and the head of a reward model.
-
-    Args:
-        model: from :func:`new_reward_model`.
-        chat: chat format of its base.
-        folder: where to write.
-    """
+    """Write the adapters and the head of a reward model."""
     model.save_pretrained(str(folder))
     chat.save(folder, base=weights_fingerprint(model.get_base_model().trunk))
 
@@ -252,15 +246,7 @@ def weights_fingerprint(trunk: torch.nn.Module) -> dict[str, str]:
 
 
 def check_ids(reward_model: Any, chat: ChatFormat) -> None:
-    """Refuse a reward model that was trained on other ids than a policy's.
-
-    Args:
-        reward_model: knows its chat format if it was read by :func:`load_reward_model`.
-        chat: of the policy whose trajectories it is to score.
-
-    Raises:
-        ValueError: template or tokenizer differ.
-    """
+    """Refuse a reward model that was trained on other ids than a policy's."""
     trained = getattr(reward_model.config, "agentprm_chat", None)
     if trained not in (None, chat.fingerprint):
         raise ValueError(

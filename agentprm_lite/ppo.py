@@ -91,26 +91,6 @@ def turn_rewards(
 
     shaping: r_t + α(γΦ(s_{t+1}) − Φ(s_t)) with Φ(s_0) = M_root, Φ(s_{t+1}) = M(s_t, a_t) and Φ = 0
     where the episode has ended for good; raw_q: r_t + αM(s_t, a_t); outcome: r_t.
-
-    Args:
-        rewards: of the environment, [B, T].
-        q: M after each turn, [B, T].
-        root: M before the first turn, [B].
-        mask: real turns, [B, T] bool.
-        final: the outcome is final, [B] bool; otherwise the last potential stays.
-        kind: which process reward.
-        alpha: its weight.
-        gamma: discount a turn.
-
-    Returns:
-        [B, T], 0 on padding.
-
-    Example:
-        >>> q = torch.tensor([[0.6, 0.9]])
-        >>> ones = torch.ones(1, 2, dtype=torch.bool)
-        >>> r = torch.tensor([[0.0, 1.0]])
-        >>> turn_rewards(r, q, torch.tensor([0.5]), ones, torch.tensor([True]), kind="shaping")
-        tensor([[0.1000, 0.4000]])
     """
     if kind == "outcome":
         return rewards * mask
@@ -139,14 +119,7 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Value of states.
-
-        Args:
-            hidden: [..., E], taken without gradient.
-
-        Returns:
-            [...].
-        """
+        """Value of states."""
         out: Tensor = self.head(hidden.detach().float()).squeeze(-1)
         return out
 
@@ -176,27 +149,7 @@ def ppo(
     make_player: Callable[[Any, ChatFormat, SamplingConfig], Player] = PlainPlayer,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Improve a policy on its own episodes.
-
-    Args:
-        model: a policy with adapters, changed in place; with adapters off it is the reference.
-        chat: its chat format.
-        tasks: what to train on.
-        config: see :class:`PPOConfig`.
-        sampling: how episodes are sampled; the temperature must be 1.
-        judge: gives M; needed unless ``config.reward`` is ``"outcome"``.
-        make_player: makes the policy's player anew each round; :func:`agentprm_lite.fast.player`
-            is faster.
-        on_round: called after every round with its number and log.
-
-    Returns:
-        One dict a round: ``success``, ``turns``, ``process_reward``, ``kl``, ``clipped``,
-        ``value_error``, ``tokens``.
-
-    Raises:
-        ValueError: the temperature isn't 1, the judge is missing, or no prompt leaves room
-            for a turn.
-    """
+    """Improve a policy on its own episodes."""
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
     if config.reward != "outcome" and judge is None:

@@ -24,23 +24,6 @@ def ranking_loss(q: Tensor, labels: Labels, sizes: Sizes | None = None) -> Tenso
     rise along right steps and fall below the start by ζ on wrong ones. z is the logit of M, clipped
     to ±13.8. A step is right where its label is at least ½, that is with 0/1 outcomes and hard
     Monte Carlo labels where a rollout succeeds, as there.
-
-    Args:
-        q: [B, T] M in [0, 1] at the last token of each action, with gradient.
-        labels: Targets and masks of the same B and T; the root is not used.
-        sizes: Of the step that these rows are a part of; by default they are all of it.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, or if a row has no labelled step.
-
-    Example:
-        >>> from agentprm_lite.labels import mc_hard_labels
-        >>> labels = mc_hard_labels(torch.tensor([[[1.0], [0.0]]]), torch.tensor([[True, True]]))
-        >>> ranking_loss(torch.tensor([[0.5, 0.5]]), labels)  # (log(1 + e⁴) + log(2 + e⁴)) / 2
-        tensor(4.0271)
     """
     check_float("q", q, labels.q.shape)
     if not labels.q_mask.any(dim=1).all():

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
-from agentprm_lite.distributed.ranks import Place, place
-from agentprm_lite.env import AGENTGYM, make_env
+from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.env import AGENTGYM
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
-
-logger = logging.getLogger(__name__)
 
 
 def collect(
@@ -29,7 +22,6 @@ def collect(
     *,
     seed: int = 0,
     batch: int = 128,
-    shard: Place | None = None,
 ) -> list[Trajectory]:
     """Sample every task a number of times and write the trajectories to a file.
 
@@ -37,10 +29,6 @@ def collect(
     whole blocks in the file goes on after them; what a crash left of an unfinished block is played
     again, with the same random streams, and only the missing lines are added. So the file ends up
     the same however often the run was killed.
-
-    Several processes share the work by blocks: each writes the blocks of its rank to a file of its
-    own, ``Place.part(path)``, and :func:`merge` joins them to the file that one process would have
-    written.
 
     Of how the player samples, a file tells the prompts and the round limit; these are compared
     (not for worlds on a server). Temperature and limits of tokens are not told: give a policy that
@@ -53,28 +41,27 @@ def collect(
         path: trajectory file; continued if it exists.
         seed: of the random streams.
         batch: episodes that move together.
-        shard: which part of the work to do; by default this process's under ``torchrun``, and all
-            of it without.
 
     Returns:
         All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so
-        on; of a shard, its own.
+        on.
 
     Raises:
         ValueError: the file holds trajectories of another run, or of other settings.
     """
-    shard = place() if shard is None else shard
-    path = shard.part(Path(path))
     jobs = [(task, sample) for task in tasks for sample in range(samples)]
-    if shard.first and len(jobs) <= (shard.size - 1) * batch:
-        logger.warning(
-            "%d episodes in blocks of %d: some of the %d ranks have nothing to do; a smaller batch "
-            "gives work to more of them",
-            len(jobs),
-            batch,
-            shard.size,
-        )
-    jobs = shard.blocks(jobs, batch)
+    return play_jobs(player, jobs, Path(path), seed, batch)
+
+
+def play_jobs(
+    player: Player,
+    jobs: Sequence[tuple[Task, int]],
+    path: Path,
+    seed: int,
+    batch: int,
+    hidden: bool | None = None,
+) -> list[Trajectory]:
+    """What :func:`collect` does, for any list of (task, sample); the progress bar may be hidden."""
     done = read_jsonl(path) if path.exists() else []
     wanted = [(task, sample, seed, player.policy) for task, sample in jobs]
     found = [(t.task, t.sample, t.seed, t.policy) for t in done]
@@ -87,7 +74,6 @@ def collect(
             f"{seed} would write there; give another file or remove this one"
         )
     _check_settings(player, path, done)
-    hidden = None if place().first else True
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
@@ -98,56 +84,6 @@ def collect(
             done += new
             bar.update(len(new))
     return done
-
-
-def merge(
-    path: str | Path,
-    keys: Sequence[str],
-    size: int,
-    key: Callable[[Trajectory], str] = lambda t: t.key,
-) -> list[Trajectory]:
-    """Join the files of all ranks to the file that one process would have written.
-
-    The ranks' files stay. A crash leaves the old file, or none, or the new one.
-
-    Args:
-        path: the file to write; rank r of ``size`` wrote ``Place(r, size).part(path)``.
-        keys: what the file has to hold, in its order.
-        size: number of ranks.
-        key: of a trajectory.
-
-    Returns:
-        All trajectories.
-
-    Raises:
-        ValueError: a trajectory is missing, there twice or not wanted; names the keys.
-    """
-    path = Path(path)
-    parts = [Place(rank, size).part(path) for rank in range(size)]
-    played = [t for part in parts if part.exists() for t in read_jsonl(part)]
-    found = Counter(key(t) for t in played)
-    wanted = set(keys)
-    wrong = {
-        "missing": [k for k in keys if k not in found],
-        "there twice": [k for k, n in found.items() if n > 1],
-        "not wanted": [k for k in found if k not in wanted],
-    }
-    said = [
-        f"{len(ks)} {what} ({', '.join(ks[:5])}{', ...' * (len(ks) > 5)})"
-        for what, ks in wrong.items()
-        if ks
-    ]
-    if said:
-        raise ValueError(
-            f"{path}: of {len(keys)} trajectories in the files of {size} ranks {'; '.join(said)}. "
-            "Let every rank finish collecting, with the same tasks and settings, or remove its file"
-        )
-    by_key = {key(t): t for t in played}
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    append_jsonl(new, [by_key[k] for k in keys])
-    os.replace(new, path)
-    return [by_key[k] for k in keys]
 
 
 def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> None:
@@ -195,64 +131,6 @@ def demonstrate(
         if episode.success and len(episode.ids) <= config.max_context:
             out.append(episode.trajectory("expert"))
     return out
-
-
-def translate(
-    trajectory: Trajectory, chat: ChatFormat, config: SamplingConfig, words: Callable[[str], str]
-) -> Trajectory:
-    """A demonstration in other words, for training only.
-
-    Args:
-        trajectory: a demonstration; it isn't changed.
-        chat: chat format of the policy that will learn from it.
-        config: whether the rules are shown.
-        words: from text to text.
-
-    Returns:
-        The demonstration with all observations and turns translated and tokenized.
-    """
-    env = make_env(trajectory.task.env)
-    rules = (env.instructions, env.acknowledgement) if config.rules else None
-    observations = [words(text) for text in trajectory.observations]
-    actions = [words(text) for text in trajectory.actions]
-    ids, spans = chat.episode_ids(observations, actions, rules)
-    return replace(
-        trajectory,
-        ids=tuple(ids),
-        prompt_len=spans[0][0],
-        spans=tuple(spans),
-        logprobs=(),  # nobody has sampled these ids
-        actions=tuple(actions),
-        observations=tuple(observations),
-        policy="expert, translated",
-    )
-
-
-def vocabulary(tasks: Sequence[Task]) -> list[str]:
-    """Texts that together hold every word of some tasks, for the tiny model's tokenizer.
-
-    Args:
-        tasks: the tasks.
-
-    Returns:
-        First observations, the turns and replies of the expert, and the replies to mistakes.
-    """
-    texts = [TOO_MANY_ACTIONS]
-    for task in {task.env: task for task in tasks}.values():
-        env = make_env(task.env)
-        env.reset(options={"index": task.index})
-        texts += [env.step(action)[0] for action in env.clumsy_actions] + [*env.rare_replies]
-    for task in tasks:
-        env = make_env(task.env)
-        observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
-        texts.append(observation)
-        ended = False
-        while not ended:
-            thought, action = env.expert_action()
-            observation, _, terminated, truncated, _ = env.step(action)
-            texts += [react(thought, action), observation]
-            ended = terminated or truncated
-    return texts
 
 
 def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[list[Trajectory]]:

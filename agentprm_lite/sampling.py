@@ -134,18 +134,7 @@ def speak(
     chat: ChatFormat,
     config: SamplingConfig,
 ) -> None:
-    """Add a token to the turn of each of B episodes, drawn from the episode's random stream.
-
-    Args:
-        episodes: whose turns they are.
-        turns: under way; each grows by a token and may be over then.
-        logits: [B, V] of the next tokens.
-        chat: says which token ends a turn.
-        config: temperature, and the most tokens of a turn.
-
-    Raises:
-        ValueError: an episode's logits aren't numbers; nothing is written then.
-    """
+    """Add a token to the turn of each of B episodes, drawn from the episode's random stream."""
     uniforms = np.array([episode.rng.random() for episode in episodes])
     tokens, logprobs = choose(logits, uniforms, config.temperature)
     for episode, turn, logp in zip(episodes, turns, logprobs, strict=True):
@@ -164,20 +153,7 @@ def speak(
 def choose(
     logits: Tensor, uniforms: np.ndarray, temperature: float
 ) -> tuple[list[int], list[float]]:
-    """Sample one token a row by inverting the cumulative distribution.
-
-    Args:
-        logits: [B, V].
-        uniforms: [B] numbers in [0, 1), one from each row's own stream.
-        temperature: softmax temperature; 0 takes the most likely token.
-
-    Returns:
-        B tokens, and their log-probabilities at temperature 1.
-
-    Example:
-        >>> choose(torch.tensor([[0.0, 0.0]]), np.array([0.7]), 1.0)[0]
-        [1]
-    """
+    """Sample one token a row by inverting the cumulative distribution."""
     logits = logits.double()
     if temperature == 0:
         tokens = logits.argmax(-1)

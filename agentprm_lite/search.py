@@ -67,18 +67,7 @@ def _path(values: StepValues) -> np.ndarray:
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
-    """One score an attempt.
-
-    Args:
-        values: M along attempts.
-        score: one of :data:`SCORES`.
-
-    Returns:
-        The scores.
-
-    Raises:
-        ValueError: there is no such score, or an M isn't finite.
-    """
+    """One score an attempt."""
     if score not in SCORES:
         raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
     for i, v in enumerate(values):

@@ -60,17 +60,7 @@ class Pieces:
 
 
 def fixed_date(tokenizer: Any) -> Any:
-    """The tokenizer, or a copy whose template prints :data:`DATE` where it printed today's date.
-
-    Args:
-        tokenizer: with a chat template; it is not changed.
-
-    Returns:
-        A tokenizer.
-
-    Raises:
-        ValueError: the template asks for the date in a form that isn't known.
-    """
+    """The tokenizer, or a copy whose template prints :data:`DATE` where it printed today's date."""
     template = tokenizer.chat_template
     named = template if isinstance(template, dict) else {"default": template}
     fixed = {name: _TODAY.sub(_printed, text) for name, text in named.items()}
@@ -91,16 +81,7 @@ def _printed(call: re.Match[str]) -> str:
 
 
 def render(tokenizer: Any, texts: Sequence[str], *, prompt: bool) -> str:
-    """A conversation as the template shows it.
-
-    Args:
-        tokenizer: with a chat template.
-        texts: what the user, the assistant, the user, … say.
-        prompt: add the generation prompt.
-
-    Returns:
-        Text.
-    """
+    """A conversation as the template shows it."""
     roles = ("user", "assistant") * len(texts)
     messages = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=False)]
     try:
@@ -161,21 +142,7 @@ class Codec:
 
 
 def take_apart(tokenizer: Any, names: re.Pattern[str], ends: Collection[str]) -> Pieces:
-    """The pieces of a tokenizer's template.
-
-    Args:
-        tokenizer: with a chat template.
-        names: finds the tokenizer's special tokens in a text.
-        ends: special tokens after which a model stops; where the template puts nothing at the end
-            of the last turn, the next role's mark ends it if it is one of these (GLM-4).
-
-    Returns:
-        The pieces.
-
-    Raises:
-        ValueError: the template doesn't show every message once and in order, ends a turn with no
-            special token, or changes texts by more than white space around them.
-    """
+    """The pieces of a tokenizer's template."""
     head, tail = _around(render(tokenizer, [_USER], prompt=True), _USER)
     whole = render(tokenizer, [_USER, _SAID, _USER2], prompt=True)
     _, ack, past, after = _around(whole, _USER, _SAID, _USER2)

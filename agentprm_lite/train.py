@@ -84,20 +84,7 @@ class SFTLoss(nn.Module):
 
 
 def make_batches(count: int, config: TrainConfig, epoch: int) -> list[list[int]]:
-    """The steps of one epoch: random sets of at least ``config.batch`` examples, about equal.
-
-    Args:
-        count: number of examples; if there are fewer than a batch they are one step.
-        config: batch size and seed.
-        epoch: number of the epoch.
-
-    Returns:
-        Lists of indices; every example is in one of them.
-
-    Example:
-        >>> sorted(len(b) for b in make_batches(70, TrainConfig(lr=1e-3, epochs=1), 0))
-        [35, 35]
-    """
+    """The steps of one epoch: random sets of at least ``config.batch`` examples, about equal."""
     order = random.Random(f"{config.seed}/{epoch}").sample(range(count), count)
     steps = max(1, count // config.batch)
     return [order[k::steps] for k in range(steps)]
@@ -113,32 +100,7 @@ def fit(
     label: str = "train",
     processes: OneProcess | None = None,
 ) -> list[dict[str, float]]:
-    """Train the parameters of a loss module that require gradients.
-
-    Args:
-        module: see above; with held-out examples it also has ``values`` and ``report``, as
-            :class:`agentprm_lite.kinds.RewardLoss` does.
-        examples: trajectories or :class:`agentprm_lite.kinds.RewardExample`.
-        config: see :class:`TrainConfig`.
-        held_out: examples that decide after every epoch which weights are kept, and when to stop.
-        checkpoint: folder for the state of an unfinished run; if it holds one, the run goes on
-            from there. It has to be of the same label, config, steps (numbers and lengths of the
-            examples) and shapes of parameters; what the examples say isn't compared.
-        label: name on the progress bar.
-        processes: who computes a step; by default this process alone.
-
-    Returns:
-        One dict a step: ``step``, ``lr``, ``grad_norm`` and what the module logged. The last step
-        of an epoch also has what the module reported of the held-out examples, and the last step
-        of all ``best_epoch``, from 0, ``best_explained_variance``, and ``learned``: whether that
-        is at least 0.02.
-
-    Raises:
-        ValueError: there is no example, the checkpoint belongs to another run, or a loss or a
-            gradient isn't a finite number; the step and the trajectories are named, and nothing
-            of that step is learned.
-        RuntimeError: several processes don't train the same.
-    """
+    """Train the parameters of a loss module that require gradients."""
     if not examples:
         raise ValueError("no examples to train on")
     here = processes or OneProcess()

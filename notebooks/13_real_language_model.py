@@ -155,7 +155,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
-from agentprm_lite.rollout import demonstrate, vocabulary
+from agentprm_lite.rollout import demonstrate
+from agentprm_lite.tutorial.tiny import vocabulary
 from agentprm_lite.episode import SamplingConfig
 
 texts = vocabulary(TextCraft.tasks("train") + TextCraft.tasks("test"))

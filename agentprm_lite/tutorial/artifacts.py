@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agentprm_lite.distributed.ranks import agree, alone, place, wait
+from agentprm_lite.distributed import agree, alone, place, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.tutorial.code import code_hash, world_hash
 from agentprm_lite.tutorial.profiles import Profile

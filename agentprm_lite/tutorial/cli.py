@@ -18,7 +18,7 @@ from typing import get_args
 
 import numpy as np
 
-from agentprm_lite.distributed.ranks import place
+from agentprm_lite.distributed import place
 from agentprm_lite.interop import (
     add_commands,
     add_log_options,

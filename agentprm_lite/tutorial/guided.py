@@ -7,10 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from agentprm_lite import fast
-from agentprm_lite.distributed.ranks import place
+from agentprm_lite.distributed import merge, place
 from agentprm_lite.models import load_policy, load_reward_model, save_policy
 from agentprm_lite.ppo import ProcessReward, ppo
-from agentprm_lite.rollout import merge
 from agentprm_lite.search import beam_search
 from agentprm_lite.tutorial.artifacts import artifact
 from agentprm_lite.tutorial.profiles import Profile

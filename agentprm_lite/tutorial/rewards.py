@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agentprm_lite import fast
-from agentprm_lite.distributed import Ranks
-from agentprm_lite.distributed.ranks import place
+from agentprm_lite.distributed import Ranks, place
 from agentprm_lite.env import env_class
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.kinds import KINDS, Cut

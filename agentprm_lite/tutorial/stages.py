@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from huggingface_hub import snapshot_download
 
-from agentprm_lite.distributed import Ranks
-from agentprm_lite.distributed.ranks import Place, place, wait
+from agentprm_lite.distributed import Place, Ranks, collect, merge, place, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.models import load_chat, load_policy, save_policy
-from agentprm_lite.rollout import collect, continue_from, demonstrate, merge, translate, vocabulary
+from agentprm_lite.rollout import continue_from, demonstrate
 from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft
 from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows
@@ -31,7 +30,7 @@ from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
-from agentprm_lite.tutorial.tiny import make_tiny
+from agentprm_lite.tutorial.tiny import make_tiny, translate, vocabulary
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 from agentprm_lite.worlds.textcraft.exchange import exchange
 

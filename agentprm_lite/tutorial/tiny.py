@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
+from agentprm_lite.env import make_env
+from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.types import Task, Trajectory
 
 WORDS = (
     r"Thought:\n|\n\nAction:\n| ?[A-Z](?=[A-Z0-9])|(?<=[A-Z0-9])[A-Z]"  # product numbers by letters
@@ -104,3 +107,61 @@ def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: in
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     ChatFormat(tokenizer).save(folder)
+
+
+def translate(
+    trajectory: Trajectory, chat: ChatFormat, config: SamplingConfig, words: Callable[[str], str]
+) -> Trajectory:
+    """A demonstration in other words, for training only.
+
+    Args:
+        trajectory: a demonstration; it isn't changed.
+        chat: chat format of the policy that will learn from it.
+        config: whether the rules are shown.
+        words: from text to text.
+
+    Returns:
+        The demonstration with all observations and turns translated and tokenized.
+    """
+    env = make_env(trajectory.task.env)
+    rules = (env.instructions, env.acknowledgement) if config.rules else None
+    observations = [words(text) for text in trajectory.observations]
+    actions = [words(text) for text in trajectory.actions]
+    ids, spans = chat.episode_ids(observations, actions, rules)
+    return replace(
+        trajectory,
+        ids=tuple(ids),
+        prompt_len=spans[0][0],
+        spans=tuple(spans),
+        logprobs=(),  # nobody has sampled these ids
+        actions=tuple(actions),
+        observations=tuple(observations),
+        policy="expert, translated",
+    )
+
+
+def vocabulary(tasks: Sequence[Task]) -> list[str]:
+    """Texts that together hold every word of some tasks, for the tiny model's tokenizer.
+
+    Args:
+        tasks: the tasks.
+
+    Returns:
+        First observations, the turns and replies of the expert, and the replies to mistakes.
+    """
+    texts = [TOO_MANY_ACTIONS]
+    for task in {task.env: task for task in tasks}.values():
+        env = make_env(task.env)
+        env.reset(options={"index": task.index})
+        texts += [env.step(action)[0] for action in env.clumsy_actions] + [*env.rare_replies]
+    for task in tasks:
+        env = make_env(task.env)
+        observation, _ = env.reset(options={"index": task.index, "variant": task.variant})
+        texts.append(observation)
+        ended = False
+        while not ended:
+            thought, action = env.expert_action()
+            observation, _, terminated, truncated, _ = env.step(action)
+            texts += [react(thought, action), observation]
+            ended = terminated or truncated
+    return texts

@@ -40,10 +40,9 @@ from agentprm_lite.models import (
     weights_fingerprint,
 )
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.rollout import vocabulary
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
-from agentprm_lite.tutorial.tiny import make_tiny, tiny_tokenizer
+from agentprm_lite.tutorial.tiny import make_tiny, tiny_tokenizer, vocabulary
 from agentprm_lite.worlds.textcraft import TextCraft
 
 LORA = Lora(r=4, alpha=8)

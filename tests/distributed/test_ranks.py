@@ -25,14 +25,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.distributed import Ranks, ranks
+from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Place, alone, place
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.kinds import KINDS, RewardLoss
 from agentprm_lite.loop import OneProcess
 from agentprm_lite.models import Lora, load_policy
-from agentprm_lite.rollout import collect, merge
 from agentprm_lite.train import SFTLoss
 from agentprm_lite.tutorial import artifacts, guided, stages
 from agentprm_lite.tutorial.profiles import SMOKE

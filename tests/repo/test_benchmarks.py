@@ -27,10 +27,9 @@ from agentprm_lite.fast import FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.rollout import vocabulary
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.tutorial.tasks import train_tasks
-from agentprm_lite.tutorial.tiny import make_tiny
+from agentprm_lite.tutorial.tiny import make_tiny, vocabulary
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

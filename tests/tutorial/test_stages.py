@@ -13,9 +13,10 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import load_chat
 from agentprm_lite.prm import StepValues
-from agentprm_lite.rollout import demonstrate, translate
+from agentprm_lite.rollout import demonstrate
 from agentprm_lite.tutorial import artifacts, cli, rewards, stages, tasks
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
+from agentprm_lite.tutorial.tiny import translate
 from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft.env import TextCraft
 from agentprm_lite.worlds.textcraft.exchange import FAMILIES, exchange

@@ -16,9 +16,9 @@ from gymnasium.error import ResetNeeded
 from agentprm_lite.chat import ChatFormat, react
 from agentprm_lite.env import make_env
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.rollout import demonstrate, vocabulary
+from agentprm_lite.rollout import demonstrate
 from agentprm_lite.study import majority
-from agentprm_lite.tutorial.tiny import tiny_tokenizer
+from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.types import Task, Trajectory, Usage
 from agentprm_lite.worlds.math import GSM8K, MathWorld
 from agentprm_lite.worlds.math.arithmetic import (

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agentprm_lite.rollout import vocabulary
-from agentprm_lite.tutorial.tiny import tiny_tokenizer
+from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.worlds.webshop import WebShop
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, catalogue, made_shop
