@@ -59,7 +59,6 @@ from dataclasses import asdict
 from functools import partial
 from itertools import product
 from textwrap import fill, indent
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -140,7 +139,8 @@ if PROFILE == "smoke":
 # %%
 plots.style()
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="tight")
-at, limits = np.arange(4), [env_class(world).default_rounds for world in WORLDS]
+at = np.arange(4)
+limits = [env_class(world).default_rounds for world in WORLDS]
 left.boxplot(turns, positions=at, widths=0.5)
 left.hlines(limits, at - 0.4, at + 0.4, colors="#d55e00", linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)

@@ -53,7 +53,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import math
 from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -54,11 +54,9 @@ import math
 import tempfile
 from itertools import combinations
 from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-
 from agentprm_lite import metrics
 from agentprm_lite.tutorial import plots
 from agentprm_lite.tutorial.exercises import attempt

@@ -51,7 +51,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 
 # %%
 import numpy as np
-
 from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
@@ -231,6 +230,7 @@ turned = list(range(len(paths)))[::-1]
 next_turns = [parts[k][1] for k in turned]
 
 
+# %%
 def second_scores(reorder):
     batch = KVBatch(judge.model)
     batch.append([history for history, _ in parts])
@@ -377,7 +377,6 @@ print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 class Recorder:  # a judge that keeps the scores
     def __init__(self, judge):
         self.judge, self.rounds = judge, []
-
     def score(self, paths):
         values = self.judge.score(paths)
         if paths[0].num_steps:  # the first call is for the prompts
@@ -387,7 +386,6 @@ class Recorder:  # a judge that keeps the scores
                 for t, v, end in zip(paths, values, ends, strict=True)
             ])
         return values
-
 
 n, m = profile.beams[-1]
 counts = {}

@@ -54,7 +54,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 import pandas as pd
 import torch
-
 from agentprm_lite import metrics
 from agentprm_lite.tutorial import guided, plots, stages
 from agentprm_lite.labels import gae

@@ -54,14 +54,13 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import re
 from fractions import Fraction
-
 import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import plots, rewards, stages
-from agentprm_lite.worlds.math import MathWorld, gsm8k, problems
-from agentprm_lite.worlds.math.arithmetic import check_steps, marks, parse_number
+from agentprm_lite.worlds.math import MathWorld, arithmetic, gsm8k, problems
+from agentprm_lite.worlds.math.arithmetic import check_steps, marks
 from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -199,9 +198,9 @@ for line, (_, step) in zip(SOLVED.split("\n"), example.steps, strict=False):
     print(f"{marks(line)} -> {step}")
 assert sum(len(marks(line)) for line in SOLVED.split("\n")) == 4
 print(check_steps([*(s for _, s in example.steps), "36*2=70", "#### 72"]))
-assert example.level == 3 and parse_number(example.answer) == 72
+assert example.level == 3 and arithmetic.parse_number(example.answer) == 72
 for text in ("$1,250", "72 rolls.", "-3", "2.50", "1/2", "7 or 8"):
-    print(f"{text!r:>12} -> {parse_number(text)}")
+    print(f"{text!r:>12} -> {arithmetic.parse_number(text)}")
 try:
     gsm8k.parse_example(ASKED, SOLVED.replace("48/4=12>>", "48/4=14>>"))
 except ValueError as error:

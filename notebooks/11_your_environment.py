@@ -267,7 +267,7 @@ if profile.base == "tiny":
         demo_goals=800, demo_variants=3, eval_tasks=50, beam_tasks=50,
         sft=TrainConfig(lr=6e-3, epochs=1, microbatch_tokens=1024, bf16=True),
         rollout_tasks=140, rollout_samples=8, eval_samples=16,
-        reward=TrainConfig(lr=3e-3, epochs=1, microbatch_tokens=1024, bf16=True),
+        reward=TrainConfig(3e-3, epochs=1, microbatch_tokens=1024, bf16=True),
     )
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")

@@ -53,19 +53,16 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import time
 from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
-
 from agentprm_lite import models, search, train
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.tutorial import memory, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-
 profile = get_profile(PROFILE)
 SIZES = (4, 8, 16) if PROFILE == "smoke" else (8, 16, 32, 64)
 brief = replace(profile, max_rounds=5)
@@ -79,10 +76,8 @@ judge = rewards.reward_model(profile, "agentprm")
 def sampling(n):
     return backend.run([backend.start(*job, 1) for job in jobs[:n]])
 
-
 def scoring(n):
     return judge.score(played[:n])
-
 
 def training(n):
     student = models.new_reward_model(backend.model, profile.lora, 0)
@@ -93,7 +88,6 @@ def training(n):
         student, examples, "agentprm", config, held_out=0
     )
     return time.perf_counter() - start
-
 
 def beam(n):
     tasks = list(dict.fromkeys(task for task, _ in jobs))

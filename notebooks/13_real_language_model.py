@@ -49,7 +49,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 
 # %%
 from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
@@ -152,7 +151,6 @@ pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
 from huggingface_hub import try_to_load_from_cache
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
-
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate
