@@ -60,7 +60,7 @@ def add_log_options(train: argparse.ArgumentParser) -> None:
     group.add_argument("--base", help="model to start from: a folder or a hub id")
     group.add_argument("--kind", choices=KINDS, default="agentprm", help="which labels")
     group.add_argument("--out", help="new folder for the reward model")
-    group.add_argument("--epochs", type=int, default=2, help="most passes over the logs")
+    group.add_argument("--epochs", type=int, default=10, help="most passes over the logs")
     group.add_argument("--lr", type=float, default=1e-4, help="peak learning rate")
 
 
@@ -92,9 +92,12 @@ def train_on_logs(args: argparse.Namespace) -> None:
     played = _trajectories(chat, logs)
     _check_lengths(logs, played, AutoConfig.from_pretrained(resolve(args.base)), args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
-    train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
+    log = train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
     export(model, chat, folder, kind=args.kind)
     print(f"{folder}: {args.kind} on {args.base}, learned from {len(logs)} runs")
+    if log[-1].get("learned"):
+        share = log[-1]["best_explained_variance"]
+        print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")
     print(f"agentprm score --model {folder} {' '.join(args.logs)} --html report.html")
 
 
@@ -191,7 +194,7 @@ def _check_outcomes(logs: Sequence[Log]) -> None:
 def _check_lengths(
     logs: Sequence[Log], played: Sequence[Trajectory], config: Any, model: str
 ) -> None:
-    from agentprm_lite.prm import context_limit
+    from agentprm_lite.forward import context_limit
 
     limit = context_limit(config)
     long = [(log, len(t.ids)) for log, t in zip(logs, played, strict=True) if len(t.ids) > limit]
