@@ -387,8 +387,7 @@ class Recorder:  # a judge that keeps the scores
             ])
         return values
 
-n, m = profile.beams[-1]
-counts = {}
+(n, m), counts = profile.beams[-1], {}
 for task in TASKS[:: max(1, len(TASKS) // 6)][:6]:
     recorder = Recorder(judge)
     search.beam_search(backend, recorder, [task], n, m, seed=0)
