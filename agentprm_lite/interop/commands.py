@@ -85,7 +85,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from agentprm_lite.interop.hub import export
     from agentprm_lite.models import Lora, load_chat, new_reward_model
     from agentprm_lite.train import TrainConfig, train_reward_model
-    from agentprm_lite.tutorial.smollm2 import resolve
+    from agentprm_lite.tutorial import resolve
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
     chat = load_chat(args.base)

@@ -29,6 +29,7 @@ _HOMES = {
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
     "rewards": "USUAL Variant pool_values reward_data",
+    "smollm2": "resolve",
     "stages": "Policy greedy_runs policy pool rollouts training_log truth",
     "tasks": "beam_tasks sampling_config test_tasks train_tasks",
 }

@@ -26,13 +26,13 @@ from agentprm_lite.distributed import agree, alone, place, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.tutorial.code import code_hash, world_hash
 from agentprm_lite.tutorial.profiles import Profile
-from agentprm_lite.worlds.math import gsm8k
+from agentprm_lite.worlds import math as math_world
 from agentprm_lite.worlds.webshop import env as webshop
 
 logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 RECORDS = ("inputs.json", "made.json", "log.json")  # how it came about: no input of what follows
-DATA_FOLDERS = {"webshop": webshop.FOLDER_VARIABLE, "gsm8k": gsm8k.FOLDER_VARIABLE}
+DATA_FOLDERS = {"webshop": webshop.FOLDER_VARIABLE, "gsm8k": math_world.FOLDER_VARIABLE}
 _sums: dict[tuple[Any, ...], str] = {}  # checksums that this process has computed
 
 

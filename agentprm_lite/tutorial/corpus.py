@@ -17,10 +17,9 @@ from agentprm_lite.chat import react
 from agentprm_lite.env import Split, env_class, make_env
 from agentprm_lite.tutorial.mistakes import Turn, slip
 from agentprm_lite.types import Task
-from agentprm_lite.worlds.math.problems import DRAWS, free_problem, templates
-from agentprm_lite.worlds.textcraft.exchange import exchange, shuffle_words
-from agentprm_lite.worlds.textcraft.recipes import recipe_table
-from agentprm_lite.worlds.webshop.synthetic import GOALS
+from agentprm_lite.worlds.math import DRAWS, free_problem, templates
+from agentprm_lite.worlds.textcraft import exchange, recipe_table, shuffle_words
+from agentprm_lite.worlds.webshop import GOALS
 
 Part = Literal["practice", "judge", "test"]
 WORLDS = ("textcraft", "babyai", "webshop", "math")

@@ -35,7 +35,7 @@ def player(actor: Policy, temperature: float) -> PlainPlayer:
 
 def remote_player(actor: Policy, temperature: float, servers: Sequence[str]) -> Player:
     """A policy on servers that serve its folder; a batch is spread over them."""
-    from agentprm_lite.serve.openai import ServerPlayer  # needs the extra [serve]
+    from agentprm_lite.serve import ServerPlayer  # needs the extra [serve]
 
     config, name = sampling_config(actor.profile, temperature), actor.folder.name
     each = -(-actor.profile.batch // len(servers))

@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import count_parameters
-from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study import provenance
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
 from agentprm_lite.tutorial.corpus import WORLDS, episode

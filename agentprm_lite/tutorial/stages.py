@@ -32,7 +32,7 @@ from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
 from agentprm_lite.tutorial.tiny import make_tiny, translate, vocabulary
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
-from agentprm_lite.worlds.textcraft.exchange import exchange
+from agentprm_lite.worlds.textcraft import exchange
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 

@@ -1,6 +1,7 @@
 """Word problems, one reasoning step an action: made up here, or those of GSM8K."""
 
 from agentprm_lite.worlds.math.env import MathWorld
-from agentprm_lite.worlds.math.gsm8k import GSM8K
+from agentprm_lite.worlds.math.gsm8k import FOLDER_VARIABLE, GSM8K
+from agentprm_lite.worlds.math.problems import DRAWS, free_problem, templates
 
-__all__ = ["GSM8K", "MathWorld"]
+__all__ = ["DRAWS", "FOLDER_VARIABLE", "GSM8K", "MathWorld", "free_problem", "templates"]
