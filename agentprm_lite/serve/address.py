@@ -25,5 +25,5 @@ def pause(again: int) -> float:
 
 def short(value: object) -> str:
     """What came from a server, on one line of at most 200 characters."""
-    shown = " ".join(value.split()) if isinstance(value, str) else repr(value)
+    shown = repr(value)
     return shown if len(shown) <= 200 else shown[:200] + "..."

@@ -174,17 +174,27 @@ class Server:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, body, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline, body = time.monotonic() + self.timeout, b""
         try:
             try:
-                with opener.open(request, timeout=self.timeout) as response:
-                    return response.status, response.read()
+                response = opener.open(request, timeout=self.timeout)
             except urllib.error.HTTPError as err:
-                return err.code, err.read()
-        except (OSError, http.client.HTTPException) as err:
+                response = err
+            with response:
+                while chunk := response.read1(65536):
+                    body += chunk
+                    if time.monotonic() > deadline:  # a byte now and then: no read times out
+                        raise TimeoutError
+                if response.length:
+                    raise ConnectionResetError(f"{response.length} bytes of the answer are missing")
+                return response.status, body
+        except (OSError, http.client.IncompleteRead) as err:
             reason = err.reason if isinstance(err, urllib.error.URLError) else err
             if isinstance(reason, TimeoutError):
                 raise AgentGymTimeout(call, f"no answer within {self.timeout:g} s") from err
             raise ConnectionLost(call, f"{type(reason).__name__}: {reason}") from err
+        except http.client.HTTPException as err:
+            raise AgentGymError(call, f"not HTTP ({type(err).__name__}: {err})") from err
 
 
 def _part(call: str, answer: Any, key: str) -> Any:

@@ -607,8 +607,8 @@ def test_wrong_arguments(remote):
         ("agentgym:textcraft", "expected agentgym:<world>@<url>, got 'agentgym:textcraft'"),
         ("agentgym:textcraft@localhost:36001", "url: expected http"),
         ("agentgym:textcraft@ftp://localhost", "url: expected http"),
-        ("agentgym:textcraft@http://user:secret@localhost", "url: expected http"),
-        ("agentgym:textcraft@http://localhost?x=1", "url: expected http"),
+        ("agentgym:textcraft@http://user:secret@localhost", "url of localhost: expected"),
+        ("agentgym:textcraft@http://localhost?x=1", "url of localhost: expected"),
     ):
         with pytest.raises(ValueError, match=message):
             make_env(name)

@@ -291,7 +291,7 @@ def test_a_failure_that_passes_changes_nothing(
 
 def test_retries_are_bounded(two: list[Remote], chat: ChatFormat):
     two[0].fault("status", status=500, times=1000)
-    message = f"{two[0].url}: POST /completions: HTTP 500: as asked for"
+    message = f"{two[0].url}: POST /completions: HTTP 500: .as asked for"
     with pytest.raises(AllServersDown, match=message):
         play(backend(chat, two[0], retries=2), JOBS[:1])
     assert len(two[0].bodies()) == 3
@@ -300,7 +300,7 @@ def test_retries_are_bounded(two: list[Remote], chat: ChatFormat):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"how": "status", "status": 400}, "POST /completions: HTTP 400: as asked for"),
+        ({"how": "status", "status": 400}, "POST /completions: HTTP 400: .as asked for"),
         ({"how": "status", "status": 401}, "HTTP 401"),
         ({"how": "status", "status": 404}, "HTTP 404.*\n.*the url normally ends in /v1"),
         ({"how": "edit", "choice": {"text": "other words"}}, "tokenizer isn't the policy's"),

@@ -100,36 +100,13 @@ class Catalogue:
 
 
 def catalogue(folder: str | Path) -> Catalogue:
-    """The catalogue of a folder, read once a process.
-
-    Args:
-        folder: Where the data lies.
-
-    Returns:
-        The catalogue.
-
-    Raises:
-        FileNotFoundError: The folder holds neither set of files.
-        ValueError: A file is broken.
-    """
+    """The catalogue of a folder, read once a process."""
     return _catalogue(str(Path(folder).resolve()))
 
 
 @functools.lru_cache(maxsize=512)
 def made_shop(number: int, variant: int) -> Catalogue:
-    """A made-up shop.
-
-    Args:
-        number: Of the shop.
-        variant: k > 0 draws another shop of this number.
-
-    Returns:
-        Its catalogue.
-
-    Example:
-        >>> len(made_shop(0, 0).goals)
-        12
-    """
+    """A made-up shop; variant k > 0 draws another one of this number."""
     records, wanted = shop_records(number, variant)
     products = tuple(map(_product, records))
     places = {product.asin: place for place, product in enumerate(products)}
@@ -143,18 +120,7 @@ def made_shop(number: int, variant: int) -> Catalogue:
 
 
 def price_text(cap: float) -> str:
-    """End of an instruction: the highest price.
-
-    Args:
-        cap: Dollars.
-
-    Returns:
-        The words, "" where there is no cap.
-
-    Example:
-        >>> price_text(50.0)
-        ', and price lower than 50.00 dollars'
-    """
+    """End of an instruction: the highest price, "" where there is none."""
     return "" if cap >= NO_CAP else f", and price lower than {cap:.2f} dollars"
 
 

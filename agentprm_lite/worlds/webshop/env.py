@@ -18,14 +18,13 @@ from agentprm_lite.worlds.webshop.catalogue import (
     made_shop,
     price_text,
 )
+from agentprm_lite.worlds.webshop.expert import OPENING, Shopper
 from agentprm_lite.worlds.webshop.reward import reward
 from agentprm_lite.worlds.webshop.synthetic import GOALS, SHOPS, is_test, level_of
 
 FOLDER_VARIABLE = "AGENTPRM_WEBSHOP"
 EXACT = 1e-9
 MADE_UP = "made-up shops"
-WORDS_OF_TITLE = 8
-_OPENING = "Find me "
 _OPENINGS = ("I am looking for ", "Please buy ", "I want to order ")
 
 
@@ -151,31 +150,18 @@ class WebShop(TextEnv):
         return SHOPS * GOALS if self._real is None else len(self._real.goals)
 
     def _advise(self) -> tuple[str, str]:
-        """What a shopper does who reads what the pages say, from the top.
-
-        A search with the last words of what is wanted (one attribute and the kind, in a made-up
-        shop); the first product that looks right; its options, Buy Now. A product without a wanted
-        option value is left again. Where that search doesn't find the product, all words are
-        searched, then its title.
-        """
-        if self._page == "start":
-            return self._search_for(self._last_words)
-        if self._page == "results":
-            return self._pick()
-        product = self._shop.products[self._shop.places[self._asin]]
-        wrong = self._verdict(product) in ("no", "too dear")
-        if wrong or (self._real and product is not self._wanted):
-            return f"{self._asin} is not what I want. I go back.", "click[< Prev]"
-        if self._page != "item":
-            return f"I have read enough about {self._asin}. I go back.", "click[< Prev]"
-        offered = dict(product.options)
-        for name, value in self._goal.options:
-            if value not in offered.get(name, ()):
-                return f"{self._asin} has no {name}: {value}. I go back.", "click[< Prev]"
-        for name, value in self._goal.options:
-            if self._chosen.get(name) != value:
-                return f"I choose {name}: {value}.", f"click[{value}]"
-        return f"{self._asin} is as wanted. I buy it.", "click[Buy Now]"
+        return Shopper(
+            shop=self._shop,
+            goal=self._goal,
+            cap=self._cap,
+            page=self._page,
+            hits=self._hits,
+            number=self._number,
+            asin=self._asin,
+            chosen=self._chosen,
+            seen=self._seen,
+            knows=self._real is not None,
+        ).advise()
 
     def html(self) -> str:
         """The present page for people, as one `div`; all text is escaped."""
@@ -191,62 +177,12 @@ class WebShop(TextEnv):
         return self._shop.products[self._goal.place]
 
     @property
-    def _request(self) -> str:
-        """The words of the instruction that say what is wanted, without options and price."""
-        return self._wanted.instruction.removeprefix(_OPENING)
-
-    @property
-    def _last_words(self) -> str:
-        """The end of the request, from its last comma on: results to choose among."""
-        return self._request.rpartition(", ")[2]
-
-    @property
     def _instruction(self) -> str:
         goal = self._goal
         text = goal.instruction.removesuffix(price_text(goal.cap)) + price_text(self._cap)
         if self.variant == 0:
             return text
-        return _OPENINGS[(self.variant - 1) % len(_OPENINGS)] + text.removeprefix(_OPENING)
-
-    def _search_for(self, words: str) -> tuple[str, str]:
-        return f"I look for {words}.", f"search[{words}]"
-
-    def _pick(self) -> tuple[str, str]:
-        """The next step from a page of results to the product, by another search if need be."""
-        product = self._wanted
-        if self._goal.place not in self._hits:
-            wider = {self._last_words: self._request, self._request: product.title}
-            tried = (words for words in wider if self._hits == self._shop.index.search(words))
-            return self._search_for(wider.get(next(tried, ""), self._last_words))
-        first = (self._number - 1) * pages.PER_PAGE
-        read = []
-        for place in self._hits[first : first + pages.PER_PAGE]:
-            hit = self._shop.products[place]
-            verdict = self._verdict(hit)
-            read.append(f"{hit.asin} [SEP] {self._words_of(hit, verdict)}{verdict}.")
-            if verdict == "fits":
-                return " ".join(read), f"click[{hit.asin}]"
-        later = self._hits.index(self._goal.place) >= first
-        turn = pages.NEXT if later else pages.PREVIOUS
-        return f"Page {self._number} doesn't have it.", f"click[{turn}]"
-
-    def _verdict(self, hit: Product) -> str:
-        """What the shopper says of a product in a page of results."""
-        wanted = self._wanted
-        if hit is wanted:
-            return "fits"
-        if (hit.query, hit.attributes) != (wanted.query, wanted.attributes):
-            return "no"
-        if hit.price > self._cap:
-            return "too dear"
-        return "seen" if hit.asin in self._seen or self._real else "fits"
-
-    def _words_of(self, hit: Product, verdict: str) -> str:
-        """As much of what the page says of a product as the verdict needs."""
-        words = hit.title.removesuffix(f" {self._wanted.query}").split()
-        if verdict == "no":
-            return " ".join([*words[:WORDS_OF_TITLE], ""])
-        return f"{' '.join(hit.title.split()[:WORDS_OF_TITLE])} [SEP] {hit.tag} "
+        return _OPENINGS[(self.variant - 1) % len(_OPENINGS)] + text.removeprefix(OPENING)
 
     def _start(self, **options: Any) -> str:
         self._enter()
