@@ -25,7 +25,8 @@ from typing import Any
 
 PACKAGE = "agentprm_lite"
 ROOT = Path(__file__).resolve().parents[2]
-STORE = f"{PACKAGE}.tutorial.artifacts"  # keeps what others compute
+#: The store keeps what others compute; servers and other processes share the same work.
+OUTSIDE = tuple(f"{PACKAGE}.{name}" for name in ("tutorial.artifacts", "serve", "distributed"))
 _SAYS = ("warn", "debug", "info", "warning", "error", "exception", "print")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -77,22 +78,38 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield ".".join([n.id, *reversed(dotted)])
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A definition or statement of a module."""
+
+    meaning: str
+    """Its syntax tree as text, without what computes nothing."""
+    names: frozenset[str]
+    """What it names."""
+    makes_artifact: bool
+
+    @classmethod
+    def of(cls, node: ast.AST) -> _Part:
+        calls = (_called(n) for n in ast.walk(node) if isinstance(n, ast.Call))
+        return cls(ast.dump(node), frozenset(_names(node)), "artifact" in calls)
+
+
 @dataclass
 class _Module:
     """What a module defines and imports, also inside functions."""
 
-    defined: dict[str, list[ast.AST]] = field(default_factory=dict)
+    defined: dict[str, list[_Part]] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     """Name to ``module`` or ``module:name``."""
-    does: list[ast.AST] = field(default_factory=list)
+    does: list[_Part] = field(default_factory=list)
     """What it does when it is imported, such as a loop that fills a table."""
     strings: list[str] = field(default_factory=list)
     """Its texts of the form ``module:name``."""
 
 
 @cache
-def _module(path: Path) -> _Module:
-    tree, module = ast.parse(path.read_text("utf-8")), _Module()
+def _module(source: str) -> _Module:
+    tree, module = ast.parse(source), _Module()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             for a in node.names:
@@ -112,9 +129,9 @@ def _module(path: Path) -> _Module:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         elif not isinstance(node, ast.Import | ast.ImportFrom):
-            module.does.append(node)
+            module.does.append(_Part.of(node))
         for name in names:
-            module.defined.setdefault(name, []).append(node)
+            module.defined.setdefault(name, []).append(_Part.of(node))
     return module
 
 
@@ -141,9 +158,9 @@ def code_hash(starts: tuple[tuple[str, str], ...], root: Path = ROOT) -> str:
         at, name = waiting.pop()
         path = _file(at, root)
         head, _, rest = name.partition(".")
-        if path is None or at == STORE or (at, head) in found:
+        if path is None or at.startswith(OUTSIDE) or (at, head) in found:
             continue
-        module = _module(path)
+        module = _module(path.read_text("utf-8"))
         if head in module.imported:
             target, _, inner = module.imported[head].partition(":")
             waiting.append((target, ".".join(filter(None, (inner, rest)))))
@@ -152,18 +169,14 @@ def code_hash(starts: tuple[tuple[str, str], ...], root: Path = ROOT) -> str:
         elif lazy := [s for s in module.strings if s.endswith(f":{head}")]:
             waiting += [(s.split(":")[0], head) for s in lazy]
         elif not head or head in module.defined:  # a module that is handed on counts as a whole
-            every = [node for nodes in module.defined.values() for node in nodes]
-            nodes = module.defined[head] if head else every
-            if (at, name) not in starts and any(map(_makes_artifact, nodes)):
+            every = [part for parts in module.defined.values() for part in parts]
+            parts = module.defined[head] if head else every
+            if (at, name) not in starts and any(part.makes_artifact for part in parts):
                 continue
-            nodes = [*nodes, *module.does]
-            found[at, head] = "\n".join(map(ast.dump, nodes))
-            waiting += [(at, n) for node in nodes for n in _names(node)]
+            parts = [*parts, *module.does]
+            found[at, head] = "\n".join(part.meaning for part in parts)
+            waiting += [(at, n) for part in parts for n in part.names]
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
-
-
-def _makes_artifact(node: ast.AST) -> bool:
-    return any(isinstance(n, ast.Call) and _called(n) == "artifact" for n in ast.walk(node))
 
 
 def world_hash(world: type) -> str:

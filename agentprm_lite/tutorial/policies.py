@@ -42,6 +42,6 @@ def remote_player(actor: Policy, temperature: float, servers: Sequence[str]) -> 
     return ServerPlayer(servers, actor.chat, config, name, in_flight=each)
 
 
-def player_on(servers: Sequence[str]) -> Callable[[Policy, float], Player]:
-    """What plays: servers, or this process if none is named."""
-    return partial(remote_player, servers=servers) if servers else player
+def player_on(servers: Sequence[str]) -> Callable[[Policy, float], Player] | None:
+    """What plays on servers; None if none is named."""
+    return partial(remote_player, servers=servers) if servers else None

@@ -162,13 +162,14 @@ def sample(
     temperature: float,
     *,
     seed: int = 1,
-    play: Callable[[Policy, float], Player] = player,
+    play: Callable[[Policy, float], Player] | None = None,
 ) -> Path:
     """File of a policy's trajectories; whether servers sampled them is no input."""
 
     def make(folder: Path) -> None:
         path = folder / f"{name}.jsonl"
-        collect(play(actor, temperature), tasks, samples, path, seed=seed, batch=p.batch)
+        plays = (play or player)(actor, temperature)
+        collect(plays, tasks, samples, path, seed=seed, batch=p.batch)
         keys = [f"{t.key}/{k}" for t in tasks for k in range(samples)]
         join_ranks(path, lambda: merge(path, keys, place().size))
 
