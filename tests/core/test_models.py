@@ -213,14 +213,14 @@ def test_fresh_adapters_change_nothing_and_are_all_that_is_trained(folder: Path)
 
 
 def test_save_policy_merges_the_adapters(folder: Path, tmp_path: Path):
-    model = shaken(load_policy(folder, LORA))
+    model = shaken(load_policy(folder, LORA)).double()
     expected = logits(model)
     chat = load_chat(folder)
     save_policy(model, chat, tmp_path)
-    saved = AutoModelForCausalLM.from_pretrained(tmp_path)
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
     assert isinstance(saved, LlamaForCausalLM)
-    torch.testing.assert_close(logits(saved), expected, rtol=0, atol=1e-5)
-    assert not torch.allclose(expected, logits(load_policy(folder)))
+    torch.testing.assert_close(logits(saved), expected, rtol=0, atol=1e-9)
+    assert not torch.allclose(expected, logits(load_policy(folder).double()))
     load_chat(tmp_path).verify(tmp_path)
     assert not (tmp_path / "adapter_config.json").exists()
 

@@ -356,7 +356,7 @@ def test_a_bandit_is_learned(folder: Path, chat: ChatFormat) -> None:
     """Raw Q of a judge that likes short turns, two turns an episode: at most 2 to be had."""
     _, logs = run(folder, chat, iterations=6, samples=12, lr=2e-2)
     earned = [log["process_reward"] for log in logs]
-    assert earned[0] < 1.2 and earned[-1] > earned[0] + 0.4
+    assert earned[0] < 1.4 and earned[-1] > earned[0] + 0.4
     assert logs[-1]["tokens"] < logs[0]["tokens"]
 
 
