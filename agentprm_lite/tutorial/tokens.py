@@ -76,7 +76,7 @@ def make_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         A fast tokenizer with a chat template; its ``eos_token`` ends a turn.
 
     Example:
-        >>> tok = make_tokenizer(["get 12 stick"] * 9, 300)
+        >>> tok = make_tokenizer(["get 12 stick"] * 99, 400)
         >>> tok.tokenize("get 12 stick")
         ['get', 'Ġ1', '2', 'Ġstick']
     """
