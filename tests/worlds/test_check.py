@@ -169,3 +169,14 @@ def test_a_world_without_an_expert_is_fine(lights):
     env.reset(seed=0)
     with pytest.raises(NotImplementedError, match="my_lights:Faulty has no expert"):
         env.expert_action()
+
+
+def test_a_missing_package_is_named(lights, tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("import no_such_package\n")
+    with pytest.raises(ValueError, match=r"needs_more:World needs the package no_such_package$"):
+        make_env("needs_more:World")
+    monkeypatch.setitem(sys.modules, "minigrid", None)
+    for name in [name for name in sys.modules if name.startswith("agentprm_lite.worlds.babyai")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ValueError, match=r"needs the package minigrid; .*\[worlds\]"):
+        make_env("babyai")
