@@ -52,9 +52,6 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
 
     Args:
         max_rounds: Steps after which an unfinished episode is truncated; None: the usual number.
-
-    Raises:
-        ValueError: max_rounds is not positive.
     """
 
     name: ClassVar[str]
@@ -267,6 +264,10 @@ def _load(path: str) -> type[TextEnv]:
     try:
         found = operator.attrgetter(attribute)(importlib.import_module(module))
     except (ImportError, AttributeError, ValueError) as err:
+        missing = err.name if isinstance(err, ModuleNotFoundError) else None
+        if missing and missing not in module:
+            extra = "; pip install agentprm-lite[worlds]" if path in WORLDS.values() else ""
+            raise ValueError(f"name: {path} needs the package {missing}{extra}") from err
         raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
     if not (isinstance(found, type) and issubclass(found, TextEnv)):
         raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")

@@ -14,6 +14,9 @@ __all__ = ["ServerPlayer"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agentprm_lite.serve import openai
-
+    try:
+        from agentprm_lite.serve import openai
+    except ModuleNotFoundError as err:
+        message = "sampling from servers needs openai: pip install agentprm-lite[serve]"
+        raise ModuleNotFoundError(message, name=err.name) from err
     return getattr(openai, name)

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from agentprm_lite.env import TextEnv, env_class, make_env
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.check import WorldFault, check_world
 
@@ -74,6 +75,36 @@ def test_a_world_from_a_file_outside_the_package(lights):
     ]
 
 
+def test_everything_that_plays_and_searches_takes_it(lights, tmp_path):
+    from agentprm_lite import fast
+    from agentprm_lite.models import load_chat, load_policy
+    from agentprm_lite.prm import FewestTurns
+    from agentprm_lite.rollout import collect, continue_from, demonstrate
+    from agentprm_lite.search import beam_search, best_of_n
+    from agentprm_lite.tutorial.tiny import TinySize, make_tiny, vocabulary
+    from agentprm_lite.types import read_jsonl
+
+    tasks, name = lights.tasks("train"), "my_lights:Lights"
+    texts = [*vocabulary(tasks), lights.instructions, lights.acknowledgement]
+    folder = tmp_path / "tiny"
+    make_tiny(folder, texts, TinySize(hidden=16, layers=1, heads=2), 0)
+    chat, config = load_chat(folder), SamplingConfig(max_new_tokens=6, rules=False)
+    demos = demonstrate(chat, tasks, config)
+    assert [(t.task, t.success, t.num_steps) for t in demos] == [(t, True, 1) for t in tasks]
+    player = fast.player(load_policy(folder), chat, config, "tiny")
+    rollouts = collect(player, tasks, 2, tmp_path / "rollouts.jsonl", seed=1)
+    assert rollouts == read_jsonl(tmp_path / "rollouts.jsonl")
+    assert {t.task.env for t in rollouts} == {name}
+    long = max(rollouts, key=lambda t: t.num_steps)
+    states = continue_from(player, long, 3)
+    assert len(states) == long.num_steps
+    assert {t.task for state in states for t in state} == {long.task}
+    found = beam_search(player, FewestTurns(), tasks[:2], 2, 2)
+    assert [r.trajectory.task for r in found] == tasks[:2]
+    chosen = best_of_n(rollouts, FewestTurns().score(rollouts), [1, 2])
+    assert chosen.success.shape == (6, 2)
+
+
 def test_names_that_lead_nowhere_are_one_line(lights):
     lights.Named = type("Named", (lights,), {"name": "lights", "__module__": "my_lights"})
     sys.modules["my_lights"].Named = lights.Named
@@ -138,3 +169,14 @@ def test_a_world_without_an_expert_is_fine(lights):
     env.reset(seed=0)
     with pytest.raises(NotImplementedError, match="my_lights:Faulty has no expert"):
         env.expert_action()
+
+
+def test_a_missing_package_is_named(lights, tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("import no_such_package\n")
+    with pytest.raises(ValueError, match=r"needs_more:World needs the package no_such_package$"):
+        make_env("needs_more:World")
+    monkeypatch.setitem(sys.modules, "minigrid", None)
+    for name in [name for name in sys.modules if name.startswith("agentprm_lite.worlds.babyai")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ValueError, match=r"needs the package minigrid; .*\[worlds\]"):
+        make_env("babyai")
