@@ -160,7 +160,8 @@ def test_no_file_names_a_folder_of_one_machine() -> None:
 
 
 def test_no_chapter_of_the_library_runs_text_as_code() -> None:
-    forbidden = re.compile(r"\b(pickle|trust_remote_code)\b|torch\.load\((?!\w+, weights_only=True\))|(?<![\w.])(eval|exec)\(")
+    loads = r"torch\.load\((?!\w+, weights_only=True\))"  # numbers and containers only are fine
+    forbidden = re.compile(rf"\b(pickle|trust_remote_code)\b|{loads}|(?<![\w.])(eval|exec)\(")
     for path in (ROOT / "agentprm_lite").rglob("*.py"):
         assert not forbidden.search(path.read_text()), path
 
