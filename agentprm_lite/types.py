@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import operator
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from agentprm_lite._line import check_line, cut_broken_end, finite_number
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Trajectory:
     task: Task
     """What was asked."""
     sample: int
-    """Number of the sample of this task."""
+    """Number of the attempt at this task."""
     seed: int
     """Seed of the run; with the task and the sample it fixes the random stream."""
     ids: tuple[int, ...]
@@ -168,19 +169,9 @@ class Trajectory:
                 f"trajectory {self.key}: {len(self.logprobs)} logprobs for {produced} action "
                 "tokens, expected one each or none"
             )
-        object.__setattr__(self, "rewards", tuple(map(self._number, self.rewards)))
+        rewards = tuple(finite_number(f"trajectory {self.key}: rewards", r) for r in self.rewards)
+        object.__setattr__(self, "rewards", rewards)
         object.__setattr__(self, "success", bool(self.success))
-
-    def _number(self, reward: Any) -> float:
-        try:
-            value = math.nan if isinstance(reward, str) else float(reward)  # numpy's become float
-        except (TypeError, ValueError, RuntimeError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise ValueError(
-                f"trajectory {self.key}: rewards has {reward!r}, expected finite numbers"
-            )
-        return value
 
     @property
     def key(self) -> str:
@@ -213,17 +204,7 @@ class Trajectory:
 
     @classmethod
     def from_json(cls, line: str) -> Trajectory:
-        """Read what :meth:`to_json` wrote.
-
-        Args:
-            line: one line of a trajectory file.
-
-        Returns:
-            The trajectory.
-
-        Raises:
-            ValueError: the schema version is unknown, or a field is missing or wrong.
-        """
+        """Read what :meth:`to_json` wrote; a field that is missing or wrong is named."""
         data = json.loads(line)
         if not isinstance(data, dict):
             raise ValueError(f"a trajectory is a JSON object, got {type(data).__name__}")
@@ -234,54 +215,15 @@ class Trajectory:
                 "agentprm_lite that wrote the file, or collect the file again"
             )
         try:
-            _check_types(data)
+            check_line(data)
             task, usage = Task(**data.pop("task")), Usage(**data.pop("usage"))
             spans = tuple((a, b) for a, b in data.pop("spans"))
             lists = ("ids", "logprobs", "actions", "observations", "rewards")
             fields: dict[str, Any] = {name: tuple(data.pop(name)) for name in lists}
             return cls(task=task, usage=usage, spans=spans, **fields, **data)
-        except KeyError as err:
-            raise ValueError(f"not a trajectory: the field {err} is missing") from err
-        except TypeError as err:
-            raise ValueError(f"not a trajectory: {err}") from err
-
-
-def _check_types(data: dict[str, Any]) -> None:
-    """Every field of a line has the type that :meth:`Trajectory.to_json` writes."""
-    lists: dict[str, tuple[set[type], str]] = {
-        "ids": ({int}, "whole numbers"),
-        "logprobs": ({int, float}, "finite numbers"),
-        "rewards": ({int, float}, "finite numbers"),
-        "actions": ({str}, "texts"),
-        "observations": ({str}, "texts"),
-        "spans": ({list}, "pairs of whole numbers"),
-    }
-    for name, (types, what) in lists.items():
-        values = data[name]
-        if not isinstance(values, list) or not set(map(type, values)) <= types:
-            raise ValueError(f"{name} has {_odd(values, types)!r}, expected a list of {what}")
-        if float in types and not all(map(math.isfinite, values)):
-            raise ValueError(f"{name} has {_odd(values, set())!r}, expected a list of {what}")
-    for span in data["spans"]:
-        if list(map(type, span)) != [int, int]:
-            raise ValueError(f"spans has {span!r}, expected a list of pairs of whole numbers")
-    single: dict[str, tuple[type, str]] = {
-        **dict.fromkeys(("sample", "seed", "prompt_len"), (int, "a whole number")),
-        **dict.fromkeys(("terminated", "truncated", "final", "success"), (bool, "true or false")),
-        **dict.fromkeys(("truncated_by", "policy"), (str, "a text")),
-        **dict.fromkeys(("task", "usage"), (dict, "an object")),
-    }
-    for name, (kind, what) in single.items():
-        if type(data[name]) is not kind:
-            raise ValueError(f"{name} is {data[name]!r}, expected {what}")
-
-
-def _odd(values: Any, types: set[type]) -> Any:
-    """The value that is wrong: of another type, or else not finite."""
-    if not isinstance(values, list):
-        return values
-    wrong = (v for v in values if (type(v) not in types if types else not math.isfinite(v)))
-    return next(wrong)
+        except (KeyError, TypeError) as err:
+            missing = f"the field {err} is missing" if isinstance(err, KeyError) else err
+            raise ValueError(f"not a trajectory: {missing}") from err
 
 
 def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
@@ -300,7 +242,7 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
     path = Path(path)
     lines = [trajectory.to_json() + "\n" for trajectory in trajectories]
     path.parent.mkdir(parents=True, exist_ok=True)
-    _cut_broken_end(path)
+    cut_broken_end(path)
     with path.open("a", encoding="utf-8") as f:
         f.writelines(lines)
         f.flush()
@@ -356,18 +298,3 @@ def _lines(path: Path) -> Iterator[tuple[int, Trajectory]]:
                 yield number, Trajectory.from_json(raw.decode("utf-8-sig"))
             except ValueError as err:
                 raise ValueError(f"{path}, line {number}: {err}") from err
-
-
-def _cut_broken_end(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb+") as f:
-        data_end = f.seek(0, os.SEEK_END)
-        end = data_end
-        while end > 0:
-            f.seek(end - 1)
-            if f.read(1) == b"\n":
-                break
-            end -= 1
-        if end < data_end:
-            f.truncate(end)

@@ -83,14 +83,15 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from agentprm_lite.examples import RewardExample
     from agentprm_lite.interop.hub import export
+    from agentprm_lite.loading import where
     from agentprm_lite.models import Lora, load_chat, new_reward_model
     from agentprm_lite.train import TrainConfig, train_reward_model
-    from agentprm_lite.tutorial import resolve
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
     chat = load_chat(args.base)
     played = _trajectories(chat, logs)
-    _check_lengths(logs, played, AutoConfig.from_pretrained(resolve(args.base)), args.base)
+    config_of_base = AutoConfig.from_pretrained(where(args.base)).get_text_config()
+    _check_lengths(logs, played, config_of_base, args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
     log = train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
     export(model, chat, folder, kind=args.kind)

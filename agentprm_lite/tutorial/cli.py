@@ -34,6 +34,7 @@ from agentprm_lite.study import PARTS, WORLDS, provenance, study
 from agentprm_lite.tutorial import guided, rewards, stages
 from agentprm_lite.tutorial.pretrain import PretrainConfig, pretrain
 from agentprm_lite.tutorial.profiles import get_profile
+from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.types import Trajectory
 
 
@@ -82,6 +83,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str] | None) -> int:
         print(f"Monte Carlo outcomes of {len(examples)} trajectories took {tokens} tokens")
     elif args.command == "train":
         if args.model == "reward":
+            args.base = args.base and resolve(args.base)
             train_on_logs(args)
         elif args.logs or args.base or args.out:
             raise ValueError("--logs, --base and --out are those of 'train reward'")

@@ -23,7 +23,6 @@ CORE_LINES = 5_000  # the goal is 3,000; this number may only fall
 STILL_LONG = {  # files over 300 lines; these numbers may only fall
     "tutorial/exercises.py": 612,
     "tutorial/plots.py": 414,
-    "types.py": 373,
 }
 
 
