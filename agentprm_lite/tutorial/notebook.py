@@ -7,6 +7,7 @@ import html
 import inspect
 import io
 import json
+import logging
 import os
 from pathlib import Path
 from textwrap import fill
@@ -16,6 +17,16 @@ from urllib.request import urlopen
 
 DRIVE = Path("/content/drive")
 RESULTS = "https://raw.githubusercontent.com/agentprm-lite/agentprm-lite/main/results/"
+
+
+class _OnThePage(logging.Handler):
+    """The library's notes are printed: text on stderr is for what went wrong."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record))
+
+
+logging.getLogger("agentprm_lite").addHandler(_OnThePage())
 
 
 def keep_on_drive() -> None:

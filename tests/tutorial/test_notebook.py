@@ -1,6 +1,7 @@
 """What only Colab has, with a stand-in for Colab; results that are kept in the repository."""
 
 import json
+import logging
 import os
 import sys
 from functools import partial
@@ -78,3 +79,9 @@ def test_without_a_clone_results_come_from_the_web(monkeypatch, capsys, tmp_path
         server.shutdown()
     assert stored("first_run.txt") is None  # nobody answers any more
     assert f"{web}first_run.txt can't be reached" in capsys.readouterr().out
+
+
+def test_notes_of_the_library_are_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("agentprm_lite.loop").warning("nothing learned")
+    logging.getLogger("agentprm_lite.loop").info("left out")
+    assert capfd.readouterr() == ("nothing learned\n", "")
