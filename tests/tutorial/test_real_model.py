@@ -38,7 +38,7 @@ PROFILE = replace(
     max_new_tokens=48,
     max_context=448,
     max_rounds=2,
-    sft=TrainConfig(lr=2e-3, epochs=1, batch=2, microbatch_tokens=256),
+    sft=TrainConfig(lr=2e-3, epochs=1, batch=1, microbatch_tokens=256),
     rollout_tasks=2,
     rollout_samples=2,
     mc_tasks=1,
