@@ -236,6 +236,19 @@ def test_rewards_are_those_of_5276_graded_solutions():
     assert truths[False, False] < 0.05 * truths[True, False]
 
 
+def test_gsm8k_survives_editors_and_line_separators(tmp_path: Path):
+    row = {
+        "question": "Tom has 2\u2028apples and buys 3. How many?",
+        "answer": "2+3=<<2+3=5>>5\n#### 5",
+    }
+    line = json.dumps(row, ensure_ascii=False)
+    for split in ("train", "test"):
+        text = f"\ufeff{line}\r\n\r\n{line}\n"
+        (tmp_path / f"{split}.jsonl").write_text(text, encoding="utf-8", newline="")
+    train, test = read_gsm8k(str(tmp_path))
+    assert (len(train), len(test)) == (2, 2) and str(train[0].answer) == "5"
+
+
 def test_the_expert_solves_gsm8k():
     env = GSM8K(folder=reference())
     for index in range(0, 8792, 7):

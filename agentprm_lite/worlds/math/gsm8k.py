@@ -65,10 +65,12 @@ def _read(folder: str, split: str) -> tuple[Problem, ...]:
     out = []
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if path is packed else data).decode("utf-8")
+        text = (gzip.decompress(data) if path is packed else data).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as err:
         raise ValueError(f"{path} can't be read ({err}): {WHERE}") from err
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # a text may hold U+2028
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             out.append(parse_example(row["question"], row["answer"]))

@@ -224,7 +224,8 @@ def _records(folder: Path) -> Iterable[dict[str, Any]]:
     """Records of products, from the one table or from WebShop's two files."""
     for table in (folder / _TABLE, folder / f"{_TABLE}.gz"):
         if table.exists():
-            return [json.loads(line) for line in _read(table).splitlines()]
+            lines = _read(table).removeprefix("\ufeff").split("\n")  # a text may hold U+2028
+            return [json.loads(line) for line in lines if line.strip()]
     if (folder / _ITEMS).exists() and (folder / _NOTES).exists():
         notes = json.loads(_read(folder / _NOTES))
         first: dict[str, dict[str, Any]] = {}
