@@ -248,7 +248,7 @@ def test_labels_worked(chat: ChatFormat) -> None:
         "agentprm": [[0.9073, 0.9287, 0.9513, 0.975, 1], [0.5, 0.5, 0, 0, 0]],
     }
     for kind, rows in expected.items():
-        labels = RewardLoss(nn.Identity(), kind, cut="bootstrap").labels([five, cut], q, root, mask)
+        labels = RewardLoss(None, kind, cut="bootstrap").labels([five, cut], q, root, mask)
         np.testing.assert_allclose(labels.q.numpy(), rows, atol=5e-5)
         labelled = mask if kind != "orm" else torch.eye(5, dtype=torch.bool)[[4, 1]]
         assert torch.equal(labels.q_mask, labelled)
@@ -410,15 +410,15 @@ def test_labels_come_from_the_same_pass_and_carry_no_gradient(
 def test_unknown_kind() -> None:
     names = "orm, pvm, mc_hard, mc_soft, pqm, agentprm"
     with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
-        RewardLoss(nn.Identity(), "prm")
+        RewardLoss(None, "prm")
     with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
         train_reward_model(None, [], "prm", TrainConfig(lr=1e-3, epochs=1))
     with pytest.raises(TypeError, match=r"missing .* 'beta'"):  # no row with a hole
         Kind(lambda s: s, loss="values", rollouts=False)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"beta is 1\.0, expected 0: pqm ranks steps"):
-        RewardLoss(nn.Identity(), "pqm", beta=1.0)
+        RewardLoss(None, "pqm", beta=1.0)
     with pytest.raises(ValueError, match="cut is 'won', expected one of failed, bootstrap"):
-        RewardLoss(nn.Identity(), "pvm", cut="won")  # type: ignore[arg-type]
+        RewardLoss(None, "pvm", cut="won")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ def test_monte_carlo_needs_one_number_of_rollouts(chat: ChatFormat) -> None:
     pair = [example(chat, 2, outcomes=np.zeros((2, k))) for k in (1, 4)]
     q = torch.full((2, 2), 0.5)
     with pytest.raises(ValueError, match=r"\[1, 4\] rollouts a step"):
-        RewardLoss(nn.Identity(), "mc_soft").labels(pair, q, q[:, 0], q > 0)
+        RewardLoss(None, "mc_soft").labels(pair, q, q[:, 0], q > 0)
 
 
 # --- whole trainings
