@@ -41,30 +41,10 @@ def turn_rewards(
     alpha: float = 1.0,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Environment reward plus process reward of every turn.
+    """Environment reward plus process reward of every turn: [B, T], 0 on padding.
 
     shaping: r_t + α(γΦ(s_{t+1}) − Φ(s_t)) with Φ(s_0) = M_root, Φ(s_{t+1}) = M(s_t, a_t) and Φ = 0
     where the episode has ended for good; raw_q: r_t + αM(s_t, a_t); outcome: r_t.
-
-    Args:
-        rewards: of the environment, [B, T].
-        q: M after each turn, [B, T].
-        root: M before the first turn, [B].
-        mask: real turns, [B, T] bool.
-        final: the outcome is final, [B] bool; otherwise the last potential stays.
-        kind: which process reward.
-        alpha: its weight.
-        gamma: discount a turn.
-
-    Returns:
-        [B, T], 0 on padding.
-
-    Example:
-        >>> q = torch.tensor([[0.6, 0.9]])
-        >>> ones = torch.ones(1, 2, dtype=torch.bool)
-        >>> r = torch.tensor([[0.0, 1.0]])
-        >>> turn_rewards(r, q, torch.tensor([0.5]), ones, torch.tensor([True]), kind="shaping")
-        tensor([[0.1000, 0.4000]])
     """
     if kind == "outcome":
         return rewards * mask
@@ -79,11 +59,7 @@ def turn_rewards(
 
 
 class Critic(nn.Module):
-    """V(s_t) from the policy's hidden state at the last token before turn t.
-
-    Args:
-        model: the policy.
-    """
+    """V(s_t) from the policy's hidden state at the last token before turn t."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -93,14 +69,7 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Value of states.
-
-        Args:
-            hidden: [..., E], taken without gradient.
-
-        Returns:
-            [...].
-        """
+        """Value of states [..., E], taken without gradient."""
         out: Tensor = self.head(hidden.detach().float()).squeeze(-1)
         return out
 
@@ -130,20 +99,7 @@ def prepare(
 ) -> tuple[list[Credited], float]:
     """Advantages and returns of a round's episodes, and the mean process reward of one.
 
-    Advantages are whitened over all turns of the round.
-
-    Args:
-        model: the policy with its adapters.
-        critic: its critic.
-        played: the episodes.
-        values: M along each; None: no process reward.
-        config: a :class:`agentprm_lite.ppo.PPOConfig`.
-
-    Returns:
-        One record an episode, in their order, and the mean.
-
-    Raises:
-        ValueError: an M isn't a finite number.
+    Advantages are whitened over all turns of the round. An M that isn't finite is an error.
     """
     for t, m in zip(played, values or [], strict=bool(values)):
         if not np.isfinite([m.root, *m.q]).all():

@@ -253,7 +253,7 @@ class RewardLoss(nn.Module):
         return ends.to(q.device)
 
     def report(self, examples: Sequence[RewardExample], m: Tensor) -> dict[str, float]:
-        """What M says of held-out trajectories, measured alike for every kind.
+        """What M [N, 1 + T] says of held-out trajectories, measured alike for every kind.
 
         Targets are the kind's labels with λ = 1, which don't depend on the model.
         """

@@ -84,27 +84,10 @@ def ppo(
     make_player: Callable[[Any, ChatFormat, SamplingConfig], Player] = PlainPlayer,
     checkpoint: str | Path | None = None,
 ) -> list[dict[str, float]]:
-    """Improve a policy on its own episodes.
+    """Improve a policy with adapters on its own episodes; with adapters off it is the reference.
 
-    Args:
-        model: a policy with adapters, changed in place; with adapters off it is the reference.
-        chat: its chat format.
-        tasks: what to train on.
-        config: see :class:`PPOConfig`.
-        sampling: how episodes are sampled; the temperature must be 1.
-        judge: gives M; needed unless ``config.reward`` is ``"outcome"``.
-        make_player: makes the policy's player anew each round; :func:`agentprm_lite.fast.player`
-            is faster.
-        checkpoint: folder for the state after each round; if it holds one of the same run, the run
-            goes on from there. Which judge it had isn't compared.
-
-    Returns:
-        One dict a round: ``success``, ``turns``, ``process_reward``, ``kl``, ``clipped``,
-        ``value_error``, ``tokens``.
-
-    Raises:
-        ValueError: the temperature isn't 1, the judge is missing, no prompt leaves room for a turn,
-            or an M, a loss or a gradient isn't a finite number; nothing of that step is learned.
+    ``make_player`` makes a player anew each round. ``checkpoint`` is a folder for the state after
+    each round, from which a run goes on. Returns one dict a round.
     """
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")

@@ -78,7 +78,11 @@ def fit(
     label: str = "train",
     processes: OneProcess | None = None,
 ) -> list[dict[str, float]]:
-    """Train the parameters of a loss module that require gradients."""
+    """Train the parameters of a loss module that require gradients.
+
+    With held-out examples the best epoch's weights are kept. The log has a dict a step; the last
+    step of an epoch also has the module's report, the last of all ``best_epoch`` and ``learned``.
+    """
     if not examples:
         raise ValueError("no examples to train on")
     here = processes or OneProcess()
