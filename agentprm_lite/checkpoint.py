@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -69,6 +70,24 @@ class Checkpoint:
         """The run is over: nothing of it stays."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def moments(optimizer: Any) -> dict[str, Tensor]:
+    """An optimizer's state as named tensors, such as ``exp_avg.3``."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{name}.{i}": torch.as_tensor(x) for i, kept in state.items() for name, x in kept.items()
+    }
+
+
+def set_moments(optimizer: Any, named: Mapping[str, Tensor]) -> None:
+    """Give an optimizer what :func:`moments` took from it."""
+    state: dict[int, dict[str, Tensor]] = {}
+    # in one order on all ranks: who saves gathers split tensors in the order of these dicts
+    for key in sorted(named):
+        name, i = key.rsplit(".", 1)
+        state.setdefault(int(i), {})[name] = named[key]
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def digest(data: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,17 @@ def split_families(
     chosen = set(families[:count])
     kept = [e for e, name in zip(examples, of, strict=True) if name not in chosen]
     return kept, [e for e, name in zip(examples, of, strict=True) if name in chosen]
+
+
+def random_sets(count: int, size: int, seed: str) -> list[list[int]]:
+    """Steps of one epoch: random sets of at least ``size`` indices, about equal.
+
+    >>> sorted(len(step) for step in random_sets(70, 32, "0/0"))
+    [35, 35]
+    """
+    order = random.Random(seed).sample(range(count), count)
+    steps = max(1, count // size)
+    return [order[k::steps] for k in range(steps)]
 
 
 def some(names: Sequence[str], most: int = 20) -> str:

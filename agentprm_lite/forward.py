@@ -188,15 +188,41 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
-    """M from hidden states [..., E], in the head's precision whatever the trunk works in."""
+class LinearHead(nn.Linear):
+    """A head whose output is M itself, the paper's; that of an ordinary one is the logit of M."""
+
+
+def is_linear(head: nn.Module) -> bool:
+    """Whether M is the head's output itself and not its sigmoid."""
+    return isinstance(getattr(head, "original_module", head), LinearHead)  # peft wraps heads
+
+
+def read_head(head: nn.Module, hidden: Tensor) -> Tensor:
+    """[...] a head's output from [..., E], in its precision whatever the trunk works in."""
     dtype = next(head.parameters()).dtype
     with torch.autocast(hidden.device.type, enabled=False):
-        return at_least_float32(head(hidden.to(dtype)).squeeze(-1)).sigmoid()
+        return at_least_float32(head(hidden.to(dtype)).squeeze(-1))
+
+
+def squash(head: nn.Module, z: Tensor) -> Tensor:
+    """M from a head's output: its sigmoid, or itself for a :class:`LinearHead`."""
+    return z if is_linear(head) else z.sigmoid()
+
+
+def read_m(head: nn.Module, hidden: Tensor) -> Tensor:
+    """[...] M from hidden states [..., E], in float32 at least."""
+    return squash(head, read_head(head, hidden))
 
 
 def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
-    """M at every step, with gradient."""
+    """M at every step, with gradient, as :func:`step_outputs` has the head's output."""
+    head = split_model(model)[1]
+    z, z_root, mask = step_outputs(model, trajectories)
+    return squash(head, z), squash(head, z_root), mask
+
+
+def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
+    """Head's outputs at the steps [B, T] and roots [B], with gradient, and the steps' mask."""
     body, head = split_model(model)
     check_lengths(trajectories, context_limit(body.config))
     hidden = hidden_states(body, [t.ids for t in trajectories])
@@ -208,7 +234,7 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
         where[b, : len(positions)] = torch.as_tensor(positions)
         mask[b, : len(positions)] = True
     rows = torch.arange(len(trajectories))[:, None].to(hidden.device)
-    values = read_m(head, hidden[rows, where.to(hidden.device)])
+    values = read_head(head, hidden[rows, where.to(hidden.device)])
     return values[:, 1:], values[:, 0], mask[:, 1:].to(hidden.device)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agentprm_lite.checkpoint import Checkpoint
+from agentprm_lite.checkpoint import Checkpoint, moments, set_moments
 from agentprm_lite.examples import some, trajectory_of
 from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
@@ -190,10 +190,8 @@ class Loop:
 
     def save(self, state: Checkpoint, log: list[dict[str, float]]) -> None:
         """Weights, AdamW's moments, the best epoch's weights and the log."""
-        named: dict[str, Any] = {f"param.{i}": p.detach() for i, p in enumerate(self.params)}
-        named |= {f"best.{i}": x for i, x in enumerate(self.best)}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            named |= {f"{name}.{i}": torch.as_tensor(x) for name, x in moments.items()}
+        named = {f"param.{i}": p.detach() for i, p in enumerate(self.params)}
+        named |= {f"best.{i}": x for i, x in enumerate(self.best)} | moments(self.optimizer)
         tensors = {name: self.here.whole(x).clone() for name, x in named.items()}
         if self.here.first:
             state.save(tensors, {"log": log, "scaler": self.scaler.state_dict()})
@@ -204,22 +202,15 @@ class Loop:
         if found is None:
             return []
         tensors, record = found
-        by_name: dict[str, dict[int, Tensor]] = {}
-        for key, tensor in tensors.items():
-            name, number = key.rsplit(".", 1)
-            by_name.setdefault(name, {})[int(number)] = tensor
         count = range(len(self.params))
-        self._set(self.params, [by_name["param"][i] for i in count])
-        if "best" in by_name:
-            best = by_name["best"]
-            self.best = [best[i].to(self.device) for i in count]
-        moments: dict[int, dict[str, Tensor]] = {}
-        # in one order on all processes: saving gathers the parts in the order of these dicts
-        for moment in sorted(by_name.keys() - {"param", "best"}):
-            for i, tensor in by_name[moment].items():
-                part = self.here.part_like(tensor, self.params[i])
-                moments.setdefault(i, {})[moment] = part
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self._set(self.params, [tensors.pop(f"param.{i}") for i in count])
+        if "best.0" in tensors:
+            self.best = [tensors.pop(f"best.{i}").to(self.device) for i in count]
+        split = {
+            key: self.here.part_like(x, self.params[int(key.rsplit(".", 1)[1])])
+            for key, x in sorted(tensors.items())
+        }
+        set_moments(self.optimizer, split)
         self.scaler.load_state_dict(record["scaler"])
         log: list[dict[str, float]] = record["log"]
         return log
@@ -229,3 +220,11 @@ def _epochs(log: list[dict[str, float]]) -> tuple[int, int]:
     """Number of the epoch with the lowest held-out loss, and of the last one."""
     losses = [x["held_out_loss"] for x in log if "held_out_loss" in x]
     return losses.index(min(losses)), len(losses) - 1
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the learning rate: warm-up over a tenth of the steps, then a cosine to 0."""
+    warmup = max(1, steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -15,7 +15,7 @@ import copy
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -24,9 +24,12 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.pytorch_utils import Conv1D
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.forward import LinearHead, is_linear
 from agentprm_lite.loading import hide_old_torchao, read_ends, read_model, read_tokenizer, where
 
 hide_old_torchao()
+
+Head = Literal["sigmoid", "linear"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class Scorer(torch.nn.Module):
     Args:
         trunk: a decoder without its language-model head.
         name: what it was read from.
+        head: see :func:`new_reward_model`.
     """
 
-    def __init__(self, trunk: PreTrainedModel, name: str) -> None:
+    def __init__(self, trunk: PreTrainedModel, name: str, head: Head = "sigmoid") -> None:
         super().__init__()
         self.config = copy.deepcopy(trunk.config)
         self.config.update(
@@ -88,7 +92,8 @@ class Scorer(torch.nn.Module):
         self.base_model_prefix = trunk.base_model_prefix
         setattr(self, self.base_model_prefix, trunk)
         size = self.config.hidden_size
-        self.score = torch.nn.Linear(size, 1, bias=False, device=trunk.device, dtype=torch.float32)
+        kind = LinearHead if head == "linear" else torch.nn.Linear
+        self.score = kind(size, 1, bias=False, device=trunk.device, dtype=torch.float32)
         torch.nn.init.zeros_(self.score.weight)
 
     @property
@@ -146,7 +151,12 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     return model.to(default_device()).eval()
 
 
-def new_reward_model(base: str | Path | PreTrainedModel | PeftModel, lora: Lora, seed: int) -> Any:
+def new_reward_model(
+    base: str | Path | PreTrainedModel | PeftModel,
+    lora: Lora,
+    seed: int,
+    head: Head = "sigmoid",
+) -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
@@ -154,22 +164,24 @@ def new_reward_model(base: str | Path | PreTrainedModel | PeftModel, lora: Lora,
             held twice (its adapters are left out).
         lora: shape of the adapters.
         seed: of the adapters.
+        head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
+            (``"linear"``), which may leave [0, 1]. A checkpoint says which.
 
     Returns:
-        A ``PeftModel`` around a :class:`Scorer`; M starts at 0.5 everywhere. Adapters and head are
-        float32.
+        A ``PeftModel`` around a :class:`Scorer`; M starts at 0.5 everywhere, with a linear head at
+        0. Adapters and head are float32.
     """
-    return lora.add_to(_scorer(base), "TOKEN_CLS", seed).to(default_device()).eval()
+    return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
 
 
-def _scorer(base: str | Path | PreTrainedModel | PeftModel) -> Scorer:
+def _scorer(base: str | Path | PreTrainedModel | PeftModel, head: Head) -> Scorer:
     net: Any
     if isinstance(base, str | Path):
         net = read_model(where(base), default_dtype())
     else:  # the modules are copied, so that each model has its own adapters; the parameters aren't
         net = copy.deepcopy(base, memo={id(p): p for p in base.parameters()})
         net = net.unload() if isinstance(net, PeftModel) else net
-    return Scorer(getattr(net, net.base_model_prefix), net.name_or_path)
+    return Scorer(getattr(net, net.base_model_prefix), net.name_or_path, head)
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
@@ -193,7 +205,9 @@ def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
 def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None:
     """Write the adapters and the head of a reward model."""
     model.save_pretrained(str(folder))
-    chat.save(folder, base=weights_fingerprint(model.get_base_model().trunk))
+    scorer = model.get_base_model()
+    head = "linear" if is_linear(scorer.score) else "sigmoid"
+    chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head)
 
 
 def load_reward_model(
@@ -213,7 +227,7 @@ def load_reward_model(
         ValueError: boundary rule, template, tokenizer or base are not those of the training.
     """
     record = chat.verify(folder)
-    scorer = _scorer(base)
+    scorer = _scorer(base, record.get("head", "sigmoid"))
     trained, here = record.get("base", {}), weights_fingerprint(scorer.trunk)
     if any(trained.get(dtype, digest) != digest for dtype, digest in here.items()):
         raise ValueError(

@@ -10,21 +10,25 @@ Shape legend: B examples, T steps of a trajectory, N tokens that carry a loss.
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from agentprm_lite.checkpoint import Checkpoint, digest
-from agentprm_lite.examples import RewardExample, check_examples, split_families, trajectory_of
-from agentprm_lite.forward import action_logprobs, split_model
-from agentprm_lite.kinds import Cut, RewardLoss
-from agentprm_lite.loop import Loop, OneProcess
+from agentprm_lite.examples import (
+    RewardExample,
+    check_examples,
+    random_sets,
+    split_families,
+    trajectory_of,
+)
+from agentprm_lite.forward import split_model
+from agentprm_lite.kinds import Cut, MLoss, RewardLoss, SFTLoss
+from agentprm_lite.loop import Loop, OneProcess, schedule
 from agentprm_lite.losses import Progress
 from agentprm_lite.types import Task, Trajectory
 
@@ -64,32 +68,6 @@ class TrainConfig:
             )
 
 
-class SFTLoss(nn.Module):
-    """Cross-entropy on action tokens only, of a policy in training."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, trajectories: Sequence[Trajectory], sizes: int
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Negative log-likelihood of the action tokens, over those of the whole step."""
-        loss = -action_logprobs(self.model, trajectories).sum() / sizes
-        return loss, {"loss": float(loss.detach())}
-
-    def sizes(self, trajectories: Sequence[Trajectory]) -> int:
-        """Action tokens of a step."""
-        return sum(end - start for t in trajectories for start, end in t.spans)
-
-
-def make_batches(count: int, config: TrainConfig, epoch: int) -> list[list[int]]:
-    """The steps of one epoch: random sets of at least ``config.batch`` examples, about equal."""
-    order = random.Random(f"{config.seed}/{epoch}").sample(range(count), count)
-    steps = max(1, count // config.batch)
-    return [order[k::steps] for k in range(steps)]
-
-
 def fit(
     module: nn.Module,
     examples: Sequence[Any],
@@ -100,11 +78,19 @@ def fit(
     label: str = "train",
     processes: OneProcess | None = None,
 ) -> list[dict[str, float]]:
-    """Train the parameters of a loss module that require gradients."""
+    """Train the parameters of a loss module that require gradients.
+
+    With held-out examples the best epoch's weights are kept. The log has a dict a step; the last
+    step of an epoch also has the module's report, the last of all ``best_epoch`` and ``learned``.
+    """
     if not examples:
         raise ValueError("no examples to train on")
     here = processes or OneProcess()
-    plan = [step for e in range(config.epochs) for step in make_batches(len(examples), config, e)]
+    plan = [
+        step
+        for epoch in range(config.epochs)
+        for step in random_sets(len(examples), config.batch, f"{config.seed}/{epoch}")
+    ]
     per_epoch = len(plan) // config.epochs
     lengths = [[len(trajectory_of(e).ids) for e in part] for part in (examples, held_out)]
     loop = Loop(
@@ -128,7 +114,7 @@ def fit(
     hidden = None if here.first else True
     bar = tqdm(plan, desc=label + here.title, initial=len(log), disable=hidden, mininterval=1.0)
     for step in range(len(log), len(plan)):
-        lr = config.lr * _schedule(step, len(plan))
+        lr = config.lr * schedule(step, len(plan))
         numbers = loop.step([examples[i] for i in plan[step]], step, lr)
         log.append({"step": step, "lr": lr, **numbers})
         bar.update()
@@ -233,6 +219,7 @@ def train_reward_model(
     progress: Progress = "difference",
     lam: float = 0.95,
     cut: Cut = "failed",
+    m_loss: MLoss = "squared",
     held_out: float = 0.2,
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
     checkpoint: str | Path | None = None,
@@ -253,6 +240,7 @@ def train_reward_model(
         progress: target of L_A, see :func:`agentprm_lite.losses.advantage_loss`.
         lam: λ.
         cut: what an episode that was cut counts as, see :class:`agentprm_lite.kinds.RewardLoss`.
+        m_loss: form of L_Q, see there.
         held_out: share of the families of tasks that is held out; 0, or where there is one family
             only: none, and all epochs run.
         family: which tasks belong together; by default the variants of one task.
@@ -267,7 +255,7 @@ def train_reward_model(
         ValueError: some examples can't be read or learned from, all of which are named; an unknown
             kind or option; see also :func:`fit`.
     """
-    loss = RewardLoss(model, kind, beta, progress, lam, cut)
+    loss = RewardLoss(model, kind, beta, progress, lam, cut, m_loss)
     check_examples(model, examples, rollouts=loss.row.rollouts)
     _spare_activations(model, config)
     kept, out = split_families(examples, held_out, family)
@@ -288,10 +276,3 @@ def _spare_activations(model: Any, config: TrainConfig) -> None:
         # transformers gave it a new name in 2026
         new = getattr(body, "activation_checkpointing_enable", None)
         (new or body.gradient_checkpointing_enable)({"use_reentrant": False})
-
-
-def _schedule(step: int, steps: int) -> float:
-    warmup = max(1, steps // 10)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -43,7 +43,7 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.examples import RewardExample
 from agentprm_lite.models import Lora, load_chat, new_reward_model
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.train import TrainConfig, make_batches, train_reward_model
+from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Trajectory, append_jsonl, read_jsonl
 
@@ -99,14 +99,13 @@ def make_data(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     trajectories = [t for t, _ in kept]
     train = replace(profile.reward, epochs=1, bf16=False)
     train = replace(train, microbatch_tokens=args.batch_tokens or train.microbatch_tokens)
-    batches = make_batches(len(trajectories), train, 0)
     data = {
         "profile": profile.name,
         "model": str(model),
         "lora": {"r": profile.lora.r, "alpha": profile.lora.alpha},
         "lr": train.lr,
         "batch_tokens": train.microbatch_tokens,
-        "batch": round(len(trajectories) / len(batches)),
+        "batch": train.batch,
         "warm_up": WARM_UP,
         "separator": chat.tokenizer.decode([chat.end_id]),
         "threads": args.threads,

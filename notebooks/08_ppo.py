@@ -212,7 +212,7 @@ print("over turns there is nothing to move: replies do not enter")
 # episode would earn $\alpha M_1$ on top: an end that the model overrates would be paid for, whether the world pays or not.
 
 # %%
-from agentprm_lite.ppo import turn_rewards
+from agentprm_lite.credit import turn_rewards
 
 
 def earned(kind, q, r=1.0, root=0.5, alpha=1.0):

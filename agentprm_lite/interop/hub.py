@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 
 from agentprm_lite.chat import BOUNDARY_RULE, ChatFormat
+from agentprm_lite.forward import is_linear
 from agentprm_lite.interop.outputs import new_folder
 from agentprm_lite.interop.whole import HEAD, read_whole, save_whole
 from agentprm_lite.models import (
@@ -133,8 +134,11 @@ def export(
         dtype: of the file; half precision halves it and rounds the scores.
 
     Raises:
-        ValueError: the folder isn't new or empty, or the card's program would give other scores.
+        ValueError: the folder isn't new or empty, the head is linear, or the card's program would
+            give other scores.
     """
+    if is_linear(model.get_base_model().score):
+        raise ValueError("the card's program squashes the head's output, and this head is linear")
     folder = new_folder(folder)
     whole = model.float().merge_and_unload().to(dtype)  # merged before it is rounded
     _check_recipe(whole, chat)

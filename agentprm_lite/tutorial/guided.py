@@ -93,7 +93,9 @@ def ppo_run(
         model, judge = load_policy(actor.folder, p.lora, seed=seed), None
         if adapters:  # on the policy's own weights: one copy in memory
             judge = fast.judge(load_reward_model(model, adapters, actor.chat))
-        log = ppo(model, actor.chat, tasks, config, sampling_config(p), judge, fast.player)
+        settings = sampling_config(p)
+        unfinished = folder / "unfinished"
+        log = ppo(model, actor.chat, tasks, config, settings, judge, fast.player, unfinished)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))
 

@@ -113,7 +113,7 @@ CPU = Profile(
     sft=TrainConfig(lr=3e-3, epochs=2, microbatch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, microbatch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=1, microbatch_tokens=2048, bf16=True),
-    ppo=PPOConfig(iterations=6, tasks=16, samples=8, lr=1e-3, epochs=2, batch_tokens=8192),
+    ppo=PPOConfig(iterations=6, tasks=16, samples=8, lr=1e-3, epochs=2, microbatch_tokens=8192),
 )
 SMOKE = replace(
     CPU,

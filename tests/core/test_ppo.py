@@ -22,20 +22,13 @@ from helpers import (
 )
 from torch import Tensor
 
+from agentprm_lite import ppo as ppo_module
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.credit import Credited, Critic, ProcessReward, prepare, turn_rewards
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.models import Lora, load_policy
-from agentprm_lite.ppo import (
-    Critic,
-    PPOConfig,
-    ProcessReward,
-    _Batch,
-    _learn,
-    _prepare,
-    ppo,
-    turn_rewards,
-)
+from agentprm_lite.ppo import PPOConfig, _learn, ppo
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
@@ -171,26 +164,24 @@ def test_prepare_against_a_loop(
 ) -> None:
     """Advantages over turns, whitened over all turns of all batches, the same for every token of a
     turn and in the order of the log-probabilities; returns before whitening."""
-    config = replace(CONFIG, reward=reward, gamma=0.9, lam=0.8, alpha=0.7, batch_tokens=400)
+    config = replace(CONFIG, reward=reward, gamma=0.9, lam=0.8, alpha=0.7, microbatch_tokens=400)
     critic = random_critic(model)
-    batches, process_reward = _prepare(model, critic, played, values, config)
-    assert len(batches) > 2
-    assert sorted(t.key for b in batches for t in b.trajectories) == sorted(t.key for t in played)
+    episodes, process_reward = prepare(model, critic, played, values, config)
+    assert [e.trajectory for e in episodes] == played
     by_hand = {
         t.key: advantages_by_hand(model, critic, t, m, config)
         for t, m in zip(played, values, strict=True)
     }
     turns = np.concatenate([a for a, _ in by_hand.values()])
-    for batch in batches:
-        expected, returns = [], []
-        for t in batch.trajectories:
-            a, v = by_hand[t.key]
-            for (start, end), x in zip(t.spans, a, strict=True):
-                expected += [(x - turns.mean()) / turns.std()] * (end - start)
-            returns += [x + y for x, y in zip(a, v, strict=True)]
-        np.testing.assert_allclose(batch.advantages, expected, atol=1e-4)
-        np.testing.assert_allclose(batch.returns, returns, atol=1e-4)
-        assert not batch.advantages.requires_grad and not batch.returns.requires_grad
+    for e in episodes:
+        a, v = by_hand[e.trajectory.key]
+        expected: list[float] = []
+        for (start, end), x in zip(e.trajectory.spans, a, strict=True):
+            expected += [(x - turns.mean()) / turns.std()] * (end - start)
+        np.testing.assert_allclose(e.advantages, expected, atol=1e-4)
+        np.testing.assert_allclose(e.returns, np.add(a, v), atol=1e-4)
+        np.testing.assert_allclose(e.states, torch.stack(states(model, e.trajectory)), atol=1e-4)
+        assert not e.advantages.requires_grad and not e.returns.requires_grad
     earned = {"outcome": 0.0, "raw_q": 0.7 * sum(float(m.q.sum()) for m in values) / len(values)}
     if reward in earned:
         assert process_reward == pytest.approx(earned[reward], abs=1e-5)
@@ -200,34 +191,33 @@ def test_reference_is_the_policy_without_adapters(
     folder: Path, model: Any, played: list[Trajectory], values: list[StepValues]
 ) -> None:
     """Against the checkpoint on the disk; the policy itself says something else."""
-    batches, _ = _prepare(model, Critic(model), played, values, CONFIG)
+    episodes, _ = prepare(model, Critic(model), played, values, CONFIG)
     base = load_policy(folder)
-    for batch in batches:
+    for e in episodes:
         expected = [
-            float(whole_logprobs(base, t.ids)[k - 1])
-            for t in batch.trajectories
-            for start, end in t.spans
+            float(whole_logprobs(base, e.trajectory.ids)[k - 1])
+            for start, end in e.trajectory.spans
             for k in range(start, end)
         ]
-        np.testing.assert_allclose(batch.reference, expected, atol=1e-4)
+        np.testing.assert_allclose(e.reference, expected, atol=1e-4)
         with torch.no_grad():
-            now = action_logprobs(model, batch.trajectories)
-        assert float((now - batch.reference).abs().mean()) > 0.05
+            now = action_logprobs(model, [e.trajectory])
+        assert float((now - e.reference).abs().mean()) > 0.01
 
 
 def test_one_turn_has_no_advantage(model: Any, chat: ChatFormat) -> None:
     """One turn in all: nothing to compare with, so whitening gives 0 and not NaN."""
     one = next(t for t in random_trajectories(chat, 40, seed=8) if t.num_steps == 1)
     config = replace(CONFIG, reward="outcome")
-    batches, _ = _prepare(model, random_critic(model), [one], None, config)
-    assert batches[0].advantages.tolist() == [0.0] * len(one.logprobs)
+    episodes, _ = prepare(model, random_critic(model), [one], None, config)
+    assert episodes[0].advantages.tolist() == [0.0] * len(one.logprobs)
 
 
 class Recorder(torch.optim.SGD):
     """Keeps the gradients of its steps and changes nothing."""
 
-    def __init__(self, params: Any) -> None:
-        super().__init__(params, lr=1.0)
+    def __init__(self, *groups: Any) -> None:
+        super().__init__([{"params": list(group)} for group in groups], lr=1.0)
         self.seen: list[list[Tensor]] = []
 
     def step(self, closure: Any = None) -> None:
@@ -245,19 +235,25 @@ def test_first_gradient_is_the_policy_gradient(folder: Path, chat: ChatFormat) -
     model = float64(randomize(load_policy(folder, LORA), scale=0.1))
     base = float64(load_policy(folder))
     policy = backend(model, chat)
-    episodes = policy.run([policy.start(t, k, 0) for t in TASKS[:3] for k in range(2)])
+    played = policy.run([policy.start(t, k, 0) for t in TASKS[:3] for k in range(2)])
     config = replace(CONFIG, reward="outcome", kl=0.05)
     critic = random_critic(model)
-    batches, _ = _prepare(model, critic, episodes, None, config)
-    (batch,) = batches
-    batch = replace(batch, advantages=torch.linspace(-1, 1.5, len(batch.advantages)))
-    recorder = Recorder(trained(model))
-    log = _learn(model, critic, recorder, Recorder(critic.parameters()), [batch], config)
+    episodes, _ = prepare(model, critic, played, None, config)
+    spread = torch.linspace(-1, 1.5, sum(len(t.logprobs) for t in played))
+    parts = spread.split([len(t.logprobs) for t in played])
+    episodes = [replace(e, advantages=a) for e, a in zip(episodes, parts, strict=True)]
+    recorder = Recorder(trained(model), critic.parameters())
+    log = _learn(model, critic, recorder, episodes, config, 0)
     assert log["clipped"] == 0
+    small = Recorder(trained(model), critic.parameters())  # many passes are the same step
+    again = _learn(model, critic, small, episodes, replace(config, microbatch_tokens=150), 0)
+    assert again == pytest.approx(log, abs=1e-6)
+    for a, b in zip(recorder.seen[0], small.seen[0], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
     terms: list[Tensor] = []
-    weights = iter(batch.advantages.tolist())
-    for t in batch.trajectories:
+    weights = iter(spread.tolist())
+    for t in played:
         logits = model(input_ids=torch.tensor([t.ids])).logits[0].log_softmax(-1)
         reference = whole_logprobs(base, t.ids)
         for start, end in t.spans:
@@ -266,8 +262,8 @@ def test_first_gradient_is_the_policy_gradient(folder: Path, chat: ChatFormat) -
                 terms.append(-next(weights) * logp + 0.05 * (d.exp() - 1 - d))
     expected = torch.autograd.grad(torch.stack(terms).mean(), trained(model))
     norm = float(torch.stack([g.square().sum() for g in expected]).sum().sqrt())
-    assert len(terms) == sum(len(t.logprobs) for t in episodes) and norm > 1e-3
-    for found, wanted in zip(recorder.seen[0], expected, strict=True):
+    assert len(terms) == sum(len(t.logprobs) for t in played) and norm > 1e-3
+    for found, wanted in zip(recorder.seen[0][: len(expected)], expected, strict=True):
         torch.testing.assert_close(found, wanted / max(norm, 1.0), atol=1e-6, rtol=1e-4)
 
 
@@ -279,31 +275,36 @@ def test_critic_sends_no_gradient_into_the_policy(model: Any) -> None:
     assert Critic(model)(hidden).tolist() == [0.0] * 3
 
 
-def hand_made(model: Any, trajectories: list[Trajectory], signs: list[float]) -> _Batch:
-    """A batch whose trajectories have one advantage each."""
+def adamw(model: Any, critic: Critic) -> torch.optim.Optimizer:
+    groups = [{"params": trained(model)}, {"params": list(critic.parameters()), "lr": 1e-2}]
+    return torch.optim.AdamW(groups, lr=3e-3)
+
+
+def hand_made(model: Any, trajectories: list[Trajectory], signs: list[float]) -> list[Credited]:
+    """Episodes that have one advantage each."""
     with torch.no_grad():
         logp = action_logprobs(model, trajectories)
-        hidden = torch.stack([h for t in trajectories for h in states(model, t)])
+        hidden = [torch.stack(states(model, t)) for t in trajectories]
     sizes = torch.tensor([len(t.logprobs) for t in trajectories])
     known = [
         replace(t, logprobs=tuple(x.tolist()))
         for t, x in zip(trajectories, logp.split(sizes.tolist()), strict=True)
     ]
-    advantages = torch.repeat_interleave(torch.tensor(signs), sizes)
-    return _Batch(known, logp, advantages, hidden, torch.ones(len(hidden)))
+    return [
+        Credited(t, ref, torch.full((len(ref),), sign), h, torch.ones(len(h)))
+        for t, ref, sign, h in zip(known, logp.split(sizes.tolist()), signs, hidden, strict=True)
+    ]
 
 
 def test_what_has_an_advantage_becomes_likelier(model: Any, played: list[Trajectory]) -> None:
     two = [next(t for t in played if t.success), next(t for t in played if not t.success)]
     for signs in ([1.0, -1.0], [-1.0, 1.0]):
-        batch = hand_made(model, two, signs)
+        episodes = hand_made(model, two, signs)
         critic = Critic(model)
-        optimizer = torch.optim.AdamW(trained(model), lr=3e-3)
-        other = torch.optim.AdamW(critic.parameters(), lr=1e-2)
         config = replace(CONFIG, kl=0.0, epochs=4, clip=10.0)
-        log = _learn(model, critic, optimizer, other, [batch], config)
+        log = _learn(model, critic, adamw(model, critic), episodes, config, 0)
         with torch.no_grad():
-            change = action_logprobs(model, two) - batch.reference
+            change = action_logprobs(model, two) - torch.cat([e.reference for e in episodes])
         first = len(two[0].logprobs)
         assert float(change[:first].mean()) * signs[0] > 0
         assert float(change[first:].mean()) * signs[1] > 0
@@ -314,14 +315,12 @@ def test_kl_pulls_back_to_the_reference(model: Any, played: list[Trajectory]) ->
     """Without advantages the penalty alone is left, and the policy goes back."""
     with torch.no_grad(), model.disable_adapter():
         reference = action_logprobs(model, played)
-    batch = replace(hand_made(model, played, [0.0] * len(played)), reference=reference)
+    parts = reference.split([len(t.logprobs) for t in played])
+    flat = hand_made(model, played, [0.0] * len(played))
+    episodes = [replace(e, reference=ref) for e, ref in zip(flat, parts, strict=True)]
     critic = Critic(model)
-    optimizer = torch.optim.AdamW(trained(model), lr=3e-3)
-    other = torch.optim.AdamW(critic.parameters(), lr=1e-2)
-    kls = [
-        _learn(model, critic, optimizer, other, [batch], replace(CONFIG, kl=1.0))["kl"]
-        for _ in range(6)
-    ]
+    optimizer, config = adamw(model, critic), replace(CONFIG, kl=1.0)
+    kls = [_learn(model, critic, optimizer, episodes, config, k)["kl"] for k in range(6)]
     assert kls[0] > 0.01 and kls[-1] < 0.7 * kls[0]
 
 
@@ -366,7 +365,7 @@ def test_episodes_are_played_by_the_policy_as_it_is_now(folder: Path, chat: Chat
 
     With a cache or log-probabilities from before the update it would be, as in a second epoch.
     """
-    one_batch: dict[str, Any] = {"samples": 12, "lr": 5e-2, "batch_tokens": 10**6}
+    one_batch: dict[str, Any] = {"samples": 12, "lr": 5e-2, "batch": 64}
     _, fresh = run(folder, chat, iterations=3, **one_batch)
     assert [log["clipped"] for log in fresh] == [0.0] * 3
     _, twice = run(folder, chat, iterations=1, epochs=2, **one_batch)
@@ -389,15 +388,99 @@ def test_run_is_a_function_of_its_seed_and_leaves_the_base(folder: Path, chat: C
 
 
 @pytest.mark.usefixtures("two_rounds")
-def test_log_and_callback(folder: Path, chat: ChatFormat) -> None:
-    seen: list[tuple[int, dict[str, float]]] = []
+def test_the_log(folder: Path, chat: ChatFormat) -> None:
     model = load_policy(folder, LORA)
     config = replace(CONFIG, iterations=2, tasks=3, samples=2, reward="outcome")
-    logs = ppo(model, chat, TASKS, config, SAMPLING, on_round=lambda i, log: seen.append((i, log)))
-    assert seen == list(enumerate(logs))
+    logs = ppo(model, chat, TASKS, config, SAMPLING)
     names = {"success", "turns", "process_reward", "kl", "clipped", "value_error", "tokens"}
     assert all(log.keys() == names for log in logs)
     assert logs[0]["turns"] == 2 and logs[0]["process_reward"] == 0 and logs[0]["tokens"] > 12
+
+
+@pytest.mark.usefixtures("two_rounds")
+def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_path: Path) -> None:
+    """Killed in the second and in the third round: the same log and weights, bit for bit."""
+    config = PPOConfig(iterations=3, tasks=3, samples=3, lr=1e-2, reward="raw_q", epochs=2)
+    whole = load_policy(folder, LORA)
+    logs = ppo(whole, chat, TASKS, config, SAMPLING, ShortTurns())
+
+    class Dies(ShortTurns):
+        def __init__(self, rounds: int) -> None:
+            self.left = rounds
+
+        def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().score(trajectories)
+
+    for seed, rounds in ((0, 1), (1, 1)):  # who goes on begins with other weights
+        with pytest.raises(KeyboardInterrupt):
+            ppo(load_policy(folder, LORA, seed), chat, TASKS, config, SAMPLING, Dies(rounds),
+                checkpoint=tmp_path)  # fmt: skip
+    other = replace(config, lr=1e-3)
+    with pytest.raises(ValueError, match=r"another run, which differs in lr \(0.01 there, 0.001"):
+        ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, ShortTurns(),
+            checkpoint=tmp_path)  # fmt: skip
+    again = load_policy(folder, LORA, 2)
+    assert ppo(again, chat, TASKS, config, SAMPLING, Dies(1), checkpoint=tmp_path) == logs
+    for a, b in zip(trained(whole), trained(again), strict=True):
+        assert torch.equal(a, b)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("two_rounds")
+def test_a_step_is_a_random_set_of_episodes(
+    folder: Path, chat: ChatFormat, monkeypatch: Any
+) -> None:
+    """24 episodes, of which every other one is twice as long: steps of eight mix both, in all
+    orders; every episode is in one step an epoch."""
+    seen: list[list[str]] = []
+    real = ppo_module._share
+
+    def noted(model: Any, critic: Any, part: Any, *args: Any) -> Any:
+        seen.append([e.trajectory.key for e in part])
+        return real(model, critic, part, *args)
+
+    monkeypatch.setattr(ppo_module, "_share", noted)
+    model = load_policy(folder, LORA)
+    played = random_trajectories(chat, 24, seed=8)
+    episodes = hand_made(model, played, [0.0] * 24)
+    _learn(model, Critic(model), adamw(model, Critic(model)), episodes,
+           replace(CONFIG, batch=8, epochs=2), 0)  # fmt: skip
+    assert [len(x) for x in seen] == [8] * 6
+    for epoch in (seen[:3], seen[3:]):
+        assert sorted(k for step in epoch for k in step) == sorted(t.key for t in played)
+    assert sorted(map(sorted, seen[:3])) != sorted(map(sorted, seen[3:]))
+    lengths = {t.key: len(t.ids) for t in played}
+    shortest = set(sorted(lengths, key=lengths.__getitem__)[:8])  # by length these were one step
+    assert all(0 < len(shortest & set(step)) < 7 for step in seen)
+
+
+class NoNumber(ShortTurns):
+    """M of the second trajectory is NaN."""
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        values = super().score(trajectories)
+        values[1].q[0] = np.nan
+        return values
+
+
+@pytest.mark.usefixtures("two_rounds")
+def test_nan_never_reaches_the_policy(folder: Path, chat: ChatFormat) -> None:
+    config = replace(CONFIG, tasks=2, samples=2, reward="raw_q")
+    model = load_policy(folder, LORA)
+    before = [p.clone() for p in trained(model)]
+    with pytest.raises(ValueError, match=r"the judge's M of trajectory textcraft/.* isn't finite"):
+        ppo(model, chat, TASKS, config, SAMPLING, NoNumber())
+    critic, two = Critic(model), random_trajectories(chat, 2, seed=8)
+    episodes = hand_made(model, two, [1.0, -1.0])
+    episodes[1] = replace(episodes[1], reference=episodes[1].reference + np.inf)
+    optimizer = adamw(model, critic)
+    with pytest.raises(ValueError, match=r"round 4: loss \w+, .* in a step on textcraft/"):
+        _learn(model, critic, optimizer, episodes, CONFIG, 4)
+    for a, b in zip(trained(model), before, strict=True):
+        assert torch.equal(a, b) and a.grad is None
 
 
 def test_errors(model: Any, chat: ChatFormat) -> None:
@@ -410,6 +493,6 @@ def test_errors(model: Any, chat: ChatFormat) -> None:
         ppo(model, chat, TASKS, outcome, short)
     with pytest.raises(ValueError, match="expected outcome, shaping or raw_q"):
         replace(CONFIG, reward="q")
-    for name in ("iterations", "tasks", "samples", "epochs"):
+    for name in ("iterations", "tasks", "samples", "epochs", "batch"):
         with pytest.raises(ValueError, match="must be >= 1"):
             replace(CONFIG, **{name: 0})

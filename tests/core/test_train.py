@@ -12,22 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import float64, random_reward_model, random_trajectories, whole_logprobs
+from helpers import float64, random_reward_model, random_trajectories, randomize, whole_logprobs
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agentprm_lite import checkpoint, kinds, train
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.examples import RewardExample, split_families
+from agentprm_lite.examples import RewardExample, random_sets, split_families
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
 from agentprm_lite.kinds import KINDS, Kind, RewardLoss
-from agentprm_lite.models import Lora, load_policy, new_reward_model
+from agentprm_lite.models import (
+    Lora,
+    load_policy,
+    load_reward_model,
+    new_reward_model,
+    save_adapter,
+)
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     SFTLoss,
     TrainConfig,
     fit,
-    make_batches,
     rft,
     sft,
     train_reward_model,
@@ -143,16 +148,14 @@ def test_sft_learns_the_demonstrations(folder: Path, trajectories: list[Trajecto
 # --- batches
 
 
-def test_make_batches_covers_everything_once() -> None:
-    config = TrainConfig(lr=1e-3, epochs=3, seed=7)
-    plans = [make_batches(300, config, epoch) for epoch in range(3)]
+def test_random_sets_cover_everything_once() -> None:
+    plans = [random_sets(300, 32, f"7/{epoch}") for epoch in range(3)]
     for plan in plans:
-        assert sorted(i for batch in plan for i in batch) == list(range(300))
+        assert sorted(i for step in plan for i in step) == list(range(300))
         assert sorted(map(len, plan)) == [33] * 6 + [34] * 3  # 32 at least, about equal
-    assert plans[0] == make_batches(300, config, 0)
+    assert plans[0] == random_sets(300, 32, "7/0")
     assert plans[0] != plans[1] != plans[2]
-    assert plans[0] != make_batches(300, replace(config, seed=8), 0)
-    assert [len(b) for n in (1, 31, 63) for b in make_batches(n, config, 0)] == [1, 31, 63]
+    assert [len(b) for n in (1, 31, 63) for b in random_sets(n, 32, "0")] == [1, 31, 63]
 
 
 class Seen(nn.Module):
@@ -245,7 +248,7 @@ def test_labels_worked(chat: ChatFormat) -> None:
         "agentprm": [[0.9073, 0.9287, 0.9513, 0.975, 1], [0.5, 0.5, 0, 0, 0]],
     }
     for kind, rows in expected.items():
-        labels = RewardLoss(nn.Identity(), kind, cut="bootstrap").labels([five, cut], q, root, mask)
+        labels = RewardLoss(None, kind, cut="bootstrap").labels([five, cut], q, root, mask)
         np.testing.assert_allclose(labels.q.numpy(), rows, atol=5e-5)
         labelled = mask if kind != "orm" else torch.eye(5, dtype=torch.bool)[[4, 1]]
         assert torch.equal(labels.q_mask, labelled)
@@ -336,6 +339,44 @@ def test_loss_equals_an_independent_computation(
     assert logs["mean_m"] == pytest.approx(np.mean(np.concatenate(labelled)))
 
 
+def test_three_forms_of_the_loss_of_m(folder: Path, examples: list[RewardExample]) -> None:
+    """PVM's targets are outcomes: squared error and cross-entropy through the sigmoid, squared
+    error of the output itself (the paper's), each against a loop over M."""
+    rewards = [e.trajectory.outcome if e.trajectory.final else 0.0 for e in examples]
+    for head, m_loss in (
+        ("sigmoid", "squared"),
+        ("sigmoid", "cross_entropy"),
+        ("linear", "squared"),
+    ):
+        model = float64(randomize(new_reward_model(folder, Lora(r=4), 0, head)))
+        scored = RewardModel(model).score([e.trajectory for e in examples])
+        m = [np.array([s.root, *s.q]) for s in scored]
+        assert (np.concatenate(m).min() < 0) == (head == "linear")
+        if m_loss == "squared":
+            terms = [0.5 * (x - r) ** 2 for x, r in zip(m, rewards, strict=True)]
+        else:
+            terms = [
+                -r * np.log(x) - (1 - r) * np.log(1 - x) for x, r in zip(m, rewards, strict=True)
+            ]
+        loss, _ = whole(RewardLoss(model, "pvm", m_loss=m_loss), examples)
+        assert loss.item() == pytest.approx(np.concatenate(terms).mean(), abs=1e-9)
+    with pytest.raises(ValueError, match="this head is linear"):
+        RewardLoss(model, "pvm", m_loss="cross_entropy")
+    with pytest.raises(ValueError, match="m_loss is 'log', expected one of squared, cross_entropy"):
+        RewardLoss(model, "pvm", m_loss="log")  # type: ignore[arg-type]
+
+
+def test_a_linear_head_stays_linear_when_saved(
+    folder: Path, chat: ChatFormat, trajectories: list[Trajectory], tmp_path: Path
+) -> None:
+    model = randomize(new_reward_model(folder, Lora(r=4), 0, "linear"))
+    save_adapter(model, chat, tmp_path)
+    again = RewardModel(load_reward_model(folder, tmp_path, chat)).score(trajectories)
+    for a, b in zip(RewardModel(model).score(trajectories), again, strict=True):
+        np.testing.assert_allclose([a.root, *a.q], [b.root, *b.q], atol=1e-6)
+    assert min(v.q.min() for v in again) < 0
+
+
 def test_labels_come_from_the_same_pass_and_carry_no_gradient(
     folder: Path, examples: list[RewardExample]
 ) -> None:
@@ -369,15 +410,15 @@ def test_labels_come_from_the_same_pass_and_carry_no_gradient(
 def test_unknown_kind() -> None:
     names = "orm, pvm, mc_hard, mc_soft, pqm, agentprm"
     with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
-        RewardLoss(nn.Identity(), "prm")
+        RewardLoss(None, "prm")
     with pytest.raises(ValueError, match=f"'prm', expected one of {names}"):
         train_reward_model(None, [], "prm", TrainConfig(lr=1e-3, epochs=1))
     with pytest.raises(TypeError, match=r"missing .* 'beta'"):  # no row with a hole
         Kind(lambda s: s, loss="values", rollouts=False)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"beta is 1\.0, expected 0: pqm ranks steps"):
-        RewardLoss(nn.Identity(), "pqm", beta=1.0)
+        RewardLoss(None, "pqm", beta=1.0)
     with pytest.raises(ValueError, match="cut is 'won', expected one of failed, bootstrap"):
-        RewardLoss(nn.Identity(), "pvm", cut="won")  # type: ignore[arg-type]
+        RewardLoss(None, "pvm", cut="won")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -397,7 +438,7 @@ def test_monte_carlo_needs_one_number_of_rollouts(chat: ChatFormat) -> None:
     pair = [example(chat, 2, outcomes=np.zeros((2, k))) for k in (1, 4)]
     q = torch.full((2, 2), 0.5)
     with pytest.raises(ValueError, match=r"\[1, 4\] rollouts a step"):
-        RewardLoss(nn.Identity(), "mc_soft").labels(pair, q, q[:, 0], q > 0)
+        RewardLoss(None, "mc_soft").labels(pair, q, q[:, 0], q > 0)
 
 
 # --- whole trainings
