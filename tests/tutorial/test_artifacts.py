@@ -132,7 +132,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path
         data, base = stages.demonstrations_file(p), stages.base(p)
         rows = [{"start": f"a/{i}", "outcomes": [[k, 0.25]], "tokens": 100 + k} for i in range(3)]
 
-        def make(folder: Path, rows=rows) -> None:
+        def make(folder: Path, rows=rows, k=k) -> None:
             artifacts.write_json(folder / "values.json", [[0.125, 0.375 + k]])
             artifacts.write_json(folder / "scores.json", [0.125, 0.625 + k])
             for row in rows:
@@ -157,9 +157,10 @@ def test_every_damage_is_noticed_by_name(
                 shutil.copytree(folder, hurt)
                 damage(hurt / name, like / name)
                 noticed = ""
-                if not (hurt / name).exists() or (hurt / name).read_bytes() != (
-                    folder / name
-                ).read_bytes():
+                if (
+                    not (hurt / name).exists()
+                    or (hurt / name).read_bytes() != (folder / name).read_bytes()
+                ):
                     try:
                         check(hurt)
                     except DamagedArtifactError as error:
