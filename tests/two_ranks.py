@@ -33,7 +33,7 @@ from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
-from agentprm_lite.tutorial import artifacts, cli, stages
+from agentprm_lite.tutorial import artifacts, cli, profiles, stages
 from agentprm_lite.tutorial.profiles import SMOKE
 
 # nine examples are three steps; with two held out, two steps of four and three
@@ -178,7 +178,7 @@ def collecting(out: Path, attempt: int) -> None:
         make_tiny(*args, **kwargs)
 
     FastPlayer.run, stages.make_tiny = noted_run, noted_tiny
-    cli.get_profile = lambda name, env: SMALL
+    profiles.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))
     cli.main(["label", "--profile", "smoke"])

@@ -7,6 +7,7 @@ is read. Reward models are in rewards.py; beam search and PPO, which use them, i
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from agentprm_lite.models import load_chat, load_policy, save_policy
 from agentprm_lite.rollout import continue_from, demonstrate
 from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft
+from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows
 from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
@@ -34,6 +36,7 @@ from agentprm_lite.tutorial.tiny import make_tiny, translate, vocabulary
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 from agentprm_lite.worlds.textcraft import exchange
 
+logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
@@ -42,6 +45,8 @@ MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 def base(p: Profile) -> Path:
     """Folder of the base model; the tiny one is made here, with untrained weights."""
+    if p.base == "small-base":
+        return small_base.folder()
     if p.base != "tiny":
         name = resolve(p.base)
         there = Path(name).is_dir()
@@ -166,7 +171,10 @@ def sample(
 ) -> Path:
     """File of a policy's trajectories; whether servers sampled them is no input."""
 
+    made = []
+
     def make(folder: Path) -> None:
+        made.append(folder)
         path = folder / f"{name}.jsonl"
         plays = (play or player)(actor, temperature)
         collect(plays, tasks, samples, path, seed=seed, batch=p.batch)
@@ -181,7 +189,10 @@ def sample(
         "batch": p.batch,
         **asdict(sampling_config(p, temperature)),
     }
-    return artifact(p, name, make, inputs, together=True) / f"{name}.jsonl"
+    path = artifact(p, name, make, inputs, together=True) / f"{name}.jsonl"
+    if play and not made:
+        logger.info("%s was there already: the servers weren't needed", path)
+    return path
 
 
 def join_ranks(path: Path, write: Callable[[], Any]) -> None:

@@ -224,7 +224,7 @@ def test_the_shipped_base_is_as_its_card_says(tmp_path):
 def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):
     asked = {}
     monkeypatch.setattr(
-        "agentprm_lite.tutorial.cli.pretrain",
+        "agentprm_lite.tutorial.pretrain.pretrain",
         lambda config, folder, **more: asked.update(config=config, folder=folder, **more),
     )
     assert main(["pretrain", str(tmp_path), "--steps", "7", "--until", "3"]) == 0

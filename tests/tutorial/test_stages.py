@@ -6,18 +6,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.models import load_chat
-from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.tutorial import artifacts, cli, rewards, stages, tasks
+from agentprm_lite.tutorial import artifacts, stages, tasks
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
 from agentprm_lite.tutorial.tiny import translate
-from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft.env import TextCraft
 from agentprm_lite.worlds.textcraft.exchange import FAMILIES, exchange
 
@@ -110,44 +107,6 @@ def test_translated_demonstration_is_the_same_episode_in_other_words(root: Path)
     assert other.actions == tuple(swap(a) for a in demo.actions) != demo.actions
     for (a, b), action in zip(other.spans, other.actions, strict=True):
         assert chat.decode(other.ids[a:b]) == action
-
-
-def test_command_line_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["train", "gpt"])
-    assert "invalid choice: 'gpt'" in capsys.readouterr().err
-
-
-def test_command_line_eval_reports(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(stages, "greedy_runs", lambda profile: [])
-    monkeypatch.setattr(cli, "_report", lambda name, played: print(name, len(played)))
-    monkeypatch.setattr(stages, "pool", lambda profile: [1, 2])
-    assert cli.main(["eval", "--profile", "smoke"]) == 0
-    assert capsys.readouterr().out == "greedy SFT 0\nsampled SFT 2\n"
-
-
-def test_command_line_tells_episodes_with_their_values(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    chat: ChatFormat = load_chat(stages.base(SMOKE))
-    demos = demonstrate(chat, TextCraft.tasks("train", levels=(1,))[:3], SamplingConfig())
-    asked = []
-
-    class Judge:
-        def score(self, played: list[Trajectory]) -> list[StepValues]:
-            return [StepValues(0.25, np.linspace(0.5, 0.75, t.num_steps)) for t in played]
-
-    monkeypatch.setattr(stages, "pool", lambda profile: demos)
-    monkeypatch.setattr(rewards, "reward_model", lambda *args: asked.append(args[1]) or Judge())
-    assert cli.main(["show", "--profile", "smoke", "--model", "orm", "--episodes", "2"]) == 0
-    told = capsys.readouterr().out
-    assert asked == ["orm"]
-    assert told.count("(M = 0.250)") == 2 and told.count("--- reward 1 after") == 2
-    first = demos[0]
-    assert f"{first.actions[0]}\n> {first.observations[1]}\n(M = 0.500)" in told
-    assert demos[2].task.key not in told
 
 
 def test_committed_results_name_their_command_commit_and_device() -> None:
