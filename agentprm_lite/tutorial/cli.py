@@ -79,6 +79,8 @@ def _said(args: argparse.Namespace, err: object, status: int) -> int:
 
 def _checked(args: argparse.Namespace) -> Profile:
     """The profile that is asked for; every other name is looked up, too."""
+    if args.command == "train" and (args.logs or args.out):
+        raise ValueError("--logs and --out are those of 'train reward'")
     from agentprm_lite.env import env_class
     from agentprm_lite.kinds import kind_named
     from agentprm_lite.tutorial.profiles import get_profile

@@ -101,9 +101,9 @@ def test_train_reward_then_score_then_diagnose(
 
 
 def test_options_of_logs_are_never_ignored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "pvm", "--logs", "runs.jsonl"]) == 1
+    assert main(["train", "pvm", "--logs", "runs.jsonl"]) == 2
     assert capsys.readouterr().err == (
-        "agentprm train: --logs, --base and --out are those of 'train reward'\n"
+        "agentprm train: --logs and --out are those of 'train reward'\n"
     )
 
 
