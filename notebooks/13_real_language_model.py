@@ -154,11 +154,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.tutorial.tiny import vocabulary
+from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.episode import SamplingConfig
 
 texts = vocabulary(TextCraft.tasks("train") + TextCraft.tasks("test"))
-chats = {"tiny": ChatFormat(models.tiny_tokenizer(texts))}
+chats = {"tiny": ChatFormat(tiny_tokenizer(texts))}
 folder = smollm2.local_folder()
 cached = try_to_load_from_cache(smollm2.HUB_ID, "tokenizer.json")
 if isinstance(cached, str):
@@ -233,7 +233,7 @@ smol, lora = memory.Shape.of(config), models.Lora()
 with torch.device("meta"):
     whole = LlamaForCausalLM(config)
     total = models.count_parameters(whole)
-    whole = get_peft_model(whole, lora.config("CAUSAL_LM"))
+    whole = lora.add_to(whole, "CAUSAL_LM", 0)
 trained = sum(p.numel() for p in whole.parameters() if p.requires_grad)
 print(f"{total:,} weights, {trained:,} in adapters of rank {lora.r}: "
       f"{trained / total:.1%}")

@@ -190,7 +190,7 @@ def claim_summary() -> str:
         [name, said["says"], said["paper"],
          f"[{int(chapter[:2])}](../notebooks/{chapter}.ipynb)"]
         for name, chapter in CHAPTERS.items()
-        for said in [claims()[f"{name}_study"]]
+        for said in [claims().get(f"{name}_study")] if said
     ]  # fmt: skip
     return table(["", "the paper's claim", "its numbers", "chapter"], rows)
 
