@@ -55,7 +55,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from agentprm_lite import models
-from agentprm_lite.tutorial import memory, plots, smollm2, stages
+from agentprm_lite.tutorial import memory, plots, smollm2, stages, tiny
 from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
@@ -414,7 +414,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-marks = [models.PAD, models.END, "<|user|>", "<|assistant|>"]
+marks = [tiny.PAD, tiny.END, "<|user|>", "<|assistant|>"]
 core = Tokenizer(BPE())
 core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 core.decoder = decoders.ByteLevel()
@@ -423,8 +423,8 @@ core.train_from_iterator(texts, trainers.BpeTrainer(
     initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
 ))
 tokenizer = PreTrainedTokenizerFast(
-    tokenizer_object=core, pad_token=models.PAD, eos_token=models.END,
-    chat_template=models.TINY_TEMPLATE,
+    tokenizer_object=core, pad_token=tiny.PAD, eos_token=tiny.END,
+    chat_template=tiny.TINY_TEMPLATE,
 )
 bpe = ChatFormat(tokenizer)
 print(tokenizer.convert_ids_to_tokens(bpe.encode("I need 4 oak planks.")))
