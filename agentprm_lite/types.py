@@ -38,7 +38,7 @@ class Task:
     """
 
     env: str
-    """Name that :func:`agentprm_lite.envs.make_env` knows."""
+    """Name that :func:`agentprm_lite.env.make_env` knows."""
     index: int
     """Index of the task; the goal follows from it."""
     variant: int = 0

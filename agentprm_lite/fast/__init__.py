@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.fast.judge import FastJudge
+from agentprm_lite.fast.judging import FastJudge
 from agentprm_lite.fast.play import FastPlayer
 from agentprm_lite.fast.rows import check_rows
 from agentprm_lite.prm import RewardModel
