@@ -263,7 +263,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     Args:
         name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"more"``, ``"llm-smoke"``, ``"llm"``,
             ``"gpu"``, ``"paper"``, or ``"auto"``: gpu where torch sees a GPU, else cpu.
-        env: an environment that :func:`agentprm_lite.envs.make_env` knows.
+        env: an environment that :func:`agentprm_lite.env.make_env` knows.
 
     Returns:
         The profile; in another world than TextCraft with the sizes that fit there.
