@@ -25,7 +25,8 @@ from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.examples import random_sets, some
 from agentprm_lite.forward import action_logprobs, microbatches
 from agentprm_lite.losses import kl_penalty, policy_loss
-from agentprm_lite.prm import Judge
+from agentprm_lite.models import check_ids
+from agentprm_lite.prm import Judge, RewardModel
 from agentprm_lite.sampling import PlainPlayer, Player
 from agentprm_lite.types import Task
 
@@ -93,6 +94,8 @@ def ppo(
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
     if config.reward != "outcome" and judge is None:
         raise ValueError(f"reward {config.reward!r} needs a judge")
+    if isinstance(judge, RewardModel):
+        check_ids(judge.model, chat)
     critic = Critic(model)
     adapters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(

@@ -20,7 +20,8 @@ import numpy as np
 
 from agentprm_lite.episode import Episode
 from agentprm_lite.metrics import best_of_n_curve
-from agentprm_lite.prm import Judge, StepValues
+from agentprm_lite.models import check_ids
+from agentprm_lite.prm import Judge, RewardModel, StepValues
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -247,6 +248,8 @@ def _search(
     Usage counts what a player and a judge compute that keep what they have read, as those of
     :mod:`agentprm_lite.fast` do: every token of a path once.
     """
+    if isinstance(judge, RewardModel):
+        check_ids(judge.model, player.chat)
     first = [task[0].trajectory(player.policy) for task in roots]
     paths = [
         [_Path(root, at_root) for root in task]

@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import (
     Lora,
@@ -39,7 +40,10 @@ from agentprm_lite.models import (
     save_policy,
     weights_fingerprint,
 )
+from agentprm_lite.ppo import PPOConfig, ppo
 from agentprm_lite.prm import RewardModel
+from agentprm_lite.sampling import PlainPlayer
+from agentprm_lite.search import beam_search, halving
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
 from agentprm_lite.tutorial.tiny import make_tiny, tiny_tokenizer, vocabulary
@@ -372,6 +376,16 @@ def test_a_reward_model_and_a_policy_have_to_share_their_ids(
     other = ChatFormat(tiny_tokenizer([*TEXTS, "zebra"]))
     with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
         check_ids(load_reward_model(folder, tmp_path, chat), other)
+    # and so search and PPO refuse it, before a token is sampled
+    judge = RewardModel(load_reward_model(folder, tmp_path, chat))
+    player = PlainPlayer(load_policy(folder), other, SamplingConfig(rules=False))
+    with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
+        beam_search(player, judge, TASKS[:1], 1, 1)
+    with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
+        halving(player, judge, TASKS[:1], 2)
+    config = PPOConfig(iterations=1, tasks=1, samples=1, lr=1e-3)
+    with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
+        ppo(load_policy(folder, LORA), other, TASKS[:1], config, SamplingConfig(), judge)
 
 
 def test_saved_policies_stop_where_their_turns_end(tmp_path: Path):
