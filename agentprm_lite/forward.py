@@ -238,13 +238,11 @@ def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor
     return values[:, 1:], values[:, 0], mask[:, 1:].to(hidden.device)
 
 
-def microbatches(
-    lengths: Sequence[int], tokens: int, order: Sequence[int] | None = None
-) -> Iterator[list[int]]:
+def microbatches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     """Group items of similar length, at most so many padded tokens a group."""
     group: list[int] = []
     longest = 0
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__) if order is None else order:
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         longest = max(longest, lengths[i])
         if group and (len(group) + 1) * longest > tokens:
             yield group

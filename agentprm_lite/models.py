@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,9 @@ class Lora:
             modules_to_save=["score"] if reward else None,
             fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),  # GPT-2
         )
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            # peft's own pattern for expert layers, which not every such model has
+            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
             torch.manual_seed(seed)
             return get_peft_model(model, config)
 

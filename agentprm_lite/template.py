@@ -95,11 +95,7 @@ def render(tokenizer: Any, texts: Sequence[str], *, prompt: bool) -> str:
 
 
 class Codec:
-    """Ids of a template's texts, and back.
-
-    Args:
-        tokenizer: any.
-    """
+    """Ids of a template's texts, and back."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
