@@ -34,9 +34,9 @@ from agentprm_lite.losses import (
     advantage_loss,
     agentprm_loss,
     cross_entropy_loss,
+    ranking_loss,
 )
 from agentprm_lite.metrics import explained_variance, turn_auroc
-from agentprm_lite.ranking import ranking_loss
 from agentprm_lite.types import Trajectory
 
 Cut = Literal["failed", "bootstrap"]

@@ -1,18 +1,24 @@
-"""Training targets of a reward model: outcome (ORM), PVM, Monte-Carlo, TD with GAE.
+"""Training targets of a reward model: outcome (ORM), PVM, Monte Carlo, TD with GAE.
 
 Shape legend: B trajectories, T steps (one action each, padded on the right), N rollouts a step.
+An argument means the same in every function; a wrong shape, dtype or range is a ValueError that
+names it. No label carries a gradient.
 
-Time convention: ``q[:, t]`` is M_t, the reward model's output at the last token of action t, and
-stands for Q(s_t, a_t); ``v_root`` is M_{-1}, its output at the end of the prompt. In a
-deterministic environment with γ = 1, V(s_t) = Q(s_{t-1}, a_{t-1}) (AgentPRM, equation 7), so the
-value before action t is M_{t-1}.
+- ``reward``: [B] outcome r in [0, 1]; 0 where the episode was cut.
+- ``mask``: [B, T] bool, True on real steps, a prefix of at least one step.
+- ``outcomes``: [B, T, N] outcome in [0, 1] of rollout n from the state after action t.
+- ``q``: [B, T] M_t, the reward model's output at the last token of action t, for Q(s_t, a_t).
+- ``v_root``: [B] M_{-1}, its output at the end of the prompt. In a deterministic environment with
+  γ = 1, V(s_t) = Q(s_{t-1}, a_{t-1}) (AgentPRM, equation 7): the value before action t is M_{t-1}.
+- ``final``: [B] bool, False where the episode was cut.
+- ``gamma``, ``lam``: γ in (0, 1] and λ in [0, 1].
 
 Where this departs from the paper (Xi et al. 2025, arXiv 2511.08325):
 
 1. Equation 12 read literally adds the reward and the prediction at the terminal step, and labels
    of a success rise above 1. Here the bootstrap after a final step is zero: δ = r − M_{T-2}.
 2. V(s_0) is not defined there. Here it is ``v_root``, with a target from the same recursion.
-3. An episode that was cut (``final`` False) has no outcome: M at its last step is the bootstrap.
+3. An episode that was cut has no outcome: M at its last step is the bootstrap.
 4. γ is not given there; here it is 1. Equation 7 needs γ = 1: with γ < 1 equations 12-14 have the
    fixed point M_t = M_{t+1} γλ / (1 − γ(1 − λ)), a discount that depends on λ.
 """
@@ -55,101 +61,47 @@ class Labels:
 
 
 def outcome_labels(reward: Tensor, mask: Tensor) -> Labels:
-    """Outcome reward model (ORM): the outcome on the last step alone.
+    """Outcome reward model (ORM): Q̂_{T-1} = r on the last step alone.
 
-    Q̂_{T-1} = r; no other step and no root is labelled.
-
-    Args:
-        reward: [B] outcome r in [0, 1].
-        mask: [B, T] bool, True on real steps, a prefix of at least one step.
-
-    Returns:
-        Labels in the dtype of ``reward``.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or a reward outside [0, 1].
-
-    Example:
-        >>> outcome_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
-        tensor([[0., 1., 0.]])
+    >>> outcome_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
+    tensor([[0., 1., 0.]])
     """
     check_mask(mask)
     check_reward(reward, mask)
-    last = _last_step(mask)
-    q = reward.detach()[:, None] * last
-    return Labels(q, torch.zeros_like(q[:, 0]), last, torch.zeros_like(last[:, 0]))
+    return _labels(reward[:, None].expand(mask.shape), _last_step(mask))
 
 
 def pvm_labels(reward: Tensor, mask: Tensor) -> Labels:
-    """Process value model (PVM): the outcome of the trajectory on every step and on the root.
+    """Process value model (PVM): Q̂_t = r on every step and on the root.
 
-    Q̂_t = r for all t.
-
-    Args:
-        reward: [B] outcome r in [0, 1].
-        mask: [B, T] bool, True on real steps, a prefix of at least one step.
-
-    Returns:
-        Labels in the dtype of ``reward``.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or a reward outside [0, 1].
-
-    Example:
-        >>> pvm_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
-        tensor([[1., 1., 0.]])
+    >>> pvm_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
+    tensor([[1., 1., 0.]])
     """
     check_mask(mask)
     check_reward(reward, mask)
-    r = reward.detach().clone()
-    return Labels(r[:, None] * mask, r, mask.clone(), torch.ones_like(mask[:, 0]))
+    return _labels(reward[:, None].expand(mask.shape), mask, reward)
 
 
 def mc_hard_labels(outcomes: Tensor, mask: Tensor) -> Labels:
-    """Hard Monte-Carlo label (AgentPRM equation 11): the best outcome of the rollouts.
+    """Hard Monte Carlo label (AgentPRM equation 11): Q̂_t = max_n r_n, the root without one.
 
-    Q̂_t = max_n r_n: 1 if any rollout from the step succeeds, where outcomes are 0 or 1. There its
-    mean is 1 − (1 − Q)^N, not Q.
+    1 if any rollout succeeds, where outcomes are 0 or 1; there its mean is 1 − (1 − Q)^N, not Q.
 
-    Args:
-        outcomes: [B, T, N] outcome in [0, 1] of rollout n from the state after action t.
-        mask: [B, T] bool, True on real steps, a prefix of at least one step.
-
-    Returns:
-        Labels in the dtype of ``outcomes``; the root is not labelled.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or an outcome outside [0, 1].
-
-    Example:
-        >>> mc_hard_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
-        tensor([[1.]])
+    >>> mc_hard_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
+    tensor([[1.]])
     """
     check_outcomes(outcomes, mask)
-    return _mc_labels(outcomes.detach().amax(dim=2), mask)
+    return _labels(outcomes.amax(dim=2), mask)
 
 
 def mc_soft_labels(outcomes: Tensor, mask: Tensor) -> Labels:
-    """Soft Monte-Carlo label: the mean outcome of the rollouts from the step.
+    """Soft Monte Carlo label: Q̂_t = (1/N) Σ_n r_n, unbiased for Q(s_t, a_t) (ours); no root.
 
-    Q̂_t = (1/N) Σ_n r_n, an unbiased estimate of Q(s_t, a_t) (ours, not in the paper).
-
-    Args:
-        outcomes: [B, T, N] outcome in [0, 1] of rollout n from the state after action t.
-        mask: [B, T] bool, True on real steps, a prefix of at least one step.
-
-    Returns:
-        Labels in the dtype of ``outcomes``; the root is not labelled.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or an outcome outside [0, 1].
-
-    Example:
-        >>> mc_soft_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
-        tensor([[0.5000]])
+    >>> mc_soft_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
+    tensor([[0.5000]])
     """
     check_outcomes(outcomes, mask)
-    return _mc_labels(outcomes.detach().mean(dim=2), mask)
+    return _labels(outcomes.mean(dim=2), mask)
 
 
 def td_gae_labels(
@@ -162,31 +114,15 @@ def td_gae_labels(
     gamma: float = 1.0,
     lam: float = 0.95,
 ) -> Labels:
-    """TD targets with GAE from the model's own predictions (AgentPRM equations 12-14), detached.
+    """TD targets with GAE from the model's own predictions (AgentPRM equations 12-14).
 
     Q̂_t = Â_t + M_{t-1}, Â_t = Σ_k (γλ)^k δ_{t+k}, δ_t = r_t + γ M_t − M_{t-1}, where M_t counts as
     0 at a final last step. Computed as Q̂_t = r_t + γ[(1 − λ) M_t + λ Q̂_{t+1}], which is the same.
     The root gets γ[(1 − λ) M_{-1} + λ Q̂_0]. λ = 1 with γ = 1 is ``pvm_labels``.
 
-    Args:
-        q: [B, T] M at the last token of each action.
-        v_root: [B] M at the end of the prompt.
-        reward: [B] outcome r in [0, 1]; 0 where ``final`` is False.
-        mask: [B, T] bool, True on real steps, a prefix of at least one step.
-        final: [B] bool, False where the episode was cut: M at its last step is the bootstrap.
-        gamma: Discount in (0, 1].
-        lam: λ of GAE in [0, 1].
-
-    Returns:
-        Labels in the dtype of ``q``; every real step and the root are labelled.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or range, or a reward on a cut episode.
-
-    Example:
-        >>> half, yes = torch.full((1, 2), 0.5), torch.tensor([True])
-        >>> td_gae_labels(half, half[:, 0], torch.ones(1), half > 0, yes).q
-        tensor([[0.9750, 1.0000]])
+    >>> half, yes = torch.full((1, 2), 0.5), torch.tensor([True])
+    >>> td_gae_labels(half, half[:, 0], torch.ones(1), half > 0, yes).q
+    tensor([[0.9750, 1.0000]])
     """
     check_mask(mask)
     check_float("q", q, mask.shape)
@@ -194,11 +130,10 @@ def td_gae_labels(
     check_reward(reward, mask)
     check_bool("final", final, mask.shape[:1])
     check_gamma_lam(gamma, lam)
-    cut_rewards = reward[~final]
-    if (cut_rewards != 0).any():
+    if (reward[~final] != 0).any():
         raise ValueError(
-            f"reward is {cut_rewards.tolist()} where final is False, expected 0: a cut episode has "
-            "no outcome"
+            f"reward is {reward[~final].tolist()} where final is False, expected 0: a cut episode "
+            "has no outcome"
         )
     last = _last_step(mask)
     rewards = torch.where(last, reward[:, None].to(q.dtype), 0.0)
@@ -211,35 +146,22 @@ def td_gae_labels(
         gamma,
         lam,
     )
-    return Labels(targets[:, 1:], targets[:, 0], mask.clone(), torch.ones_like(final))
+    return _labels(targets[:, 1:], mask, targets[:, 0])
 
 
 def gae(
     rewards: Tensor, values: Tensor, last_value: Tensor, mask: Tensor, gamma: float, lam: float
 ) -> Tensor:
-    """Generalized advantage estimates over turns (Schulman et al. 2016, equation 16), detached.
+    """Generalized advantage estimates over turns (Schulman et al. 2016, equation 16).
 
-    A_t = Σ_k (γλ)^k δ_{t+k} with δ_t = r_t + γ V_{t+1} − V_t, ``last_value`` after the last turn.
+    A_t = Σ_k (γλ)^k δ_{t+k} with δ_t = r_t + γ V_{t+1} − V_t: [B, T], 0 on padding, in the dtype of
+    ``values``. ``rewards`` [B, T] are those of the turns, ``values`` [B, T] V(s_t) before them,
+    ``last_value`` [B] is that after the last real turn: 0 where the outcome is final.
 
-    Args:
-        rewards: [B, T] reward of each turn.
-        values: [B, T] V(s_t), the value before turn t.
-        last_value: [B] value after the last real turn: 0 where the outcome is final.
-        mask: [B, T] bool, True on real turns, a prefix of at least one turn.
-        gamma: Discount in (0, 1].
-        lam: λ in [0, 1].
-
-    Returns:
-        [B, T] advantages in the dtype of ``values``, 0 on padding.
-
-    Raises:
-        ValueError: On a wrong shape, dtype, mask or range.
-
-    Example:
-        >>> values = torch.tensor([[0.3, 0.4, 0.5, 0.6]])
-        >>> rewards = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
-        >>> gae(rewards, values, torch.zeros(1), values > 0, 1.0, 0.95)
-        tensor([[0.6282, 0.5560, 0.4800, 0.4000]])
+    >>> values = torch.tensor([[0.3, 0.4, 0.5, 0.6]])
+    >>> rewards = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
+    >>> gae(rewards, values, torch.zeros(1), values > 0, 1.0, 0.95)
+    tensor([[0.6282, 0.5560, 0.4800, 0.4000]])
     """
     check_mask(mask)
     check_float("rewards", rewards, mask.shape)
@@ -247,9 +169,8 @@ def gae(
     check_float("last_value", last_value, mask.shape[:1])
     check_gamma_lam(gamma, lam)
     values = values.detach()
-    next_values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
     bootstrap = last_value.detach()[:, None].to(values.dtype)
-    next_values = torch.where(_last_step(mask), bootstrap, next_values)
+    next_values = torch.where(_last_step(mask), bootstrap, values.roll(-1, dims=1))
     returns = _lambda_returns(rewards.detach().to(values.dtype), next_values, mask, gamma, lam)
     return torch.where(mask, returns - values, 0.0)
 
@@ -258,20 +179,21 @@ def _lambda_returns(
     rewards: Tensor, next_values: Tensor, mask: Tensor, gamma: float, lam: float
 ) -> Tensor:
     """[B, T] R_t = r_t + γ[(1 − λ) V_{t+1} + λ R_{t+1}], R after the last step being V after it."""
-    returns = torch.zeros_like(next_values)
-    last = _last_step(mask)
+    returns, last = torch.zeros_like(next_values), _last_step(mask)
+    r_tp1 = next_values[:, -1]
     for t in reversed(range(mask.shape[1])):
-        r_t, v_tp1 = rewards[:, t], next_values[:, t]
-        following = returns[:, t + 1] if t + 1 < mask.shape[1] else v_tp1
-        following = torch.where(last[:, t], v_tp1, following)
-        return_t = r_t + gamma * ((1.0 - lam) * v_tp1 + lam * following)
-        returns[:, t] = torch.where(mask[:, t], return_t, 0.0)
-    return returns
+        v_tp1 = next_values[:, t]
+        r_tp1 = torch.where(last[:, t], v_tp1, r_tp1)
+        r_tp1 = rewards[:, t] + gamma * ((1.0 - lam) * v_tp1 + lam * r_tp1)
+        returns[:, t] = r_tp1
+    return returns.masked_fill(~mask, 0.0)
 
 
-def _mc_labels(q: Tensor, mask: Tensor) -> Labels:
-    none = torch.zeros_like(mask[:, 0])
-    return Labels(q.masked_fill(~mask, 0.0), torch.zeros_like(q[:, 0]), mask.clone(), none)
+def _labels(q: Tensor, mask: Tensor, root: Tensor | None = None) -> Labels:
+    """Targets on the steps of a mask, and on the root if it has one."""
+    targets = q.detach().masked_fill(~mask, 0.0)
+    roots = torch.zeros_like(targets[:, 0]) if root is None else root.detach().clone()
+    return Labels(targets, roots, mask.clone(), torch.full_like(mask[:, 0], root is not None))
 
 
 def _last_step(mask: Tensor) -> Tensor:

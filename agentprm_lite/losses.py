@@ -1,9 +1,11 @@
-"""Losses of the reward model (L_Q, L_A) and of the policy (clipped objective, KL penalty).
+"""Losses of the reward model (L_Q, L_A, ranking) and of the policy (clipped objective, KL).
 
 Shape legend: B trajectories, T steps (one action each, padded on the right), S tokens.
-
-``q[:, t]`` is M_t, read at the last token of action t; ``v_root`` is M_{-1}, read at the end of the
-prompt. Positions outside a mask change neither a loss nor a gradient, whatever they hold.
+Losses of M take ``q`` [B, T], M_t at the last token of action t, ``v_root`` [B], M_{-1} at the end
+of the prompt, and ``labels`` of the same shape; losses of the policy take [B, S] log-probabilities
+and ``mask`` [B, S] bool, True on action tokens. Each returns a scalar; a wrong shape or dtype, or
+nothing to learn from, is a ValueError. Positions outside a mask change neither a loss nor a
+gradient, whatever they hold.
 
 Every loss is a mean over the terms of one optimizer step. Where the rows at hand are only a part of
 the step, ``sizes`` says how many terms the whole step has: the parts' losses add up to the step's.
@@ -27,6 +29,7 @@ from agentprm_lite._checks import check_bool, check_float
 from agentprm_lite.labels import Labels
 
 Progress = Literal["difference", "gae"]
+ZETA = 4.0  # ζ of the ranking loss, the margin between right and wrong steps
 
 
 @dataclass(frozen=True)
@@ -50,27 +53,11 @@ class Sizes:
 
 
 def q_loss(q: Tensor, v_root: Tensor, labels: Labels, sizes: Sizes | None = None) -> Tensor:
-    """Promise: how far M is from its targets (AgentPRM equation 4).
+    """Promise (AgentPRM equation 4): mean of ½ (M_t − Q̂_t)² over the labelled steps and roots.
 
-    L_Q = mean of ½ (M_t − Q̂_t)² over the labelled steps and roots.
-
-    Args:
-        q: [B, T] M at the last token of each action, with gradient.
-        v_root: [B] M at the end of the prompt, with gradient.
-        labels: Targets and masks of the same B and T.
-        sizes: Of the step that these rows are a part of; by default they are all of it.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, or if no position is labelled.
-
-    Example:
-        >>> from agentprm_lite.labels import pvm_labels
-        >>> q, labels = torch.tensor([[0.5]]), pvm_labels(torch.ones(1), torch.tensor([[True]]))
-        >>> q_loss(q, torch.tensor([1.0]), labels)
-        tensor(0.0625)
+    >>> yes, one = torch.tensor([[True]]), torch.tensor([1.0])
+    >>> q_loss(torch.tensor([[0.5]]), one, Labels(one[None], one, yes, yes[0]))
+    tensor(0.0625)
     """
     m, y, count = _labelled(q, v_root, labels, sizes)
     return 0.5 * (m - y).square().sum() / count
@@ -79,28 +66,10 @@ def q_loss(q: Tensor, v_root: Tensor, labels: Labels, sizes: Sizes | None = None
 def cross_entropy_loss(
     z: Tensor, z_root: Tensor, labels: Labels, sizes: Sizes | None = None
 ) -> Tensor:
-    """Promise with a likelihood instead of a square: cross-entropy on soft targets (ours).
+    """Promise with a likelihood instead of a square, on soft targets (ours); z is the logit of M.
 
     L_Q = mean of −[Q̂_t log M_t + (1 − Q̂_t) log(1 − M_t)], M = sigmoid(z). Its gradient in z is
     M − Q̂, where that of the squared error is (M − Q̂) M (1 − M), which fades where M is near 0 or 1.
-
-    Args:
-        z: [B, T] logit of M at the last token of each action, with gradient.
-        z_root: [B] logit of M at the end of the prompt, with gradient.
-        labels: Targets within [0, 1] and masks of the same B and T.
-        sizes: Of the step that these rows are a part of; by default they are all of it.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, or if no position is labelled.
-
-    Example:
-        >>> from agentprm_lite.labels import pvm_labels
-        >>> labels = pvm_labels(torch.ones(1), torch.tensor([[True]]))
-        >>> cross_entropy_loss(torch.zeros(1, 1), torch.zeros(1), labels)
-        tensor(0.6931)
     """
     logits, y, count = _labelled(z, z_root, labels, sizes)
     total = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="sum")
@@ -114,35 +83,16 @@ def advantage_loss(
     progress: Progress = "difference",
     sizes: Sizes | None = None,
 ) -> Tensor:
-    """Progress: how far M's differences are from a target (AgentPRM equation 9, with ½).
+    """Progress (AgentPRM equation 9, with ½): how far M's differences are from a target.
 
     L_A = mean of ½ ((M_t − M_{t-1}) − A_t)² over the steps labelled at both ends, M_{-1} being
-    ``v_root``. The target A_t has two forms:
+    ``v_root``; 0 if there are none (ORM). The target A_t has two forms:
 
     - ``"difference"``, the paper's equation: Q̂_t − Q̂_{t-1}. With TD or PVM labels it is (1 − λ)
       (Q̂_t − M_{t-1}), a small part of the advantage, so that L_A smooths M along a trajectory
       (:mod:`agentprm_lite.tutorial.smoothing`). With Monte Carlo labels it is unbiased.
     - ``"gae"``, ours: Q̂_t − M_{t-1} without gradient, the advantage Â_t of equation 13. Unbiased
       with all labels. Whether the paper's own code has this or the difference isn't known.
-
-    Args:
-        q: [B, T] M at the last token of each action, with gradient.
-        v_root: [B] M at the end of the prompt, with gradient.
-        labels: Targets and masks of the same B and T.
-        progress: Which target.
-        sizes: Of the step that these rows are a part of; by default they are all of it.
-
-    Returns:
-        Scalar; 0 if no step is labelled at both ends (ORM).
-
-    Raises:
-        ValueError: On a wrong shape or dtype or an unknown target.
-
-    Example:
-        >>> from agentprm_lite.labels import pvm_labels
-        >>> q, labels = torch.tensor([[0.5]]), pvm_labels(torch.ones(1), torch.tensor([[True]]))
-        >>> advantage_loss(q, torch.tensor([1.0]), labels)
-        tensor(0.1250)
     """
     _check_predictions(q, v_root, labels)
     if progress not in ("difference", "gae"):
@@ -165,29 +115,11 @@ def agentprm_loss(
     progress: Progress = "difference",
     sizes: Sizes | None = None,
 ) -> Tensor:
-    """The loss of AgentPRM: promise and progress (AgentPRM equation 10).
+    """The loss of AgentPRM, promise and progress (equation 10): L = L_Q + β L_A, β ≥ 0.
 
-    L = L_Q + β L_A
-
-    Args:
-        q: [B, T] M at the last token of each action, with gradient.
-        v_root: [B] M at the end of the prompt, with gradient.
-        labels: Targets and masks of the same B and T.
-        beta: Weight of L_A, at least 0. With 0 L_A is not computed.
-        progress: Target of L_A, see ``advantage_loss``.
-        sizes: Of the step that these rows are a part of; by default they are all of it.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, a negative ``beta``, or if no position is labelled.
-
-    Example:
-        >>> from agentprm_lite.labels import pvm_labels
-        >>> q, labels = torch.tensor([[0.5]]), pvm_labels(torch.ones(1), torch.tensor([[True]]))
-        >>> agentprm_loss(q, torch.tensor([1.0]), labels)
-        tensor(0.1875)
+    >>> yes, one = torch.tensor([[True]]), torch.tensor([1.0])
+    >>> agentprm_loss(torch.tensor([[0.5]]), one, Labels(one[None], one, yes, yes[0]))
+    tensor(0.1875)
     """
     if not beta >= 0.0:
         raise ValueError(f"beta is {beta}, expected beta >= 0")
@@ -195,35 +127,44 @@ def agentprm_loss(
     return loss + beta * advantage_loss(q, v_root, labels, progress, sizes) if beta > 0 else loss
 
 
+def ranking_loss(q: Tensor, labels: Labels, sizes: Sizes | None = None) -> Tensor:
+    """Comparative loss of PQM (Li and Li 2024, arXiv 2410.11287, equation 10), which orders steps.
+
+    −log of e^{z_c} / (Σ_{c' ≤ c} e^{z_c'} + Σ_w e^{z_w + ζ}), averaged over the right steps c of a
+    trajectory in their order, then over trajectories; w are its wrong steps, ζ = 4. The start is a
+    right step before all others with z = 0; it has a term where there is a wrong step. So values
+    rise along right steps and fall below the start by ζ on wrong ones. z is the logit of M, clipped
+    to ±13.8. A step is right where its label is at least ½: with hard Monte Carlo labels of 0/1
+    outcomes, as there, where a rollout succeeds.
+    """
+    check_float("q", q, labels.q.shape)
+    if not labels.q_mask.any(dim=1).all():
+        raise ValueError("labels has a row without a labelled step, expected at least one a row")
+    right = labels.q_mask & (labels.q >= 0.5)
+    wrong = labels.q_mask & (labels.q < 0.5)
+    nothing = -1e4  # e to it is 0, and its gradient is a number
+    z = torch.logit(q.masked_fill(~labels.q_mask, 0.5), eps=1e-6)
+    above = torch.cat([torch.zeros_like(z[:, :1]), z.masked_fill(~right, nothing)], dim=1)
+    below = torch.logsumexp((z + ZETA).masked_fill(~wrong, nothing), dim=1, keepdim=True)
+    terms = torch.logaddexp(torch.logcumsumexp(above, dim=1), below) - above
+    counted = torch.cat([wrong.any(dim=1, keepdim=True), right], dim=1)
+    rows = terms.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1)
+    return rows.sum() / (sizes or Sizes.of(labels)).rows
+
+
 def policy_loss(
     logp: Tensor, old_logp: Tensor, advantages: Tensor, mask: Tensor, clip: float
 ) -> Tensor:
     """Clipped policy objective of PPO as a loss (Schulman et al. 2017, equation 7).
 
-    L = −mean of min(ρ A, clip(ρ, 1 − ε, 1 + ε) A) over action tokens, ρ = exp(logp − old_logp).
+    L = −mean of min(ρ A, clip(ρ, 1 − ε, 1 + ε) A) over action tokens, ρ = exp(logp − old_logp),
+    old_logp being the policy's that sampled, A the advantage of a token's turn and ε > 0.
 
-    Args:
-        logp: [B, S] log-probability of each token under the policy, with gradient.
-        old_logp: [B, S] the same under the policy that sampled.
-        advantages: [B, S] advantage of the turn that a token belongs to.
-        mask: [B, S] bool, True on action tokens, in any pattern.
-        clip: ε > 0.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype, an empty mask or clip not above 0.
-
-    Example:
-        >>> logp, one = torch.tensor([[2.0]]).log(), torch.ones(1, 1)
-        >>> policy_loss(logp, torch.zeros(1, 1), one, one > 0, 0.2)
-        tensor(-1.2000)
+    >>> logp, one = torch.tensor([[2.0]]).log(), torch.ones(1, 1)
+    >>> policy_loss(logp, torch.zeros(1, 1), one, one > 0, 0.2)
+    tensor(-1.2000)
     """
-    _check_token_mask(mask)
-    check_float("logp", logp, mask.shape)
-    check_float("old_logp", old_logp, mask.shape)
-    check_float("advantages", advantages, mask.shape)
+    _check_tokens(mask, logp=logp, old_logp=old_logp, advantages=advantages)
     if not clip > 0.0:
         raise ValueError(f"clip is {clip}, expected clip > 0")
     ratio = torch.exp(logp[mask] - old_logp.detach()[mask])
@@ -237,25 +178,11 @@ def kl_penalty(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     k3 = exp(d) − 1 − d with d = ref_logp − logp, averaged over action tokens. Unbiased for tokens
     sampled from π; used as a loss its expected gradient is that of KL(π_ref ‖ π).
 
-    Args:
-        logp: [B, S] log-probability of each token under the policy, with gradient.
-        ref_logp: [B, S] the same under the reference policy.
-        mask: [B, S] bool, True on action tokens, in any pattern.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: On a wrong shape or dtype or an empty mask.
-
-    Example:
-        >>> logp, ref = torch.tensor([[0.5]]).log(), torch.tensor([[0.25]]).log()
-        >>> kl_penalty(logp, ref, logp < 0)
-        tensor(0.1931)
+    >>> logp, ref = torch.tensor([[0.5]]).log(), torch.tensor([[0.25]]).log()
+    >>> kl_penalty(logp, ref, logp < 0)
+    tensor(0.1931)
     """
-    _check_token_mask(mask)
-    check_float("logp", logp, mask.shape)
-    check_float("ref_logp", ref_logp, mask.shape)
+    _check_tokens(mask, logp=logp, ref_logp=ref_logp)
     d = ref_logp.detach()[mask] - logp[mask]
     return (torch.expm1(d) - d).mean()
 
@@ -284,7 +211,9 @@ def _check_predictions(q: Tensor, v_root: Tensor, labels: Labels) -> None:
     check_float("v_root", v_root, labels.root.shape)
 
 
-def _check_token_mask(mask: Tensor) -> None:
+def _check_tokens(mask: Tensor, **named: Tensor) -> None:
     check_bool("mask", mask, (None, None))
     if not mask.any():
         raise ValueError("mask has no action token, expected at least one True")
+    for name, x in named.items():
+        check_float(name, x, mask.shape)

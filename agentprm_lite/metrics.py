@@ -1,18 +1,15 @@
-"""Measures of judges and policies, and their intervals (numpy only).
+"""Measures of judges and policies (numpy only); ``study`` has intervals and calibration.
 
-Every interval resamples tasks, because attempts at one task are not independent; results of several
-seeds are resampled over seeds and tasks alike. ``success`` holds outcomes in [0, 1]; ``auroc`` and
-``pass_at_n`` need 0 or 1. Scores may leave [0, 1]: M is a regression output. Vectors of unequal
-lengths, without values or with one that isn't finite raise a ValueError that names them.
-
-Shape legend: K attempts at one task, N attempts in a subset, E examples (turns or attempts).
+Shape legend: K attempts at one task, n of them in a subset, E examples (turns or attempts).
+``scores`` [E] are a judge's and may leave [0, 1]: M is a regression output. ``success`` [E] holds
+outcomes in [0, 1]; ``auroc`` and ``pass_at_n`` need 0 or 1. Vectors of unequal lengths, without
+values or with one that isn't finite raise a ValueError that names them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from math import comb, nan
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,84 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-class Interval(NamedTuple):
-    """A mean with the ends of its 95 % bootstrap interval."""
-
-    mean: float
-    lo: float
-    hi: float
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    *others: ArrayLike,
-    of: Callable[..., Floats] | None = None,
-    families: Sequence[Hashable] | None = None,
-    n_boot: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """95 % percentile bootstrap over tasks, or over seeds and tasks.
-
-    Args:
-        values: [tasks] or [seeds, tasks]; a third axis is one of a curve.
-        *others: More tables of the same tasks; the seeds of each are resampled on their own.
-        of: From the means of every table in each resample, [n_boot] arrays (or [n_boot, curve]), to
-            [n_boot] statistics; by default the mean of ``values``, or its difference from another.
-        families: [tasks] Which tasks belong together, such as draws of one goal: resampled whole.
-        n_boot: Resamples.
-        seed: Seed of the resampling.
-
-    Returns:
-        The statistic of the data, and the ends of its interval.
-
-    Raises:
-        ValueError: On a wrong rank, unequal tasks, no values or one that is not finite.
-
-    Example:
-        >>> bootstrap_interval([0.6, 0.9, 0.3], [0.5, 0.8, 0.2]).lo > 0
-        True
-    """
-    tables = [_table(x) for x in (values, *others)]
-    count = tables[0].shape[1]
-    if len({table.shape[1] for table in tables}) > 1:
-        sizes = [table.shape[1] for table in tables]
-        raise ValueError(f"tables have {sizes} tasks, expected the same tasks in all")
-    groups = group_by(range(count) if families is None else families, count)
-    rng = np.random.default_rng(seed)
-    weights = np.empty((n_boot, count))
-    for group, drawn in zip(groups, _drawn(rng, len(groups), n_boot).T, strict=True):
-        weights[:, group] = drawn[:, None]
-    weights /= weights.sum(axis=1, keepdims=True)
-    means = [
-        np.einsum(
-            "bs,st...,bt->b...", _drawn(rng, len(x), n_boot) / len(x), x, weights, optimize=True
-        )
-        for x in tables
-    ]
-    of = of or (lambda ours, base=0.0: ours - base)
-    point = of(*[x.mean(axis=(0, 1))[None] for x in tables])
-    draws = of(*means)
-    lo, hi = np.quantile(draws, 0.025, method="lower"), np.quantile(draws, 0.975, method="higher")
-    return Interval(float(point[0]), float(lo), float(hi))
-
-
 def best_of_n_curve(scores: ArrayLike, success: ArrayLike, ns: Sequence[int]) -> Floats:
-    """Expected outcome of the best-scored of n attempts at one task, over all subsets of size n.
+    """Expected outcome of the best-scored of n of K attempts, over all subsets: [len(ns)].
 
     Σ_g [C(L_g + K_g, n) − C(L_g, n)] / C(K, n) · (mean outcome of g) over the groups g of equal
     score: K_g is the size of g, L_g the number of lower scores. Unbiased, ties averaged.
 
-    Args:
-        scores: [K] score of each attempt.
-        success: [K] outcome of each attempt.
-        ns: Subset sizes, each in 1..K.
-
-    Returns:
-        [len(ns)] expected outcomes.
-
-    Example:
-        >>> best_of_n_curve([0.1, 0.5, 0.9], [0, 1, 0], [1, 2]).round(4).tolist()
-        [0.3333, 0.3333]
+    >>> best_of_n_curve([0.1, 0.5, 0.9], [0, 1, 0], [1, 2]).round(4).tolist()
+    [0.3333, 0.3333]
     """
     scores, success = finite_vectors(scores=scores, success=success)
     if not all(1 <= n <= len(scores) for n in ns):
@@ -106,11 +33,8 @@ def best_of_n_curve(scores: ArrayLike, success: ArrayLike, ns: Sequence[int]) ->
     sizes = np.bincount(group, minlength=len(levels))
     means = np.bincount(group, weights=success) / sizes
     upto = [0, *np.cumsum(sizes).tolist()]
-    curve = []
-    for n in ns:
-        ways = np.diff([comb(k, n) / comb(len(scores), n) for k in upto])
-        curve.append(float(ways @ means))
-    return np.array(curve)
+    ways = [np.diff([comb(k, n) / comb(len(scores), n) for k in upto]) for n in ns]
+    return np.array([float(w @ means) for w in ways])
 
 
 def pass_at_n(success: ArrayLike, ns: Sequence[int]) -> Floats:
@@ -119,46 +43,17 @@ def pass_at_n(success: ArrayLike, ns: Sequence[int]) -> Floats:
     return best_of_n_curve(success, success, ns)  # what a perfect judge chooses
 
 
-def brier(scores: ArrayLike, success: ArrayLike) -> float:
-    """Brier score, the mean of (M − r)²; 0 is best."""
-    scores, success = finite_vectors(scores=scores, success=success)
-    return float(np.mean((scores - success) ** 2))
-
-
 def explained_variance(scores: ArrayLike, success: ArrayLike) -> float:
-    """What a judge knows beyond the mean outcome: 1 − Brier score / that of the best constant.
+    """What a judge knows beyond the mean outcome: 1 − mean (M − r)² / the variance of r.
 
     NaN if all outcomes are equal.
 
     >>> explained_variance([0.25, 0.25, 0.75, 0.75], [0, 0, 1, 1])
     0.75
     """
-    error, spread = brier(scores, success), float(np.var(np.asarray(success, dtype=np.float64)))
-    return 1.0 - error / spread if spread > 0 else nan
-
-
-def reliability(
-    scores: ArrayLike, success: ArrayLike, bins: int = 10
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Mean prediction, mean outcome and count of those of the bins on [0, 1] that hold anything.
-
-    Bin i holds [i/bins, (i+1)/bins), the outer bins all beyond them.
-
-    >>> [x.tolist() for x in reliability([0.1, 0.3, 0.9], [0, 1, 1], bins=2)]
-    [[0.2, 0.9], [0.5, 1.0], [2, 1]]
-    """
     scores, success = finite_vectors(scores=scores, success=success)
-    index = np.clip(np.floor(scores * bins), 0, bins - 1).astype(np.int64)
-    count = np.bincount(index, minlength=bins)
-    full = count > 0
-    prediction = np.bincount(index, scores, bins)[full] / count[full]
-    return prediction, np.bincount(index, success, bins)[full] / count[full], count[full]
-
-
-def ece(scores: ArrayLike, success: ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error, ``Σ_b (E_b / E) |mean prediction − mean outcome|`` over bins."""
-    prediction, outcome, count = reliability(scores, success, bins)
-    return float(np.abs(prediction - outcome) @ count / count.sum())
+    spread = float(np.var(success))
+    return 1.0 - float(np.mean((scores - success) ** 2)) / spread if spread > 0 else nan
 
 
 def auroc(scores: ArrayLike, success: ArrayLike) -> float:
@@ -194,22 +89,11 @@ def within_task_auroc(scores: ArrayLike, success: ArrayLike, tasks: Sequence[Has
 def turn_auroc(
     values: Sequence[Sequence[float]], success: ArrayLike, tasks: Sequence[Hashable], turn: int
 ) -> Floats:
-    """:func:`within_task_auroc` of M after a fixed turn, among attempts that go on after it.
+    """:func:`within_task_auroc` of M after a turn (1 is the first), among attempts that go on.
 
-    A turn that ends some attempts shows their outcome, and a later turn is likelier in a failure:
-    only attempts that are equally far and not over ask for foresight.
-
-    Args:
-        values: For each attempt M after every turn.
-        success: [E] outcomes, 0 or 1.
-        tasks: [E] which task each attempt belongs to.
-        turn: 1 is the first.
-
-    Returns:
-        [tasks with both outcomes among these attempts].
-
-    Raises:
-        ValueError: Not one list of values an attempt.
+    ``values`` has for each attempt M after every turn. A turn that ends some attempts shows their
+    outcome, and a later turn is likelier in a failure: only attempts that are equally far and not
+    over ask for foresight.
     """
     if len(values) != len(tasks):
         raise ValueError(f"values has {len(values)} attempts, expected {len(tasks)}")
@@ -248,18 +132,3 @@ def _zero_or_one(success: ArrayLike) -> Floats:
     if not np.isin(success, (0.0, 1.0)).all():
         raise ValueError(f"success is {success.tolist()[:8]}, expected 0 or 1")
     return success
-
-
-def _drawn(rng: np.random.Generator, n: int, n_boot: int) -> Floats:
-    """[n_boot, n] how often each of n units is in a resample of n with replacement."""
-    return rng.multinomial(n, np.full(n, 1.0 / n), size=n_boot).astype(np.float64)
-
-
-def _table(values: ArrayLike) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
-    array = array[None] if array.ndim == 1 else array
-    if array.ndim not in (2, 3) or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(
-            f"values has shape {array.shape}, expected finite [tasks] or [seeds, tasks]"
-        )
-    return array

@@ -67,7 +67,7 @@ from IPython.display import HTML, display
 from agentprm_lite.tutorial import plots
 from agentprm_lite.env import env_class, TextEnv, make_env
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
-from agentprm_lite.metrics import bootstrap_interval
+from agentprm_lite.study import bootstrap_interval
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 

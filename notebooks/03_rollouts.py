@@ -57,7 +57,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from agentprm_lite import metrics
+from agentprm_lite import metrics, study
 from agentprm_lite.tutorial import plots
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.tutorial.notebook import show_figure, show_source
@@ -66,7 +66,6 @@ from agentprm_lite.tutorial.stages import greedy_runs, player, policy, pool
 from agentprm_lite.tutorial.tasks import test_tasks
 from agentprm_lite.rollout import collect
 from agentprm_lite.search import by_task, oracle
-from agentprm_lite.study import random_choice
 from agentprm_lite.types import Usage
 
 # %%
@@ -85,14 +84,14 @@ greedy = np.array([greedy_of[task] for task in groups])
 
 def intervals(curve):
     """An interval over tasks for each N."""
-    return [metrics.bootstrap_interval(column) for column in curve.success.T]
+    return [study.bootstrap_interval(column) for column in curve.success.T]
 
 
 # %%
 curves = {
     "pass@N": intervals(oracle(candidates, ns)),
-    "any one sample": intervals(random_choice(candidates, ns)),
-    "SFT": [metrics.bootstrap_interval(greedy)] * len(ns),
+    "any one sample": intervals(study.random_choice(candidates, ns)),
+    "SFT": [study.bootstrap_interval(greedy)] * len(ns),
 }
 low, high = curves["pass@N"][0].mean, curves["pass@N"][-1].mean
 show_figure(
@@ -107,12 +106,12 @@ show_figure(
 single = wins.mean(axis=1)
 best = oracle(candidates, ns).success[:, -1]
 for name, base in (("one sample", single), ("greedy", greedy)):
-    gap = metrics.bootstrap_interval(best, base)
+    gap = study.bootstrap_interval(best, base)
     print(
         f"pass@{ns[-1]} minus {name}: {gap.mean:+.3f} "
         f"[{gap.lo:+.3f}, {gap.hi:+.3f}], n = {len(groups)} goals"
     )
-gap = metrics.bootstrap_interval(single, greedy)
+gap = study.bootstrap_interval(single, greedy)
 word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
@@ -333,8 +332,8 @@ for temperature in (0.5, 1.0, 1.5):
     jobs = [hot.start(task, k, 3) for task in few for k in range(DRAWS)]
     played = hot.run(jobs)
     won = np.array([t.success for t in played]).reshape(len(few), DRAWS)
-    one = metrics.bootstrap_interval(won.mean(axis=1))
-    any_ = metrics.bootstrap_interval(won.any(axis=1))
+    one = study.bootstrap_interval(won.mean(axis=1))
+    any_ = study.bootstrap_interval(won.any(axis=1))
     texts = {(t.task, t.actions) for t in played}
     rows.append((
         temperature,
@@ -395,7 +394,7 @@ if lost:
     fig = plots.beam_points(
         ["20 %", "40 %", "60 %", "80 %", "end"],
         {
-            name: [metrics.bootstrap_interval(c) for c in np.array(v).T]
+            name: [study.bootstrap_interval(c) for c in np.array(v).T]
             for name, v in shares.items()
         },
         ylabel="share of failed episodes",

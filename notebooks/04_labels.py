@@ -50,7 +50,7 @@ from agentprm_lite.labels import (
     pvm_labels,
     td_gae_labels,
 )
-from agentprm_lite.metrics import bootstrap_interval
+from agentprm_lite.study import bootstrap_interval
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.plots import curve_with_interval, label_bars
 from agentprm_lite.tutorial.plots import training_curves

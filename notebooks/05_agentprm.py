@@ -43,8 +43,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import metrics
-from agentprm_lite.study import auroc_by_part
+from agentprm_lite import metrics, study
 from agentprm_lite.tutorial import plots, rewards, stages
 from agentprm_lite.chat import parse_action
 from agentprm_lite.tutorial.exercises import attempt
@@ -112,7 +111,7 @@ for name, seeds in values.items():
     inside[name] = [[mean(within(v, f)) for f in PARTS] for v in seeds]
     rows = [[v.q for v in seed] for seed in seeds]
     pooled[name] = [
-        auroc_by_part(r, success, PARTS) for r in rows
+        study.auroc_by_part(r, success, PARTS) for r in rows
     ]
 
 # %%
@@ -140,7 +139,7 @@ def compare(text, ours, base):
     if not np.size(ours) or not np.size(base):
         print(f"{text}: no goal with both outcomes")
         return
-    d = metrics.bootstrap_interval(ours, base)
+    d = study.bootstrap_interval(ours, base)
     word = "higher" if d.lo > 0 else "lower" if d.hi < 0 else "undecided"
     print(f"{text}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
 
@@ -410,9 +409,9 @@ rate = np.mean([t.success for t in stages.rollouts(profile)])
 q_rows["base rate"] = [[np.full(n, rate) for n in lengths]]
 briers = {}
 for k, rows in q_rows.items():
-    briers[k] = [[metrics.brier(*flat(r, g)) for g in groups] for r in rows]
-    b = metrics.bootstrap_interval(briers[k])
-    gaps = ", ".join(f"{metrics.ece(*flat(r, order)):.3f}" for r in rows)
+    briers[k] = [[study.brier(*flat(r, g)) for g in groups] for r in rows]
+    b = study.bootstrap_interval(briers[k])
+    gaps = ", ".join(f"{study.ece(*flat(r, order)):.3f}" for r in rows)
     print(f"{k}: Brier {b.mean:.3f} [{b.lo:.3f}, {b.hi:.3f}], ECE {gaps}")
 
 # %%
@@ -420,7 +419,7 @@ bins = {}
 for k in KINDS:
     seeds = [flat(r, order) for r in q_rows[k]]
     scores, outcome = (np.concatenate(x) for x in zip(*seeds, strict=True))
-    bins[k] = metrics.reliability(scores, outcome)
+    bins[k] = study.reliability(scores, outcome)
 gap = {k: np.abs(p - o).max() for k, (p, o, _) in bins.items()}
 show_figure(
     plots.reliability_diagram(bins),
@@ -481,7 +480,7 @@ for what in ("got", "crafted", "none"):
         means = [[np.mean([d for i in g for d, e in zip(
             np.diff(v[i].q, prepend=v[i].root), effects[i], strict=True)
             if e == what]) for g in some] for v in values[name]]  # fmt: skip
-        x = metrics.bootstrap_interval(means)
+        x = study.bootstrap_interval(means)
         table.append((what, name, len(some), x.mean, x.lo, x.hi))
 columns = ["turn", "model", "goals", "progress", "low", "high"]
 pd.DataFrame(table, columns=columns).round(3)

@@ -118,7 +118,7 @@ except ValueError as reason:
 def intervals(curves):
     """For each curve [seeds, tasks, NS] one interval an N."""
     return {
-        name: [metrics.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
+        name: [study.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
         for name, c in curves.items()
     }
 
@@ -294,7 +294,7 @@ def against(ours, others, curves, note=""):
     for other in others:
         pair = curves[ours][:, :, -1], curves[other][:, :, -1]
         what = f"{ours} minus {other} at N = {NS[-1]}{note}"
-        verdict(what, metrics.bootstrap_interval(*pair))
+        verdict(what, study.bootstrap_interval(*pair))
 
 
 against("AgentPRM", ["ORM", "PVM", *baselines], by_last | baselines)
@@ -419,7 +419,7 @@ def after(k):
 
 early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8, 12, 20)}
 at = [k + 1 for k in early]  # a log axis has no 0
-seen = {name: [metrics.bootstrap_interval(c[name][:, :, -1])
+seen = {name: [study.bootstrap_interval(c[name][:, :, -1])
                for c in early.values()] for name in early[0]}
 says = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
 show_figure(
@@ -449,7 +449,7 @@ for name, runs in values.items():
         )
         line = [name, when, f"{whole:.3f}", "none", inside.shape[1]]
         if inside.size:
-            mean, lo, hi = metrics.bootstrap_interval(inside)
+            mean, lo, hi = study.bootstrap_interval(inside)
             line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
         record.append(line)
 pd.DataFrame(

@@ -51,7 +51,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 
 # %%
 import numpy as np
-from agentprm_lite import metrics, search, study
+from agentprm_lite import search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -93,7 +93,7 @@ print({name: round(float(x), 3) for name, x in lines.items()}, f"K = {K}")
 # %%
 widths = [f"{n}×{m}" for n, m in profile.beams]
 points = {
-    name: [metrics.bootstrap_interval(won[name, n, m])
+    name: [study.bootstrap_interval(won[name, n, m])
            for n, m in profile.beams]
     for name in KINDS
 }
@@ -318,11 +318,11 @@ for name in KINDS:
     y[name] = points[name]
 best = chosen("AgentPRM", NS)
 x["Best-of-N"] = sample * np.array(NS)
-y["Best-of-N"] = [metrics.bootstrap_interval(best[:, :, j])
+y["Best-of-N"] = [study.bootstrap_interval(best[:, :, j])
                   for j in range(len(NS))]
 plots.METHODS["Best-of-N"] = plots.Look("#8a63d2", "X", "--")
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
-y["SFT"] = [metrics.bootstrap_interval(table_of([greedy]))]
+y["SFT"] = [study.bootstrap_interval(table_of([greedy]))]
 ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
@@ -344,22 +344,22 @@ for name in KINDS:
         equal = int(np.clip(tokens_of((name, n, m)) // sample, 1, K))
         other = chosen(name, [equal])[:, :, 0]
         verdict(f"{name} beam {n}×{m} minus its Best-of-{equal}",
-                metrics.bootstrap_interval(won[name, n, m], other))
+                study.bootstrap_interval(won[name, n, m], other))
 wide, narrow = profile.beams[-1], profile.beams[0]
 for name in KINDS:
     pair = won[name, *wide], won[name, *narrow]
     verdict(f"{name}: {widths[-1]} minus {widths[0]}",
-            metrics.bootstrap_interval(*pair))
+            study.bootstrap_interval(*pair))
 
 # %%
 for n, m in profile.beams:
     for other in ("ORM", "PVM"):
         pair = won["AgentPRM", n, m], won[other, n, m]
         verdict(f"{n}×{m}: AgentPRM minus {other}",
-                metrics.bootstrap_interval(*pair))
+                study.bootstrap_interval(*pair))
     pair = won["AgentPRM", n, m], table_of([greedy])
     verdict(f"{n}×{m}: AgentPRM minus greedy SFT",
-            metrics.bootstrap_interval(*pair))
+            study.bootstrap_interval(*pair))
 print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]

@@ -54,7 +54,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import numpy as np
 import pandas as pd
 import torch
-from agentprm_lite import metrics
+from agentprm_lite import study
 from agentprm_lite.tutorial import guided, plots, stages
 from agentprm_lite.labels import gae
 from agentprm_lite.tutorial.notebook import show_figure, show_source
@@ -389,7 +389,7 @@ fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained")
 says = []
 for ax, ((goals, what), table) in zip(axes.flat, tables.items(), strict=True):
     for i, (name, row) in enumerate(table.items()):
-        mean, lo, hi = metrics.bootstrap_interval(row)
+        mean, lo, hi = study.bootstrap_interval(row)
         look = plots.SPARE[i - 1] if i else plots.METHODS["SFT"]
         ax.errorbar(mean, -i, xerr=[[mean - lo], [hi - mean]], capsize=3,
                     fmt=look.marker, color=look.color)
@@ -411,7 +411,7 @@ def verdict(what, difference):
 def compare(ours, base):
     for (goals, what), table in tables.items():
         verdict(f"{goals} {what}, {ours} minus {base}",
-                metrics.bootstrap_interval(table[ours], table[base]))
+                study.bootstrap_interval(table[ours], table[base]))
 
 
 for name in RUNS:

@@ -87,7 +87,7 @@ for name, way in {"oracle": search.oracle, "majority": study.majority,
     curves[name] = way(candidates, NS).success[None]
 greedy = study.task_means(stages.greedy_runs(profile))
 curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
-shown = {name: [metrics.bootstrap_interval(c[:, :, j])
+shown = {name: [study.bootstrap_interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
@@ -172,7 +172,7 @@ print(f"{len(cores[False])} templates to train on, {len(cores[True])} held "
 for name, attempts in {"trained templates": stages.rollouts(profile),
                        "held-out templates": candidates}.items():
     means = study.task_means(attempts)
-    mean, lo, hi = metrics.bootstrap_interval(means)
+    mean, lo, hi = study.bootstrap_interval(means)
     print(f"{name}: sampled success {mean:.3f} [{lo:.3f}, {hi:.3f}], "
           f"n = {len(means)} problems, drawn anew")
 
@@ -300,7 +300,7 @@ for name, s in judges.items():
     rows = np.array([metrics.best_of_n_curve(*pair, sizes)
                      for pair in zip(s, made, strict=True)])
     panel[f"{name}, AUROC {pooled:.2f}"] = [
-        metrics.bootstrap_interval(column) for column in rows.T]
+        study.bootstrap_interval(column) for column in rows.T]
 says = "; ".join(f"{k}: {v[-1].mean:.2f} at N = 16" for k, v in panel.items())
 show_figure(plots.curve_with_interval(sizes, panel), alt=f"Two judges. {says}",
             caption="The judge with the higher AUROC chooses at random.")
@@ -328,7 +328,7 @@ for other in curves:
     if other != "AgentPRM":
         pair = curves["AgentPRM"][:, :, -1], curves[other][:, :, -1]
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
-                metrics.bootstrap_interval(*pair))
+                study.bootstrap_interval(*pair))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
 print(f"n = {len(TASKS)} problems, {len(SEEDS)} seeds, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
@@ -349,7 +349,7 @@ for name, runs in values.items():
     inside = np.array(
         [metrics.within_task_auroc(row, won, names) for row in ends])
     if inside.size:
-        mean, lo, hi = metrics.bootstrap_interval(inside)
+        mean, lo, hi = study.bootstrap_interval(inside)
         line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
         verdict(f"{name}, in a problem, minus 1/2", np.subtract(
             (mean, lo, hi), 0.5))
@@ -397,7 +397,7 @@ for name, seeds in around.items():
             change = np.array([
                 [np.mean(np.diff(rows)[:, 0]) for rows in one[kind].values()]
                 for one in seeds])
-            mean, lo, hi = metrics.bootstrap_interval(change)
+            mean, lo, hi = study.bootstrap_interval(change)
             line = record.setdefault(kind, {
                 "steps": sum(map(len, seeds[0][kind].values())),
                 "problems": change.shape[1]})
@@ -429,9 +429,9 @@ panels = {}
 for name, m in aligned.items() if SHARED else ():
     right, wrong = np.moveaxis(m[..., 1] - m[..., 0], 1, 0)
     verdict(f"{name}: change at a wrong step minus at a right one",
-            metrics.bootstrap_interval(wrong, right))
+            study.bootstrap_interval(wrong, right))
     panels[name] = {
-        side: [metrics.bootstrap_interval(m[:, i, :, j]) for j in range(3)]
+        side: [study.bootstrap_interval(m[:, i, :, j]) for j in range(3)]
         for i, side in enumerate(("right step", "first wrong step"))}
 if SHARED:
     at = ", ".join(f"{k} {v['first wrong step'][0].mean:.2f} to "
@@ -463,7 +463,7 @@ if SHARED:
 places = [TASKS.index(task) for task in beam_tasks(profile)]
 found = {(name, n, m): study.beam_table(kind, profile, n, m)
          for name, kind in KINDS.items() for n, m in profile.beams}
-points = {name: [metrics.bootstrap_interval(found[name, n, m][0])
+points = {name: [study.bootstrap_interval(found[name, n, m][0])
                  for n, m in profile.beams] for name in KINDS}
 widths = [f"{n}×{m}" for n, m in profile.beams]
 level = {name: curves[name][0, places, -1].mean()
@@ -475,7 +475,7 @@ show_figure(plots.beam_points(widths, points, reference=level),
             caption="Beam search by three reward models. Bars: 95 %.")
 n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
-    verdict(f"AgentPRM minus {other} at {n}×{m}", metrics.bootstrap_interval(
+    verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(
         found["AgentPRM", n, m][0], found[other, n, m][0]))
 print(f"n = {len(places)} problems, {len(SEEDS)} seeds")
 

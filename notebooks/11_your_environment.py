@@ -62,7 +62,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import metrics, search, study
+from agentprm_lite import search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.tutorial.tiny import TinySize
@@ -303,11 +303,11 @@ curves = {
 }
 cost = np.mean([t.usage.generated for t in candidates])
 x = {name: cost * np.array(NS) for name in curves}
-y = {name: [metrics.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
+y = {name: [study.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
      for name, c in curves.items()}
 beam = np.array([[t.success for t in run] for run in beams], dtype=float)
 x["beam 2×2"] = [np.mean([t.usage.generated for r in beams for t in r])]
-y["beam 2×2"] = [metrics.bootstrap_interval(beam)]
+y["beam 2×2"] = [study.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 
 # %%
@@ -326,7 +326,7 @@ for name, ours, other in (
     (f"Best-of-{NS[-1]} minus short", best, curves["short"][:, :, -1]),
     ("beam 2×2 minus one attempt", beam, base[None]),
 ):
-    mean, lo, hi = metrics.bootstrap_interval(ours, other)
+    mean, lo, hi = study.bootstrap_interval(ours, other)
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{name}: {mean:+.2f} [{lo:+.2f}, {hi:+.2f}]: {word}")
 print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")

@@ -244,7 +244,7 @@ def sizes(name: str) -> str:
 
 
 def main() -> int:
-    from agentprm_lite.metrics import Interval
+    from agentprm_lite.study import Interval
     from agentprm_lite.tutorial.plots import curves_by_panel
 
     study = json.loads(STUDY.read_text())

@@ -19,19 +19,30 @@ from agentprm_lite.study.compare import (
     powers_of_two,
     task_means,
 )
+from agentprm_lite.study.measures import (
+    Interval,
+    bootstrap_interval,
+    brier,
+    ece,
+    reliability,
+)
 from agentprm_lite.study.names import JUDGES, WORLDS, in_words
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.tables import PARTS, study, world_study
 
 __all__ = [
     "JUDGES",
+    "Interval",
     "PARTS",
     "WORLDS",
     "at_end",
     "auroc_by_part",
     "beam_table",
+    "bootstrap_interval",
+    "brier",
     "compute_multiple",
     "compute_multiple_interval",
+    "ece",
     "fewest_turns",
     "first",
     "half",
@@ -43,6 +54,7 @@ __all__ = [
     "provenance",
     "random_agent",
     "random_choice",
+    "reliability",
     "study",
     "task_means",
     "world_study",

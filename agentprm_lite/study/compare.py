@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from agentprm_lite.metrics import Floats, Interval, auroc, bootstrap_interval, finite_vectors
+from agentprm_lite.metrics import Floats, auroc, finite_vectors
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n, by_task
+from agentprm_lite.study.measures import Interval, bootstrap_interval
 from agentprm_lite.tutorial import USUAL, Profile, Variant, beam_runs, pool, pool_values
 from agentprm_lite.types import Trajectory
 

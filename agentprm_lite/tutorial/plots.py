@@ -156,7 +156,7 @@ def value_trajectory(
 
 
 def reliability_diagram(bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
-    """Mean outcome against mean prediction (``metrics.reliability``); areas show the counts."""
+    """Mean outcome against mean prediction (``study.reliability``); areas show the counts."""
     fig, ax = _axes(width=4.4, height=4.4)
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="calibrated")
     for name, (color, marker, linestyle) in _looks(bins).items():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from agentprm_lite import ranking
+from agentprm_lite import losses
 from agentprm_lite.labels import (
     Labels,
     mc_hard_labels,
@@ -25,8 +25,8 @@ from agentprm_lite.losses import (
     kl_penalty,
     policy_loss,
     q_loss,
+    ranking_loss,
 )
-from agentprm_lite.ranking import ranking_loss
 
 steady = settings(deadline=None, derandomize=True)
 F64 = torch.float64
@@ -341,7 +341,7 @@ def test_ranking_loss_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     """M / (1 − M) is 3, 1/3, 4; with e^ζ = 3 the wrong step weighs 1. Row 0, its start and two
     right steps: log 2/1, log (1 + 3 + 1)/3, log (1 + 3 + 4 + 1)/4, mean log(7.5) / 3. Row 1 has no
     wrong step, so the start has no term: log 2/1. Row 2 has no right one: log (1 + 1)/1."""
-    monkeypatch.setattr(ranking, "ZETA", math.log(3))
+    monkeypatch.setattr(losses, "ZETA", math.log(3))
     loss = ranking_loss(RANKED, mc_hard_labels(REACHED, STEPS3))
     assert loss.item() == pytest.approx((math.log(7.5) / 3 + 2 * math.log(2)) / 3)
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 
 from agentprm_lite.chat import ChatFormat, react
 from agentprm_lite.env import env_class
-from agentprm_lite.metrics import Interval
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n
 from agentprm_lite.study import (
     WORLDS,
+    Interval,
     at_end,
     auroc_by_part,
     compute_multiple,
