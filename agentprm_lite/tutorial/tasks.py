@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from agentprm_lite.env import env_class
 from agentprm_lite.sampling import SamplingConfig
+from agentprm_lite.tutorial.corpus import Part, part_of
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.types import Task
 
@@ -29,13 +30,21 @@ def sampling_config(profile: Profile, temperature: float = 1.0) -> SamplingConfi
 def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     """Training tasks with demonstrations, one a goal; and those that are rolled out.
 
-    Goals without demonstrations come first among the rollouts, so that reward models see the
-    policy where it isn't at its best, as it will be on held-out goals.
+    The two share no goal, shop or template (:func:`corpus.part_of`): reward models see the policy
+    where it isn't at its best, as it will be on held-out tasks. Where there are fewer goals to roll
+    out than wanted, each has several draws.
     """
+    practice, judge = _part(profile, "practice"), _part(profile, "judge")
+    draws = -(-profile.rollout_tasks // len(judge))
+    rolled = [replace(t, variant=1_000 + k) for k in range(draws) for t in judge]
+    return practice[: profile.demo_goals], rolled[: profile.rollout_tasks]
+
+
+def _part(profile: Profile, part: Part) -> list[Task]:
     goals = env_class(profile.env).tasks("train", levels=profile.levels)
+    goals = [t for t in goals if part_of(profile.env, t.index) == part]
     random.Random(0).shuffle(goals)
-    rolled = [replace(t, variant=1_000) for t in reversed(goals)]
-    return goals[: profile.demo_goals], rolled[: profile.rollout_tasks]
+    return goals
 
 
 def test_tasks(profile: Profile) -> list[Task]:
