@@ -28,6 +28,7 @@ from agentprm_lite.study.measures import (
 )
 from agentprm_lite.study.names import JUDGES, WORLDS, in_words
 from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.regime import read_raw, regime, summary
 from agentprm_lite.study.tables import PARTS, study, world_study
 
 __all__ = [
@@ -54,8 +55,11 @@ __all__ = [
     "provenance",
     "random_agent",
     "random_choice",
+    "read_raw",
+    "regime",
     "reliability",
     "study",
+    "summary",
     "task_means",
     "world_study",
 ]

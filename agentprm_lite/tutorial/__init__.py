@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentprm_lite.tutorial.guided import beam_runs, ppo_pool, ppo_run, ppo_training_pool
     from agentprm_lite.tutorial.profiles import Profile, get_profile
-    from agentprm_lite.tutorial.rewards import USUAL, Variant, pool_values, reward_data
+    from agentprm_lite.tutorial.rewards import (
+        USUAL,
+        Variant,
+        pool_values,
+        reward_data,
+        reward_model_folder,
+    )
     from agentprm_lite.tutorial.stages import (
         Policy,
         greedy_runs,
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
-    "rewards": "USUAL Variant pool_values reward_data",
+    "rewards": "USUAL Variant pool_values reward_data reward_model_folder",
     "smollm2": "resolve",
     "stages": "Policy greedy_runs policy pool rollouts training_log truth",
     "tasks": "beam_tasks sampling_config test_tasks train_tasks",

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from agentprm_lite.interop import add_commands, add_log_options
 
-PROFILES = "smoke, cpu, study, more, llm-smoke, llm, gpu or paper"
+PROFILES = "smoke, cpu, study, llm-smoke, llm, gpu or paper"
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +27,7 @@ def parser() -> Parser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--profile", default="cpu", help=PROFILES)
         sub.add_argument("--seed", type=_number(0), default=0, help="of the reward model or run")
-        if name == "study":
+        if name in ("study", "regime"):
             sub.set_defaults(base=None)
             return sub
         sub.add_argument("--env", default="textcraft", help="a world, or module:Class of your own")
@@ -71,6 +71,9 @@ def parser() -> Parser:
     compare.add_argument("--worlds", nargs="+", help="default: all")
     parts = ("best_of_n", "beam", "ppo")
     compare.add_argument("--parts", nargs="+", default=parts, choices=parts, help="default: all")
+    regime = add("regime", "what policy and judges are worth in each world, with raw numbers")
+    regime.add_argument("--out", required=True, help="the file; raw numbers go to a folder beside")
+    regime.add_argument("--worlds", nargs="+", help="default: all")
     add_commands(commands)
     return whole
 

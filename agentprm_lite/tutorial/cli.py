@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentprm_lite.interop import new_file, new_folder, train_on_logs
@@ -93,19 +94,20 @@ def _checked(args: argparse.Namespace) -> Profile:
     if args.base:
         from agentprm_lite.tutorial.smollm2 import resolve
 
-        if args.base not in ("tiny", "small-base"):
+        if args.base != "small-base":
             resolve(args.base)
         profile = replace(profile, base=args.base)
     kind = getattr(args, "kind_or_policy", None) or getattr(args, "kind", None)
     if kind not in (None, "sft", "rft"):
         kind_named(kind)
-    if args.command == "study":
+    if args.command in ("study", "regime"):
         from agentprm_lite.study import WORLDS
 
         args.worlds = args.worlds or list(WORLDS)
         if unknown := [world for world in args.worlds if world not in WORLDS]:
             raise ValueError(f"world {unknown[0]!r} is unknown, expected some of {list(WORLDS)}")
-        new_file(args.out)
+        if args.command == "study":
+            new_file(args.out)
     if args.command == "export":
         new_folder(args.out)
     return profile
@@ -152,6 +154,8 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
         judge, actor = rewards.reward_model(profile, args.kind, seed), stages.policy(profile)
         export(judge.model, actor.chat, new_folder(args.out), kind=args.kind)
         print(args.out)
+    elif args.command == "regime":
+        _regime(args, command)
     else:
         _study(args, command)
 
@@ -183,6 +187,15 @@ def _study(args: argparse.Namespace, command: str) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(numbers, indent=1) + "\n")
         print(out)
+
+
+def _regime(args: argparse.Namespace, command: str) -> None:
+    from agentprm_lite.study import regime
+
+    out = Path(args.out)
+    table = regime(args.profile, args.worlds, command, out)
+    out.write_text(json.dumps(table, indent=1) + "\n")
+    print(out)
 
 
 def _turn_by_turn(t: Trajectory, values: StepValues) -> str:

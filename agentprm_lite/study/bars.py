@@ -1,0 +1,212 @@
+"""What judges are worth in one world, from raw numbers alone: nothing here runs a model.
+
+``raw`` is what `regime.gather` stores. Its tasks, attempts and turns stand in order everywhere:
+an attempt is [outcome, success, cut, tokens of each turn], and a judge's values are 1,000 × M at
+the prompt and after each turn.
+
+Shape legend: S seeds, G tasks, K attempts at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from agentprm_lite.metrics import Floats, auroc, best_of_n_curve
+from agentprm_lite.study.compare import rounded
+from agentprm_lite.study.measures import bootstrap_interval
+
+Raw = dict[str, Any]
+
+
+def table(raw: Raw) -> dict[str, Any]:
+    """The bars of one world; each an estimate [mean, low, high] over tasks or families, and seeds.
+
+    ``process_judge`` explains most on held-out training tasks; ``best_judge`` chooses best here.
+    """
+    won, one = successes(raw), successes(raw).mean(axis=1)
+    greedy = np.array([attempt[1] for attempt in raw["greedy"]])
+    random = np.array([np.mean(task) for task in raw["random"]])
+    cut = np.array([[attempt[2] for attempt in task] for task in raw["candidates"]])
+    oracle, few = won.max(axis=1), fewest_turns(raw, [won.shape[1]])[0, :, 0]
+    judges = {kind: judge(raw, kind) for kind in raw["values"]}
+    process = process_judge(raw)
+    best = max(judges, key=lambda kind: judges[kind]["best_of_n"][0])
+    return {
+        "tasks": len(won),
+        "families": len(set(raw["families"])),
+        "candidates": won.shape[1],
+        "seeds": len(raw["values"][process]),
+        "greedy": row(raw, greedy),
+        "sample": row(raw, one),
+        "random": row(raw, random),
+        "sample_minus_random": row(raw, one, random),
+        "oracle16": row(raw, oracle),
+        "headroom": row(raw, oracle, one),
+        "cut": row(raw, cut.mean(axis=1)),
+        "fewest_turns": row(raw, few),
+        "reward": row(raw, outcomes(raw), mean=True),
+        "judges": judges,
+        "process_judge": process,
+        "best_judge": best,
+        "explained_variance": judges[process]["explained_variance"],
+        "auroc_fixed_turn": judges[process]["auroc_by_turn"].get(str(fixed_turn(raw))),
+        "fixed_turn": fixed_turn(raw),
+        "share_of_headroom": judges[best]["share_of_headroom"],
+        "best_minus_fewest_turns": judges[best]["minus_fewest_turns"],
+        "beams": {shape: beam(raw, shape) for shape in raw["beams"]["runs"]},
+    }
+
+
+def judge(raw: Raw, kind: str) -> dict[str, Any]:
+    """What a judge explains at all turns, how it ranks at fixed ones, and what it chooses."""
+    won = successes(raw)
+    one, oracle = won.mean(axis=1), won.max(axis=1)
+    n = won.shape[1]
+    chosen = best_of(raw, kind, [n])[..., 0]
+    few = fewest_turns(raw, [n])[0, :, 0]
+    last = max(len(attempt[3]) for task in raw["candidates"] for attempt in task)
+    ranked = {str(k): found for k in range(1, last) if (found := auroc_after(raw, kind, k))}
+    room = float((oracle - one).mean()) > 0.02  # otherwise there is nothing to share
+    return {
+        "explained_variance": explained(raw, kind),
+        "auroc_by_turn": {k: interval for k, (interval, _) in ranked.items()},
+        "auroc_tasks": {k: tasks for k, (_, tasks) in ranked.items()},
+        "best_of_n": row(raw, chosen),
+        "minus_sample": row(raw, chosen, one),
+        "minus_fewest_turns": row(raw, chosen, few),
+        "share_of_headroom": rounded(
+            bootstrap_interval(
+                chosen,
+                one,
+                oracle,
+                of=lambda c, o, b: (c - o) / (b - o),
+                families=raw["families"],
+            )
+        )
+        if room
+        else None,
+    }
+
+
+def beam(raw: Raw, shape: str) -> dict[str, Any]:
+    """A beam search by the process judge, against one greedy attempt, one sample, and Best-of-N by
+    the same judge with at most as many tokens."""
+    places = raw["beams"]["tasks"]
+    runs = np.array(raw["beams"]["runs"][shape])
+    won, tokens = runs[..., 1], float(runs[..., 2].mean())
+    some = {**raw, "families": [raw["families"][i] for i in places]}
+    single = successes(raw)[places]
+    equal = int(np.clip(tokens // tokens_a_sample(raw), 1, single.shape[1]))
+    other = best_of(raw, raw["beams"]["judge"], [equal])[:, places, 0]
+    return {
+        "tasks": len(places),
+        "success": row(some, won),
+        "tokens": round(tokens, 1),
+        "minus_greedy": row(some, won, np.array([raw["greedy"][i][1] for i in places])),
+        "minus_sample": row(some, won, single.mean(axis=1)),
+        "equal_n": equal,
+        "minus_best_of_equal_n": row(some, won, other),
+    }
+
+
+def explained(raw: Raw, kind: str) -> list[float]:
+    """1 − Brier score / that of the best constant, over all turns of all attempts."""
+    turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
+    outcome = outcomes(raw)
+    error = squared_errors(raw, kind)
+    tables = (error, turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1))
+    return rounded(
+        bootstrap_interval(
+            *tables,
+            of=lambda e, n, r, rr: 1 - (e / n) / (rr / n - (r / n) ** 2),
+            families=raw["families"],
+        )
+    )
+
+
+def squared_errors(raw: Raw, kind: str) -> Floats:
+    """[S, G] sum of (M − r)² over all turns of all attempts at a task."""
+
+    def error(m: list[int], outcome: float) -> float:
+        return float(((np.array(m[1:]) / 1e3 - outcome) ** 2).sum())
+
+    return np.array([
+        [sum(error(m, a[0]) for m, a in zip(ms, attempts, strict=True))
+         for ms, attempts in zip(run, raw["candidates"], strict=True)]
+        for run in raw["values"][kind]
+    ])  # fmt: skip
+
+
+def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | None:
+    """Within-task AUROC of M after a turn, among attempts that go on after it, and the tasks with
+    both outcomes among them; None if there is no such task."""
+    runs, mixed = [], []
+    for seed, run in enumerate(raw["values"][kind]):
+        found = []
+        for g, (ms, attempts) in enumerate(zip(run, raw["candidates"], strict=True)):
+            on = [k for k, a in enumerate(attempts) if len(a[3]) > turn]
+            success = [float(attempts[k][1]) for k in on]
+            if len(set(success)) == 2:
+                found.append(auroc([ms[k][turn] for k in on], success))
+                mixed += [g] if seed == 0 else []
+        runs.append(found)
+    if not mixed:
+        return None
+    some = {**raw, "families": [raw["families"][g] for g in mixed]}
+    return row(some, runs), len(mixed)
+
+
+def best_of(raw: Raw, kind: str, ns: Sequence[int]) -> Floats:
+    """[S, G, len(ns)] Best-of-N by the last M."""
+    last = np.array([[[m[-1] for m in ms] for ms in run] for run in raw["values"][kind]])
+    return _chosen(raw, last, ns)
+
+
+def fewest_turns(raw: Raw, ns: Sequence[int]) -> Floats:
+    """[1, G, len(ns)] Best-of-N by the fewest turns."""
+    return _chosen(raw, [[[-len(a[3]) for a in task] for task in raw["candidates"]]], ns)
+
+
+def _chosen(raw: Raw, scores: Any, ns: Sequence[int]) -> Floats:
+    won = successes(raw)
+    return np.array([
+        [best_of_n_curve(s, w, ns) for s, w in zip(run, won, strict=True)] for run in scores
+    ])  # fmt: skip
+
+
+def outcomes(raw: Raw) -> Floats:
+    """[G, K] outcome of every attempt."""
+    return np.array([[a[0] for a in task] for task in raw["candidates"]], dtype=np.float64)
+
+
+def successes(raw: Raw) -> Floats:
+    """[G, K] success of every attempt."""
+    return np.array([[a[1] for a in task] for task in raw["candidates"]], dtype=np.float64)
+
+
+def tokens_a_sample(raw: Raw) -> float:
+    """Generated tokens of an attempt, mean over all."""
+    return float(np.mean([sum(a[3]) for task in raw["candidates"] for a in task]))
+
+
+def fixed_turn(raw: Raw) -> int:
+    """The turn after which judges are asked: half of the median attempt's, but never the first."""
+    turns = [len(a[3]) for task in raw["candidates"] for a in task]
+    return max(2, ceil(float(np.median(turns)) / 2))
+
+
+def process_judge(raw: Raw) -> str:
+    """The reward model of turns that explains most on held-out training tasks."""
+    process = [kind for kind in raw["values"] if kind != "orm"]
+    return max(process, key=lambda kind: float(np.mean(raw["held_out"][kind])))
+
+
+def row(raw: Raw, values: Any, base: Any = None, *, mean: bool = False) -> list[float]:
+    """An estimate [mean, low, high] over tasks; ``mean``: the last axis is averaged before."""
+    values = np.asarray(values, dtype=np.float64)
+    tables = [values.mean(axis=-1) if mean else values, *([] if base is None else [base])]
+    return rounded(bootstrap_interval(*tables, families=raw["families"]))

@@ -1,0 +1,135 @@
+"""Does the method work here? What policy and judges of a profile are worth in each world.
+
+A world is measured once and stored as raw numbers; the table and all figures are made from those,
+see bars.py and tokens.py.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agentprm_lite.env import env_class
+from agentprm_lite.prm import StepValues
+from agentprm_lite.search import by_task
+from agentprm_lite.study.bars import Raw, process_judge, table
+from agentprm_lite.study.baselines import random_agent
+from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.tokens import success_against_tokens
+from agentprm_lite.tutorial import (
+    Profile,
+    beam_runs,
+    beam_tasks,
+    get_profile,
+    greedy_runs,
+    pool,
+    pool_values,
+    reward_model_folder,
+    test_tasks,
+    training_log,
+)
+from agentprm_lite.types import Trajectory
+
+JUDGES = ("orm", "pvm", "agentprm")
+RANDOM_AGENTS = 16  # episodes of the random agent a task
+
+
+def gather(p: Profile, command: str) -> Raw:
+    """Everything that is measured in a world, as plain data; what is made already is read."""
+    tasks, candidates = test_tasks(p), pool(p)
+    groups = list(by_task(candidates).values())
+    logs = {k: [_log(p, k, seed) for seed in range(p.reward_seeds)] for k in JUDGES}
+    raw: Raw = {
+        "command": command,
+        **provenance(),
+        "world": p.env,
+        "profile": p.name,
+        "temperature": p.eval_temperature,
+        "levels": p.levels,
+        "rollouts": p.rollout_tasks * p.rollout_samples,
+        "families": [env_class(p.env).family(task.index) for task in tasks],
+        "greedy": [_attempt(t) for t in greedy_runs(p)],
+        "candidates": [[_attempt(candidates[i]) for i in group] for group in groups],
+        "random": [[_won(p.env, random_agent(task, k, 0, p.max_rounds)[0])
+                    for k in range(RANDOM_AGENTS)] for task in tasks],
+        "held_out": {k: [log["best_explained_variance"] for log in runs]
+                     for k, runs in logs.items()},
+        "epochs": {k: [int(log["best_epoch"]) + 1 for log in runs] for k, runs in logs.items()},
+        "values": {k: [_values(pool_values(p, k, seed), groups)
+                       for seed in range(p.reward_seeds)] for k in JUDGES},
+    }  # fmt: skip
+    judge = process_judge(raw)
+    runs = {f"{n}x{m}": [beam_runs(p, judge, n, m)] for n, m in p.beams}
+    raw["beams"] = {
+        "judge": judge,
+        "tasks": [tasks.index(task) for task in beam_tasks(p)],
+        "runs": {
+            shape: [[[t.outcome, int(t.success), t.usage.generated] for t in run] for run in some]
+            for shape, some in runs.items()
+        },
+    }
+    return raw
+
+
+def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict[str, Any]:
+    """Measure worlds; their raw numbers go to ``<out>/<world>.json.gz``.
+
+    Returns:
+        The table of all worlds that have been measured, also by an earlier call.
+    """
+    folder = out.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for world in worlds:
+        write_raw(folder / f"{world}.json.gz", gather(get_profile(profile, world), command))
+    return summary({p.name.split(".")[0]: read_raw(p) for p in sorted(folder.glob("*.json.gz"))})
+
+
+def summary(raws: dict[str, Raw]) -> dict[str, Any]:
+    """Table and success against tokens of all worlds, from raw numbers alone."""
+    kept = ("command", "commit", "date", "device", "profile", "temperature", "levels", "rollouts")
+    return {
+        "measure": "success: reward 1, in BabyAI any reward; intervals over families of tasks",
+        "worlds": {
+            world: {
+                **{key: raw[key] for key in kept},
+                **table(raw),
+                "tokens": success_against_tokens(raw),
+            }
+            for world, raw in raws.items()
+        },
+    }
+
+
+def write_raw(path: Path, raw: Raw) -> None:
+    """Write raw numbers; the same numbers make the same file."""
+    path.write_bytes(gzip.compress(json.dumps(raw, separators=(",", ":")).encode(), mtime=0))
+
+
+def read_raw(path: Path) -> Raw:
+    """Read what :func:`write_raw` wrote."""
+    raw: Raw = json.loads(gzip.decompress(path.read_bytes()))
+    return raw
+
+
+def _attempt(t: Trajectory) -> list[Any]:
+    """[outcome, success, cut by the context, tokens of each turn]."""
+    tokens = [end - start for start, end in t.spans]
+    return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
+
+
+def _won(env: str, reward: float) -> int:
+    return int(reward > 0 if env == "babyai" else reward >= 1)
+
+
+def _values(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:
+    return [
+        [[round(1000 * m) for m in (values[i].root, *values[i].q.tolist())] for i in group]
+        for group in groups
+    ]
+
+
+def _log(p: Profile, kind: str, seed: int) -> dict[str, float]:
+    return training_log(reward_model_folder(p, kind, seed))[-1]
