@@ -127,7 +127,7 @@ def translate(
     rules = (env.instructions, env.acknowledgement) if config.rules else None
     observations = [words(text) for text in trajectory.observations]
     actions = [words(text) for text in trajectory.actions]
-    ids, spans = chat.episode_ids(observations, actions, rules)
+    ids, spans = episode_ids(chat, observations, actions, rules)
     return replace(
         trajectory,
         ids=tuple(ids),
@@ -138,6 +138,23 @@ def translate(
         observations=tuple(observations),
         policy="expert, translated",
     )
+
+
+def episode_ids(
+    chat: ChatFormat,
+    observations: Sequence[str],
+    actions: Sequence[str],
+    rules: tuple[str, str] | None = None,
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids of a whole episode to the end of its last turn, and begin and end of every turn."""
+    ids = chat.opening_ids(observations[0], rules)
+    spans: list[tuple[int, int]] = []
+    for t, action in enumerate(actions):
+        ids += chat.observation_ids(observations[t]) if t else []
+        turn = chat.turn_ids(action)
+        spans.append((len(ids), len(ids) + len(turn)))
+        ids += turn
+    return ids, spans
 
 
 def vocabulary(tasks: Sequence[Task]) -> list[str]:
