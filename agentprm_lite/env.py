@@ -29,18 +29,13 @@ class AnyText(gymnasium.Space[str]):
     """Every string. Gymnasium's Text is bounded in length and alphabet; answers echo any action."""
 
     def sample(self, mask: None = None, probability: None = None) -> str:
-        """A random string of 0 to 40 printable ASCII characters."""
+        """0 to 40 printable ASCII characters."""
         length = int(self.np_random.integers(0, 41))
         return "".join(chr(code) for code in self.np_random.integers(32, 127, length))
 
     def contains(self, x: Any) -> bool:
         """Whether x is a string."""
         return isinstance(x, str)
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Strings are no arrays."""
-        return False
 
 
 class TextEnv(gymnasium.Env[str, str], abc.ABC):
@@ -56,14 +51,10 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
 
     name: ClassVar[str]
     """What `make_env` takes and tasks carry; a class that says nothing gets "module:Class"."""
-    default_rounds: ClassVar[int]
-    """Usual number of rounds."""
-    round_limit_is_failure: ClassVar[bool] = True
-    """Whether running out of rounds counts as the outcome 0."""
-    instructions: ClassVar[str]
-    """The rules: the first user turn."""
-    acknowledgement: ClassVar[str]
-    """The answer to the rules: the first assistant turn."""
+    default_rounds: ClassVar[int]  #: Usual number of rounds.
+    round_limit_is_failure: ClassVar[bool] = True  #: Running out of rounds is the outcome 0.
+    instructions: ClassVar[str]  #: The rules: the first user turn.
+    acknowledgement: ClassVar[str]  #: The answer to the rules: the first assistant turn.
     clumsy_actions: ClassVar[tuple[str, ...]] = ()
     """Played in order, they get every kind of reply that an expert never sees."""
     rare_replies: ClassVar[tuple[str, ...]] = ()
@@ -157,21 +148,14 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         """What else `info` tells about the task."""
         return {}
 
-    def _draw(self) -> int:
-        """An index, where `reset` is given none."""
-        return int(self.np_random.integers(self._count()))
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, Info]:
-        """Begin an episode.
+        """Begin an episode: first observation and info.
 
         Args:
             seed: Seeds the generator that draws an index where no option names one.
             options: {"index": int, "variant": int}, and what else the environment takes.
-
-        Returns:
-            First observation and info.
         """
         super().reset(seed=seed)
         given = dict(options or {})
@@ -179,10 +163,12 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         if unknown:
             raise ValueError(f"options: expected {sorted(self.option_names)}, got {unknown}")
         self._rounds = None  # a reset that fails leaves no episode
-        self.index = operator.index(given.pop("index")) if "index" in given else self._draw()
+        count = self._count()
+        drawn = None if "index" in given else self.np_random.integers(count)
+        self.index = operator.index(given.pop("index", drawn))
         self.variant = operator.index(given.pop("variant", 0))
-        if not 0 <= self.index < self._count():
-            raise ValueError(f"index: expected 0 to {self._count() - 1}, got {self.index}")
+        if not 0 <= self.index < count:
+            raise ValueError(f"index: expected 0 to {count - 1}, got {self.index}")
         if self.variant < 0:
             raise ValueError(f"variant: expected 0 or more, got {self.variant}")
         observation = self._start(**given)
@@ -287,10 +273,6 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
 
     Raises:
         ValueError: No environment has this name.
-
-    Example:
-        >>> make_env("textcraft").max_rounds
-        20
     """
     if name.startswith(AGENTGYM):
         client = importlib.import_module("agentprm_lite.serve.agentgym")

@@ -21,14 +21,11 @@ from agentprm_lite.types import Task, Trajectory, Usage
 class SamplingConfig:
     """How a policy is sampled."""
 
-    temperature: float = 1.0
-    """Softmax temperature; 0 takes the most likely token."""
-    max_new_tokens: int = 64
-    """Most tokens of one turn."""
+    temperature: float = 1.0  #: Softmax temperature; 0 takes the most likely token.
+    max_new_tokens: int = 64  #: Most tokens of one turn.
     max_context: int = 2048
     """Most tokens of a history; an episode that could exceed it ends as truncated."""
-    rules: bool = True
-    """Put the environment's rules before the first observation."""
+    rules: bool = True  #: Put the environment's rules before the first observation.
     max_rounds: int | None = None
     """Most turns of an episode; None: the environment's usual number."""
 
