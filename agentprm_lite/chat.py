@@ -56,10 +56,6 @@ def parse_action(text: str) -> str | None:
     It is the text after "Action:" up to the end of its line, without characters other than letters,
     digits, commas and single spaces; "" if there is none; None if there are several (the reply to
     that is :data:`TOO_MANY_ACTIONS`). What was thought between ``<think>`` marks isn't read.
-
-    Example:
-        >>> parse_action("Thought:\\nI need it.\\n\\nAction:\\nget 2  [stick]")
-        'get 2 stick'
     """
     found = _ACTION.findall(_THOUGHTS_END.split(text)[-1])
     if len(found) > 1:

@@ -151,11 +151,9 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, Info]:
-        """Begin an episode: first observation and info.
+        """Begin an episode; options are "index", "variant" and what else the environment takes.
 
-        Args:
-            seed: Seeds the generator that draws an index where no option names one.
-            options: {"index": int, "variant": int}, and what else the environment takes.
+        Where no index is given, one is drawn by the generator that ``seed`` seeds.
         """
         super().reset(seed=seed)
         given = dict(options or {})

@@ -10,12 +10,12 @@ from typing import Any
 
 import peft.import_utils
 import torch
+from huggingface_hub import constants
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    AutoTokenizer,
     GenerationConfig,
 )
 
@@ -31,10 +31,7 @@ def where(name: str | Path) -> str:
 
 
 def hide_old_torchao() -> None:
-    """Let peft work beside a torchao that is too old for it, such as Colab's.
-
-    Peft would refuse every LoRA there. Without quantization by torchao it needs none.
-    """
+    """Let peft add LoRA beside a torchao that is too old for it, such as Colab's."""
     try:
         peft.import_utils.is_torchao_available()
     except ImportError:
@@ -43,9 +40,20 @@ def hide_old_torchao() -> None:
                 vars(module)["is_torchao_available"] = lambda: False
 
 
-def read_tokenizer(place: str) -> Any:
-    """The tokenizer of a model in a folder or on the hub."""
-    return _read(AutoTokenizer, place)
+def read(auto_class: Any, place: str, **options: Any) -> Any:
+    """What ``from_pretrained`` gives; an error says where it looked and what to do."""
+    try:
+        return auto_class.from_pretrained(place, **options)
+    except OSError as err:
+        if Path(place).is_dir():
+            raise
+        cache = os.environ.get("HF_HOME", constants.HF_HOME)
+        raise OSError(
+            f"model {place!r}: neither the hub ({constants.ENDPOINT}"
+            f"{', which offline mode leaves alone' * constants.HF_HUB_OFFLINE}) nor its cache "
+            f"({cache}) gave it. Check the name and the connection, set HF_ENDPOINT to a mirror or "
+            f"HF_HOME to a filled cache, or give a folder instead. transformers says: {err}"
+        ) from err
 
 
 def read_ends(place: str) -> list[int]:
@@ -58,17 +66,14 @@ def read_ends(place: str) -> list[int]:
 
 
 def read_model(place: str, dtype: torch.dtype) -> Any:
-    """A causal language model, after a look at what the checkpoint holds and needs.
-
-    All dropout is off: differences of M are the signal, and PPO compares log-probabilities.
-    """
-    config = _read(AutoConfig, place)
+    """A causal language model without dropout: differences of M are the signal."""
+    config = read(AutoConfig, place)
     auto_class = check_architecture(config, place)
     text = config.get_text_config()
     known = text.to_dict()
     text.update({key: 0.0 for key in known if key.endswith(("dropout", "pdrop")) and known[key]})
     check_memory(auto_class, config, place, dtype)
-    model = _read(auto_class, place, config=config, dtype=dtype)
+    model = read(auto_class, place, config=config, dtype=dtype)
     return model if auto_class is AutoModelForCausalLM else _text_part(model)
 
 
@@ -125,20 +130,3 @@ def free_memory() -> tuple[int, str]:
     except OSError:  # only Linux tells
         told = None
     return int(told[1]) * 1024 if told else sys.maxsize, "this machine"
-
-
-def _read(auto_class: Any, place: str, **options: Any) -> Any:
-    try:
-        return auto_class.from_pretrained(place, **options)
-    except OSError as err:
-        if Path(place).is_dir():
-            raise
-        from huggingface_hub import constants
-
-        cache = os.environ.get("HF_HOME", constants.HF_HOME)
-        raise OSError(
-            f"model {place!r}: neither the hub ({constants.ENDPOINT}"
-            f"{', which offline mode leaves alone' * constants.HF_HUB_OFFLINE}) nor its cache "
-            f"({cache}) gave it. Check the name and the connection, set HF_ENDPOINT to a mirror or "
-            f"HF_HOME to a filled cache, or give a folder instead. transformers says: {err}"
-        ) from err

@@ -20,13 +20,13 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.pytorch_utils import Conv1D
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import LinearHead, is_linear
-from agentprm_lite.loading import hide_old_torchao, read_ends, read_model, read_tokenizer, where
+from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model, where
 
 hide_old_torchao()
 
@@ -37,23 +37,15 @@ Head = Literal["sigmoid", "linear"]
 class Lora:
     """Shape of the LoRA adapters."""
 
-    r: int = 16
-    """Rank."""
-    alpha: int = 32
-    """Scale; the update is multiplied by alpha / r."""
+    r: int = 16  #: Rank.
+    alpha: int = 32  #: Scale; the update is multiplied by alpha / r.
     targets: str | tuple[str, ...] = "all-linear"
     """Layers with adapters: ``"all-linear"`` (but the head), or names such as ``q_proj``."""
 
     def add_to(self, model: Any, task: str, seed: int) -> Any:
-        """Fresh adapters on a model, without dropout: differences of M are the signal.
+        """A ``PeftModel`` with fresh adapters, without dropout: differences of M are the signal.
 
-        Args:
-            model: a policy's or a reward model's own network.
-            task: ``"CAUSAL_LM"`` or ``"TOKEN_CLS"``.
-            seed: of the adapters; the global random stream is left alone.
-
-        Returns:
-            A ``PeftModel``.
+        The task is "CAUSAL_LM" or "TOKEN_CLS"; the global random stream is left alone.
         """
         reward = task == "TOKEN_CLS"
         config = LoraConfig(
@@ -76,21 +68,14 @@ class Lora:
 class Scorer(torch.nn.Module):
     """A trunk and a head of zeros, without bias, which vLLM's classifiers lack, too.
 
-    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is:
-    differences of M are the signal.
-
-    Args:
-        trunk: a decoder without its language-model head.
-        name: what it was read from.
-        head: see :func:`new_reward_model`.
+    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is.
     """
 
     def __init__(self, trunk: PreTrainedModel, name: str, head: Head = "sigmoid") -> None:
         super().__init__()
         self.config = copy.deepcopy(trunk.config)
-        self.config.update(
-            {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
-        )
+        new = {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
+        self.config.update(new)
         self.name_or_path = name
         self.base_model_prefix = trunk.base_model_prefix
         setattr(self, self.base_model_prefix, trunk)
@@ -126,10 +111,10 @@ def load_chat(name: str | Path) -> ChatFormat:
 
     Raises:
         OSError: neither the hub nor its cache has the tokenizer.
-        ValueError: see :class:`agentprm_lite.chat.ChatFormat`.
+        ValueError: its chat template is of no use, see :class:`agentprm_lite.chat.ChatFormat`.
     """
     place = where(name)
-    return ChatFormat(read_tokenizer(place), read_ends(place))
+    return ChatFormat(read(AutoTokenizer, place), read_ends(place))
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
@@ -141,12 +126,12 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
         seed: of the adapters.
 
     Returns:
-        The model in :func:`default_dtype`, a ``PeftModel`` if ``lora`` is given; its adapters are
-        float32.
+        The model in :func:`default_dtype`; a ``PeftModel`` with adapters in float32 if asked for.
 
     Raises:
-        OSError: see :func:`agentprm_lite.loading.read_model`.
-        ValueError: see there.
+        OSError: neither the hub nor its cache has the model.
+        ValueError: it is no causal language model.
+        MemoryError: its weights don't fit.
     """
     model = read_model(where(name), default_dtype())
     if lora is not None:
@@ -171,8 +156,7 @@ def new_reward_model(
             (``"linear"``), which may leave [0, 1]. A checkpoint says which.
 
     Returns:
-        A ``PeftModel`` around a :class:`Scorer`; M starts at 0.5 everywhere, with a linear head at
-        0. Adapters and head are float32.
+        A ``PeftModel`` around a :class:`Scorer`; M is 0.5 everywhere, with a linear head 0.
     """
     return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
 
@@ -191,8 +175,8 @@ def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
     """Write a policy as a full checkpoint; adapters are merged into the weights.
 
     Args:
-        model: a policy, with or without adapters. If it has adapters, its weights are changed,
-            and so is every reward model that shares them.
+        model: a policy. If it has adapters, its weights, and those of a reward model that shares
+            them, are changed.
         chat: its chat format.
         folder: where to write.
     """

@@ -24,10 +24,11 @@ import openai
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.sampling import Player
 from agentprm_lite.serve.address import check_url, pause, short
 from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
 from agentprm_lite.serve.completions import OddAnswer, Turn, read_turn, request
-from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.types import Trajectory, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class _Server:
             self.failures += 1
 
 
-class ServerPlayer:
+class ServerPlayer(Player):
     """A policy on OpenAI-compatible servers that return token ids: vLLM, SGLang.
 
     ``transformers serve`` takes and returns text only, so it is refused; sample such a model in
@@ -139,10 +140,6 @@ class ServerPlayer:
         self.in_flight, self.retries = in_flight, retries
         key = api_key or os.environ.get(KEY_VARIABLE) or "none"
         self._servers = [_Server(check_url(url), key, timeout) for url in urls]
-
-    def start(self, task: Task, sample: int, seed: int) -> Episode:
-        """An episode of a task, in this policy's format and without steps."""
-        return Episode.start(task, sample, seed, self.chat, self.config)
 
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
