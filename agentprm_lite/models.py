@@ -101,18 +101,7 @@ class Scorer(torch.nn.Module):
 
 
 def load_chat(name: str | Path) -> ChatFormat:
-    """Tokenizer and chat format of a model.
-
-    Args:
-        name: a folder or a hub id.
-
-    Returns:
-        The chat format.
-
-    Raises:
-        OSError: neither the hub nor its cache has the tokenizer.
-        ValueError: its chat template is of no use, see :class:`agentprm_lite.chat.ChatFormat`.
-    """
+    """Tokenizer and chat format of a model, given as a folder or a hub id."""
     place = where(name)
     return ChatFormat(read(AutoTokenizer, place), read_ends(place))
 
@@ -172,13 +161,9 @@ def _scorer(base: str | Path | PreTrainedModel | PeftModel, head: Head) -> Score
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
-    """Write a policy as a full checkpoint; adapters are merged into the weights.
+    """Write a policy as a full checkpoint, with its adapters merged into the weights.
 
-    Args:
-        model: a policy. If it has adapters, its weights, and those of a reward model that shares
-            them, are changed.
-        chat: its chat format.
-        folder: where to write.
+    That changes the model's own weights, and those of a reward model that shares them.
     """
     whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
     stops = whole.generation_config.eos_token_id

@@ -108,15 +108,9 @@ def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> N
 def demonstrate(
     chat: ChatFormat, tasks: Sequence[Task], config: SamplingConfig
 ) -> list[Trajectory]:
-    """Trajectories of the environment's expert, in the ids of a policy.
+    """Trajectories of the environment's expert, in the ids of a policy that will learn from them.
 
-    Args:
-        chat: chat format of the policy that will learn from them.
-        tasks: what to do.
-        config: whether the rules are shown, and the most tokens of a history.
-
-    Returns:
-        One successful trajectory a task, but for tasks that can't be done within the limits.
+    Tasks that the expert can't finish within ``config``'s limits are left out.
     """
     out = []
     for task in tasks:

@@ -220,17 +220,10 @@ def _check_fields(data: dict[str, Any]) -> None:
 
 
 def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
-    """Append trajectories to a file, one line each, and flush them to the disk.
+    """Append trajectories to a file, made if absent, and flush it to the disk; how many they were.
 
     All lines are made before the first is written. A last line that a crash left unfinished is
     cut off first.
-
-    Args:
-        path: file to append to; made with its folder if absent.
-        trajectories: what to append.
-
-    Returns:
-        Number of lines written.
     """
     path = Path(path)
     lines = [trajectory.to_json().encode() + b"\n" for trajectory in trajectories]
