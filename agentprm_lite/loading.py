@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import peft.import_utils
+import psutil  # comes with accelerate
 import torch
 from huggingface_hub import constants
 from transformers import (
@@ -110,8 +111,8 @@ def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -
     """Refuse a model whose weights alone don't fit."""
     with torch.device("meta"):
         model = auto_class.from_config(config)
-    count = sum(p.numel() for p in model.parameters())
-    need, (free, device) = count * dtype.itemsize, free_memory()
+    count, (free, device) = model.num_parameters(), free_memory()
+    need = count * dtype.itemsize
     if need > free:
         raise MemoryError(
             f"{place} has {count / 1e9:.2f} billion parameters: {need / 2**30:.1f} GiB in "
@@ -122,11 +123,7 @@ def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -
 
 
 def free_memory() -> tuple[int, str]:
-    """Bytes that can still be used on the device that models are moved to, and its name."""
+    """Free bytes of the device that models are moved to, and its name."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0], torch.cuda.get_device_name()
-    try:
-        told = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:  # only Linux tells
-        told = None
-    return int(told[1]) * 1024 if told else sys.maxsize, "this machine"
+    return psutil.virtual_memory().available, "this machine"

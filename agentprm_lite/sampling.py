@@ -52,15 +52,7 @@ class PlainPlayer(Player):
     """A Hugging Face policy in this process, turn by turn through ``generate``.
 
     Every turn reads its whole history. Histories of one length go together, so nothing is padded.
-
-    Args:
-        model: a causal language model.
-        chat: its chat format.
-        config: how to sample.
-        policy: name that the trajectories carry.
-
-    Raises:
-        ValueError: ``config.max_context`` exceeds what the model can read.
+    The model must be able to read ``config.max_context`` tokens.
     """
 
     def __init__(
@@ -90,8 +82,7 @@ class PlainPlayer(Player):
         def draw(_: Tensor, scores: Tensor) -> Tensor:
             """Has ``generate`` take the tokens that the episodes' random streams say."""
             live = [k for k, turn in enumerate(turns) if not turn.over]
-            some = [episodes[k] for k in live], [turns[k] for k in live]
-            speak(*some, scores[live], self.chat, self.config)
+            self._speak(episodes, turns, live, scores[live])
             forced = torch.full_like(scores, -torch.inf)
             forced[torch.arange(len(turns)), [turn.tokens[-1] for turn in turns]] = 0
             return forced
@@ -115,6 +106,25 @@ class PlainPlayer(Player):
             net.generation_config = own
         return turns
 
+    def _speak(
+        self, episodes: Sequence[Episode], turns: Sequence[Turn], live: list[int], logits: Tensor
+    ) -> None:
+        """Add a token to the turns that are live, drawn from each episode's random stream."""
+        uniforms = np.array([episodes[k].rng.random() for k in live])
+        tokens, logprobs = choose(logits, uniforms, self.config.temperature)
+        for k, logp in zip(live, logprobs, strict=True):
+            if not math.isfinite(logp):
+                raise ValueError(
+                    f"the policy's logits for episode {episodes[k].key}, turn "
+                    f"{len(episodes[k].spans)}, token {len(turns[k].tokens)} aren't finite: its "
+                    f"weights hold NaN, or overflow in {logits.dtype}; nothing of this turn is kept"
+                )
+        for k, token, logp in zip(live, tokens, logprobs, strict=True):
+            turn = turns[k]
+            turn.tokens.append(token)
+            turn.logprobs.append(logp)
+            turn.over = token in self.chat.end_ids or len(turn.tokens) == self.config.max_new_tokens
+
 
 @dataclass
 class Turn:
@@ -123,29 +133,6 @@ class Turn:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     over: bool = False
-
-
-def speak(
-    episodes: Sequence[Episode],
-    turns: Sequence[Turn],
-    logits: Tensor,
-    chat: ChatFormat,
-    config: SamplingConfig,
-) -> None:
-    """Add a token to the turn of each of B episodes, drawn from the episode's random stream."""
-    uniforms = np.array([episode.rng.random() for episode in episodes])
-    tokens, logprobs = choose(logits, uniforms, config.temperature)
-    for episode, turn, logp in zip(episodes, turns, logprobs, strict=True):
-        if not math.isfinite(logp):
-            raise ValueError(
-                f"the policy's logits for episode {episode.key}, turn {len(episode.spans)}, token "
-                f"{len(turn.tokens)} aren't finite: its weights hold NaN, or overflow in "
-                f"{logits.dtype}; nothing of this turn is kept"
-            )
-    for turn, token, logp in zip(turns, tokens, logprobs, strict=True):
-        turn.tokens.append(token)
-        turn.logprobs.append(logp)
-        turn.over = token in chat.end_ids or len(turn.tokens) == config.max_new_tokens
 
 
 def choose(

@@ -39,8 +39,7 @@ class Pieces:
     lead: str  #: Between the generation prompt and the text of a turn: a space, an empty thought.
     trail: str  #: Between the text of a turn and its end, such as a space.
     end: str  #: The token that ends a turn.
-    past_end: str
-    """The token that ends a turn of the past: another in gpt-oss, none in some templates."""
+    past_end: str  #: The token that ends a turn of the past: another in gpt-oss, none in some.
     between: str  #: From the end of a turn to the next observation.
     after: str  #: From there to the next turn, as ``tail``.
     strips: tuple[bool, bool]  #: Leaves out white space around observations, and around turns.

@@ -24,12 +24,12 @@ from helpers import (
 from agentprm_lite.chat import ChatFormat, parse_action, react
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.fast import FastJudge, FastPlayer, play
+from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import FewestTurns, RewardModel, StepValues
-from agentprm_lite.sampling import PlainPlayer, Turn, choose
+from agentprm_lite.sampling import PlainPlayer, choose
 from agentprm_lite.search import (
     SCORES,
     SearchResult,
@@ -284,7 +284,7 @@ def test_tokens_and_steps_are_all_counted(
 ) -> None:
     """Against counters in the caches, in the environment and at the sampler."""
     computed: Counter[Any] = Counter()
-    append, step, speak = KVBatch.append, TextEnv.step, play.speak
+    append, step, speak = KVBatch.append, TextEnv.step, FastPlayer._speak
 
     def counted_append(self: KVBatch, tokens: Sequence[Sequence[int]]) -> Any:
         who = "judge" if self.body is split_model(judge.model)[0] else "policy"
@@ -295,14 +295,14 @@ def test_tokens_and_steps_are_all_counted(
         computed["steps"] += 1
         return step(self, action)
 
-    def counted_speak(episodes: Sequence[Episode], turns: Sequence[Turn], *rest: Any) -> None:
-        speak(episodes, turns, *rest)
-        computed["generated"] += len(turns)
-        computed["ends"] += sum(turn.over for turn in turns)
+    def counted_speak(self: FastPlayer, episodes: Any, turns: Any, live: Any, logits: Any) -> None:
+        speak(self, episodes, turns, live, logits)
+        computed["generated"] += len(live)
+        computed["ends"] += sum(turns[k].over for k in live)
 
     monkeypatch.setattr(KVBatch, "append", counted_append)
     monkeypatch.setattr(TextEnv, "step", counted_step)
-    monkeypatch.setattr(play, "speak", counted_speak)
+    monkeypatch.setattr(FastPlayer, "_speak", counted_speak)
     tasks = TASKS[:3]
     read: list[int] = []
     acted = FastPlayer.act
