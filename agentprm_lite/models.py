@@ -16,7 +16,7 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -31,6 +31,7 @@ from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model,
 hide_old_torchao()
 
 Head = Literal["sigmoid", "linear"]
+Base: TypeAlias = str | Path | PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,7 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     return model.to(default_device()).eval()
 
 
-def new_reward_model(
-    base: str | Path | PreTrainedModel | PeftModel,
-    lora: Lora,
-    seed: int,
-    head: Head = "sigmoid",
-) -> Any:
+def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
@@ -150,7 +146,7 @@ def new_reward_model(
     return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
 
 
-def _scorer(base: str | Path | PreTrainedModel | PeftModel, head: Head) -> Scorer:
+def _scorer(base: Base, head: Head) -> Scorer:
     net: Any
     if isinstance(base, str | Path):
         net = read_model(where(base), default_dtype())
@@ -182,9 +178,7 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
     chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head)
 
 
-def load_reward_model(
-    base: str | Path | PreTrainedModel | PeftModel, folder: str | Path, chat: ChatFormat
-) -> Any:
+def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
     """Read what :func:`save_adapter` wrote.
 
     Args:
