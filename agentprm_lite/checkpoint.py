@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -32,7 +31,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Whether the last save was so long ago that another one is worth its time."""
-        return self.path is not None and time.monotonic() - self._saved >= SAVE_SECONDS
+        return time.monotonic() - self._saved >= SAVE_SECONDS
 
     def save(self, tensors: Mapping[str, Tensor], record: Any) -> None:
         """Replace the state; a crash at any moment leaves the old one or the new one."""
@@ -48,7 +47,7 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], Any] | None:
-        """Tensors and record of this run, if it has been here before; another run's are refused."""
+        """Tensors and record of this run, if it has been here before."""
         if self.path is None or not self.path.exists():
             return None
         with safe_open(self.path, "pt") as f:
@@ -72,24 +71,6 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-def moments(optimizer: Any) -> dict[str, Tensor]:
-    """An optimizer's state as named tensors, such as ``exp_avg.3``."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{name}.{i}": torch.as_tensor(x) for i, kept in state.items() for name, x in kept.items()
-    }
-
-
-def set_moments(optimizer: Any, named: Mapping[str, Tensor]) -> None:
-    """Give an optimizer what :func:`moments` took from it."""
-    state: dict[int, dict[str, Tensor]] = {}
-    # in one order on all ranks: who saves gathers split tensors in the order of these dicts
-    for key in sorted(named):
-        name, i = key.rsplit(".", 1)
-        state.setdefault(int(i), {})[name] = named[key]
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
 def digest(data: Any) -> str:
     """Eight letters that tell plain data apart."""
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
@@ -97,7 +78,5 @@ def digest(data: Any) -> str:
 
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    os.fsync(handle)
+    os.close(handle)

@@ -19,36 +19,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agentprm_lite.episode import Episode
-from agentprm_lite.metrics import best_of_n_curve
+from agentprm_lite.metrics import best_of_n_curve, group_by
 from agentprm_lite.models import check_ids
-from agentprm_lite.prm import Judge, RewardModel, StepValues
+from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
+
+_Path = tuple[Episode, float]  # a path of one task, and its score so far
 
 
 @dataclass(frozen=True)
 class Curve:
     """Success of a way to choose among N samples."""
 
-    ns: tuple[int, ...]
-    """Values of N."""
-    success: np.ndarray
-    """[tasks, len(ns)] expected outcome on each task: its success where rewards are 0 or 1."""
-    tokens: np.ndarray
-    """[len(ns)] tokens that the policy generates for a task's samples: their number, N or all that
-    a task has, times the mean of the pool."""
+    ns: tuple[int, ...]  #: Values of N.
+    success: np.ndarray  #: [tasks, len(ns)] expected outcome on each task.
+    tokens: np.ndarray  #: [len(ns)] tokens that the policy generates for a task's samples.
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What a search found for one task."""
 
-    trajectory: Trajectory
-    """The answer."""
-    score: float
-    """Its score; from M at the root if the prompt left no room for a step."""
-    usage: Usage
-    """Compute of the whole search on this task, discarded branches included."""
+    trajectory: Trajectory  #: The answer.
+    score: float  #: Its score; from M at the root if the prompt left no room for a step.
+    usage: Usage  #: Compute of the whole search on this task, discarded branches included.
 
 
 SCORES: dict[str, Callable[[StepValues], float]] = {
@@ -58,8 +53,7 @@ SCORES: dict[str, Callable[[StepValues], float]] = {
     "product": lambda v: float(_path(v).prod()),
     "sum_of_progress": lambda v: float(np.diff([v.root, *v.q]).sum()),
 }
-"""How M along the turns of an attempt becomes its score. The sum of progress M_t − M_{t−1} is the
-last M minus the root's: among attempts at one task it orders as "last" does."""
+"""How M along an attempt becomes its score. Sum of progress orders attempts at a task as "last"."""
 
 
 def _path(values: StepValues) -> np.ndarray:
@@ -68,21 +62,17 @@ def _path(values: StepValues) -> np.ndarray:
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
-    """One score an attempt."""
+    """One score an attempt; an unknown score, or an M that isn't finite, is a ValueError."""
     if score not in SCORES:
         raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
     for i, v in enumerate(values):
-        if not np.isfinite([v.root, *v.q]).all():
-            raise ValueError(f"M of attempt {i} is {[v.root, *v.q]}, expected finite numbers")
+        check_finite(f"attempt {i}", v)
     return [SCORES[score](v) for v in values]
 
 
 def by_task(candidates: Sequence[Trajectory]) -> dict[Task, list[int]]:
     """Places of each task's candidates, in any number for each."""
-    groups: dict[Task, list[int]] = {}
-    for i, trajectory in enumerate(candidates):
-        groups.setdefault(trajectory.task, []).append(i)
-    return groups
+    return group_by([t.task for t in candidates], len(candidates))
 
 
 def best_of_n(
@@ -95,8 +85,7 @@ def best_of_n(
     """Best-of-N: the attempt with the highest score, in expectation over all N-subsets.
 
     Args:
-        candidates: attempts. A task with fewer than N takes part with all that it has, so that
-            every N is measured on the same tasks.
+        candidates: attempts; a task with fewer than N takes part with all that it has.
         values: a judge's, one a candidate.
         ns: values of N, at most the largest number of candidates of a task.
         score: one of :data:`SCORES`.
@@ -105,8 +94,7 @@ def best_of_n(
         The curve.
 
     Raises:
-        ValueError: not one value a candidate, N exceeds what every task has, or as in
-            :func:`scores_of`.
+        ValueError: not one value a candidate, too large an N, or as in :func:`scores_of`.
     """
     if len(values) != len(candidates):
         raise ValueError(f"got {len(values)} values for {len(candidates)} candidates")
@@ -132,13 +120,6 @@ def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Seque
     return Curve(tuple(ns), np.array(rows), tokens)
 
 
-def greedy(player: Player, tasks: Sequence[Task]) -> list[Trajectory]:
-    """One trajectory a task with the most likely tokens, by a player with temperature 0."""
-    if player.config.temperature != 0:
-        raise ValueError(f"greedy needs temperature 0, got {player.config.temperature}")
-    return player.run([player.start(task, 0, 0) for task in tasks])
-
-
 def halving(
     player: Player,
     judge: Judge,
@@ -157,7 +138,7 @@ def halving(
 
     Args:
         player: of the policy.
-        judge: scores M(s, a).
+        judge: any.
         tasks: searched side by side.
         n: attempts.
         every: k, turns between two halvings.
@@ -165,10 +146,7 @@ def halving(
         seed: of the random streams.
 
     Returns:
-        One result a task; its usage counts the attempts that were dropped, too.
-
-    Raises:
-        ValueError: n or every is below 1, the score is unknown, or an M isn't finite.
+        One result a task.
     """
     if n < 1 or every < 1:
         raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
@@ -198,7 +176,7 @@ def beam_search(
 
     Args:
         player: of the policy; its temperature makes the M turns differ.
-        judge: scores M(s, a).
+        judge: any.
         tasks: searched side by side.
         n: paths kept.
         m: turns sampled a path.
@@ -207,32 +185,20 @@ def beam_search(
 
     Returns:
         One result a task.
-
-    Raises:
-        ValueError: n or m is below 1, the score is unknown, or an M isn't finite.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
 
     def grow(going: list[Episode]) -> list[Episode]:
-        return [
-            parent.fork(k, stream=0) for k, parent in enumerate(p for p in going for _ in range(m))
-        ]
+        parents = [parent for parent in going for _ in range(m)]
+        return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
     return _search(player, judge, roots, grow, lambda paths, turn: _best(paths, n), score)
 
 
-@dataclass(frozen=True)
-class _Path:
-    """A path of one task, and its score so far."""
-
-    episode: Episode
-    score: float
-
-
 def _best(paths: list[_Path], count: int) -> list[_Path]:
-    return sorted(paths, key=lambda path: -path.score)[:count]
+    return sorted(paths, key=lambda path: -path[1])[:count]
 
 
 def _search(
@@ -251,16 +217,14 @@ def _search(
     if isinstance(judge, RewardModel):
         check_ids(judge.model, player.chat)
     first = [task[0].trajectory(player.policy) for task in roots]
-    paths = [
-        [_Path(root, at_root) for root in task]
-        for task, at_root in zip(roots, scores_of(judge.score(first), score), strict=True)
-    ]
+    begin = scores_of(judge.score(first), score)
+    paths = [[(root, m) for root in task] for task, m in zip(roots, begin, strict=True)]
     usage = [Usage(scored=t.prompt_len) for t in first]
     for turn in itertools.count(1):
         grown: list[tuple[int, Episode]] = []
         for task, known_paths in enumerate(paths):
-            going = [p.episode for p in known_paths if p.episode.goes_on(player.config)]
-            paths[task] = [path for path in known_paths if path.episode.done]
+            going = [e for e, _ in known_paths if e.goes_on(player.config)]
+            paths[task] = [(e, m) for e, m in known_paths if e.done]
             for k, episode in enumerate({id(e): e for e in going}.values()):
                 known = episode.last_end or (episode.prompt_len if k else 0)  # one prompt is read
                 usage[task] += Usage(prefilled=len(episode.ids) - known, cached=known)
@@ -271,15 +235,13 @@ def _search(
         player.act([episode for _, episode in grown])
         played = [episode.trajectory(player.policy) for _, episode in grown]
         scores = scores_of(judge.score(played), score)
-        for (task, episode), t, (known, spent), value in zip(
-            grown, played, before, scores, strict=True
-        ):
-            paths[task].append(_Path(episode, value))
+        for (task, e), t, (known, spent), m in zip(grown, played, before, scores, strict=True):
+            paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
         paths = [keep(task, turn) for task in paths]
     answers = [_best(task, 1)[0] for task in paths]
     return [
-        SearchResult(replace(a.episode.trajectory(player.policy), usage=spent), a.score, spent)
-        for a, spent in zip(answers, usage, strict=True)
+        SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
+        for (e, m), spent in zip(answers, usage, strict=True)
     ]

@@ -40,12 +40,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from agentprm_lite import episode, fast, sampling
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
+from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
-from agentprm_lite.ppo import ppo
+from agentprm_lite.ppo import train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.search import beam_search
@@ -206,7 +206,7 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         settings = replace(
             profile.ppo, iterations=1, tasks=max(1, size // samples), reward="shaping"
         )
-        return [model, judge.model], lambda: ppo(
+        return [model, judge.model], lambda: train_ppo(
             model, chat, tasks, settings, config, judge, fast.player
         )
 

@@ -619,7 +619,7 @@ except AssertionError as caught:
 # Equations 12 to 14 then settle at $M_t = c\, M_{t+1}$ with
 # $c = \gamma\lambda / (1 - \gamma(1-\lambda))$, a discount that depends on λ:
 # with γ = 0.9 and λ = 0.5 it is 0.818, not 0.9
-# (`tests/test_labels.py`, `test_gamma_below_one_has_another_fixed_point`).
+# (`tests/core/test_labels.py`, `test_gamma_below_one_has_another_fixed_point`).
 #
 # ## The same on the agent
 #
@@ -752,7 +752,7 @@ if seen:
 #
 # 1. A TD label mixes the outcome with later values of the model; the hand case
 #    gives 0.90725 to 1 ([a case to solve by hand](04_labels.ipynb#a-case-to-solve-by-hand);
-#    `tests/test_labels.py`, `test_td_gae_worked_success`).
+#    `tests/core/test_labels.py`, `test_td_gae_worked_success`).
 # 2. λ = 1 is PVM and λ = 0 learns nothing before the last turn
 #    ([three identities](04_labels.ipynb#three-identities)).
 # 3. The exact values are a fixed point of the labels for every λ

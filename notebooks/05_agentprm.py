@@ -652,7 +652,7 @@ for name, other in others.items():
 #    ([a case to solve by hand](05_agentprm.ipynb#a-case-to-solve-by-hand)).
 # 2. The gradient holds the labels fixed, and β = 0 with λ = 1 is PVM
 #    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
-#    `tests/test_train.py`).
+#    `tests/core/test_train.py`).
 # 3. Ranking within a goal is measured apart from knowing the easy goals
 #    ([the question](05_agentprm.ipynb#the-question)).
 # 4. A value can rank well without being a chance

@@ -572,7 +572,7 @@ attempt(check_samples_needed, samples_needed)
 # ## Summary
 #
 # 1. Best-of-N can be computed exactly over a stored pool; ties count equally
-#    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/test_metrics.py`, `tests/test_search.py`).
+#    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/core/test_metrics.py`, `tests/core/test_search.py`).
 # 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
 # 4. Which judge is ahead, and by how much, is printed with its interval under [the experiment](06_best_of_n.ipynb#the-experiment) and

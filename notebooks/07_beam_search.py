@@ -563,7 +563,7 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # 1. A beam keeps $N$ places, not a place a parent ([the hand case](07_beam_search.ipynb#a-case-to-solve-by-hand)).
 # 2. Cached scores equal the full pass, and answers can be replayed
-#    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/test_search.py`, `tests/test_cache.py`).
+#    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
 # 4. Whether beams beat Best-of-N at equal tokens is printed with intervals
 #    ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).

@@ -212,7 +212,7 @@ print("over turns there is nothing to move: replies do not enter")
 # episode would earn $\alpha M_1$ on top: an end that the model overrates would be paid for, whether the world pays or not.
 
 # %%
-from agentprm_lite.credit import turn_rewards
+from agentprm_lite.ppo import turn_rewards
 
 
 def earned(kind, q, r=1.0, root=0.5, alpha=1.0):
@@ -298,6 +298,7 @@ assert worst < 1e-12
 # $$L = -\operatorname{mean} \min\bigl(\rho \hat A,\; \operatorname{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\, \hat A\bigr) + c_{\text{KL}} \operatorname{mean} \bigl(e^{d} - 1 - d\bigr), \qquad d = \log \pi_{\text{ref}} - \log \pi$$
 #
 # The reference $\pi_{\text{ref}}$ costs no second model: it is the same model with its **adapters switched off** (`with model.disable_adapter()`).
+# A whole run is one call: `agentprm_lite.train_ppo(model, chat, tasks, PPOConfig(...), SamplingConfig(), judge)`.
 #
 # The KL term (k3, Schulman 2020) is never negative and its *mean* under $\pi$ is $\mathrm{KL}(\pi \,\|\, \pi_{\text{ref}})$. But as a loss on sampled tokens its expected *gradient* is that of the other direction, $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$. The
 # next cell shows both on a vocabulary of three tokens, by enumeration.
@@ -436,6 +437,7 @@ print("tokens sampled in training:", cost)
 # | `kl` | k3 against the adapter-off reference, mean over action tokens | climbs without success climbing |
 # | `clipped` | share of action tokens whose ratio left $1 \pm \varepsilon$ | near 0 with little learning: the step is small; above 0.3: too large |
 # | `value_error` | squared error of the critic against its targets | does not fall after the first rounds |
+# | `loss`, `grad_norm` | the whole loss; the norm of the adapters' gradient before it is clipped to 1 | a number that isn't finite stops the run before the step |
 # | `tokens` | tokens sampled in the round | grows with `turns`: dithering costs compute |
 
 # %%
@@ -559,11 +561,11 @@ attempt(check_shaped, shaped)
 #
 # ## Summary
 #
-# 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/test_labels.py`).
+# 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/core/test_labels.py`).
 # 2. A shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
 # 3. Raw Q pays for idle turns ([the figure](08_ppo.ipynb#raw-q-pays-for-dithering)); what the real runs made of it stands under
 #    [the experiment](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
-# 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/test_losses.py`).
+# 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/core/test_losses.py`).
 # 5. Whether PPO beats SFT on held-out goals is printed with its interval.
 #
 # ## Quiz

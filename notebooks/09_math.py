@@ -594,7 +594,7 @@ attempt(check_first_wrong_step, first_wrong_step)
 # ## Summary
 #
 # 1. With empty replies the state is the text, and labels and losses need no change ([the world](09_math.ipynb#the-world-and-what-stays-of-the-equations);
-#    `tests/test_math.py`).
+#    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
 # 4. Whether our reward models rank solutions, and whether they beat a vote, is printed with intervals under [the experiment](09_math.ipynb#the-experiment).

@@ -58,7 +58,7 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from agentprm_lite import models, search, train
-from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardExample
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.tutorial import memory, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
@@ -233,7 +233,7 @@ with torch.no_grad():
         assert np.isclose(sum(shares), whole, rtol=1e-4)
 
 # %% [markdown]
-# `tests/test_ranks.py` does the same with two real processes and compares the trained weights.
+# `tests/distributed/test_ranks.py` does the same with two real processes and compares the trained weights.
 #
 # ## The commands
 #
@@ -419,7 +419,7 @@ attempt(check_weighted_mean, weighted_mean)
 # ## Summary
 #
 # 1. Batches make sampling cheaper per episode as far as the slopes of [the figure](12_beyond_one_machine.ipynb#what-grows-with-what) say, on this machine.
-# 2. The ranks' shares of a loss add up to the batch's, the average of their means doesn't ([the case](12_beyond_one_machine.ipynb#a-case-to-solve-by-hand-and-a-misuse-that-looks-right); `tests/test_ranks.py`).
+# 2. The ranks' shares of a loss add up to the batch's, the average of their means doesn't ([the case](12_beyond_one_machine.ipynb#a-case-to-solve-by-hand-and-a-misuse-that-looks-right); `tests/distributed/test_ranks.py`).
 # 3. How many GPUs 1,000 episodes need at once follows from their cache of keys and values ([the plan](12_beyond_one_machine.ipynb#a-plan-for-a-thousand-environments)).
 #
 # ## Quiz

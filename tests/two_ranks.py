@@ -27,9 +27,8 @@ from agentprm_lite import train
 from agentprm_lite.checkpoint import Checkpoint
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
@@ -68,7 +67,7 @@ def trained(
 ) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Log and final weights, the frozen ones included."""
     module, data = case(what, folder)
-    train._spare_activations(module.model, config)
+    train.spare_activations(module.model, config)
     out = data[:2] if what == "agentprm" else []
     with patience():
         log = fit(module, data[len(out) :], config, held_out=out, processes=processes)
@@ -131,7 +130,7 @@ def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks
 
         Loop.step = fragile
         module, data = case("agentprm", folder, seed)
-        train._spare_activations(module.model, config)
+        train.spare_activations(module.model, config)
         with suppress(Interrupted), patience():
             resumed = fit(
                 module, data[2:], config, held_out=data[:2], checkpoint=state, processes=processes

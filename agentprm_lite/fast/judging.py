@@ -60,7 +60,7 @@ class FastJudge(RewardModel):
             out = self._continue(rows, trajectories)
             self.rows.held = keys
         for trajectory, values in zip(trajectories, out, strict=True):
-            check_finite(trajectory, values)
+            check_finite(f"trajectory {trajectory.key}", values)
         self.scored = list(zip(trajectories, out, strict=True))
         return out
 

@@ -81,8 +81,8 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from transformers import AutoConfig
 
-    from agentprm_lite.examples import RewardExample
     from agentprm_lite.interop.hub import export
+    from agentprm_lite.kinds import RewardExample
     from agentprm_lite.loading import where
     from agentprm_lite.models import Lora, load_chat, new_reward_model
     from agentprm_lite.train import TrainConfig, train_reward_model

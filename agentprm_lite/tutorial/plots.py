@@ -2,7 +2,7 @@
 
 Every figure is transparent with mid-grey text, so that it reads on light and dark pages, and tells
 methods apart by colour, marker and line style. Figures come back closed, for
-``notebook.show_figure``. An interval is (mean, lo, hi), from ``metrics.bootstrap_interval``.
+``notebook.show_figure``. An interval is (mean, lo, hi), from ``study.bootstrap_interval``.
 """
 
 from __future__ import annotations
