@@ -48,8 +48,7 @@ class RewardExample:
     """A trajectory, for Monte Carlo labels with the outcomes of rollouts from its states."""
 
     trajectory: Trajectory  #: The trajectory.
-    outcomes: np.ndarray | None = None
-    """[T, K] outcome in [0, 1] of K rollouts from the state after each action."""
+    outcomes: np.ndarray | None = None  #: [T, K] in [0, 1]: K rollouts from the state after each.
 
     def __post_init__(self) -> None:
         if self.outcomes is None:
@@ -73,8 +72,7 @@ class Steps:
     reward: Tensor  #: [B] outcome in [0, 1]; 0 where the episode was cut.
     final: Tensor  #: [B] bool, False where labels are to bootstrap at the end.
     lam: float  #: λ of TD(λ) and GAE.
-    rollouts: Tensor
-    """[B, T, K] outcomes of rollouts from the state after each action; K = 0 if nobody asked."""
+    rollouts: Tensor  #: [B, T, K] outcomes of rollouts after each action; K = 0 if nobody asked.
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,7 @@ class Kind:
     """A kind of reward model."""
 
     labels: Callable[[Steps], Labels]  #: The targets of M.
-    loss: Literal["values", "ranking"]
-    """``"values"``: L_Q + βL_A on them. ``"ranking"``: PQM's comparison of steps."""
+    loss: Literal["values", "ranking"]  #: L_Q + βL_A on them, or PQM's comparison of steps.
     rollouts: bool  #: It needs Monte Carlo rollouts from every state.
     beta: float  #: Usual weight of L_A.
 

@@ -120,44 +120,6 @@ def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Seque
     return Curve(tuple(ns), np.array(rows), tokens)
 
 
-def halving(
-    player: Player,
-    judge: Judge,
-    tasks: Sequence[Task],
-    n: int,
-    *,
-    every: int = 1,
-    score: str = "last",
-    seed: int = 0,
-) -> list[SearchResult]:
-    """Sample N attempts side by side, and keep the better half of them time and again.
-
-    After every k-th turn the half with the higher scores is kept, until one attempt is left; it
-    plays on to its end. An attempt that is over keeps its place and its score. The attempts are
-    those that Best-of-N would sample, as far as each is played.
-
-    Args:
-        player: of the policy.
-        judge: any.
-        tasks: searched side by side.
-        n: attempts.
-        every: k, turns between two halvings.
-        score: one of :data:`SCORES`.
-        seed: of the random streams.
-
-    Returns:
-        One result a task.
-    """
-    if n < 1 or every < 1:
-        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
-
-    def keep(paths: list[_Path], turn: int) -> list[_Path]:
-        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
-
-    roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
-    return _search(player, judge, roots, list, keep, score)
-
-
 def beam_search(
     player: Player,
     judge: Judge,
@@ -195,6 +157,32 @@ def beam_search(
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
     return _search(player, judge, roots, grow, lambda paths, turn: _best(paths, n), score)
+
+
+def halving(
+    player: Player,
+    judge: Judge,
+    tasks: Sequence[Task],
+    n: int,
+    *,
+    every: int = 1,
+    score: str = "last",
+    seed: int = 0,
+) -> list[SearchResult]:
+    """Sample ``n`` attempts side by side, and keep the better half of them time and again.
+
+    After every ``every`` turns the half with the higher scores is kept, until one attempt is left;
+    it plays on to its end. An attempt that is over keeps its place and its score. The attempts are
+    those that Best-of-N would sample, as far as each is played. Otherwise as :func:`beam_search`.
+    """
+    if n < 1 or every < 1:
+        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
+
+    def keep(paths: list[_Path], turn: int) -> list[_Path]:
+        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
+
+    roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
+    return _search(player, judge, roots, list, keep, score)
 
 
 def _best(paths: list[_Path], count: int) -> list[_Path]:

@@ -178,17 +178,7 @@ def rft(
 ) -> list[dict[str, float]]:
     """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
 
-    Args:
-        model: a policy, changed in place.
-        rollouts: its own; of every task the first four successes with different actions count.
-        config: as in :func:`sft`.
-        **settings: as in :func:`sft`.
-
-    Returns:
-        The log, a dict a step.
-
-    Raises:
-        ValueError: no rollout succeeded, or as in :func:`sft`.
+    Of every task the first four of them with different actions count; otherwise as :func:`sft`.
     """
     kept: dict[Task, dict[tuple[str, ...], Trajectory]] = {}
     for t in rollouts:
