@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import families_page
 import performance_page
 import rehearse
 import results_page
@@ -359,6 +360,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "rehearsals.md", rehearse.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    put(folder / "book" / "_generated" / "families.md", families_page.page().encode())
     put(folder / "book" / "_generated" / "claims.md", results_page.claim_summary().encode())
     for name, text in performance_page.parts().items():
         put(folder / "book" / "_generated" / f"performance_{name}.md", text.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agentprm_lite import fast
 from agentprm_lite.env import env_class
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.forward import split_model
-from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.rollout import collect, demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
@@ -157,7 +157,9 @@ def test_chapters_name_the_stages_that_their_notebooks_ask_for() -> None:
                 assert stage in needs, f"{name} asks for {word}"
 
 
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.getLogger("agentprm_lite")
+    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])  # it adds none
     assert cli.main(["estimate", "--profile", "gpu", "--env", "math"]) == 0
     said = capsys.readouterr().out
     assert said.rstrip("\n") == report(get_profile("gpu", "math"))
