@@ -69,7 +69,7 @@ def last_action(text: str) -> str:
     return _THOUGHTS_END.split(text)[-1].rpartition("Action:")[2].strip()
 
 
-class ChatFormat:
+class ChatFormat(Codec):
     """A tokenizer's chat template, taken apart into pieces of text.
 
     Args:
@@ -88,55 +88,46 @@ class ChatFormat:
                 f"tokenizer {tokenizer.name_or_path!r} has no chat template; use an instruct model "
                 "or set tokenizer.chat_template"
             )
-        self.tokenizer = tokenizer = fixed_date(tokenizer)
-        self._codec = Codec(tokenizer)
-        self._ids = self._codec.ids
+        super().__init__(fixed_date(tokenizer))
         stops = {tokenizer.eos_token_id, *ends} - {None}
-        self.pieces = p = take_apart(self._codec, stops)
-        self.end_id = self._codec.special[p.end]  #: The token that ends a turn.
+        self.pieces = p = take_apart(self, stops)
+        self.end_id = self.special[p.end]  #: The token that ends a turn.
         self.end_ids = frozenset({self.end_id, *stops})  #: Tokens after which the model stops.
         self._context = p.end + p.between + "x" + p.after
-        self._context_ids = self._ids(self._context)
-        before, _, after = self._text(self.turn_ids("x")[:-1]).rpartition("x")
+        self._context_ids = self.ids(self._context)
+        before, _, after = self.text(self.turn_ids("x")[:-1], self._context_ids).rpartition("x")
         self._around = before, after  # of a turn's text, as they look when they are decoded
         self._probes = _hash(self._check())
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of plain text by itself; a special token's name in it is only text."""
-        return self._codec.plain(text)
 
     def opening_ids(self, observation: str, rules: tuple[str, str] | None = None) -> list[int]:
         """The prompt: rules and their acknowledgement if given, observation, mark of a turn."""
         p = self.pieces
         if rules is None:
-            return self._ids(p.head, self._told(observation), p.tail)
+            return self.ids(p.head, self._told(observation), p.tail)
         begin = p.head, self._told(rules[0]), p.ack, self._said(rules[1])
         between = p.trail + p.past_end + p.between
-        return self._ids(*begin, between, self._told(observation), p.after)
+        return self.ids(*begin, between, self._told(observation), p.after)
 
     def turn_ids(self, text: str) -> list[int]:
         """A turn as a policy would produce it, end-of-turn token included."""
         p, text = self.pieces, self._said(text)
-        ids = self._ids(self._context + p.lead, text, p.trail + p.end)
+        ids = self.ids(self._context + p.lead, text, p.trail + p.end)
         n = len(self._context_ids)
         if ids[:n] == self._context_ids:
             return ids[n:]
         # a token would join the prompt's end and the turn's begin: no policy can produce that
-        return self._ids(p.end + p.lead, text, p.trail + p.end)[1:]
+        return self.ids(p.end + p.lead, text, p.trail + p.end)[1:]
 
     def observation_ids(self, observation: str, *, ended: bool = True) -> list[int]:
         """What stands between two turns; begins with the end of a turn that has not ``ended``."""
         p = self.pieces
-        return self._ids(p.end + p.between, self._told(observation), p.after)[ended:]
+        return self.ids(p.end + p.between, self._told(observation), p.after)[ended:]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a turn, without what the template puts around it."""
         kept = ids[:-1] if ids and ids[-1] in self.end_ids else ids
         before, after = self._around
-        return self._text(kept).removeprefix(before).removesuffix(after)
-
-    def _text(self, ids: Sequence[int]) -> str:
-        return self._codec.text(ids, self._context_ids)
+        return self.text(kept, self._context_ids).removeprefix(before).removesuffix(after)
 
     def _told(self, text: str) -> str:
         return text.strip() if self.pieces.strips[0] else text
@@ -146,7 +137,7 @@ class ChatFormat:
 
     def _check(self) -> list[list[int]]:
         """Prompts of the probes; refuses a format whose prompts aren't the template's own."""
-        past = [self._codec.special[self.pieces.past_end]] if self.pieces.past_end else []
+        past = [self.special[self.pieces.past_end]] if self.pieces.past_end else []
         out = []
         for first, said, reply in _PROBES:
             prompts = [([first], self.opening_ids(first))]
@@ -156,7 +147,7 @@ class ChatFormat:
                 prompts.append((shown, prompts[0][1] + turn + self.observation_ids(reply)))
                 prompts.append((shown, self.opening_ids(reply, (first, said))))
             for texts, ids in prompts:
-                whole = self._ids(render(self.tokenizer, texts, prompt=True))
+                whole = self.ids(render(self.tokenizer, texts, prompt=True))
                 if ids != whole:
                     raise ValueError(
                         f"tokenizer {self.tokenizer.name_or_path!r}: pieces of the chat template "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import importlib
 import operator
+import pkgutil
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -77,14 +78,9 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         self._terminated = False
         self._success = False
 
-    @staticmethod
-    def parse(text: str) -> str | None:
-        """The bare action in a policy's turn: by default what AgentGym's client reads.
-
-        "" if there is none; None if the turn names several: then an empty action is played and
-        the turn is answered with an error.
-        """
-        return parse_action(text)
+    parse = staticmethod(parse_action)
+    """The bare action in a policy's turn, by default as AgentGym's client reads it: "" if there is
+    none; None if there are several, and then "" is played and the answer is an error."""
 
     @classmethod
     def answer(cls, turns: Sequence[str]) -> Hashable:
@@ -233,28 +229,21 @@ def env_class(name: str) -> type[TextEnv]:
     path = WORLDS.get(world, world)
     if ":" not in path:
         raise ValueError(f'name: expected one of {sorted(WORLDS)} or "module:Class", got {name!r}')
-    found = _load(path)
+    try:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as err:
+        if isinstance(err, ModuleNotFoundError) and str(err.name) not in path:
+            extra = "; pip install agentprm-lite[worlds]" if world in WORLDS else ""
+            raise ValueError(f"name: {path} needs the package {err.name}{extra}") from err
+        raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
+    if not (isinstance(found, type) and issubclass(found, TextEnv)):
+        raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")
     home = WORLDS.get(found.name, found.name)
-    if ":" not in home or _load(home) is not found:
+    if ":" not in home or pkgutil.resolve_name(home) is not found:
         raise ValueError(
             f"name: {path} calls itself {found.name!r}, by which nobody finds it; leave out its "
             "`name`, or enter that in WORLDS"
         )
-    return found
-
-
-def _load(path: str) -> type[TextEnv]:
-    module, _, attribute = path.partition(":")
-    try:
-        found = operator.attrgetter(attribute)(importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as err:
-        missing = err.name if isinstance(err, ModuleNotFoundError) else None
-        if missing and missing not in module:
-            extra = "; pip install agentprm-lite[worlds]" if path in WORLDS.values() else ""
-            raise ValueError(f"name: {path} needs the package {missing}{extra}") from err
-        raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
-    if not (isinstance(found, type) and issubclass(found, TextEnv)):
-        raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")
     return found
 
 

@@ -31,36 +31,30 @@ def split_model(model: Any) -> tuple[Any, Any]:
     net = inner_model(model)
     head: Any = getattr(net, "score", None)
     if head is None:
-        head = _rescaled(net.get_output_embeddings(), net.config.get_text_config())
-    if head is None:
-        raise ValueError(
-            f"{type(net).__name__} has no language-model head and no score head; expected "
-            "AutoModelForCausalLM or AutoModelForTokenClassification"
-        )
+        head = net.get_output_embeddings()
+        if head is None:
+            raise ValueError(
+                f"{type(net).__name__} has no language-model head and no score head; expected "
+                "AutoModelForCausalLM or AutoModelForTokenClassification"
+            )
+        rescaled = _Rescaled(head, net.config.get_text_config())
+        head = head if rescaled.factor == 1 and rescaled.cap is None else rescaled
     return getattr(net, net.base_model_prefix), head
 
 
 class _Rescaled(nn.Module):
-    """A language-model head with what some models do to their logits after it."""
+    """A language-model head with what Cohere, Falcon-H1, Granite and Gemma do to its logits."""
 
-    def __init__(self, head: nn.Module, factor: float, cap: float | None) -> None:
+    def __init__(self, head: nn.Module, config: Any) -> None:
         super().__init__()
-        self.head, self.factor, self.cap = head, factor, cap
+        names = ("logit_scale", "lm_head_multiplier", "logits_scaling")
+        scale, multiplier, divisor = (getattr(config, name, None) or 1.0 for name in names)
+        self.head, self.factor = head, scale * multiplier / divisor
+        self.cap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.head(hidden) * self.factor
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
-
-
-def _rescaled(head: Any, config: Any) -> Any:
-    """The head, wrapped where Cohere, Falcon-H1, Granite or Gemma change its logits."""
-
-    def number(name: str) -> float:
-        return getattr(config, name, None) or 1.0
-
-    factor = number("logit_scale") * number("lm_head_multiplier") / number("logits_scaling")
-    cap = getattr(config, "final_logit_softcapping", None)
-    return head if head is None or (factor == 1 and cap is None) else _Rescaled(head, factor, cap)
 
 
 def context_limit(config: Any) -> int:

@@ -108,10 +108,10 @@ class Codec:
         for k, text in enumerate(texts):
             parts = [text] if k % 2 else re.split(f"({self.names.pattern})", text)
             cut = [*cut[:-1], cut[-1] + parts[0], *parts[1:]]
-        ids = [[self.special[t]] if k % 2 else self.plain(t) for k, t in enumerate(cut)]
+        ids = [[self.special[t]] if k % 2 else self.encode(t) for k, t in enumerate(cut)]
         return [i for part in ids for i in part]
 
-    def plain(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """Ids of a text by itself; a special token's name in it is only text."""
         options = {"add_special_tokens": False, "split_special_tokens": True}
         return list(self.tokenizer.encode(text, **options)) if text else []
