@@ -248,7 +248,7 @@ def env_class(name: str) -> type[TextEnv]:
 
 
 def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
-    """An environment by its name.
+    """A new environment by its name, not reset yet.
 
     Args:
         name: A key of `WORLDS`, "module:Class" for a world of your own, or
@@ -256,10 +256,7 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
         max_rounds: Steps after which an episode is truncated; None: the usual number.
 
     Returns:
-        A new environment, not reset yet.
-
-    Raises:
-        ValueError: No environment has this name.
+        The environment.
     """
     if name.startswith(AGENTGYM):
         client = importlib.import_module("agentprm_lite.serve.agentgym")

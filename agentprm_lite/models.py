@@ -108,20 +108,11 @@ def load_chat(name: str | Path) -> ChatFormat:
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
-    """A causal language model, in eval mode on the default device.
+    """A causal language model, in eval mode on the default device, from a folder or a hub id.
 
-    Args:
-        name: a folder or a hub id; of a model for texts and images the part for texts is taken.
-        lora: adds fresh adapters to train; the adapter-off model is then the reference policy.
-        seed: of the adapters.
-
-    Returns:
-        The model in :func:`default_dtype`; a ``PeftModel`` with adapters in float32 if asked for.
-
-    Raises:
-        OSError: neither the hub nor its cache has the model.
-        ValueError: it is no causal language model.
-        MemoryError: its weights don't fit.
+    Of a model for texts and images the part for texts is taken. With ``lora`` it is a ``PeftModel``
+    with fresh float32 adapters to train, and without them the reference policy. What is no causal
+    language model is a ValueError, what can't be had an OSError, what doesn't fit a MemoryError.
     """
     model = read_model(where(name), default_dtype())
     if lora is not None:
@@ -179,18 +170,10 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
 
 
 def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
-    """Read what :func:`save_adapter` wrote.
+    """Read what :func:`save_adapter` wrote: a reward model in eval mode on the default device.
 
-    Args:
-        base: the base that the adapters were trained on, see :func:`new_reward_model`.
-        folder: the adapters.
-        chat: the chat format in use; must be the one of the training.
-
-    Returns:
-        The reward model in eval mode on the default device.
-
-    Raises:
-        ValueError: boundary rule, template, tokenizer or base are not those of the training.
+    Boundary rule, template, tokenizer and base must be those of the training, else a ValueError.
+    For ``base`` see :func:`new_reward_model`.
     """
     record = chat.verify(folder)
     scorer = _scorer(base, record.get("head", "sigmoid"))

@@ -124,21 +124,11 @@ def demonstrate(
 
 
 def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[list[Trajectory]]:
-    """Monte Carlo rollouts: play on from the state after each action of a trajectory.
+    """Monte Carlo rollouts: play on from the state after each of T actions, ``samples`` times each.
 
-    The environment gets to each state by the trajectory's actions; the history is its own ids.
-
-    Args:
-        player: the policy.
-        trajectory: its states are the starting points.
-        samples: rollouts a state.
-
-    Returns:
-        For each of the T actions the rollouts; after the last action of a finished episode there is
-        nothing to play, and its outcome stands for all of them.
-
-    Raises:
-        ValueError: the environment answers otherwise than recorded.
+    The environment gets to each state by the trajectory's actions, and has to answer as recorded;
+    the history is the trajectory's own ids. After the last action of a finished episode there is
+    nothing to play, and its outcome stands for all rollouts.
     """
     episode = player.start(trajectory.task, trajectory.sample, trajectory.seed)
     starts: list[Episode] = []

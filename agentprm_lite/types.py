@@ -243,20 +243,12 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
 
 
 def read_jsonl(path: str | Path) -> list[Trajectory]:
-    """Read a trajectory file.
+    """Trajectories of a file, in its order.
 
-    A broken last line (a crash while writing) is left out, with a warning in the log. A byte order
-    mark and empty lines, which editors leave, are passed over.
-
-    Args:
-        path: file of :func:`append_jsonl`.
-
-    Returns:
-        The trajectories, in the order of the file.
-
-    Raises:
-        ValueError: any other line is broken, has an unknown version or a field of another type, or
-            two lines hold the same attempt; names file, line and field.
+    A broken last line (a crash while writing) is left out, with a warning in the log; a byte order
+    mark and empty lines, which editors leave, are passed over. Any other broken line, another
+    version, a field of another type or the same attempt twice is a ValueError that names file, line
+    and field.
     """
     found: list[Trajectory] = []
     lines: dict[tuple[Task, int, int], int] = {}
