@@ -48,7 +48,7 @@ class RewardExample:
     """A trajectory, for Monte Carlo labels with the outcomes of rollouts from its states."""
 
     trajectory: Trajectory  #: The trajectory.
-    outcomes: np.ndarray | None = None  #: [T, K] in [0, 1]: K rollouts from the state after each.
+    outcomes: np.ndarray | None = None  #: [T, K] outcomes in [0, 1] of rollouts after each action.
 
     def __post_init__(self) -> None:
         if self.outcomes is None:

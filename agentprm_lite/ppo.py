@@ -291,6 +291,7 @@ def train_ppo(
             "tokens": float(sum(t.usage.generated for t in played)),
         }
         logs.append(log)
-        loop.save(logs)
+        if checkpoint:
+            loop.save(logs)
     state.clear()
     return logs
