@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agentprm_lite.checkpoint import Checkpoint
+from agentprm_lite.checkpoint import read_state, write_state
 from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
 from agentprm_lite.types import Trajectory
+
+SAVE_SECONDS = 60.0  # a run that can be cut off loses about this much
 
 
 class OneProcess:
@@ -68,6 +72,7 @@ class Loop:
     """Weights in training and all that belongs to them.
 
     ``optimizer`` makes an optimizer of the module; the gradient of its first group is clipped.
+    What it goes on from is kept in ``folder``, if there is one; ``run`` says whose it is.
     """
 
     def __init__(
@@ -75,7 +80,8 @@ class Loop:
         module: nn.Module,
         optimizer: Callable[[Any], torch.optim.Optimizer],
         microbatch_tokens: int,
-        state: Checkpoint,
+        folder: str | Path | None,
+        run: Mapping[str, Any],
         here: OneProcess,
         bf16: bool = False,
     ) -> None:
@@ -83,7 +89,8 @@ class Loop:
             if p.requires_grad:
                 p.data = at_least_float32(p.data)
         self.module: Any = module
-        self.here, self.state = here, state
+        self.path = Path(folder) / "state.safetensors" if folder else None
+        self.run, self.here, self.saved = run, here, time.monotonic()
         self.microbatch_tokens, self.bf16 = microbatch_tokens, bf16
         self.best: list[Tensor] = []
         self.trained: Any = here.prepare(module, bf16).train()
@@ -165,22 +172,29 @@ class Loop:
         for p, x in zip(self.params, tensors, strict=True):
             p.copy_(self.here.part_like(x, p))
 
+    def due(self) -> bool:
+        """Whether the last save was so long ago that another one is worth its time."""
+        return time.monotonic() - self.saved >= SAVE_SECONDS
+
     def save(self, log: list[dict[str, float]]) -> None:
         """Weights, the optimizer's moments, the best weights and the log."""
+        if self.path is None:
+            return
         named = {f"param.{i}": p.detach() for i, p in enumerate(self.params)}
         named |= {f"best.{i}": x for i, x in enumerate(self.best)}
         for i, kept in self.optimizer.state_dict()["state"].items():
             named |= {f"{name}.{i}": torch.as_tensor(x) for name, x in kept.items()}
         tensors = {name: self.here.whole(x).clone() for name, x in named.items()}
         if self.here.first:
-            self.state.save(tensors, {"log": log, "scaler": self.scaler.state_dict()})
+            record = {"log": log, "scaler": self.scaler.state_dict()}
+            write_state(self.path, tensors, self.run, record)
+        self.saved = time.monotonic()
 
     def load(self) -> list[dict[str, float]]:
         """Go on from a saved state, if there is one; its log."""
-        found = self.state.load()
-        if found is None:
+        if self.path is None or not self.path.exists():
             return []
-        tensors, record = found
+        tensors, record = read_state(self.path, self.run)
         count = range(len(self.params))
         self.take([tensors.pop(f"param.{i}") for i in count])
         if "best.0" in tensors:
@@ -194,6 +208,11 @@ class Loop:
         self.scaler.load_state_dict(record["scaler"])
         log: list[dict[str, float]] = record["log"]
         return log
+
+    def clear(self) -> None:
+        """The run is over: nothing of its state stays."""
+        if self.here.first and self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def trajectory_of(example: Any) -> Trajectory:

@@ -28,7 +28,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.checkpoint import Checkpoint, digest
+from agentprm_lite.checkpoint import digest
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
@@ -267,8 +267,8 @@ def train_ppo(
     critic = Critic(model)
     loss = PPOLoss(model, critic, config)
     run = {**asdict(config), **asdict(sampling), "tasks": digest([t.key for t in tasks])}
-    state = Checkpoint(checkpoint, {k: v for k, v in run.items() if k != "iterations"})
-    loop = Loop(loss, loss.adamw, config.microbatch_tokens, state, OneProcess())
+    del run["iterations"]  # more rounds may be added
+    loop = Loop(loss, loss.adamw, config.microbatch_tokens, checkpoint, run, OneProcess())
     logs = loop.load()
     model.eval()  # as it plays
     rounds = range(len(logs), config.iterations)
@@ -291,7 +291,6 @@ def train_ppo(
             "tokens": float(sum(t.usage.generated for t in played)),
         }
         logs.append(log)
-        if checkpoint:
-            loop.save(logs)
-    state.clear()
+        loop.save(logs)
+    loop.clear()
     return logs

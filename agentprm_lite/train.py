@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from agentprm_lite.checkpoint import Checkpoint, digest
+from agentprm_lite.checkpoint import digest
 from agentprm_lite.forward import split_model
 from agentprm_lite.kinds import (
     Cut,
@@ -88,13 +88,12 @@ def fit(
         "batches": f"{len(plan)} of {len(examples)} examples, {digest([*lengths, plan])}",
         "parameters": f"{len(shapes)} tensors, {digest(shapes)}",
     }
-    state = Checkpoint(checkpoint, run)
 
     def adamw(trained: nn.Module) -> AdamW:
         weights = [p for p in trained.parameters() if p.requires_grad]
         return AdamW(weights, weight_decay=config.weight_decay)
 
-    loop = Loop(module, adamw, config.microbatch_tokens, state, here, config.bf16)
+    loop = Loop(module, adamw, config.microbatch_tokens, checkpoint, run, here, config.bf16)
     here.wait()  # until what there is to load has been written
     log = loop.load()
     here.check_same(f"step {len(log)} of {run}")
@@ -113,7 +112,7 @@ def fit(
                 loop.keep()
             if len(reports) - 1 - best >= PATIENCE:
                 break
-        due = (step + 1) % SAVE_STEPS == 0 or state.due()
+        due = (step + 1) % SAVE_STEPS == 0 or loop.due()
         if checkpoint and step + 1 < len(plan) and here.agree(due):
             loop.save(log)
     bar.close()
@@ -122,8 +121,7 @@ def fit(
         log[-1] |= {"best_epoch": best, **_verdict(label, reports[best])}
     here.finish(module, loop.trained)
     module.eval()
-    if here.first:
-        state.clear()
+    loop.clear()
     here.wait()  # until nothing of it is left
     return log
 

@@ -23,8 +23,7 @@ from helpers import random_trajectories
 from safetensors.torch import save_file
 from torch import nn
 
-from agentprm_lite import train
-from agentprm_lite.checkpoint import Checkpoint
+from agentprm_lite import loop, train
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
 from agentprm_lite.fast import FastPlayer
@@ -111,13 +110,13 @@ def training(folder: Path, out: Path) -> None:
 def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks) -> dict[str, Any]:
     """A run that breaks off at its 4th step, then at the 5th after step 2, and ends."""
     saves: list[int] = []
-    save = Checkpoint.save
+    save = loop.write_state
 
-    def noted(self: Checkpoint, tensors: Any, record: Any) -> None:
+    def noted(path: Path, tensors: Any, run: Any, record: Any) -> None:
         saves.append(len(record["log"]))
-        save(self, tensors, record)
+        save(path, tensors, run, record)
 
-    Checkpoint.save = noted
+    loop.write_state = noted
     step = Loop.step
     for seed, steps in enumerate((3, 4, 100)):
         left = [steps]
@@ -136,7 +135,7 @@ def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks
                 module, data[2:], config, held_out=data[:2], checkpoint=state, processes=processes
             )
     Loop.step = step
-    Checkpoint.save = save
+    loop.write_state = save
     return {"log": resumed, "saves": saves, "left": os.listdir(state)}
 
 

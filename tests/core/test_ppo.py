@@ -23,7 +23,6 @@ from helpers import (
 from torch import Tensor
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.checkpoint import Checkpoint
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.loop import Loop, OneProcess
@@ -298,8 +297,7 @@ def adamw(model: Any, critic: Critic) -> torch.optim.Optimizer:
 def looped(model: Any, critic: Critic, config: PPOConfig, optimizer: Any = None) -> Loop:
     loss = PPOLoss(model, critic, config)
     make = (lambda _: optimizer) if optimizer else loss.adamw
-    state = Checkpoint(None, {})
-    loop = Loop(loss, make, config.microbatch_tokens, state, OneProcess())
+    loop = Loop(loss, make, config.microbatch_tokens, None, {}, OneProcess())
     model.eval()
     return loop
 

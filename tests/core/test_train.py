@@ -16,7 +16,7 @@ from helpers import float64, random_reward_model, random_trajectories, randomize
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from agentprm_lite import checkpoint, kinds, train
+from agentprm_lite import kinds, loop, train
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
 from agentprm_lite.kinds import KINDS, Kind, RewardExample, RewardLoss, split_families
@@ -807,7 +807,7 @@ def test_states_are_saved_by_time_too(
             os, name, lambda *a, real=real, name=name: (done.append(name), real(*a))[1]
         )
     for seconds, saved in ((60.0, False), (0.0, True)):
-        monkeypatch.setattr(checkpoint, "SAVE_SECONDS", seconds)
+        monkeypatch.setattr(loop, "SAVE_SECONDS", seconds)
         inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
         with pytest.raises(Interrupted):
             fit(
