@@ -32,7 +32,7 @@ from agentprm_lite.forward import (
     step_values,
 )
 from agentprm_lite.labels import Labels
-from agentprm_lite.loop import some, trajectory_of
+from agentprm_lite.loop import Share, some, trajectory_of
 from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
 from agentprm_lite.types import Task, Trajectory
@@ -118,9 +118,7 @@ class SFTLoss(nn.Module):
         """Action tokens of a step."""
         return sum(end - start for t in trajectories for start, end in t.spans)
 
-    def forward(
-        self, trajectories: Sequence[Trajectory], sizes: int
-    ) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, trajectories: Sequence[Trajectory], sizes: int) -> Share:
         """Negative log-likelihood of the action tokens, over those of the whole step."""
         loss = -action_logprobs(self.model, trajectories).sum() / sizes
         return loss, {"loss": float(loss.detach())}
@@ -164,9 +162,7 @@ class RewardLoss(nn.Module):
         zeros = torch.zeros(mask.shape)
         return Sizes.of(self.labels(examples, zeros, zeros[:, 0], mask))
 
-    def forward(
-        self, examples: Sequence[RewardExample], sizes: Sizes
-    ) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, examples: Sequence[RewardExample], sizes: Sizes) -> Share:
         """These examples' share of the step's loss, and of what is logged of it."""
         z, z_root, mask = step_outputs(self.model, [e.trajectory for e in examples])
         head = split_model(self.model)[1]

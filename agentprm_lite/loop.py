@@ -22,6 +22,8 @@ from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
 from agentprm_lite.types import Trajectory
 
+Log = list[dict[str, float]]  # a dict a step, or a round
+Share = tuple[Tensor, dict[str, float]]  # of a step's loss, and of what is logged of it
 SAVE_SECONDS = 60.0  # a run that can be cut off loses about this much
 
 
@@ -159,8 +161,7 @@ class Loop:
             if weight:
                 m[part, : values.shape[1]] = values.double().cpu()
         self.trained.train()
-        found: dict[str, float] = self.module.report(held_out, self.here.total(m))
-        return found
+        return self.module.report(held_out, self.here.total(m))
 
     def keep(self) -> None:
         """These weights are the best so far."""
@@ -176,7 +177,7 @@ class Loop:
         """Whether the last save was so long ago that another one is worth its time."""
         return time.monotonic() - self.saved >= SAVE_SECONDS
 
-    def save(self, log: list[dict[str, float]]) -> None:
+    def save(self, log: Log) -> None:
         """Weights, the optimizer's moments, the best weights and the log."""
         if self.path is None:
             return
@@ -190,7 +191,7 @@ class Loop:
             write_state(self.path, tensors, self.run, record)
         self.saved = time.monotonic()
 
-    def load(self) -> list[dict[str, float]]:
+    def load(self) -> Log:
         """Go on from a saved state, if there is one; its log."""
         if self.path is None or not self.path.exists():
             return []
@@ -206,8 +207,7 @@ class Loop:
             moments.setdefault(int(i), {})[name] = x
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.scaler.load_state_dict(record["scaler"])
-        log: list[dict[str, float]] = record["log"]
-        return log
+        return record["log"]
 
     def clear(self) -> None:
         """The run is over: nothing of its state stays."""
@@ -217,8 +217,7 @@ class Loop:
 
 def trajectory_of(example: Any) -> Trajectory:
     """The trajectory of an example, which may be one itself."""
-    found: Trajectory = example if isinstance(example, Trajectory) else example.trajectory
-    return found
+    return example if isinstance(example, Trajectory) else example.trajectory
 
 
 def random_sets(count: int, size: int, epochs: int, seed: str) -> list[list[int]]:

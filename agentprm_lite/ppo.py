@@ -32,7 +32,7 @@ from agentprm_lite.checkpoint import digest
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
-from agentprm_lite.loop import Loop, OneProcess, random_sets
+from agentprm_lite.loop import Log, Loop, OneProcess, Share, random_sets
 from agentprm_lite.losses import kl_penalty, policy_loss
 from agentprm_lite.models import check_ids
 from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
@@ -110,8 +110,7 @@ class Critic(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Value of states [..., E], taken without gradient."""
-        out: Tensor = self.head(hidden.detach().float()).squeeze(-1)
-        return out
+        return self.head(hidden.detach().float()).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -189,9 +188,7 @@ class PPOLoss(nn.Module):
         """Action tokens and turns of a step."""
         return sum(len(e.reference) for e in episodes), sum(len(e.returns) for e in episodes)
 
-    def forward(
-        self, episodes: Sequence[Credited], sizes: tuple[int, int]
-    ) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, episodes: Sequence[Credited], sizes: tuple[int, int]) -> Share:
         """These episodes' share of the step's loss, and of what is logged of it."""
         tokens, turns = sizes
         logp = action_logprobs(self.model, [e.trajectory for e in episodes])[None]
@@ -239,24 +236,13 @@ def train_ppo(
     judge: Judge | None = None,
     make_player: Callable[[Any, ChatFormat, SamplingConfig], Player] = PlainPlayer,
     checkpoint: str | Path | None = None,
-) -> list[dict[str, float]]:
-    """Improve a policy on its own episodes by PPO, with process rewards from a judge.
+) -> Log:
+    """Improve a policy with adapters on its own episodes, with process rewards from any judge.
 
-    Args:
-        model: a policy with adapters, changed in place; with adapters off it is the reference.
-        chat: its chat format.
-        tasks: what to practise.
-        config: settings of the run.
-        sampling: how episodes are sampled, at temperature 1.
-        judge: any; None only with ``reward="outcome"``.
-        make_player: makes a player anew each round, such as :func:`agentprm_lite.fast.player`.
-        checkpoint: a folder for the state after each round, from which a run goes on.
-
-    Returns:
-        The log, a dict a round.
-
-    Raises:
-        ValueError: a setting or judge that doesn't fit, or a NaN, before its step.
+    The adapters are changed in place; with them off the model is the reference. Without a judge the
+    reward has to be ``"outcome"``. ``make_player`` makes a player anew each round, such as
+    :func:`agentprm_lite.fast.player`. ``checkpoint`` is a folder for the state after each round,
+    from which a run goes on. Returns the log, a dict a round. A NaN stops the run before its step.
     """
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
@@ -282,7 +268,7 @@ def train_ppo(
         if not played:
             raise ValueError("no episode has room for a turn: raise sampling.max_context")
         nothing = [StepValues(0.0, np.zeros(t.num_steps)) for t in played]
-        values = judge.score(played) if judge else nothing
+        values = judge.score(played) if judge is not None else nothing
         episodes, process_reward = credit(model, critic, played, values, config)
         log = learn(loop, episodes, config, i) | {
             "success": float(np.mean([t.success for t in played])),

@@ -84,17 +84,8 @@ def best_of_n(
 ) -> Curve:
     """Best-of-N: the attempt with the highest score, in expectation over all N-subsets.
 
-    Args:
-        candidates: attempts; a task with fewer than N takes part with all that it has.
-        values: a judge's, one a candidate.
-        ns: values of N, at most the largest number of candidates of a task.
-        score: one of :data:`SCORES`.
-
-    Returns:
-        The curve.
-
-    Raises:
-        ValueError: not one value a candidate, too large an N, or as in :func:`scores_of`.
+    ``values`` are a judge's, one a candidate. A task with fewer than N candidates takes part with
+    all that it has; no N may exceed what every task has.
     """
     if len(values) != len(candidates):
         raise ValueError(f"got {len(values)} values for {len(candidates)} candidates")
@@ -136,17 +127,8 @@ def beam_search(
     each, and the best N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over.
 
-    Args:
-        player: of the policy; its temperature makes the M turns differ.
-        judge: any.
-        tasks: searched side by side.
-        n: paths kept.
-        m: turns sampled a path.
-        score: one of :data:`SCORES`.
-        seed: of the random streams.
-
-    Returns:
-        One result a task.
+    The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
+    :data:`SCORES`. All tasks are searched side by side, and each gets one result.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")

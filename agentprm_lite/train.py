@@ -29,7 +29,7 @@ from agentprm_lite.kinds import (
     check_examples,
     split_families,
 )
-from agentprm_lite.loop import Loop, OneProcess, random_sets, schedule, trajectory_of
+from agentprm_lite.loop import Log, Loop, OneProcess, random_sets, schedule, trajectory_of
 from agentprm_lite.losses import Progress
 from agentprm_lite.types import Task, Trajectory
 
@@ -70,7 +70,7 @@ def fit(
     checkpoint: str | Path | None = None,
     label: str = "train",
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
+) -> Log:
     """Train the parameters of a loss module that require gradients.
 
     With held-out examples the best epoch's weights are kept. The log has a dict a step; the last
@@ -149,21 +149,12 @@ def sft(
     *,
     checkpoint: str | Path | None = None,
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
-    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens.
+) -> Log:
+    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens, over all epochs.
 
-    Args:
-        model: a policy, changed in place.
-        demonstrations: trajectories to imitate.
-        config: how to train; all epochs run.
-        checkpoint: a folder from which an interrupted run goes on.
-        processes: ``distributed.Ranks()`` under torchrun.
-
-    Returns:
-        The log, a dict a step.
-
-    Raises:
-        ValueError: unreadable data, another run's folder, or a NaN, before its step.
+    The model, a policy, is changed in place. ``checkpoint`` is a folder from which an interrupted
+    run goes on; ``processes`` is ``distributed.Ranks()`` under torchrun. Returns the log, a dict a
+    step. Unreadable data, another run's folder, or a NaN, before its step, is a ValueError.
     """
     check_examples(model, demonstrations)
     spare_activations(model, config)
@@ -171,9 +162,7 @@ def sft(
     return fit(SFTLoss(model), demonstrations, config, label="sft", **settings)
 
 
-def rft(
-    model: Any, rollouts: Sequence[Trajectory], config: TrainConfig, **settings: Any
-) -> list[dict[str, float]]:
+def rft(model: Any, rollouts: Sequence[Trajectory], config: TrainConfig, **settings: Any) -> Log:
     """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
 
     Of every task the first four of them with different actions count; otherwise as :func:`sft`.
@@ -204,7 +193,7 @@ def train_reward_model(
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
     checkpoint: str | Path | None = None,
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
+) -> Log:
     """Train a reward model of any kind on the same trajectories.
 
     A part of the tasks is held out, the same for every kind and seed. After each epoch the loss on
