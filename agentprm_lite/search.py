@@ -46,28 +46,24 @@ class SearchResult:
     usage: Usage  #: Compute of the whole search on this task, discarded branches included.
 
 
-SCORES: dict[str, Callable[[StepValues], float]] = {
-    "last": lambda v: float(_path(v)[-1]),
-    "min": lambda v: float(_path(v).min()),
-    "mean": lambda v: float(_path(v).mean()),
-    "product": lambda v: float(_path(v).prod()),
-    "sum_of_progress": lambda v: float(np.diff([v.root, *v.q]).sum()),
+SCORES: dict[str, Callable[[float, np.ndarray], float]] = {
+    "last": lambda root, m: m[-1],
+    "min": lambda root, m: m.min(),
+    "mean": lambda root, m: m.mean(),
+    "product": lambda root, m: m.prod(),
+    "sum_of_progress": lambda root, m: np.diff([root, *m]).sum(),
 }
-"""How M along an attempt becomes its score. Sum of progress orders attempts at a task as "last"."""
-
-
-def _path(values: StepValues) -> np.ndarray:
-    """M after every turn; an attempt without a turn is judged by the root's."""
-    return values.q if len(values.q) else np.array([values.root])
+"""How M at the root and after every turn becomes an attempt's score. The sum of progress orders
+attempts at one task as "last" does: it is the last M minus the root's."""
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
-    """One score an attempt; an unknown score, or an M that isn't finite, is a ValueError."""
+    """One score an attempt; that without a turn is judged by its root."""
     if score not in SCORES:
         raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
     for i, v in enumerate(values):
         check_finite(f"attempt {i}", v)
-    return [SCORES[score](v) for v in values]
+    return [float(SCORES[score](v.root, v.q if len(v.q) else np.array([v.root]))) for v in values]
 
 
 def by_task(candidates: Sequence[Trajectory]) -> dict[Task, list[int]]:
