@@ -242,5 +242,5 @@ def some(names: Sequence[str], most: int = 20) -> str:
 def schedule(step: int, steps: int) -> float:
     """Share of the learning rate: warm-up over a tenth of the steps, then a cosine to 0."""
     warmup = max(1, steps // 10)
-    done = max(0, step - warmup) / max(1, steps - warmup)
-    return min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * done)))
+    angle = math.pi * max(0, step - warmup) / max(1, steps - warmup)
+    return min((step + 1) / warmup, 0.5 * (1 + math.cos(angle)))
