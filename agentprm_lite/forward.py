@@ -72,8 +72,9 @@ def context_limit(config: Any) -> int:
     return most
 
 
-def check_lengths(trajectories: Sequence[Trajectory], limit: int) -> None:
+def check_lengths(model: Any, trajectories: Sequence[Trajectory]) -> None:
     """Refuse trajectories that a model can't read whole: a labelled step is never cut off."""
+    limit = context_limit(split_model(model)[0].config)
     for t in trajectories:
         if len(t.ids) > limit:
             raise ValueError(
@@ -213,7 +214,7 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
 def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
     """Head's outputs at the steps [B, T] and roots [B], with gradient, and the steps' mask."""
     body, head = split_model(model)
-    check_lengths(trajectories, context_limit(body.config))
+    check_lengths(model, trajectories)
     hidden = hidden_states(body, [t.ids for t in trajectories])
     positions = [(t.root_position, *t.score_positions) for t in trajectories]
     mask = pad_ids([[1] * len(p) for p in positions], hidden.device).bool()
@@ -225,12 +226,10 @@ def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor
 def microbatches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     """Group items of similar length, at most so many padded tokens a group."""
     group: list[int] = []
-    longest = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        longest = max(longest, lengths[i])
-        if group and (len(group) + 1) * longest > tokens:
+        if group and (len(group) + 1) * lengths[i] > tokens:
             yield group
-            group, longest = [], lengths[i]
+            group = []
         group.append(i)
     if group:
         yield group

@@ -129,9 +129,8 @@ def take_apart(codec: Codec, stops: Collection[int]) -> Pieces:
     """The pieces of a tokenizer's template; its turns end with a special token."""
     shown = partial(render, codec.tokenizer)
     head, tail = _around(shown([_USER], prompt=True), _USER)
-    _, ack, past, after = _around(
-        shown([_USER, _SAID, _USER2], prompt=True), *(_USER, _SAID, _USER2)
-    )
+    three = (_USER, _SAID, _USER2)
+    _, ack, past, after = _around(shown(three, prompt=True), *three)
     _, now, last = _around(shown([_USER, _SAID], prompt=False), _USER, _SAID)
     found, before = codec.names.search(last), codec.names.search(past)
     if (
@@ -152,10 +151,8 @@ def take_apart(codec: Codec, stops: Collection[int]) -> Pieces:
     elif tail.rstrip().endswith("<think>"):
         lead = "\n</think>\n\n"
     end = (found or before)[0]
-    marks = before[0] not in (
-        end,
-        *codec.names.findall(tail),
-    )  # no end stands there, but the next role
+    # in some templates no end stands there, but the mark of the next role
+    marks = before[0] not in (end, *codec.names.findall(tail))
     return Pieces(
         head=head,
         tail=tail,
