@@ -219,8 +219,8 @@ def _check_fields(data: dict[str, Any]) -> None:
             raise ValueError(f"{field.name} has {odd[0]!r}, expected {expected}")
 
 
-def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
-    """Append trajectories to a file, made if absent, and flush it to the disk; how many they were.
+def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
+    """Append trajectories to a file, made if absent, and flush it to the disk.
 
     All lines are made before the first is written. A last line that a crash left unfinished is
     cut off first.
@@ -239,7 +239,6 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
         f.writelines(lines)
         f.flush()
         os.fsync(f.fileno())
-    return len(lines)
 
 
 def read_jsonl(path: str | Path) -> list[Trajectory]:

@@ -64,9 +64,9 @@ def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
     assert Trajectory.from_json(line) == TWO_STEPS
     assert json.loads(line)["version"] == 1
     other = replace(TWO_STEPS, sample=6)
-    assert append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other]) == 2
+    append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other])
     third = replace(TWO_STEPS, sample=7)
-    assert append_jsonl(tmp_path / "new" / "a.jsonl", [third]) == 1
+    append_jsonl(tmp_path / "new" / "a.jsonl", [third])
     assert read_jsonl(tmp_path / "new" / "a.jsonl") == [TWO_STEPS, other, third]
 
 
