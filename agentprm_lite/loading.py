@@ -41,8 +41,9 @@ def hide_old_torchao() -> None:
                 vars(module)["is_torchao_available"] = lambda: False
 
 
-def read(auto_class: Any, place: str, **options: Any) -> Any:
+def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
     """What ``from_pretrained`` gives; an error says where it looked and what to do."""
+    place = where(name)
     try:
         return auto_class.from_pretrained(place, **options)
     except OSError as err:
@@ -57,16 +58,16 @@ def read(auto_class: Any, place: str, **options: Any) -> Any:
         ) from err
 
 
-def read_ends(place: str) -> list[int]:
+def read_ends(place: str | Path) -> list[int]:
     """Tokens after which a model stops, as its ``generation_config.json`` lists them."""
     try:
-        ends = GenerationConfig.from_pretrained(place).eos_token_id
+        ends = GenerationConfig.from_pretrained(str(place)).eos_token_id
     except OSError:  # none; a place that can't be reached has been noticed before
         return []
     return ends if isinstance(ends, list) else [ends] * (ends is not None)
 
 
-def read_model(place: str, dtype: torch.dtype) -> Any:
+def read_model(place: str | Path, dtype: torch.dtype) -> Any:
     """A causal language model without dropout: differences of M are the signal."""
     config = read(AutoConfig, place)
     auto_class = check_architecture(config, place)
@@ -78,7 +79,7 @@ def read_model(place: str, dtype: torch.dtype) -> Any:
     return model if auto_class is AutoModelForCausalLM else _text_part(model)
 
 
-def check_architecture(config: Any, place: str) -> Any:
+def check_architecture(config: Any, place: str | Path) -> Any:
     """The class that reads a checkpoint, if it holds a language model."""
     text_type = type(config.get_text_config())
     known = text_type in MODEL_FOR_CAUSAL_LM_MAPPING
@@ -107,7 +108,7 @@ def _text_part(model: Any) -> Any:
     return part
 
 
-def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -> None:
+def check_memory(auto_class: Any, config: Any, place: str | Path, dtype: torch.dtype) -> None:
     """Refuse a model whose weights alone don't fit."""
     with torch.device("meta"):
         model = auto_class.from_config(config)

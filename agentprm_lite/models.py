@@ -26,7 +26,7 @@ from transformers.pytorch_utils import Conv1D
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import LinearHead, is_linear
-from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model, where
+from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model
 
 hide_old_torchao()
 
@@ -103,8 +103,7 @@ class Scorer(torch.nn.Module):
 
 def load_chat(name: str | Path) -> ChatFormat:
     """Tokenizer and chat format of a model, given as a folder or a hub id."""
-    place = where(name)
-    return ChatFormat(read(AutoTokenizer, place), read_ends(place))
+    return ChatFormat(read(AutoTokenizer, name), read_ends(name))
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
@@ -114,7 +113,7 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     with fresh float32 adapters to train, and without them the reference policy. What is no causal
     language model is a ValueError, what can't be had an OSError, what doesn't fit a MemoryError.
     """
-    model = read_model(where(name), default_dtype())
+    model = read_model(name, default_dtype())
     if lora is not None:
         model = lora.add_to(model, "CAUSAL_LM", seed)
     return model.to(default_device()).eval()
@@ -140,7 +139,7 @@ def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") 
 def _scorer(base: Base, head: Head) -> Scorer:
     net: Any
     if isinstance(base, str | Path):
-        net = read_model(where(base), default_dtype())
+        net = read_model(base, default_dtype())
     else:  # the modules are copied, so that each model has its own adapters; the parameters aren't
         net = copy.deepcopy(base, memo={id(p): p for p in base.parameters()})
         net = net.unload() if isinstance(net, PeftModel) else net
