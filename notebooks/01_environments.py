@@ -59,12 +59,11 @@ from dataclasses import asdict
 from functools import partial
 from itertools import product
 from textwrap import fill, indent
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots, trees
 from agentprm_lite.env import env_class, TextEnv, make_env
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.study import bootstrap_interval
@@ -137,21 +136,20 @@ if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
 # %%
-plots.style()
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="tight")
+fig, (left, right) = looks.new_axes(2, 6.8, 3.2)
 at = np.arange(4)
 limits = [env_class(world).default_rounds for world in WORLDS]
 left.boxplot(turns, positions=at, widths=0.5)
-left.hlines(limits, at - 0.4, at + 0.4, colors="#d55e00", linestyles="--")
+left.hlines(limits, at - 0.4, at + 0.4, colors=looks.INK, linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
-marks = ("success", won, "#0a7ac2", "s"), ("reward", earned, "#d55e00", "o")
-for shift, (label, found, color, marker) in enumerate(marks):
-    mean, lo, hi = np.array(found).T
-    look = {"fmt": marker, "color": color, "capsize": 4, "label": label}
+rows = {"random agent, success": won, "random agent, reward": earned}
+for shift, (name, look) in enumerate(looks.looks_of(rows).items()):
+    mean, lo, hi = np.array(rows[name]).T
     bars = np.maximum(0, [mean - lo, hi - mean])
-    right.errorbar(at + 0.2 * shift, mean, bars, **look)
-right.set(ylabel="random actions", xticks=at, xticklabels=WORLDS)
-right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    right.errorbar(at + 0.2 * shift, mean, bars, fmt=look.marker,
+                   color=look.color, capsize=4, label=name)
+right.set(xticks=at, xticklabels=WORLDS)
+looks.finish(fig, right)
 show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
             f"{[float(np.median(n)) for n in turns]}; success of random "
             f"actions {[round(x.mean, 2) for x in won]}.",
@@ -270,7 +268,7 @@ pd.DataFrame({world: facts(world) for world in WORLDS})
 # %%
 GOAL = "lantern"
 tree = asdict(recipe_tree(GOAL))
-fig = plots.recipe_tree(tree)
+fig = trees.recipe_tree(tree)
 show_figure(
     fig,
     alt=f"Recipe tree of {GOAL}: made of "
@@ -317,10 +315,10 @@ play(env, ACTIONS)
 # %%
 env = make_env("babyai")
 observation, info = env.reset(options={"index": 3310})
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), layout="tight")
+fig, (left, right) = looks.new_axes(2, 6.4, 3)
 left.imshow(env.render())
-lines = [fill(line, 42) for line in observation.split("\n")]
-look = {"va": "top", "fontsize": 9, "color": "black"}
+lines = [fill(line, 40) for line in observation.split("\n")]
+look = {"va": "top", "fontsize": 11}
 right.text(0, 1, "\n\n".join(lines), **look)
 for ax in (left, right):
     ax.axis("off")
@@ -388,7 +386,7 @@ while "####" not in (action := fork.expert_action()[1]):
     fork.step(action)
 told, used = (set(re.findall(r"\d+", x)) for x in (observation, str(lines)))
 show_figure(
-    plots.calculation_tree(lines),
+    trees.calculation_tree(lines),
     alt=f"Tree of the solution {'; '.join(lines)}.",
     caption="From right to left: told numbers, steps, the answer. "
     f"Told but not needed: {', '.join(sorted(told - used)) or 'nothing'}.",

@@ -53,12 +53,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import math
 from dataclasses import replace
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.chat import parse_action
 from agentprm_lite.env import make_env
 from agentprm_lite.tutorial.exercises import attempt
@@ -186,17 +185,17 @@ pd.DataFrame(rows, columns=["part", "ids", "loss", "score", "text"])
 
 # %%
 longest = max(plain[:200], key=lambda t: t.num_steps)
-looks = {"prompt": (plots.GREY, "", 1), "observation": ("#d55e00", "//", 1)}
-looks["turn"] = ("#0a7ac2", "", 2)
-plots.style()
-fig, ax = plt.subplots(figsize=(7.5, 1.8))
-for kind, (color, hatch, height) in looks.items():
+kinds = {"prompt": ("", 1), "observation": ("//", 1), "turn": ("", 2)}
+fig, ax = looks.new_axes(height=1.6)
+for (kind, (hatch, height)), look in zip(
+    kinds.items(), looks.SPARE[::-1], strict=False
+):
     bars = [(a, b - a) for k, a, b in parts(longest) if k == kind]
-    style = {"facecolor": color, "edgecolor": "white", "hatch": hatch}
+    style = {"facecolor": look.color, "edgecolor": "white", "hatch": hatch}
     ax.broken_barh(bars, (0, height), label=kind, **style)
-ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c="#0a7ac2")
+ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c=looks.INK)
 ax.set(xlabel="position in the history", yticks=[], ylim=(0, 2.6))
-ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+looks.finish(fig, ax)
 share = sum(b - a for a, b in longest.spans) / len(longest.ids)
 show_figure(
     fig,
@@ -428,13 +427,13 @@ same = [chat.turn_ids(chat.decode(ids)) == ids for ids in ended]
 print(f"{same.count(False)} of {len(same)} sampled turns come back otherwise")
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6, 2.8))
-ax.step(range(len(shifts)), shifts, where="mid", marker="o", c="#d55e00")
-ax.axhline(0, color="#0a7ac2", linestyle="--", label="ids kept")
+fig, ax = looks.new_axes(height=2.6)
+look = looks.SPARE[1]
+ax.step(range(len(shifts)), shifts, where="mid", marker="o", c=look.color)
+ax.axhline(0, color=looks.INK, linestyle="--", label="ids kept")
 ax.set(xlabel="turn", ylabel="error of its end, tokens")
 ax.set_xticks(range(len(shifts)))
-ax.legend()
+looks.finish(fig, ax)
 show_figure(
     fig,
     alt=f"The error of a turn's end after re-tokenizing, by turn: {shifts}",

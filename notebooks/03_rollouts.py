@@ -54,11 +54,10 @@ import math
 import tempfile
 from itertools import combinations
 from pathlib import Path
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from agentprm_lite import metrics, study
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -128,10 +127,9 @@ print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
 # %%
 solved = wins.sum(axis=1)
-plots.style()
-fig, ax = plt.subplots(figsize=(6, 2.8))
+fig, ax = looks.new_axes(height=2.6)
 bins = np.arange(K + 2) - 0.5
-ax.hist(solved, bins=bins, color="#0a7ac2", edgecolor="white", hatch="//")
+ax.hist(solved, bins=bins, color=looks.SPARE[0].color, edgecolor="white")
 ax.set(xlabel=f"successes among {K} samples", ylabel="held-out goals")
 mixed = int(((solved > 0) & (solved < K)).sum())
 never, always = int((solved == 0).sum()), int((solved == K).sum())

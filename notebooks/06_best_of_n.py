@@ -384,16 +384,13 @@ else:
 # action is not seen. Everything else stays: the same candidates, the same estimator.
 #
 # One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$. In TextCraft that is much:
-# a success ends the episode, a failure goes on until its rounds run out. The control *short* knows $T$ and nothing else: its score is $-T$. If
-# *short* is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
+# a success ends the episode, a failure goes on until its rounds run out. *Fewest turns* knows $T$ and nothing else: its score is $-T$. If
+# it is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
 
 # %%
 by_half = curves_of(study.half)
-plots.METHODS |= dict.fromkeys(
-    ("short", "over"), plots.Look("#c2589f", "D", ":")
-)
 extra = {k: baselines[k] for k in ("oracle", "random")}
-extra["short"] = study.fewest_turns(candidates, NS).success[None]
+extra["fewest turns"] = study.fewest_turns(candidates, NS).success[None]
 at_half = intervals(by_half | extra)
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in at_half.items())
 show_figure(
@@ -565,7 +562,7 @@ attempt(check_samples_needed, samples_needed)
 # - *success at N*: mean over tasks of the expected outcome. *token axis*: tokens that the policy generates.
 # - *multiple*: $N_{\text{base}}/N_{\text{ours}}$ at the baseline's best score; 0: ours never gets there.
 # - *within-task AUROC*: over the tasks with both outcomes only; look at how many there are.
-# - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *short* on a level with
+# - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *fewest turns* on a level with
 #   the judges (they may have learned length), and a high AUROC over the pool with 0.5 within tasks.
 # - **Vary** `eval_samples`, the temperature, MC labels (`pool_values(profile, "mc_soft", 0)`), and the part that the judge sees.
 #

@@ -52,7 +52,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import numpy as np
 from agentprm_lite import search, study
-from agentprm_lite.tutorial import guided, plots, rewards, stages
+from agentprm_lite.tutorial import guided, looks, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.tasks import beam_tasks
@@ -244,15 +244,13 @@ def second_scores(reorder):
 good, stale = second_scores(True), second_scores(False)
 
 # %%
-import matplotlib.pyplot as plt
-
-plots.style()
-fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-ax.axline((truth[0], truth[0]), slope=1, color=plots.GREY, linewidth=1)
-ax.scatter(truth, good, marker="o", color="#0a7ac2", label="with select")
-ax.scatter(truth, stale, marker="x", color="#d55e00", label="without")
+fig, ax = looks.new_axes(height=3.6)
+ax.axline((truth[0], truth[0]), slope=1, color=looks.GREY, linewidth=1)
+rows = {"with select": good, "without": stale}
+for (name, row), look in zip(rows.items(), looks.SPARE, strict=False):
+    ax.scatter(truth, row, marker=look.marker, color=look.color, label=name)
 ax.set(xlabel="M by a full pass", ylabel="M with the cache")
-ax.legend()
+looks.finish(fig, ax)
 off = np.abs(stale - truth).max()
 show_figure(
     fig,
@@ -320,7 +318,6 @@ best = chosen("AgentPRM", NS)
 x["Best-of-N"] = sample * np.array(NS)
 y["Best-of-N"] = [study.bootstrap_interval(best[:, :, j])
                   for j in range(len(NS))]
-plots.METHODS["Best-of-N"] = plots.Look("#8a63d2", "X", "--")
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y["SFT"] = [study.bootstrap_interval(table_of([greedy]))]
 ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)

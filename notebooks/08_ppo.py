@@ -55,7 +55,7 @@ import numpy as np
 import pandas as pd
 import torch
 from agentprm_lite import study
-from agentprm_lite.tutorial import guided, plots, stages
+from agentprm_lite.tutorial import guided, looks, plots, stages
 from agentprm_lite.labels import gae
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -76,8 +76,8 @@ if PROFILE == "smoke":
 print(f"{profile.ppo.iterations} rounds of {profile.ppo.tasks} tasks ×"
       f" {profile.ppo.samples} episodes, one seed a reward")
 rounds = range(profile.ppo.iterations)
-success = {name: log["success"] for name, log in logs.items()}
-turns = {name: log["turns"] for name, log in logs.items()}
+panels = {what: {name: (rounds, log[what]) for name, log in logs.items()}
+          for what in ("success", "turns")}
 says = "; ".join(
     f"{name}: success {log['success'].iloc[0]:.2f} to "
     f"{log['success'].iloc[-1]:.2f}, turns {log['turns'].iloc[0]:.1f} to "
@@ -85,7 +85,7 @@ says = "; ".join(
     for name, log in logs.items()
 )
 show_figure(
-    plots.ppo_curves(rounds, success, turns),
+    plots.training_curves(panels, xlabel="round"),
     alt=f"Three PPO runs, first to last round. {says}.",
     caption="Success and turns an episode on the training tasks of each "
     "round. Look at both: a run can keep its success and grow longer.",
@@ -383,15 +383,12 @@ for goals, found in pools.items():
           {k: f"{len(v)} samples" for k, v in found.items()})
 
 # %%
-import matplotlib.pyplot as plt
-
-plots.style()
-fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained")
+fig, axes = looks.new_axes(4, 14.4, 2.6)
 says = []
-for ax, ((goals, what), table) in zip(axes.flat, tables.items(), strict=True):
+for ax, ((goals, what), table) in zip(axes, tables.items(), strict=True):
     for i, (name, row) in enumerate(table.items()):
         mean, lo, hi = study.bootstrap_interval(row)
-        look = plots.SPARE[i - 1] if i else plots.METHODS["SFT"]
+        look = looks.looks_of(table)[name]
         ax.errorbar(mean, -i, xerr=[[mean - lo], [hi - mean]], capsize=3,
                     fmt=look.marker, color=look.color)
         says.append(f"{goals} {name} {what} {mean:.2f}")

@@ -58,7 +58,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import plots, rewards, stages
+from agentprm_lite.tutorial import plots, rewards, stages, trees
 from agentprm_lite.worlds.math import MathWorld, arithmetic, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks
 from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
@@ -268,12 +268,12 @@ asked = problems.make_problem(task.index, task.variant).question
 tree = {"step": asked, "right": None, "children": grow(paths[task])}
 ends = [row[-1][1] == "right" for row in paths[task] if row]
 show_figure(
-    plots.solution_tree(tree),
+    trees.solution_tree(tree),
     alt=f"A tree of sampled solutions. The question: {asked} "
     f"Different first steps: {len(tree['children'])}; {sum(ends)} of "
     f"{len(ends)} solutions end with the right answer.",
     caption="Sampled solutions of a held-out problem; in brackets: how many "
-    "took this way. ✓ and blue: right; ✗ and orange, with corners: wrong.")
+    "took this way. ✓ and green: right; ✗ and red, with corners: wrong.")
 
 # %% [markdown]
 # ## A misuse that looks right

@@ -297,7 +297,7 @@ curves = {
     "AgentPRM": np.array([
         search.best_of_n(candidates, v, NS).success for v in values
     ]),
-    "short": study.fewest_turns(candidates, NS).success[None],
+    "fewest turns": study.fewest_turns(candidates, NS).success[None],
     "oracle": search.oracle(candidates, NS).success[None],
     "random": study.random_choice(candidates, NS).success[None],
 }
@@ -311,19 +311,18 @@ y["beam 2×2"] = [study.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 
 # %%
-plots.METHODS |= {"beam 2×2": plots.Look("#c2589f", "D", ":"),
-                  "short": plots.Look("#9c6b3f", "P", "--")}
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens at N = {NS[-1]}: {says}.",
-    caption="The vault: Best-of-N by AgentPRM and by the control short, "
+    caption="The vault: Best-of-N by AgentPRM and by fewest turns, "
     "between random and oracle; beam 2×2 is one point. Bands: 95 %.",
 )
 
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 for name, ours, other in (
     (f"Best-of-{NS[-1]} minus one attempt", best, base[None]),
-    (f"Best-of-{NS[-1]} minus short", best, curves["short"][:, :, -1]),
+    (f"Best-of-{NS[-1]} minus fewest turns",
+     best, curves["fewest turns"][:, :, -1]),
     ("beam 2×2 minus one attempt", beam, base[None]),
 ):
     mean, lo, hi = study.bootstrap_interval(ours, other)
@@ -332,8 +331,8 @@ for name, ours, other in (
 print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]
-# **Read *short* first.** It is a control that has no model at all: it takes the candidate with the fewest turns. A policy that wanders through rooms that it has
-# seen has often lost the thread, so turns alone say a lot. If "minus short" is undecided, the gain of AgentPRM may be no more than counting turns, and it would be
+# **Read *fewest turns* first.** It has no model at all. A policy that wanders through rooms that it has
+# seen has often lost the thread, so turns alone say a lot. If "minus fewest turns" is undecided, the gain of AgentPRM may be no more than counting turns, and it would be
 # wrong to say that the judge compares the code with the notes. Ask this of every new world before you believe a curve.
 #
 # *When* does $M$ know? The table has the mean of $M$ after the first half of the actions and after the last one, for candidates that won and that
@@ -557,7 +556,7 @@ attempt(check_first_leak, first_leak)
 # | Simplified | language models of 0.5 to 8 billion weights | a tiny model from nothing | two cores |
 # | Faithful | transitions are deterministic, reward at the end | the checklist tests the first, `_apply` keeps the second | equations 7 and 8 need both |
 #
-# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), the distance from *short*, and the number of rounds. **Vary** the
+# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), the distance from *fewest turns*, and the number of rounds. **Vary** the
 # number of words, `default_rounds`, `demo_variants` (does it copy or remember?), and reward for a code that is nearly right.
 #
 # ## Summary

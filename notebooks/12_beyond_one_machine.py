@@ -56,11 +56,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 from agentprm_lite import models, search, train
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.kinds import RewardLoss
-from agentprm_lite.tutorial import memory, plots, rewards, stages
+from agentprm_lite.tutorial import looks, memory, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 profile = get_profile(PROFILE)
@@ -115,10 +114,9 @@ if PROFILE == "smoke":
 pd.DataFrame(measured, index=[f"n = {n}" for n in SIZES]).round(3)
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+fig, ax = looks.new_axes()
 far = np.array([SIZES[0], SIZES[-1], 1000])
-for (name, took), look in zip(measured.items(), plots.SPARE, strict=False):
+for (name, took), look in zip(measured.items(), looks.SPARE, strict=False):
     slope, start = np.polyfit(np.log(SIZES), np.log(took), 1)
     slopes[name], line = slope, np.exp(start + slope * np.log(far))
     ax.plot(SIZES, took, look.marker, color=look.color, label=name)
@@ -126,7 +124,7 @@ for (name, took), look in zip(measured.items(), plots.SPARE, strict=False):
     ax.plot(far[1:], line[1:], color=look.color, linestyle=":")
 ax.set(xscale="log", yscale="log", ylabel="seconds",
        xlabel="n, episodes or trajectories")
-ax.legend()
+looks.finish(fig, ax)
 says = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
 show_figure(
     fig,

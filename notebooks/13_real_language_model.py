@@ -52,10 +52,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 
 from agentprm_lite import models
-from agentprm_lite.tutorial import memory, plots, smollm2, stages, tiny
+from agentprm_lite.tutorial import looks, memory, plots, smollm2
+from agentprm_lite.tutorial import stages, tiny
 from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
@@ -475,13 +475,12 @@ pd.DataFrame({
 })
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+fig, ax = looks.new_axes()
 shifts = [moved(*history) for history in histories]
-for k, (y, look) in enumerate(zip(shifts, plots.SPARE, strict=False)):
+for k, (y, look) in enumerate(zip(shifts, looks.SPARE, strict=False)):
     ax.plot(range(len(y)), y, label=f"episode {k}", **look._asdict())
 ax.set(xlabel="turn", ylabel="tokens that its end moves")
-ax.legend()
+looks.finish(fig, ax)
 ends = ", ".join(str(shift[-1]) for shift in shifts)
 show_figure(
     fig,
