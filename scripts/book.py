@@ -140,7 +140,7 @@ def fingerprint(name: str, profile: str) -> str:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
     if re.search(r"\bstored(_study)?\(", parts[0]):  # it shows what is kept in results/
-        files = ["study_*.json", "first_run.txt", "claims/*.json"]
+        files = ["study_*.json", "first_run.txt", "smoothing.json"]
         kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
         parts += [path.read_text("utf-8") for path in kept]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike
 from agentprm_lite.tutorial.looks import (
     GREY,
     HATCHES,
-    INK,
-    LOOKS,
     WIDTH,
     Look,
     finish,
@@ -109,36 +107,6 @@ def reliability_diagram(bins: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike
         sizes = 15 + 150 * count / count.sum()
         ax.scatter(prediction, outcome, sizes, color=color, marker=marker, label=name)
     ax.set(xlabel="mean prediction", ylabel="mean outcome")
-    return finish(fig, ax)
-
-
-def value_distributions(
-    values: Sequence[Sequence[float]], success: Sequence[bool], *, parts: int = 4
-) -> Figure:
-    """Boxes of the values [T_i] in each part of the trajectories, failures beside successes."""
-    fig, ax = new_axes()
-    groups: dict[bool, list[list[float]]] = {y: [[] for _ in range(parts)] for y in (False, True)}
-    for row, y in zip(values, success, strict=True):
-        for t, value in enumerate(row):
-            groups[bool(y)][t * parts // len(row)].append(value)
-    for y, word, hatch in ((False, "failure", "///"), (True, "success", "")):
-        color = LOOKS[word].color
-        drawn = ax.boxplot(
-            groups[y],
-            positions=np.arange(parts) + (0.19 if y else -0.19),
-            widths=0.32,
-            patch_artist=True,
-            manage_ticks=False,
-            boxprops={"facecolor": color, "alpha": 0.7, "hatch": hatch, "edgecolor": INK},
-            medianprops={"color": INK, "linewidth": 2},
-            whiskerprops={"color": INK},
-            capprops={"color": INK},
-            flierprops={"marker": ".", "markersize": 3, "markeredgecolor": color},
-        )
-        drawn["boxes"][0].set_label(word)
-    edges = [f"{100 * i // parts}–{100 * (i + 1) // parts} %" for i in range(parts)]
-    ax.set_xticks(range(parts), edges)
-    ax.set(xlabel="part of the trajectory", ylabel="value M")
     return finish(fig, ax)
 
 

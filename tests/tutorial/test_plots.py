@@ -69,12 +69,6 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         lambda: plots.reliability_diagram({"ORM": ([0.1, 0.9], [0.2, 0.7], [30, 10])}),
         ["calibrated", "ORM"],
     ),
-    "distributions": (
-        lambda: plots.value_distributions(
-            [[0.1, 0.2, 0.1], [0.5, 0.9], [0.3]], [False, True, True]
-        ),
-        ["failure", "success"],
-    ),
     "labels": (
         lambda: plots.label_bars({"ORM": [float("nan"), 1.0], "PVM": [1.0, 1.0]}, ["0", "1"]),
         ["ORM", "PVM"],
