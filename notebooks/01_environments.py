@@ -56,7 +56,6 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import json
 import re
 from dataclasses import asdict
-from functools import partial
 from itertools import product
 from textwrap import fill, indent
 import numpy as np
@@ -67,6 +66,7 @@ from agentprm_lite.tutorial import looks, plots, trees
 from agentprm_lite.env import env_class, TextEnv, make_env
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.study import bootstrap_interval
+from agentprm_lite.tutorial.floors import random_action, random_agent
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 
@@ -75,43 +75,20 @@ SEEDS, TASKS, SAMPLES = 3, 30, get_profile(PROFILE).eval_samples
 
 
 # %%
-def episode(task, choose, max_rounds=None):
+def expert_plays(task, max_rounds=60):
     """(thought, action, reply, reward) of every turn; all texts; success."""
     env = make_env(task.env, max_rounds)
     options = {"index": task.index, "variant": task.variant}
     texts, rows, over = [env.reset(options=options)[0]], [], [False]
     while not any(over):
-        thought, action = choose(env, texts)
+        thought, action = env.expert_action()
         reply, reward, *over, info = env.step(action)
         texts += [action, reply]
         rows.append((thought, action, reply, reward))
     return rows, texts, info["success"]
 
 
-def expert(env, texts):
-    """Thought and action of the world's own expert."""
-    return env.expert_action()
-
-
-# %%
-def random_action(env, texts, rng):
-    """No thought, and one of the actions that the text suggests."""
-    if env.name == "textcraft":  # the recipes and their ingredients
-        shown = [x for x in texts[0].split("\n") if x.startswith("craft ")]
-        parts = [p for x in shown for p in x.split(" using ")[1].split(", ")]
-        shown += sorted({f"get {part}" for part in parts})
-    elif env.name == "babyai":  # the list after "Available actions"
-        shown = re.findall('"(.*?)"', texts[-1])
-    elif env.name == "webshop":  # all fields to click, the wish to search
-        fields = texts[-1].split(" [SEP] ")
-        wish = fields[fields.index("Instruction:") + 1]
-        shown = [f"search[{wish}]", *(f"click[{x}]" for x in fields)]
-    else:  # two known numbers, or one of them as the answer
-        known = re.findall(r"\d+", " ".join(texts))
-        b, a = sorted(int(x) for x in rng.choice(known, 2))
-        shown = [f"{a} + {b} = {a + b}", f"{a} - {b} = {a - b}"]
-        shown += [f"{a} * {b} = {a * b}", f"#### {a}", f"#### {b}"]
-    return "", shown[rng.integers(len(shown))]
+show_source(random_action)  # one of the actions that the text suggests
 
 
 # %%
@@ -119,12 +96,11 @@ played, luck = {}, np.zeros((2, len(WORLDS), SEEDS, TASKS))
 for i, world in enumerate(WORLDS):
     test = env_class(world).tasks("test")
     test = test[:: len(test) // TASKS][:TASKS]  # spread over the levels
-    played[world] = [episode(task, expert, 60) for task in test]
+    played[world] = [expert_plays(task) for task in test]
     for seed in range(SEEDS):
-        agent = partial(random_action, rng=np.random.default_rng(seed))
         for j, task in enumerate(test):
-            runs = [episode(task, agent) for _ in range(SAMPLES)]
-            ends = [(success, rows[-1][-1]) for rows, _, success in runs]
+            runs = [random_agent(task, k, seed, None) for k in range(SAMPLES)]
+            ends = [(success, reward) for reward, _, success in runs]
             luck[:, i, seed, j] = np.mean(ends, axis=0)
 turns = [[len(rows) for rows, *_ in played[world]] for world in WORLDS]
 won, earned = ([bootstrap_interval(x) for x in kind] for kind in luck)
@@ -158,7 +134,9 @@ show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
-# right one: how often blind luck finds it. Mind what the random agent picks
+# right one: how often blind luck finds it. The **random agent** is a floor: a
+# policy that isn't above it has learned nothing, and it stands in the figures
+# from [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
 # reward and success can lie apart. Where random actions almost never succeed, an agent that starts from nothing
@@ -492,7 +470,7 @@ def go_on(saved, texts):
     fork.restore(saved)
     texts, over = list(texts), [False]
     while not any(over):
-        action = random_action(fork, texts, rng)[1]
+        action = random_action(fork, texts, rng)
         reply, reward, *over, _ = fork.step(action)
         texts += [action, reply]
     return texts, reward

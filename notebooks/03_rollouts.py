@@ -40,12 +40,17 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 #
 # A reward model chooses among samples; it does not make them better. So before
 # any reward model is trained: how much could a *perfect* one gain? That is the
-# headroom, the distance from a single episode to pass@N, the chance that at
-# least one of N samples succeeds.
+# headroom, the distance from a single episode to **pass@N**, the chance that at
+# least one of N samples succeeds. A perfect chooser, the *oracle*, has just that.
 #
-# **Predict before you run:** by what factor does pass@N exceed the success of
-# one sample, at the largest N? Does sampling once do better or worse than
-# greedy decoding?
+# Beside it stand two floors, here and in every later figure. The **random
+# agent** of [chapter 1](01_environments.ipynb) plays without any policy. And
+# **fewest turns** chooses without any model: of the N samples it takes the
+# shortest. Where a success ends the episode and a failure wanders on, that is
+# hard to beat.
+#
+# **Predict before you run:** by what factor does the oracle exceed one sample,
+# at the largest N? How much of that does *fewest turns* win?
 
 # %%
 import json
@@ -59,6 +64,7 @@ import pandas as pd
 from agentprm_lite import metrics, study
 from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.tutorial.exercises import attempt
+from agentprm_lite.tutorial.floors import random_outcomes
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.stages import greedy_runs, player, policy, pool
@@ -87,24 +93,28 @@ def intervals(curve):
 
 
 # %%
+luck = random_outcomes(profile).mean(axis=1)
 curves = {
-    "pass@N": intervals(oracle(candidates, ns)),
-    "any one sample": intervals(study.random_choice(candidates, ns)),
+    "oracle": intervals(oracle(candidates, ns)),
+    "fewest turns": intervals(study.fewest_turns(candidates, ns)),
+    "one sample": intervals(study.random_choice(candidates, ns)),
     "SFT": [study.bootstrap_interval(greedy)] * len(ns),
+    "random agent": [study.bootstrap_interval(luck)] * len(ns),
 }
-low, high = curves["pass@N"][0].mean, curves["pass@N"][-1].mean
+end = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in curves.items())
 show_figure(
     plots.curve_with_interval(ns, curves),
-    alt=f"pass@N goes from {low:.2f} to {high:.2f} at N = {ns[-1]}; "
-    f"greedy SFT is at {greedy.mean():.2f}.",
-    caption=f"{len(groups)} held-out goals, {K} samples each; SFT is one "
-    "greedy episode. Bands: 95 % intervals over goals.",
+    alt=f"Success against N. At N = {ns[-1]}: {end}.",
+    caption=f"At N = {ns[-1]}: {end}. {len(groups)} held-out goals, {K} "
+    "samples each; SFT is one greedy episode. Bands: 95 %, over goals.",
 )
 
 # %%
 single = wins.mean(axis=1)
 best = oracle(candidates, ns).success[:, -1]
-for name, base in (("one sample", single), ("greedy", greedy)):
+short = study.fewest_turns(candidates, ns).success[:, -1]
+bases = {"one sample": single, "greedy": greedy, "fewest turns": short}
+for name, base in bases.items():
     gap = study.bootstrap_interval(best, base)
     print(
         f"pass@{ns[-1]} minus {name}: {gap.mean:+.3f} "
@@ -115,9 +125,10 @@ word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
 # %% [markdown]
-# The space between *any one sample* and *pass@N* is what chapters 6 and 7 fight
-# for. A reward model that chooses blindly stays on the lower line; none can rise
-# above the upper one. (Beam search can: it samples other episodes.)
+# The space between *one sample* and *oracle* is what chapters 6 and 7 fight for.
+# A reward model that chooses blindly stays on the lower line; none can rise
+# above the upper one. (Beam search can: it samples other episodes.) A reward
+# model that doesn't rise above *fewest turns* may have learned to count.
 #
 # ## Where a judge can help at all
 #

@@ -122,7 +122,7 @@ show_figure(
     plots.training_curves(
         {
             title: {name: (PARTS, y) for name, y in panel.items()}
-            | {"random": (PARTS, [0.5] * len(PARTS))}
+            | {"coin": (PARTS, [0.5] * len(PARTS))}
             for title, panel in panels.items()
         },
         xlabel="part of the trajectory",
@@ -381,9 +381,8 @@ if text := stored("smoothing.json"):
         alt=f"Error of M: with {n[0]} episodes {rms['0'][0]:.2f} (β = 0) and "
         f"{rms['1'][0]:.2f} (β = 1), with {n[-1]:,} {rms['0'][-1]:.2f} and "
         f"{rms['1'][-1]:.2f}.",
-        caption="L_A pays below about "
-        f"{round(cross['1'], -2):,.0f} episodes (β = 1) or "
-        f"{round(cross['4'], -2):,.0f} (β = 4), and costs above.",
+        caption=f"L_A pays below about {round(cross['1'], -2):,.0f} episodes "
+        f"(β = 1) or {round(cross['4'], -2):,.0f} (β = 4), and costs above.",
     )
 
 # %% [markdown]

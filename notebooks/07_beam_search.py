@@ -40,8 +40,8 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # Best-of-N reads finished attempts. A process reward model can do more: it can tell *during* the attempt which branch to follow.
 # Beam search @N×M keeps $N$ paths; every round it tries $M$ turns on each, scores the $N \cdot M$ new turns, and keeps the best $N$.
 #
-# The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one random
-# sample, and pass@N of the stored pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
+# The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one sample,
+# the floors *fewest turns* (of the stored pool) and *random agent*, and pass@N of the pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
 # profile may search on a part of the held-out goals; everything in this chapter is about those goals, and their number is printed.
 #
 # **Predict before you run.**
@@ -52,10 +52,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import numpy as np
 from agentprm_lite import search, study
-from agentprm_lite.tutorial import guided, looks, plots, rewards, stages
+from agentprm_lite.tutorial import (
+    floors, guided, looks, plots, rewards, stages)
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.tutorial.tasks import beam_tasks
+from agentprm_lite.tutorial.tasks import beam_tasks, test_tasks
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
@@ -65,8 +66,7 @@ pool = stages.pool(profile)
 candidates = [t for t in pool if t.task in TASKS]
 runs = {
     (name, n, m): [guided.beam_runs(profile, kind, n, m, s) for s in SEEDS]
-    for name, kind in KINDS.items()
-    for n, m in profile.beams
+    for name, kind in KINDS.items() for n, m in profile.beams
 }
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
@@ -82,10 +82,13 @@ def table_of(answers, value=lambda t: t.outcome):
 print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
 won = {key: table_of(answers) for key, answers in runs.items()}
 greedy = stages.greedy_runs(profile, "sft")
+PLACES = [test_tasks(profile).index(task) for task in TASKS]
 K = profile.eval_samples
 lines = {
     "SFT": table_of([greedy]).mean(),
-    "random": study.random_choice(candidates, [1]).success.mean(),
+    "one sample": study.random_choice(candidates, [1]).success.mean(),
+    "fewest turns": study.fewest_turns(candidates, [K]).success.mean(),
+    "random agent": floors.random_outcomes(profile)[PLACES].mean(),
     "oracle": search.oracle(candidates, [K]).success.mean(),
 }
 print({name: round(float(x), 3) for name, x in lines.items()}, f"K = {K}")
@@ -103,8 +106,8 @@ says = "; ".join(
 show_figure(
     plots.beam_points(widths, points, reference=lines),
     alt=f"Success at beams {', '.join(widths)}: {says}.",
-    caption="Beam search by three reward models; bars: 95 % over seeds and "
-    f"tasks. Oracle: pass@{K} of the stored pool.",
+    caption=f"Beams {', '.join(widths)}: {says}. Bars: 95 %, over seeds and "
+    f"tasks. Oracle and fewest turns choose among {K} stored samples.",
 )
 
 # %% [markdown]
@@ -318,14 +321,17 @@ best = chosen("AgentPRM", NS)
 x["Best-of-N"] = sample * np.array(NS)
 y["Best-of-N"] = [study.bootstrap_interval(best[:, :, j])
                   for j in range(len(NS))]
+short = study.fewest_turns(candidates, NS).success
+x["fewest turns"] = x["Best-of-N"]
+y["fewest turns"] = list(map(study.bootstrap_interval, short.T))
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y["SFT"] = [study.bootstrap_interval(table_of([greedy]))]
 ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success over tokens; the right end of each line: {ends}.",
-    caption="Beams by ORM, PVM and AgentPRM, and Best-of-N by AgentPRM. Go "
-    "straight up or down from a beam's point to the line of Best-of-N.",
+    caption="Beams by ORM, PVM and AgentPRM, Best-of-N by AgentPRM and by "
+    f"fewest turns. At the right ends: {ends} tokens.",
 )
 
 
@@ -552,7 +558,7 @@ attempt(check_tokens_computed, tokens_computed)
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
 #   *scored*: tokens that the reward model computed. All are means a task.
 # - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
-# - **Watch** 1×1 away from *random* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
+# - **Watch** 1×1 away from *one sample* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
 # - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
 #

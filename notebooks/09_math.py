@@ -44,11 +44,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 #
 # The figure comes first: Best-of-N by $M$ at the last step, as in [chapter 6](06_best_of_n.ipynb). One line is new. *majority* is self-consistency (Wang et
 # al. 2022): no reward model at all, the most frequent **final answer** wins, however it was reached. Its votes are counted over the whole pool, so
-# only its right end is a fair comparison. *SFT* is one greedy attempt, *random* one sample.
+# only its right end is a fair comparison. *SFT* is one greedy attempt; *fewest turns* and the *random agent* are the floors of [chapter 3](03_rollouts.ipynb).
 #
 # **Predict before you run.**
 # 1. Is *majority* above or below the reward models?
-# 2. Can a reward model be worse than *random*?
+# 2. Can a reward model be worse than *one sample*?
 # 3. Where does a wrong solution go wrong more often: in the arithmetic, or in what it chooses to compute?
 
 # %%
@@ -58,7 +58,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import plots, rewards, stages, trees
+from agentprm_lite.tutorial import floors, plots, rewards, stages, trees
 from agentprm_lite.worlds.math import MathWorld, arithmetic, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks
 from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
@@ -83,17 +83,22 @@ curves = {name: np.array([
     search.best_of_n(candidates, run, NS).success
     for run in runs]) for name, runs in values.items()}
 for name, way in {"oracle": search.oracle, "majority": study.majority,
-                  "random": study.random_choice}.items():
+                  "fewest turns": study.fewest_turns,
+                  "one sample": study.random_choice}.items():
     curves[name] = way(candidates, NS).success[None]
-greedy = study.task_means(stages.greedy_runs(profile))
-curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
+lines = {"SFT": study.task_means(stages.greedy_runs(profile)),
+         "random agent": floors.random_outcomes(profile).mean(1)}
+for name, one in lines.items():
+    curves[name] = np.repeat(one[None, :, None], len(NS), axis=2)
+
+# %%
 shown = {name: [study.bootstrap_interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
     plots.curve_with_interval(NS, shown),
     alt=f"Success against N on held-out problems. At N = {NS[-1]}: {top}.",
-    caption=f"{len(TASKS)} problems. Bands: 95 %, over seeds and problems.")
+    caption=f"At N = {NS[-1]}: {top}. {len(TASKS)} problems; bands: 95 %.")
 
 # %% [markdown]
 # ## A case to solve by hand
@@ -311,7 +316,7 @@ assert inside["steps"].mean() > 0.55
 # ## The experiment
 #
 # All ways to choose, at the largest $N$, with paired differences on the same problems. If AgentPRM minus
-# *random* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
+# *one sample* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
@@ -467,12 +472,13 @@ points = {name: [study.bootstrap_interval(found[name, n, m][0])
                  for n, m in profile.beams] for name in KINDS}
 widths = [f"{n}×{m}" for n, m in profile.beams]
 level = {name: curves[name][0, places, -1].mean()
-         for name in ("SFT", "random", "majority", "oracle")}
+         for name in ("SFT", "random agent", "fewest turns",
+                      "majority", "oracle")}
 says = "; ".join(f"{k} " + ", ".join(f"{i.mean:.2f}" for i in v)
                  for k, v in points.items())
 show_figure(plots.beam_points(widths, points, reference=level),
             alt=f"Success at beams {', '.join(widths)}: {says}.",
-            caption="Beam search by three reward models. Bars: 95 %.")
+            caption=f"Beams {', '.join(widths)}: {says}. Bars: 95 %.")
 n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
     verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(

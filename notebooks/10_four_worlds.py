@@ -88,12 +88,14 @@ table = {}
 for env, world in found.items():
     oracle = world["best_of_n"]["oracle"][-1]
     table[NAMES[env]] = [
-        world["tasks"], text(world["policy"]["greedy SFT"]),
+        world["tasks"], text(world["policy"]["random agent"]),
+        text(world["policy"]["greedy SFT"]),
         text(world["policy"]["sampled SFT"]), text(oracle),
         round(world["tokens_a_sample"]),
     ]
 most = profiles["textcraft"].eval_samples
-head = ["tasks", "greedy", "one sample", f"best of {most}", "tokens a sample"]
+head = ["tasks", "random agent", "greedy", "one sample", f"best of {most}",
+        "tokens a sample"]
 pd.DataFrame(table, index=head).T
 
 # %% [markdown]
@@ -104,12 +106,13 @@ pd.DataFrame(table, index=head).T
 
 # %%
 kinds = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM",
-         "oracle": "oracle"}
+         "fewest turns": "fewest turns", "oracle": "oracle"}
+ns = study.powers_of_two(most)
 panels = {
     NAMES[env]: {label: world["best_of_n"][k] for k, label in kinds.items()}
+    | {"random agent": [world["policy"]["random agent"]] * len(ns)}
     for env, world in found.items()
 }
-ns = study.powers_of_two(most)
 says = "; ".join(
     f"{name}: " + ", ".join(f"{k} {c[-1][0]:.2f}" for k, c in curves.items())
     for name, curves in panels.items()
@@ -117,8 +120,7 @@ says = "; ".join(
 show_figure(
     plots.curves_by_panel(ns, panels, ylabel="reward"),
     alt=f"Best-of-N in four worlds, at N = {ns[-1]}. {says}.",
-    caption="The candidate with the largest M at its last step. A curve that "
-    "falls is a judge that prefers failures.",
+    caption=f"By M at the last step, N = {ns[-1]}. {says}.",
 )
 
 # %%
@@ -167,7 +169,7 @@ for name, curves in panels.items():
     room = best - one
     shares[name] = {
         k: (c[-1][0] - one) / room if room > 0.02 else np.nan
-        for k, c in curves.items() if k != "oracle"
+        for k, c in curves.items() if k not in ("oracle", "random agent")
     }
 pd.DataFrame(shares).T.round(2)
 

@@ -299,13 +299,14 @@ curves = {
     ]),
     "fewest turns": study.fewest_turns(candidates, NS).success[None],
     "oracle": search.oracle(candidates, NS).success[None],
-    "random": study.random_choice(candidates, NS).success[None],
+    "one sample": study.random_choice(candidates, NS).success[None],
 }
 cost = np.mean([t.usage.generated for t in candidates])
 x = {name: cost * np.array(NS) for name in curves}
 y = {name: [study.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
      for name, c in curves.items()}
 beam = np.array([[t.success for t in run] for run in beams], dtype=float)
+x["random agent"], y["random agent"] = x["oracle"], [(0.001,) * 3] * len(NS)
 x["beam 2×2"] = [np.mean([t.usage.generated for r in beams for t in r])]
 y["beam 2×2"] = [study.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
@@ -314,8 +315,8 @@ says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens at N = {NS[-1]}: {says}.",
-    caption="The vault: Best-of-N by AgentPRM and by fewest turns, "
-    "between random and oracle; beam 2×2 is one point. Bands: 95 %.",
+    caption=f"Best-of-{NS[-1]}, and a beam of 2×2 by AgentPRM: {says}. An "
+    "agent that opens at random has one chance in a thousand. Bands: 95 %.",
 )
 
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
@@ -556,7 +557,7 @@ attempt(check_first_leak, first_leak)
 # | Simplified | language models of 0.5 to 8 billion weights | a tiny model from nothing | two cores |
 # | Faithful | transitions are deterministic, reward at the end | the checklist tests the first, `_apply` keeps the second | equations 7 and 8 need both |
 #
-# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), the distance from *fewest turns*, and the number of rounds. **Vary** the
+# **Watch** the last replies (who opened too early?), the gap between one sample and oracle (without it no judge can help), the distance from *fewest turns*, and the number of rounds. **Vary** the
 # number of words, `default_rounds`, `demo_variants` (does it copy or remember?), and reward for a code that is nearly right.
 #
 # ## Summary
@@ -580,7 +581,7 @@ attempt(check_first_leak, first_leak)
 #
 # </details>
 #
-# <details><summary>3. The oracle's curve lies on random's. Which judge helps?</summary>
+# <details><summary>3. The oracle's curve lies on that of one sample. Which judge helps?</summary>
 #
 # None. All candidates of a task end alike; a better or more varied policy is needed first.
 #

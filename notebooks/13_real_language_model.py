@@ -71,6 +71,7 @@ for title, name in STUDIES.items():
 
 # %%
 KINDS = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM"}
+BOUNDS = ("oracle", "fewest turns")
 longest = max((s["ns"] for s in studies.values()), key=len, default=[])
 
 
@@ -78,14 +79,13 @@ def drawn(curves):
     """Curves by their names, all as long as the longest; NaN: no data."""
     gap = [[np.nan] * 3]
     return {KINDS.get(k, k): c + gap * (len(longest) - len(c))
-            for k, c in curves.items() if k in KINDS or k == "oracle"}
-
+            for k, c in curves.items() if k in (*KINDS, *BOUNDS)}
 
 panels, ends = {}, []
 for title, world in worlds.items():
     if half := world["best_of_n_first_half"]:
         last = world["best_of_n"]
-        bound = {"oracle": last["oracle"]}
+        bound = {k: last[k] for k in BOUNDS}
         panels[f"{title}, last step"] = drawn(last)
         panels[f"{title}, first half"] = drawn(half | bound)
         ends += [f"{title}, {label}: {last[k][-1][0]:.2f} and "
@@ -97,9 +97,9 @@ if panels:
         plots.curves_by_panel(longest, panels),
         alt="Best-of-N in TextCraft by M at the last step and after the first "
         f"half. At the largest N: {'; '.join(ends)}.",
-        caption="The same pipeline, one row a model. Left: chosen by M at the "
-        "last step. Right: by M after the first half. Compare the curves "
-        "inside a panel; the rows have other tasks and other N.",
+        caption=f"Best-of-N by M at the last step and after the first half: "
+        f"{'; '.join(ends)}. Compare inside a panel only: models have other "
+        "tasks and other N.",
     )
 else:
     print("no stored study has Best-of-N; the commands are below")

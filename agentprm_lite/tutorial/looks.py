@@ -37,7 +37,7 @@ LOOKS = {
     "SFT": Look("#7a4b2a", "s", "--"),
     "RFT": Look("#b5835a", "P", "--"),
     "oracle": Look(INK, "*", ":"),
-    "random": Look(GREY, "x", "-."),
+    "one sample": Look(GREY, "x", "-."),
     "random agent": Look("#0b9aa8", "1", ":"),
     "fewest turns": Look("#e0315f", "<", "--"),
     "majority": Look("#748a00", "h", "--"),
