@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Agent tasks as environments
+# # 1 Agent tasks as environments
 #
 # At the end you will have played four worlds by hand (a crafting task, a walk
 # through rooms, a shop, a word problem), copied their states, gone on from the
@@ -688,11 +688,11 @@ attempt(check_state_value, state_value)
 # 2. The value of a turn is the mean outcome of what may follow; enumeration
 #    gives $5/9$ and $1/9$ where we had computed it
 #    ([the same section](#a-case-to-solve-by-hand)).
-# 3. The worlds are deterministic (`test_fifty_random_steps_are_deterministic`),
+# 3. The worlds are deterministic (`test_every_world_passes_the_check_that_readers_run`),
 #    so $V(s_t) = Q(s_{t-1}, a_{t-1})$ and progress is a difference of two $Q$
 #    ([what determinism buys](#what-determinism-buys)).
 # 4. A state can be copied and gone on from
-#    (`test_restore_gives_the_same_future_from_any_state`); the snapshot must be
+#    (the same test); the snapshot must be
 #    taken before the loop over branches
 #    ([the misuse](#a-misuse-that-looks-right)).
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # A policy: ReAct, behaviour cloning and RFT
+# # 2 A policy: ReAct, behaviour cloning and RFT
 #
 # At the end you will have trained a small language model to act by imitation,
 # measured how far that carries to goals it has never seen, and let it learn
@@ -568,7 +568,8 @@ attempt(check_keep_for_rft, keep_for_rft)
 #    ([loss](#loss-on-action-tokens-only)).
 # 2. Success is to be read on goals that were never trained on, with an interval
 #    over goals ([the question](#the-question)).
-# 3. RFT imitates the policy's own successes; its verdict against SFT is printed
+# 3. RFT imitates the policy's own successes: it needs rewards and no expert, and
+#    it can't learn what the policy never gets right
 #    ([RFT](#rft-learning-from-own-successes)).
 # 4. The same text can have different ids; positions are stored, never searched
 #    for ([the misuse](#a-misuse-that-looks-right),

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Rollouts and headroom
+# # 3 Rollouts and headroom
 #
 # At the end you will have a file of episodes that survives a crash, an unbiased
 # estimate of pass@N with an interval, and an account of every token that the
@@ -419,7 +419,8 @@ if lost:
 
 # %% [markdown]
 # In TextCraft hardly anything is lost for good: base items are unlimited, so
-# the expert can nearly always recover while rounds are left. The policy can't.
+# the expert can recover as long as enough rounds are left, and its curve falls
+# only where they run out. The policy can't.
 # What a reward model must learn is the second answer, not the first: the value
 # *of this policy*. Where that curve falls early, a judge can stop an episode
 # early; that is what beam search lives on.
@@ -575,9 +576,9 @@ attempt(check_still_to_play, still_to_play)
 #
 # ## Summary
 #
-# 1. The headroom is printed with its interval
-#    ([the question](#the-question)); it comes from the mixed goals alone
-#    ([where a judge can help](#where-a-judge-can-help-at-all)).
+# 1. The headroom, oracle less one sample, comes from the mixed goals alone
+#    ([where a judge can help](#where-a-judge-can-help-at-all)). The random agent
+#    and fewest turns are the floors ([the question](#the-question)).
 # 2. pass@N over all subsets is unbiased and steadier than the first N; the
 #    formula with replacement is too low
 #    ([the hand case](#an-unbiased-estimate-a-case-to-solve-by-hand),

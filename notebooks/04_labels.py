@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Labels: outcome, Monte Carlo, TD, GAE
+# # 4 Labels: outcome, Monte Carlo, TD, GAE
 #
 # At the end you will have computed the TD label of every turn of a five-turn
 # episode by hand, checked the library's labels against exact values from

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Training AgentPRM with LoRA
+# # 5 Training AgentPRM with LoRA
 #
 # At the end you will have three kinds of reward models (ORM, PVM, AgentPRM)
 # trained on the same trajectories, their values along successes and failures

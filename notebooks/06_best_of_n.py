@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Best-of-N and compute efficiency
+# # 6 Best-of-N and compute efficiency
 #
 # At the end you will have computed the expected success of Best-of-N by hand for four samples, checked the
 # library's estimator by brute force, drawn the curves of three reward models with intervals over seeds and tasks,
@@ -330,8 +330,8 @@ for name in ("ORM", "PVM", "fewest turns", "one sample"):
 
 # %% [markdown]
 # Samples are not what one pays. The same curves over tokens: what the policy generates for $N$ attempts. The greedy
-# lines are single points here. What the judge computes comes on top and is the same for all three reward models, which have
-# the same size; it is printed.
+# lines are single points here. What the judge reads comes on top; it is the same for all three reward models, which have
+# the same size.
 
 # %%
 per_sample = np.mean([t.usage.generated for t in candidates])
@@ -576,8 +576,8 @@ attempt(check_samples_needed, samples_needed)
 #    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/core/test_metrics.py`, `tests/core/test_search.py`).
 # 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
-# 4. Which judge is ahead, and by how much, is printed with its interval under [the experiment](06_best_of_n.ipynb#the-experiment) and
-#    [choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory). "Undecided" is a result.
+# 4. Fewest turns needs no model. What a judge has above it, at a fixed number of actions, is what it has learned
+#    ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
 # 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
 #    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Step-level beam search
+# # 7 Step-level beam search
 #
 # At the end you will have run a 2×2 beam search by hand, seen every branch get its own environment and its own rows in two
 # caches, and compared beam search with greedy and Best-of-N at equal generated tokens, with intervals.
@@ -42,7 +42,7 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 #
 # The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one sample,
 # the floors *fewest turns* (of the stored pool) and *random agent*, and pass@N of the pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
-# profile may search on a part of the held-out goals; everything in this chapter is about those goals, and their number is printed.
+# profile may search on a part of the held-out goals; everything in this chapter is about those goals.
 #
 # **Predict before you run.**
 # 1. A beam of 1×1 makes no choice. Where will it lie?
@@ -568,7 +568,7 @@ attempt(check_tokens_computed, tokens_computed)
 # 2. Cached scores equal the full pass, and answers can be replayed
 #    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
-# 4. Whether beams beat Best-of-N at equal tokens is printed with intervals
+# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted
 #    ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).
 # 5. Beams can collapse ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Reinforcement learning with process rewards
+# # 8 Reinforcement learning with process rewards
 #
 # At the end you will have computed turn-level advantages by hand, seen three PPO runs with different rewards side by side, and know why a sum of raw values
 # pays an agent for dithering while a difference of values does not.
@@ -139,8 +139,6 @@ V = [0.3, 0.4, 0.5, 0.6]
 by_turn = advantages(V, [0, 0, 0, 1])
 print(by_turn.round(4))
 assert np.allclose(by_turn, [0.6282, 0.556, 0.48, 0.4])
-
-# %%
 show_source(gae)
 
 # %% [markdown]
@@ -220,9 +218,8 @@ def earned(kind, q, r=1.0, root=0.5, alpha=1.0):
     q = torch.tensor([q], dtype=torch.float64)
     rewards = torch.zeros_like(q)
     rewards[0, -1] = r
-    real = torch.ones_like(q, dtype=torch.bool)
+    real, final = torch.ones_like(q, dtype=torch.bool), torch.tensor([True])
     roots = torch.tensor([root], dtype=torch.float64)
-    final = torch.tensor([True])
     out = turn_rewards(rewards, q, roots, real, final, kind=kind, alpha=alpha)
     return out[0].numpy()
 
@@ -232,12 +229,13 @@ for kind in ("outcome", "shaping", "raw_q"):
     print(f"{kind:8s}", each.round(2), "sum", each.sum().round(2))
 assert np.allclose(earned("shaping", [0.6, 0.9]), [0.1, 0.4])
 assert np.isclose(earned("raw_q", [0.6, 0.9]).sum(), 2.5)
+show_source(turn_rewards)
 
 # %% [markdown]
 # ## Raw Q pays for dithering
 #
 # Take that episode and put idle turns into it: an action that changes nothing, so that $M$ stays at 0.6. With raw Q each idle turn earns 0.6 more. With 18 of them a *success* earns several times as much as
-# the direct way, and even a **failure** that idles in a good state beats a quick success. With shaping an idle turn earns exactly 0.
+# the direct way, and even a **failure** with two of them beats a direct success. With shaping an idle turn earns exactly 0.
 
 # %%
 idle = np.arange(0, 19)
@@ -255,12 +253,35 @@ show_figure(
     f"turns and {pays['raw_q', 1.0][-1]:.1f} with 18; with shaping 0.5 both.",
     caption="Raw Q rises with every idle turn; shaping is level.",
 )
-overtakes = idle[np.array(pays["raw_q", 0.0]) > pays["raw_q", 1.0][0]][0]
-print(f"a failure with {overtakes} idle turns beats a direct success")
+failed, direct = np.array(pays["raw_q", 0.0]), pays["raw_q", 1.0][0]
+assert idle[failed > direct][0] == 2  # idle turns that make a failure pay
 assert np.ptp(pays["shaping", 1.0]) < 1e-12
 
+# %% [markdown]
+# Does a policy learn it? Give it one weight: before each turn it idles with probability $\sigma(\theta)$, else it goes on and succeeds. After 18 idle turns the
+# rounds are used up, which is a failure. Follow the exact gradient of what it earns. **Predict before you run:** where does each reward end?
+
 # %%
-show_source(turn_rewards)
+k = torch.arange(19.0)  # idle turns; 18: the rounds are used up
+turns = {}
+for kind, name in (("raw_q", "raw Q"), ("shaping", "shaping")):
+    ends = [earned(kind, [0.6] * (i + 1) + [0.9]).sum() for i in range(18)]
+    ends.append(earned(kind, [0.6] * 20, r=0.0).sum())
+    theta, turns[name] = torch.tensor(-1.0, requires_grad=True), []
+    for _ in range(41):
+        idles = theta.sigmoid()
+        chance = idles**k * torch.where(k < 18, 1 - idles, 1.0)
+        turns[name].append(float(chance.detach() @ k) + 2)
+        earns = chance @ torch.tensor(ends).float()
+        (slope,) = torch.autograd.grad(earns, theta)
+        theta = (theta + 0.5 * slope).detach().requires_grad_()
+    print(f"{name}: success {1 - float(chance[-1]):.2f} at the end")
+steps = {name: (range(41), row) for name, row in turns.items()}
+show_figure(
+    plots.training_curves({"turns an episode": steps}),
+    alt=f"Turns an episode: raw Q from {turns['raw Q'][0]:.1f} to "
+    f"{turns['raw Q'][-1]:.1f}, shaping stays at {turns['shaping'][-1]:.1f}.",
+    caption="With raw Q the policy learns to idle until the rounds are over.")
 
 # %% [markdown]
 # | symbol | in the code | shape | meaning |
@@ -358,7 +379,7 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # both sets, before and after. On the training goals the baseline is sampled anew: PPO's goals were chosen because SFT's rollouts had both outcomes there, so those same rollouts would flatter or
 # punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
-# n is printed. Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
+# Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
 # (`ppo_run(profile, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(profile, "shaping", "orm")` and `ppo_run(profile, "shaping", "pvm")`.
 
 # %%
@@ -560,10 +581,11 @@ attempt(check_shaped, shaped)
 #
 # 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/core/test_labels.py`).
 # 2. A shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
-# 3. Raw Q pays for idle turns ([the figure](08_ppo.ipynb#raw-q-pays-for-dithering)); what the real runs made of it stands under
-#    [the experiment](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
+# 3. Raw Q pays for idle turns: a failure with two of them earns more than a direct success, and a policy that follows the gradient ends idle
+#    ([the figures](08_ppo.ipynb#raw-q-pays-for-dithering)).
 # 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/core/test_losses.py`).
-# 5. Whether PPO beats SFT on held-out goals is printed with its interval.
+# 5. Shaping is worth as much as a critic that starts at the reward model's values: it can change how fast one learns, not what is best
+#    ([an independent check](08_ppo.ipynb#raw-q-pays-for-dithering)).
 #
 # ## Quiz
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # The method on math
+# # 9 The method on math
 #
 # At the end you will have computed promise and progress of a word problem by hand, verified the calculator marks of a solution in GSM8K's
 # format, found the first wrong step in every sampled solution, and put intervals on three sentences: "the reward model ranks solutions",
@@ -603,8 +603,9 @@ attempt(check_first_wrong_step, first_wrong_step)
 #    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
-# 4. Whether our reward models rank solutions, and whether they beat a vote, is printed with intervals under [the experiment](09_math.ipynb#the-experiment).
-# 5. Which mistakes they see stands under [where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong).
+# 4. A majority vote needs no reward model: a judge below it isn't worth its training ([the experiment](09_math.ipynb#the-experiment)).
+# 5. A judge that sees a mistake drops at the first wrong step, measured against right steps of the same problems
+#    ([where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong)).
 #
 # ## Quiz
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Four worlds, one method
+# # 10 Four worlds, one method
 #
 # At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won.
 #

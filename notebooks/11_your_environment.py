@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Bring your own environment
+# # 11 Bring your own environment
 #
 # At the end you will have written a new world of about fifty lines, let it prove what search and labels need of
 # it, and taken it through the whole pipeline: demonstrations, policy, rollouts, AgentPRM, Best-of-N and beam search. No
@@ -565,7 +565,7 @@ attempt(check_first_leak, first_leak)
 # 1. A world is four cells; the library finds it by its module and class ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
 # 2. Five checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
 # 3. A copy that shares a list plays every single game well; one check catches it ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
-# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals, and so is what turn counting alone would gain.
+# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)). Read *fewest turns* in it first.
 #
 # ## Quiz
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Beyond one machine
+# # 12 Beyond one machine
 #
 # At the end you will have measured how the time of every stage grows on the machine in front of you, checked that a batch split over two processes gives the loss of one, and a plan, with its
 # arithmetic, for 1,000 environments at once and a policy of 70 billion weights.
@@ -416,7 +416,7 @@ attempt(check_weighted_mean, weighted_mean)
 #
 # ## Summary
 #
-# 1. Batches make sampling cheaper per episode as far as the slopes of [the figure](12_beyond_one_machine.ipynb#what-grows-with-what) say, on this machine.
+# 1. A larger batch makes an episode cheaper while the price of a step dominates; where a batch is full, twice the data is twice the time ([the figure](12_beyond_one_machine.ipynb#what-grows-with-what)).
 # 2. The ranks' shares of a loss add up to the batch's, the average of their means doesn't ([the case](12_beyond_one_machine.ipynb#a-case-to-solve-by-hand-and-a-misuse-that-looks-right); `tests/distributed/test_ranks.py`).
 # 3. How many GPUs 1,000 episodes need at once follows from their cache of keys and values ([the plan](12_beyond_one_machine.ipynb#a-plan-for-a-thousand-environments)).
 #

@@ -318,6 +318,20 @@ def run_times_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+CARD = "see the [status page](../book/status.md)"  # what a chapter's card says of its run time
+
+
+def with_times(name: str, notebook: str) -> str:
+    """A notebook whose card has the measured times; as it is where none is recorded."""
+    table = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+    found = [
+        f"{clock(table[profile]['chapters'][name]['seconds'])} in the profile {profile}"
+        for profile in TIMED
+        if name in table.get(profile, {}).get("chapters", {})
+    ]
+    return notebook.replace(CARD, f"{', '.join(found)}; {CARD}") if found else notebook
+
+
 def clock(seconds: float | None) -> str:
     if seconds is None:
         return "–"
@@ -377,7 +391,8 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     for name in re.findall(r"^ *- file: notebooks/(\S+)$", toc, re.M):
         done = BUILD / "executed" / profile / f"{name}.ipynb"
         if done.exists() and done.with_suffix(".json").exists():
-            put(folder / "notebooks" / f"{name}.ipynb", done.read_bytes())
+            page = with_times(name, done.read_text("utf-8"))
+            put(folder / "notebooks" / f"{name}.ipynb", page.encode())
         elif partial:
             toc = re.sub(rf"^ *- file: notebooks/{name}\n", "", toc, flags=re.M)
         else:
