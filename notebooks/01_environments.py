@@ -129,8 +129,8 @@ looks.finish(fig, right)
 show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
             f"{[float(np.median(n)) for n in turns]}; success of random "
             f"actions {[round(x.mean, 2) for x in won]}.",
-            caption="Left: turns until the reward; dashed: the round limit. "
-            "Right: random actions, 95 % intervals over seeds and tasks.")
+            caption="One reward after several decisions: turns of the expert "
+            "(dashed: the round limit), and what random actions earn, 95 %.")
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
@@ -293,9 +293,9 @@ play(env, ACTIONS)
 # %%
 env = make_env("babyai")
 observation, info = env.reset(options={"index": 3310})
-fig, (left, right) = looks.new_axes(2, 6.4, 3)
+fig, (left, right) = looks.new_axes(2, 7.2, 3)
 left.imshow(env.render())
-lines = [fill(line, 40) for line in observation.split("\n")]
+lines = [fill(line, 38) for line in observation.split("\n")]
 look = {"va": "top", "fontsize": 11}
 right.text(0, 1, "\n\n".join(lines), **look)
 for ax in (left, right):
@@ -304,7 +304,7 @@ show_figure(
     fig,
     alt="Rooms with doors from above, the agent as a red triangle, what it "
     f"sees in a lighter grey. It reads: {observation}",
-    caption="What is there, and what the agent is told.",
+    caption="The agent reads of the lighter part only.",
 )
 print(info)
 

@@ -122,8 +122,9 @@ means = {n: [round(r[g].mean, 2) for g in groups] for n, r in rates.items()}
 show_figure(
     fig,
     alt=f"Greedy success by group of goals {groups}: {means}",
-    caption="Greedy success, one episode a goal, one training run; intervals "
-    "over goals. The fall from left to right is what imitation doesn't carry.",
+    caption="From trained to held-out goals, shallow to deep: "
+    + "; ".join(f"{n} {', '.join(map(str, v))}" for n, v in means.items())
+    + ". Greedy, one episode a goal, one training run; 95 % over goals.",
 )
 
 # %% [markdown]
@@ -140,8 +141,8 @@ show_figure(
 # A model that starts from nothing would still learn 300 goals by heart. So in
 # the profile cpu a share of the demonstrations is *translated*
 # (`demo_translated`): colours, woods, stones and metals trade places in the
-# whole episode. Its recipes are no longer Minecraft's, and who wants to predict
-# it must read the commands.
+# whole episode. Its recipes are no longer Minecraft's: to predict them,
+# the model must read the commands.
 
 # %%
 chat = policies["SFT"].chat

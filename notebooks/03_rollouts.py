@@ -320,8 +320,8 @@ show_figure(
     fig,
     alt=f"After {len(kept)} turns: {kept[-1]} tokens with the cache, "
     f"{plain[-1]} without.",
-    caption="With the cache the cost grows with the history's length, without "
-    "it with its square.",
+    caption=f"{len(kept)} turns take {kept[-1]:,} tokens with the cache and "
+    f"{plain[-1]:,} without: the second grows with the square of the length.",
 )
 
 # %% [markdown]
@@ -409,12 +409,13 @@ if lost:
         ylabel="share of failed episodes",
     )
     fig.axes[0].set_xlabel("part of the episode that is played")
-    means = {k: np.mean(v, axis=0).round(2) for k, v in shares.items()}
+    means = ", ".join(f"{k} {np.mean(v, axis=0).round(2)}"
+                      for k, v in shares.items())
     show_figure(
         fig,
         alt=f"Shares by part of the episode: {means}",
-        caption="The gap between the two is what the policy can't do, though "
-        "the world would allow it. Intervals over episodes.",
+        caption=f"From early to late: {means}. The gap is what the policy "
+        "can't do, though the world would allow it. Bands: 95 %.",
     )
 
 # %% [markdown]

@@ -10,7 +10,7 @@
 # |---|---|
 # | Before this | [chapter 3](03_rollouts.ipynb): rollouts and their outcomes |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 3, equations 2 to 8 and 11 to 14; claim C7 |
+# | Paper | section 3, equations 2 to 8 and 11 to 14; [claim](../book/paper-and-here.md#the-claims) C7 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/04_labels.ipynb) |
 
 # %% tags=["hide-input"]
@@ -180,11 +180,11 @@ def error(table):
 SEEDS = {"smoke": 4}.get(PROFILE, 16)
 BUDGETS = [256, 1024] if PROFILE == "smoke" else [2**i for i in range(8, 14)]
 LEARNERS = {
-    "λ = 1 (PVM)": (learn_td, 1.0),
-    "λ = 0.95": (learn_td, 0.95),
-    "λ = 0.8": (learn_td, 0.8),
-    "MC soft, K = 1": (learn_mc, 1),
-    "MC soft, K = 4": (learn_mc, 4),
+    "PVM, λ = 1": (learn_td, 1.0),
+    "AgentPRM, λ = 0.95": (learn_td, 0.95),
+    "AgentPRM, λ = 0.8": (learn_td, 0.8),
+    "MC-soft, K = 1": (learn_mc, 1),
+    "MC-soft, K = 4": (learn_mc, 4),
 }
 used, errors = {}, {}
 for name, (learn, x) in LEARNERS.items():
@@ -208,8 +208,9 @@ show_figure(
     ),
     alt="Error of learned values against moves sampled. At the most moves: "
     + ", ".join(f"{name} {value:.3f}" for name, value in last.items()),
-    caption=f"Mean over {SEEDS} seeds with 95 % intervals. Lower is better; "
-    "compare curves at the same number of moves.",
+    caption="With the most moves the error is "
+    + ", ".join(f"{value:.3f} ({name})" for name, value in last.items())
+    + f". Means over {SEEDS} seeds, 95 % intervals.",
 )
 
 
@@ -223,12 +224,12 @@ def verdict(name, ours, base):
 
 for i in (0, -1):
     print(f"error with {BUDGETS[i]:,} moves, {SEEDS} seeds")
-    for name in ("λ = 1 (PVM)", "λ = 0.8", "MC soft, K = 1"):
-        text = f"  {name} minus λ = 0.95"
-        verdict(text, errors[name][i], errors["λ = 0.95"][i])
+    for name in ("PVM, λ = 1", "AgentPRM, λ = 0.8", "MC-soft, K = 1"):
+        text = f"  {name} minus AgentPRM, λ = 0.95"
+        verdict(text, errors[name][i], errors["AgentPRM, λ = 0.95"][i])
 if PROFILE != "smoke":  # what the text below says
-    assert last["λ = 0.8"] < last["λ = 0.95"] < last["λ = 1 (PVM)"]
-    assert last["λ = 1 (PVM)"] < 0.5 * last["MC soft, K = 1"]
+    pvm, long, short = (last[name] for name in list(LEARNERS)[:3])
+    assert short < long < pvm < 0.5 * last["MC-soft, K = 1"]
 
 # %% [markdown]
 # Two things are seen. Monte Carlo lies far above: a rollout pays for a whole
@@ -529,8 +530,8 @@ show_figure(
     ),
     alt=f"Squared bias and variance against λ; their sum is smallest at {best}"
     f" here; bias² at λ = 0 is {bias[0]:.4f}, at λ = 1 {bias[-1]:.4f}.",
-    caption=f"{RUNS} data sets. Small λ keeps what the model believed at the "
-    "start, large λ keeps the coin tosses.",
+    caption=f"The sum is smallest at λ = {best}. Small λ keeps what the model "
+    f"believed at the start, large λ the coin tosses. {RUNS} data sets.",
 )
 
 # %% [markdown]

@@ -10,7 +10,7 @@
 # |---|---|
 # | Before this | [chapter 4](04_labels.ipynb): what the values are trained toward |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 3, equations 4, 9 and 10, Algorithm 1; claims C4 and C8 |
+# | Paper | section 3, equations 4, 9 and 10, Algorithm 1; [claims](../book/paper-and-here.md#the-claims) C4 and C8 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/05_agentprm.ipynb) |
 
 # %% tags=["hide-input"]
@@ -129,8 +129,10 @@ show_figure(
     ),
     alt="AUROC against the part of the trajectory. Within a goal half-way: "
     + ", ".join(f"{k} {v:.2f}" for k, v in middle.items()),
-    caption="AUROC of the values on held-out goals; thin lines are seeds. "
-    "Look at the right panel's left half: the last turn may tell the outcome.",
+    caption="Half-way, within a goal: "
+    + ", ".join(f"{k} {v:.2f}" for k, v in middle.items())
+    + ". AUROC on held-out goals, thin lines are seeds. The last turn may "
+    "tell the outcome, so look at the left half.",
 )
 
 
@@ -424,16 +426,16 @@ show_figure(
     plots.training_curves(panels, xlabel="step"),
     alt="Loss and mean M over the steps of training. Last mean M: "
     + ", ".join(f"{k} {v:.2f}" for k, v in ends.items()),
-    caption="Running means, thin lines are seeds. Losses of different kinds "
-    "can't be compared: each has its own labels.",
+    caption="Mean M ends at "
+    + ", ".join(f"{v:.2f} ({k})" for k, v in ends.items())
+    + ". Losses of different kinds can't be compared: the labels differ.",
 )
 
 # %% [markdown]
 # Do not read the left panel as a race. AgentPRM's labels contain its own
 # values, so its loss is small from the first step and says little. What must
 # happen: mean $M$ moves from 0.5 toward the share of successes among the
-# rollouts. A line that stays at 0.5 has learned nothing. That is what AgentPRM
-# does where all episodes were cut: they have no outcome to learn from.
+# rollouts. A line that stays at 0.5 has learned nothing.
 #
 # ## Values along a success and a failure
 #
@@ -503,8 +505,9 @@ show_figure(
     plots.reliability_diagram(bins),
     alt="Mean outcome against mean prediction in ten bins; largest gap: "
     + ", ".join(f"{k} {v:.2f}" for k, v in gap.items()),
-    caption="All turns of all held-out trajectories, seeds together. On the "
-    "diagonal a value is a chance; below it the model hopes too much.",
+    caption="Largest gap between value and outcome: "
+    + ", ".join(f"{k} {v:.2f}" for k, v in gap.items())
+    + ". Below the diagonal the model hopes too much.",
 )
 for base in ("base rate", "ORM", "PVM"):
     text = f"Brier: AgentPRM minus {base} (lower is better)"

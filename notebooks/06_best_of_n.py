@@ -9,7 +9,7 @@
 # |---|---|
 # | Before this | [chapter 3](03_rollouts.ipynb) (pass@N), [chapter 5](05_agentprm.ipynb) (the reward models) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4: Best-of-N (score of a trajectory = $M$ at its last step), claims C1 to C3 |
+# | Paper | section 4: Best-of-N (score of a trajectory = $M$ at its last step), [claims](../book/paper-and-here.md#the-claims) C1 to C3 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/06_best_of_n.ipynb) |
 
 # %% tags=["hide-input"]
@@ -347,8 +347,8 @@ show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens, {per_sample:.0f} a sample; "
     f"greedy SFT is one point at {x['SFT'][0]:.0f} tokens.",
-    caption="The same curves over what they cost: compare straight up and "
-    "down, at equal tokens.",
+    caption=f"The same curves over what they cost, {per_sample:.0f} tokens a "
+    "sample: compare straight up and down.",
 )
 
 # %% [markdown]
@@ -376,8 +376,8 @@ else:
     show_figure(
         plots.training_curves(panel, xlabel="part of the trajectory"),
         alt=f"AUROC from the first to the last action: {ends}.",
-        caption="Thin lines are seeds. Compare the left, where a search has "
-        "to choose, with the right, where Best-of-N chooses.",
+        caption=f"From the first to the last action: {ends}. A search has to "
+        "choose at the left, Best-of-N at the right.",
     )
 
 # %% [markdown]

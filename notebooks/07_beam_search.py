@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 1](01_environments.ipynb) (snapshots), [chapter 6](06_best_of_n.ipynb) (Best-of-N) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | Algorithm 2, table 1, claims C1 and C3 |
+# | Paper | Algorithm 2, table 1, [claims](../book/paper-and-here.md#the-claims) C1 and C3 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/07_beam_search.ipynb) |
 
 # %% tags=["hide-input"]
@@ -408,8 +408,9 @@ show_figure(
     alt=f"Distinct candidates: {every[0]:.1f} in the first round, "
     f"{every[-1]:.1f} in the last; among the best {n}: {kept[0]:.1f} and "
     f"{kept[-1]:.1f}.",
-    caption=f"A {n}×{m} beam on six tasks. A level of 1 is a beam that has "
-    "collapsed to one path. Places of paths that are over are not counted.",
+    caption=f"A {n}×{m} beam on six tasks: of the best {n}, {kept[0]:.1f} "
+    f"differ in the first round and {kept[-1]:.1f} in the last. At 1 the "
+    "beam has collapsed.",
 )
 
 # %% [markdown]

@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 4](04_labels.ipynb) (GAE), [chapter 5](05_agentprm.ipynb) (the reward model) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | reinforcement learning with AgentPRM as reward, claim C5 |
+# | Paper | reinforcement learning with AgentPRM as reward, [claim](../book/paper-and-here.md#the-claims) C5 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/08_ppo.ipynb) |
 
 # %% tags=["hide-input"]
@@ -87,8 +87,8 @@ says = "; ".join(
 show_figure(
     plots.training_curves(panels, xlabel="round"),
     alt=f"Three PPO runs, first to last round. {says}.",
-    caption="Success and turns an episode on the training tasks of each "
-    "round. Look at both: a run can keep its success and grow longer.",
+    caption=f"First to last round, on each round's training tasks: {says}. "
+    "A run can keep its success and grow longer.",
 )
 
 # %% [markdown]
@@ -417,7 +417,7 @@ for ax, ((goals, what), table) in zip(axes, tables.items(), strict=True):
     ax.set(xlabel=f"{what}, {goals} goals", ylim=(0.5 - len(table), 0.5))
 show_figure(
     fig, alt=f"After PPO: {'; '.join(says)}.",
-    caption="Success and turns before and after, 95 % over tasks.",
+    caption=f"Before and after, 95 % over tasks: {'; '.join(says)}.",
 )
 
 # %%
@@ -470,7 +470,7 @@ for pair in (watched[:2], watched[2:]):
     show_figure(
         plots.training_curves({k: panels[k] for k in pair}, xlabel="round"),
         alt=f"{pair[0]} and {pair[1]} a round. Last round: {ends}.",
-        caption=f"{pair[0]} and {pair[1]}, see the table above.",
+        caption=f"{pair[0]} and {pair[1]}; last round: {ends}.",
     )
 
 # %% [markdown]

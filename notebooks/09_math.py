@@ -9,7 +9,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 5.3, tables 2 and 3 (GSM8K), equations 2, 3, 5, 7 and 8, claim C6 |
+# | Paper | section 5.3, tables 2 and 3 (GSM8K), equations 2, 3, 5, 7 and 8, [claim](../book/paper-and-here.md#the-claims) C6 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/09_math.ipynb) |
 
 # %% tags=["hide-input"]
@@ -446,8 +446,8 @@ if SHARED:
         plots.interval_panels([-1, 0, 1], panels,
                               xlabel="steps after", ylabel="M"),
         alt=f"M before and at the first wrong step: {at}.",
-        caption="M around first wrong steps, and around right steps of the "
-        "same problems. Bands: 95 %, over seeds and problems.")
+        caption=f"M before and at the first wrong step: {at}. Beside it right "
+        "steps of the same problems. Bands: 95 %.")
 
 # %% [markdown]
 # ## Beam search, and the paper's numbers

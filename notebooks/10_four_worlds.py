@@ -295,7 +295,7 @@ attempt(check_share_won, share_won)
 #
 # <details><summary>3. Your judge is above AgentPRM in TextCraft. Which judge must it beat besides?</summary>
 #
-# The candidate with the fewest turns. It costs nothing, and whoever is not above it may be a clock.
+# The candidate with the fewest turns. It costs nothing, and a judge that is not above it may only count turns.
 #
 # </details>
 #
@@ -306,6 +306,6 @@ attempt(check_share_won, share_won)
 #
 # ## Say it in three sentences
 #
-# Close the page and say: what headroom is, what a counter of turns can do, and why four worlds need four answers.
+# Close the page and say: what headroom is, what *fewest turns* can do, and why four worlds need four answers.
 #
 # **Next:** [chapter 11](11_your_environment.ipynb) brings a world of your own.

@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4 and table 1, on TextCraft: Best-of-N and beam search with pretrained models; claims C1 to C4 and C9 |
+# | Paper | section 4 and table 1, on TextCraft: Best-of-N and beam search with pretrained models; [claims](../book/paper-and-here.md#the-claims) C1 to C4 and C9 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/13_real_language_model.ipynb) |
 
 # %% tags=["hide-input"]

@@ -38,7 +38,7 @@ LOOKS = {
     "RFT": Look("#b5835a", "P", "--"),
     "oracle": Look(INK, "*", ":"),
     "one sample": Look(GREY, "x", "-."),
-    "random agent": Look("#0b9aa8", "1", ":"),
+    "random agent": Look("#0b9aa8", "s", ":"),
     "fewest turns": Look("#e0315f", "<", "--"),
     "majority": Look("#748a00", "h", "--"),
     "likelihood": Look("#8d7f9b", ">", "-."),
