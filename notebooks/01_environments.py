@@ -115,7 +115,8 @@ if PROFILE == "smoke":
 fig, (left, right) = looks.new_axes(2, 6.8, 3.2)
 at = np.arange(4)
 limits = [env_class(world).default_rounds for world in WORLDS]
-left.boxplot(turns, positions=at, widths=0.5)
+left.boxplot(turns, positions=at, widths=0.5,
+             medianprops={"color": looks.INK})
 left.hlines(limits, at - 0.4, at + 0.4, colors=looks.INK, linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
 rows = {"random agent, success": won, "random agent, reward": earned}

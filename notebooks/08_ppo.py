@@ -275,7 +275,7 @@ for kind, name in (("raw_q", "raw Q"), ("shaping", "shaping")):
         earns = chance @ torch.tensor(ends).float()
         (slope,) = torch.autograd.grad(earns, theta)
         theta = (theta + 0.5 * slope).detach().requires_grad_()
-    print(f"{name}: success {1 - float(chance[-1]):.2f} at the end")
+    print(f"{name}: success {1 - chance[-1].item():.2f} at the end")
 steps = {name: (range(41), row) for name, row in turns.items()}
 show_figure(
     plots.training_curves({"turns an episode": steps}),
