@@ -746,7 +746,7 @@ if seen:
 # | mended | no value before the first turn | $M$ at the end of the prompt, trained like the others |
 # | ours | γ not given | γ = 1 |
 # | ours | hard Monte Carlo labels only | hard and soft |
-# | ours | cut episodes not discussed | `final` is False: the label bootstraps from $M$ |
+# | ours | cut episodes not discussed | training takes them as failures; with `cut="bootstrap"` `final` is False and the label bootstraps from $M$ |
 # | simplified | 16 rollouts a state | as many as the profile says (`mc_samples`) |
 #
 # ## Summary

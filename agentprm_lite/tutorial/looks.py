@@ -90,10 +90,12 @@ def style() -> None:
     sns.set_theme(context="notebook", style="ticks", rc=rc)
 
 
-def new_axes(columns: int = 1, width: float = WIDTH, height: float = 3.2) -> tuple[Figure, Any]:
-    """A figure in the book's style with a row of panels."""
+def new_axes(
+    columns: int = 1, width: float = WIDTH, height: float = 3.2, rows: int = 1
+) -> tuple[Figure, Any]:
+    """A figure in the book's style with one panel or more."""
     style()
-    return plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
 def finish(fig: Figure, ax: Axes) -> Figure:

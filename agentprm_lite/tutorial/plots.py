@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from agentprm_lite.tutorial.looks import (
     GREY,
     HATCHES,
-    WIDTH,
     Look,
     finish,
     looks_of,
@@ -25,7 +24,7 @@ from agentprm_lite.tutorial.looks import (
 )
 
 Interval = tuple[float, float, float]
-PANEL = 3.4  # inches; a page shows two beside each other, a phone one
+PANEL = 3.4  # inches; a page shows two side by side, a phone one
 
 
 def curve_with_interval(
@@ -52,7 +51,7 @@ def curves_by_panel(
     ylabel: str = "success rate",
 ) -> Figure:
     """The curves of :func:`curve_with_interval` in several panels."""
-    fig, axes = _row(len(panels))
+    fig, axes = _panels(len(panels))
     for ax, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, look in looks_of(curves).items():
             _band(ax, x, curves[name], name, look)
@@ -127,7 +126,7 @@ def training_curves(
     panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
 ) -> Figure:
     """For each panel and method (x [n], y [n] or [seeds, n]): mean, and seeds as thin lines."""
-    fig, axes = _row(len(panels))
+    fig, axes = _panels(len(panels))
     looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         for name, (x, y) in panel.items():
@@ -149,7 +148,7 @@ def interval_panels(
     ylabel: str,
 ) -> Figure:
     """For each panel and name one interval at every x; the panels share their scale."""
-    fig, axes = _row(len(panels))
+    fig, axes = _panels(len(panels))
     for ax in axes[1:]:
         ax.sharey(axes[0])
     looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
@@ -160,9 +159,15 @@ def interval_panels(
     return finish(fig, axes[0])
 
 
-def _row(panels: int) -> tuple[Figure, list[Axes]]:
-    fig, axes = new_axes(panels, PANEL * panels if panels > 1 else WIDTH)
-    return fig, list(np.atleast_1d(axes))
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    if count == 1:
+        fig, ax = new_axes()
+        return fig, [ax]
+    rows = -(-count // 2)
+    fig, axes = new_axes(2, 2 * PANEL, 3.2 * rows, rows)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return fig, list(axes.flat[:count])
 
 
 def _band(
