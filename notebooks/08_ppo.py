@@ -238,13 +238,14 @@ show_source(turn_rewards)
 # the direct way, and even a **failure** with two of them beats a direct success. With shaping an idle turn earns exactly 0.
 
 # %%
+WORDS = {"raw_q": "raw Q", "shaping": "shaping"}
 idle = np.arange(0, 19)
 pays = {
     (kind, r): [earned(kind, [0.6] * (k + 1) + [0.9], r).sum() for k in idle]
     for kind in ("raw_q", "shaping") for r in (1.0, 0.0)
 }
 names = {
-    f"{kind}, {'success' if r else 'failure'}": (idle, total)
+    f"{WORDS[kind]}, {'success' if r else 'failure'}": (idle, total)
     for (kind, r), total in pays.items()
 }
 show_figure(
@@ -264,7 +265,7 @@ assert np.ptp(pays["shaping", 1.0]) < 1e-12
 # %%
 k = torch.arange(19.0)  # idle turns; 18: the rounds are used up
 turns = {}
-for kind, name in (("raw_q", "raw Q"), ("shaping", "shaping")):
+for kind, name in WORDS.items():
     ends = [earned(kind, [0.6] * (i + 1) + [0.9]).sum() for i in range(18)]
     ends.append(earned(kind, [0.6] * 20, r=0.0).sum())
     theta, turns[name] = torch.tensor(-1.0, requires_grad=True), []
@@ -415,9 +416,12 @@ for ax, ((goals, what), table) in zip(axes, tables.items(), strict=True):
         says.append(f"{goals} {name} {what} {mean:.2f}")
     ax.set_yticks([-i for i in range(len(table))], list(table))
     ax.set(xlabel=f"{what}, {goals} goals", ylim=(0.5 - len(table), 0.5))
+held_out = tables["held-out", "success"]
 show_figure(
     fig, alt=f"After PPO: {'; '.join(says)}.",
-    caption=f"Before and after, 95 % over tasks: {'; '.join(says)}.",
+    caption="Held-out success before and after: "
+    + "; ".join(f"{k} {v.mean():.2f}" for k, v in held_out.items())
+    + ". Bars: 95 % over tasks.",
 )
 
 # %%
@@ -462,15 +466,15 @@ print("tokens sampled in training:", cost)
 watched = ("process_reward", "kl", "clipped", "value_error")
 panels = {key: {name: (rounds, log[key]) for name, log in logs.items()}
           for key in watched}
-ends = "; ".join(
-    f"{name}: " + ", ".join(f"{k} {log[k].iloc[-1]:.3f}" for k in watched)
-    for name, log in logs.items()
-)
 for pair in (watched[:2], watched[2:]):
+    ends = "; ".join(
+        f"{name} " + ", ".join(f"{log[k].iloc[-1]:.3f}" for k in pair)
+        for name, log in logs.items()
+    )
     show_figure(
         plots.training_curves({k: panels[k] for k in pair}, xlabel="round"),
         alt=f"{pair[0]} and {pair[1]} a round. Last round: {ends}.",
-        caption=f"{pair[0]} and {pair[1]}; last round: {ends}.",
+        caption=f"{pair[0]} and {pair[1]} of the last round: {ends}.",
     )
 
 # %% [markdown]

@@ -44,6 +44,9 @@ LOOKS = {
     "likelihood": Look("#8d7f9b", ">", "-."),
     "Best-of-N": Look("#5a9e1f", "d", "--"),
     "beam": Look("#9c0f6a", "8", "-"),
+    "outcome": Look("#4d6b73", "s", "-"),
+    "shaping": Look("#7d3c98", "p", "--"),
+    "raw Q": Look("#b8562f", "H", "-."),
     "success": Look("#0b4a1e", "o", "-"),
     "failure": Look("#9b1c1c", "X", "--"),
 }
