@@ -393,8 +393,8 @@ if text := stored("smoothing.json"):
 # which no data take away. (40 data sets of each size. β = 0 is also PVM: the
 # minimum is the same.)
 #
-# **For beams and Best-of-N.** Turns from one state keep their order, because
-# all are drawn toward the same value. But both also compare turns from
+# **For beams and Best-of-N.** Turns from one state keep their order (at equal
+# length), because all are drawn toward the same value. But both also compare turns from
 # different states, and there the smoothed values have 6 % of the pairs in the
 # wrong order with β = 1 and 10 % with β = 4. The progress of 8 % and 13 % of
 # the turns has the wrong sign.

@@ -218,10 +218,10 @@ except ValueError as error:
 #
 # | kind | example for Mia's pens | who could see it |
 # |---|---|---|
-# | *false* | 12 - 5 = 8 | whoever can subtract |
-# | *made up* | 12 - 4 = 8 | whoever compares the numbers with the question |
-# | *wrong turn* | 12 + 5 = 17 | whoever understands the question |
-# | *wrong answer* | #### 7 after 7 * 3 = 21 | whoever knows what was asked |
+# | *false* | 12 - 5 = 8 | a judge that can subtract |
+# | *made up* | 12 - 4 = 8 | one that compares the numbers with the question |
+# | *wrong turn* | 12 + 5 = 17 | one that understands the question |
+# | *wrong answer* | #### 7 after 7 * 3 = 21 | one that knows what was asked |
 #
 # A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`envs.steps.step_kinds`). The cell below
 # checks this on the expert's solutions: every step must be right, and with a 1 added to its result the first step must be false. Then integer arithmetic,

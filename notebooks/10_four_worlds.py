@@ -117,10 +117,18 @@ says = "; ".join(
     f"{name}: " + ", ".join(f"{k} {c[-1][0]:.2f}" for k, c in curves.items())
     for name, curves in panels.items()
 )
+
+# %%
+said = []
+for name, curves in panels.items():
+    end = {k: c[-1][0] for k, c in curves.items()}
+    best = max(("ORM", "PVM", "AgentPRM"), key=end.get)
+    said.append(f"{name}: best judge {best} {end[best]:.2f}, fewest turns "
+                f"{end['fewest turns']:.2f}, oracle {end['oracle']:.2f}")
 show_figure(
     plots.curves_by_panel(ns, panels, ylabel="reward"),
     alt=f"Best-of-N in four worlds, at N = {ns[-1]}. {says}.",
-    caption=f"By M at the last step, N = {ns[-1]}. {says}.",
+    caption=f"By M at the last step, N = {ns[-1]}. {'; '.join(said)}.",
 )
 
 # %%
