@@ -128,8 +128,10 @@ def test_dependencies_are_few() -> None:
 def test_public_names() -> None:
     names = agentprm_lite.__all__
     assert len(names) == len(set(names)) <= PUBLIC_NAMES
+    modules = {p.stem for p in PACKAGE.iterdir()}
     for name in names:
         assert getattr(agentprm_lite, name).__doc__, name
+        assert name not in modules, f"the module {name} would hide it once it is imported"
     assert set(names) <= set(dir(agentprm_lite))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = agentprm_lite.nothing
