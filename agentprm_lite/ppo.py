@@ -55,7 +55,7 @@ class PPOConfig:
     critic_lr: float = 1e-3  #: Learning rate of the critic.
     epochs: int = 1  #: Passes over a round's episodes.
     batch: int = 32  #: Episodes of a step; up to twice as many where that makes steps equal.
-    microbatch_tokens: int = 16384  #: Padded tokens of one forward pass; a step has some.
+    microbatch_tokens: int = 16384  #: Padded tokens of one forward pass; a step takes several.
     clip: float = 0.2  #: ε of the clipped objective.
     kl: float = 0.01  #: Weight of the divergence from the reference policy, in the loss.
     gamma: float = 1.0  #: Discount a turn.

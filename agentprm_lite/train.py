@@ -48,7 +48,7 @@ class TrainConfig:
     lr: float  #: Peak of AdamW's; linear warm-up over a tenth of the steps, then cosine to 0.
     epochs: int  #: Most passes over the data; held-out tasks may end them before.
     batch: int = 32  #: Trajectories of a step; up to twice as many where that makes steps equal.
-    microbatch_tokens: int = 8192  #: Padded tokens of one forward pass; a step has some.
+    microbatch_tokens: int = 8192  #: Padded tokens of one forward pass; a step takes several.
     weight_decay: float = 0.0  #: AdamW's.
     seed: int = 0  #: Of the order of the trajectories.
     bf16: bool = False  #: Half precision under autocast; what is trained stays float32.
