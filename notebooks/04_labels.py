@@ -663,7 +663,7 @@ print(f"{profile.mc_samples} rollouts a state: {ratio:.1f} times the tokens")
 # %%
 seen = [e for e in examples if e.trajectory.num_steps > 1]
 trajectories = [e.trajectory for e in seen]
-soft = [e.rollouts().mean(axis=1) for e in seen]
+soft = [e.outcomes.mean(axis=1) for e in seen]
 guesses = {"0.5": [], "PVM": [], "TD, trained M": []}
 for s in range(profile.reward_seeds if seen else 0):
     values = reward_model(profile, "agentprm", s).score(trajectories)
