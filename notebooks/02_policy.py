@@ -275,9 +275,8 @@ for name, actor in policies.items():
 show_figure(
     plots.training_curves(panels, xlabel="% of the training"),
     alt=f"Loss and gradient norm by step. Loss of {'; '.join(ends)}.",
-    caption="Means over stretches of the training. A model from nothing "
-    "starts near the logarithm of its vocabulary's size; RFT starts where SFT "
-    "ended, on texts that it wrote itself.",
+    caption=f"Loss of {'; '.join(ends)}. RFT starts where SFT ended, on texts "
+    "that it wrote itself. Means over stretches of the training.",
 )
 
 # %% [markdown]

@@ -79,6 +79,8 @@ def beam_points(
     for name, level in (reference or {}).items():
         ax.axhline(level, label=name, color=looks[name].color, linestyle=looks[name].linestyle)
     ax.set_xticks(range(len(widths)), widths)
+    if sum(max(map(len, name.split("\n"))) for name in widths) > 45:  # they would overlap
+        ax.tick_params("x", rotation=60)
     ax.set(xlabel="beam: kept × expanded", ylabel=ylabel, xlim=(-0.5, len(widths) - 0.5))
     return finish(fig, ax)
 
