@@ -2,7 +2,7 @@
 
 Tokens are those of the stages in stages.py, rewards.py and guided.py, with a world's mean lengths.
 A quarter of the attempts is taken to go on to the round limit. A GPU is taken to reach
-:data:`USED` of its peak, and a layer to take :data:`LAYER` at least in every pass: small models
+``USED`` of its peak, and a layer to take ``LAYER`` at least in every pass: small models
 wait for the host. Neither was measured on these GPUs.
 """
 
