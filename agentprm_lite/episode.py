@@ -111,10 +111,10 @@ class Episode:
         self.actions.append(text)
         self.observations.append(observation)
         self.rewards.append(float(reward))
-        self.terminated = terminated
-        self.truncated_by = "rounds" if truncated and not terminated else ""
         self.success = bool(info["success"])
         self.usage += Usage(generated=len(tokens), env_steps=1)
+        self.terminated = terminated  # last: an episode that is done is whole
+        self.truncated_by = "rounds" if truncated and not terminated else ""
         if self.done:
             return []
         reply = chat.observation_ids(observation, ended=tokens[-1] == chat.end_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
@@ -28,13 +28,11 @@ def collect(
 ) -> list[Trajectory]:
     """Sample every task a number of times and write the trajectories to a file.
 
-    The work is cut into fixed blocks of ``batch`` episodes, written in order. A run that finds a
-    file goes on after its whole blocks, plays the rest again with the same random streams and adds
-    only the missing lines, so the file ends up the same however often the run was killed.
+    Blocks of ``batch`` episodes are written in order, and of one that fails the first whole ones. A
+    later run adds only what is missing, so the file ends up the same however often it was killed.
 
-    Prompts and round limit of the file are compared with this run's (not for worlds on a server).
-    Temperature and limits of tokens aren't in it: give a policy that is sampled otherwise another
-    name.
+    Prompts and round limit are compared with the file's (not for worlds on a server). Temperature
+    and limits of tokens aren't in it: another name, please, for a policy sampled otherwise.
 
     Args:
         player: the policy.
@@ -76,10 +74,13 @@ def play_jobs(
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
-            block = jobs[start : start + batch]
-            played = player.run([player.start(task, sample, seed) for task, sample in block])
-            new = played[max(0, len(done) - start) :]
-            append_jsonl(path, new)
+            block = [player.start(task, k, seed) for task, k in jobs[start : start + batch]]
+            try:
+                player.run(block)
+            finally:  # if it fails, what comes before the first unfinished episode is kept
+                over = takewhile(lambda episode: episode.done, block)
+                new = [e.trajectory(player.policy) for e in over][max(0, len(done) - start) :]
+                append_jsonl(path, new)
             done += new
             bar.update(len(new))
     return done
@@ -116,8 +117,7 @@ def demonstrate(
     for task in tasks:
         episode = Episode.start(task, 0, 0, chat, config)
         while not episode.done:
-            tokens = chat.turn_ids(react(*episode.env.expert_action()))
-            episode.step(tokens, [], chat)
+            episode.step(chat.turn_ids(react(*episode.env.expert_action())), [], chat)
         if episode.success and len(episode.ids) <= config.max_context:
             out.append(episode.trajectory("expert"))
     return out
