@@ -371,7 +371,8 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     if (ROOT / "results").exists():
         shutil.copytree(ROOT / "results", folder / "results")
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
-    put(folder / "book" / "_generated" / "rehearsals.md", rehearse.table().encode())
+    rehearsals = f"{rehearse.last_green()}\n{rehearse.table()}"
+    put(folder / "book" / "_generated" / "rehearsals.md", rehearsals.encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
     put(folder / "book" / "_generated" / "families.md", families_page.page().encode())
