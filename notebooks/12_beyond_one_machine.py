@@ -32,7 +32,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question

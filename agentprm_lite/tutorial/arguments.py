@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from agentprm_lite.interop import add_commands, add_log_options
 
-PROFILES = "smoke, cpu, study, more, llm-smoke, llm, gpu or paper"
+PROFILES = "smoke, cpu, study, more, llm-smoke, llm, t4, gpu or paper"
 
 
 class Parser(argparse.ArgumentParser):

@@ -22,8 +22,8 @@ from agentprm_lite.rollout import collect, demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial import cli
-from agentprm_lite.tutorial.chapters import CHAPTERS, report
-from agentprm_lite.tutorial.estimate import LENGTHS, SMALL, Lengths, Work, stages
+from agentprm_lite.tutorial.chapters import CHAPTERS, chapter, report
+from agentprm_lite.tutorial.estimate import LENGTHS, SMALL, Lengths, Work, shape_of, stages
 from agentprm_lite.tutorial.memory import QWEN, SMOLLM2, Shape
 from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
@@ -132,6 +132,12 @@ def test_lengths_of_smollm2(env: str, smollm2: str) -> None:
 def near(found: Lengths, said: Lengths) -> None:
     for name, value in vars(said).items():
         assert getattr(found, name) == pytest.approx(value, rel=0.2, abs=2), name
+
+
+def test_no_chapter_takes_long_on_a_t4() -> None:
+    for number in CHAPTERS:
+        hours = sum(w.hours(shape_of(p), "T4") for p, w in chapter("t4", number))
+        assert 60 * hours <= 25, number
 
 
 def test_hours_by_hand() -> None:
