@@ -29,6 +29,7 @@ from typing import Any
 import families_page
 import performance_page
 import rehearse
+import releases
 import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -373,6 +374,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
     rehearsals = f"{rehearse.last_green()}\n{rehearse.table()}"
     put(folder / "book" / "_generated" / "rehearsals.md", rehearsals.encode())
+    put(folder / "book" / "_generated" / "releases.md", releases.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
     put(folder / "book" / "_generated" / "families.md", families_page.page().encode())
