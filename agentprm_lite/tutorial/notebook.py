@@ -16,6 +16,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from transformers.utils.logging import disable_progress_bar
+
 DRIVE = Path("/content/drive")
 RESULTS = "https://raw.githubusercontent.com/agentprm-lite/agentprm-lite/main/results/"
 
@@ -28,6 +30,7 @@ class _OnThePage(logging.Handler):
 
 
 logging.getLogger("agentprm_lite").addHandler(_OnThePage())
+disable_progress_bar()  # of transformers: loading takes a moment here
 
 
 def keep_on_drive() -> None:

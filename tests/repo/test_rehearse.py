@@ -110,3 +110,14 @@ def test_tests_and_notebooks_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert found == {"passed": 1, "skipped": 1, "failed": failed}
     (tmp_path / "test_toy.py").write_text("import nothing_of_this_name\n")
     assert rehearse.run_tests(dict(rehearse.os.environ))["failed"]
+
+
+@pytest.mark.book
+def test_a_chapter_in_a_new_shell_writes_nothing_to_stderr(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the build's variables, which quiet libraries; it loads, trains and samples."""
+    monkeypatch.setattr(rehearse, "EXECUTED", tmp_path)
+    here = {"AGENTPRM_ARTIFACTS": str(tmp_path / "made"), "PYTHONPATH": str(rehearse.ROOT)}
+    found = rehearse.run_notebooks({**rehearse.clean_environment(), **here}, "02_policy")
+    assert (found["passed"], found["stderr"]) == (["02_policy"], [])
