@@ -1,4 +1,4 @@
-# make book · make test · make smoke · make gpu · make serve · make clean
+# make book · make test · make smoke · make gpu · make floors · make newest · make constraints · make serve · make clean
 # Settings: PROFILE (smoke, cpu, gpu, paper), VENV (the environment to make and use), PYTHON (3.11 or later), PORT.
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ export PROFILE
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
-.PHONY: book test lint smoke gpu serve clean
+.PHONY: book test lint smoke gpu serve clean floors constraints newest
 
 book: $(READY)
 	$(PY) scripts/book.py book
@@ -33,6 +33,16 @@ lint: $(READY)
 	$(PY) -m ruff check --config 'exclude=["notebooks/*.py"]' --line-length 79 notebooks
 	$(PY) -m mypy
 	$(PY) -m pydoclint.main -q agentprm_lite
+
+# tests/core and tests/fast with other releases; TORCH=2.13.0 chooses another torch
+floors newest:
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --disable-pip-version-check $$($(PYTHON) scripts/releases.py $@ --pins) \
+		'.[worlds]' filelock hypothesis pytest
+	.venv-$@/bin/python scripts/releases.py $@
+
+constraints: $(READY)
+	$(PY) scripts/releases.py $@
 
 serve:
 	@test -d _build/html || { echo "No book yet: make book"; exit 1; }

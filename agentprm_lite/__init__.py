@@ -1,15 +1,15 @@
 """Process reward models for LLM agents: labels, training, judging and search.
 
-The core is the files beside this one. Folders are wings: what is faster (fast), larger
-(distributed), elsewhere (serve), played in (worlds), read and written for others (interop), the
-book's (tutorial) and measured (study). Names below are imported when they are first used.
+The core is the files beside this one, folders are wings. Names below are imported when first used.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
+warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, where bars are plain text
 _WHERE = {
     "types": "Task Trajectory Usage append_jsonl read_jsonl",
     "env": "TextEnv make_env",
@@ -21,12 +21,11 @@ _WHERE = {
     "rollout": "collect continue_from demonstrate",
     "labels": "gae mc_hard_labels mc_soft_labels outcome_labels pvm_labels td_gae_labels",
     "losses": "agentprm_loss q_loss",
-    "examples": "RewardExample",
-    "kinds": "KINDS",
+    "kinds": "KINDS RewardExample",
     "train": "TrainConfig rft sft train_reward_model",
     "prm": "FewestTurns Judge RewardModel StepValues",
     "search": "beam_search best_of_n halving oracle",
-    "ppo": "PPOConfig",
+    "ppo": "PPOConfig train_ppo",
     "metrics": "explained_variance pass_at_n",
     "interop": "export read_logs",
 }

@@ -46,40 +46,16 @@ _PROBES = (
 
 
 def react(thought: str, action: str) -> str:
-    """One ReAct turn.
-
-    Args:
-        thought: the reasoning.
-        action: the action itself.
-
-    Returns:
-        The text of the turn.
-
-    Example:
-        >>> react("I need 2 stick.", "get 2 stick")
-        'Thought:\\nI need 2 stick.\\n\\nAction:\\nget 2 stick'
-    """
+    """One ReAct turn."""
     return f"Thought:\n{thought}\n\nAction:\n{action}"
 
 
 def parse_action(text: str) -> str | None:
     """The action in a turn, by the rules of AgentGym's client.
 
-    Args:
-        text: what the policy produced; what it thought between ``<think>`` marks isn't read.
-
-    Returns:
-        The text after "Action:" up to the end of its line, without characters other than letters,
-        digits, commas and single spaces; "" if there is no action; None if there are several (the
-        reply to that is :data:`TOO_MANY_ACTIONS`).
-
-    Example:
-        >>> parse_action(react("I need 2 stick.", "get 2  [stick]"))
-        'get 2 stick'
-        >>> parse_action("I give up") == ""
-        True
-        >>> parse_action("Action: a\\nAction: b") is None
-        True
+    It is the text after "Action:" up to the end of its line, without characters other than letters,
+    digits, commas and single spaces; "" if there is none; None if there are several (the reply to
+    that is :data:`TOO_MANY_ACTIONS`). What was thought between ``<think>`` marks isn't read.
     """
     found = _ACTION.findall(_THOUGHTS_END.split(text)[-1])
     if len(found) > 1:
@@ -93,7 +69,7 @@ def last_action(text: str) -> str:
     return _THOUGHTS_END.split(text)[-1].rpartition("Action:")[2].strip()
 
 
-class ChatFormat:
+class ChatFormat(Codec):
     """A tokenizer's chat template, taken apart into pieces of text.
 
     Args:
@@ -112,93 +88,46 @@ class ChatFormat:
                 f"tokenizer {tokenizer.name_or_path!r} has no chat template; use an instruct model "
                 "or set tokenizer.chat_template"
             )
-        self.tokenizer = tokenizer = fixed_date(tokenizer)
-        self._codec = codec = Codec(tokenizer)
-        self._ids = codec.ids
+        super().__init__(fixed_date(tokenizer))
         stops = {tokenizer.eos_token_id, *ends} - {None}
-        self.pieces = take_apart(
-            tokenizer, codec.names, [name for name, i in codec.special.items() if i in stops]
-        )
-        #: The token that ends a turn.
-        self.end_id: int = self._codec.special[self.pieces.end]
-        #: All tokens after which the model stops.
-        self.end_ids = frozenset({self.end_id, *stops})
-        p = self.pieces
+        self.pieces = p = take_apart(self, stops)
+        self.end_id = self.special[p.end]  #: The token that ends a turn.
+        self.end_ids = frozenset({self.end_id, *stops})  #: Tokens after which the model stops.
         self._context = p.end + p.between + "x" + p.after
-        self._context_ids = self._ids(self._context)
-        before, _, after = self._text(self.turn_ids("x")[:-1]).rpartition("x")
+        self._context_ids = self.ids(self._context)
+        before, _, after = self.text(self.turn_ids("x")[:-1], self._context_ids).rpartition("x")
         self._around = before, after  # of a turn's text, as they look when they are decoded
         self._probes = _hash(self._check())
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of plain text by itself; a special token's name in it is only text."""
-        return self._codec.plain(text)
-
     def opening_ids(self, observation: str, rules: tuple[str, str] | None = None) -> list[int]:
-        """The prompt: rules, acknowledgement, first observation, and the mark of the first turn.
-
-        Args:
-            observation: first observation.
-            rules: the environment's rules and the assistant's acknowledgement; None leaves both
-                out (a model trained from nothing on one environment needs no rules).
-
-        Returns:
-            Ids; the root value is read at the last of them.
-        """
+        """The prompt: rules and their acknowledgement if given, observation, mark of a turn."""
         p = self.pieces
         if rules is None:
-            return self._ids(p.head, self._told(observation), p.tail)
+            return self.ids(p.head, self._told(observation), p.tail)
         begin = p.head, self._told(rules[0]), p.ack, self._said(rules[1])
         between = p.trail + p.past_end + p.between
-        return self._ids(*begin, between, self._told(observation), p.after)
+        return self.ids(*begin, between, self._told(observation), p.after)
 
     def turn_ids(self, text: str) -> list[int]:
         """A turn as a policy would produce it, end-of-turn token included."""
         p, text = self.pieces, self._said(text)
-        ids = self._ids(self._context + p.lead, text, p.trail + p.end)
+        ids = self.ids(self._context + p.lead, text, p.trail + p.end)
         n = len(self._context_ids)
         if ids[:n] == self._context_ids:
             return ids[n:]
         # a token would join the prompt's end and the turn's begin: no policy can produce that
-        return self._ids(p.end + p.lead, text, p.trail + p.end)[1:]
+        return self.ids(p.end + p.lead, text, p.trail + p.end)[1:]
 
     def observation_ids(self, observation: str, *, ended: bool = True) -> list[int]:
-        """What stands between a turn and the next: end of turn, observation, mark of the next turn.
-
-        Args:
-            observation: the environment's reply.
-            ended: the turn already ends with the end-of-turn token; otherwise it is put first.
-
-        Returns:
-            Ids.
-        """
+        """What stands between two turns; begins with the end of a turn that has not ``ended``."""
         p = self.pieces
-        return self._ids(p.end + p.between, self._told(observation), p.after)[ended:]
-
-    def episode_ids(
-        self,
-        observations: Sequence[str],
-        actions: Sequence[str],
-        rules: tuple[str, str] | None = None,
-    ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids of a whole episode to the end of its last turn, and begin and end of every turn."""
-        ids = self.opening_ids(observations[0], rules)
-        spans: list[tuple[int, int]] = []
-        for t, action in enumerate(actions):
-            ids += self.observation_ids(observations[t]) if t else []
-            turn = self.turn_ids(action)
-            spans.append((len(ids), len(ids) + len(turn)))
-            ids += turn
-        return ids, spans
+        return self.ids(p.end + p.between, self._told(observation), p.after)[ended:]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a turn, without what the template puts around it."""
         kept = ids[:-1] if ids and ids[-1] in self.end_ids else ids
         before, after = self._around
-        return self._text(kept).removeprefix(before).removesuffix(after)
-
-    def _text(self, ids: Sequence[int]) -> str:
-        return self._codec.text(ids, self._context_ids)
+        return self.text(kept, self._context_ids).removeprefix(before).removesuffix(after)
 
     def _told(self, text: str) -> str:
         return text.strip() if self.pieces.strips[0] else text
@@ -208,7 +137,7 @@ class ChatFormat:
 
     def _check(self) -> list[list[int]]:
         """Prompts of the probes; refuses a format whose prompts aren't the template's own."""
-        past = [self._codec.special[self.pieces.past_end]] if self.pieces.past_end else []
+        past = [self.special[self.pieces.past_end]] if self.pieces.past_end else []
         out = []
         for first, said, reply in _PROBES:
             prompts = [([first], self.opening_ids(first))]
@@ -218,7 +147,7 @@ class ChatFormat:
                 prompts.append((shown, prompts[0][1] + turn + self.observation_ids(reply)))
                 prompts.append((shown, self.opening_ids(reply, (first, said))))
             for texts, ids in prompts:
-                whole = self._ids(render(self.tokenizer, texts, prompt=True))
+                whole = self.ids(render(self.tokenizer, texts, prompt=True))
                 if ids != whole:
                     raise ValueError(
                         f"tokenizer {self.tokenizer.name_or_path!r}: pieces of the chat template "
@@ -256,17 +185,7 @@ class ChatFormat:
         Path(folder, "agentprm.json").write_text(text)
 
     def verify(self, folder: str | Path) -> dict[str, Any]:
-        """Check that a checkpoint was made with this boundary rule, template and tokenizer.
-
-        Args:
-            folder: the checkpoint's folder.
-
-        Returns:
-            Its whole record.
-
-        Raises:
-            ValueError: the record is missing or names others.
-        """
+        """Refuse a checkpoint of another boundary rule, template or tokenizer; its whole record."""
         path = Path(folder, "agentprm.json")
         if not path.exists():
             raise ValueError(f"{path} is missing: {folder} isn't a checkpoint of this library")

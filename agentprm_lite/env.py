@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import importlib
 import operator
+import pkgutil
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -29,18 +30,13 @@ class AnyText(gymnasium.Space[str]):
     """Every string. Gymnasium's Text is bounded in length and alphabet; answers echo any action."""
 
     def sample(self, mask: None = None, probability: None = None) -> str:
-        """A random string of 0 to 40 printable ASCII characters."""
+        """0 to 40 printable ASCII characters."""
         length = int(self.np_random.integers(0, 41))
         return "".join(chr(code) for code in self.np_random.integers(32, 127, length))
 
     def contains(self, x: Any) -> bool:
         """Whether x is a string."""
         return isinstance(x, str)
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Strings are no arrays."""
-        return False
 
 
 class TextEnv(gymnasium.Env[str, str], abc.ABC):
@@ -56,14 +52,10 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
 
     name: ClassVar[str]
     """What `make_env` takes and tasks carry; a class that says nothing gets "module:Class"."""
-    default_rounds: ClassVar[int]
-    """Usual number of rounds."""
-    round_limit_is_failure: ClassVar[bool] = True
-    """Whether running out of rounds counts as the outcome 0."""
-    instructions: ClassVar[str]
-    """The rules: the first user turn."""
-    acknowledgement: ClassVar[str]
-    """The answer to the rules: the first assistant turn."""
+    default_rounds: ClassVar[int]  #: Usual number of rounds.
+    round_limit_is_failure: ClassVar[bool] = True  #: Running out of rounds is the outcome 0.
+    instructions: ClassVar[str]  #: The rules: the first user turn.
+    acknowledgement: ClassVar[str]  #: The answer to the rules: the first assistant turn.
     clumsy_actions: ClassVar[tuple[str, ...]] = ()
     """Played in order, they get every kind of reply that an expert never sees."""
     rare_replies: ClassVar[tuple[str, ...]] = ()
@@ -86,14 +78,9 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         self._terminated = False
         self._success = False
 
-    @staticmethod
-    def parse(text: str) -> str | None:
-        """The bare action in a policy's turn: by default what AgentGym's client reads.
-
-        "" if there is none; None if the turn names several: then an empty action is played and
-        the turn is answered with an error.
-        """
-        return parse_action(text)
+    parse = staticmethod(parse_action)
+    """The bare action in a policy's turn, by default as AgentGym's client reads it: "" if there is
+    none; None if there are several, and then "" is played and the answer is an error."""
 
     @classmethod
     def answer(cls, turns: Sequence[str]) -> Hashable:
@@ -157,21 +144,12 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         """What else `info` tells about the task."""
         return {}
 
-    def _draw(self) -> int:
-        """An index, where `reset` is given none."""
-        return int(self.np_random.integers(self._count()))
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, Info]:
-        """Begin an episode.
+        """Begin an episode; options are "index", "variant" and what else the environment takes.
 
-        Args:
-            seed: Seeds the generator that draws an index where no option names one.
-            options: {"index": int, "variant": int}, and what else the environment takes.
-
-        Returns:
-            First observation and info.
+        Where no index is given, one is drawn by the generator that ``seed`` seeds.
         """
         super().reset(seed=seed)
         given = dict(options or {})
@@ -179,10 +157,12 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         if unknown:
             raise ValueError(f"options: expected {sorted(self.option_names)}, got {unknown}")
         self._rounds = None  # a reset that fails leaves no episode
-        self.index = operator.index(given.pop("index")) if "index" in given else self._draw()
+        count = self._count()
+        drawn = None if "index" in given else self.np_random.integers(count)
+        self.index = operator.index(given.pop("index", drawn))
         self.variant = operator.index(given.pop("variant", 0))
-        if not 0 <= self.index < self._count():
-            raise ValueError(f"index: expected 0 to {self._count() - 1}, got {self.index}")
+        if not 0 <= self.index < count:
+            raise ValueError(f"index: expected 0 to {count - 1}, got {self.index}")
         if self.variant < 0:
             raise ValueError(f"variant: expected 0 or more, got {self.variant}")
         observation = self._start(**given)
@@ -249,9 +229,17 @@ def env_class(name: str) -> type[TextEnv]:
     path = WORLDS.get(world, world)
     if ":" not in path:
         raise ValueError(f'name: expected one of {sorted(WORLDS)} or "module:Class", got {name!r}')
-    found = _load(path)
+    try:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as err:
+        if isinstance(err, ModuleNotFoundError) and str(err.name) not in path:
+            extra = "; pip install agentprm-lite[worlds]" if world in WORLDS else ""
+            raise ValueError(f"name: {path} needs the package {err.name}{extra}") from err
+        raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
+    if not (isinstance(found, type) and issubclass(found, TextEnv)):
+        raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")
     home = WORLDS.get(found.name, found.name)
-    if ":" not in home or _load(home) is not found:
+    if ":" not in home or pkgutil.resolve_name(home) is not found:
         raise ValueError(
             f"name: {path} calls itself {found.name!r}, by which nobody finds it; leave out its "
             "`name`, or enter that in WORLDS"
@@ -259,23 +247,8 @@ def env_class(name: str) -> type[TextEnv]:
     return found
 
 
-def _load(path: str) -> type[TextEnv]:
-    module, _, attribute = path.partition(":")
-    try:
-        found = operator.attrgetter(attribute)(importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as err:
-        missing = err.name if isinstance(err, ModuleNotFoundError) else None
-        if missing and missing not in module:
-            extra = "; pip install agentprm-lite[worlds]" if path in WORLDS.values() else ""
-            raise ValueError(f"name: {path} needs the package {missing}{extra}") from err
-        raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
-    if not (isinstance(found, type) and issubclass(found, TextEnv)):
-        raise ValueError(f"name: {path!r} is {found!r}, expected a subclass of TextEnv")
-    return found
-
-
 def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
-    """An environment by its name.
+    """A new environment by its name, not reset yet.
 
     Args:
         name: A key of `WORLDS`, "module:Class" for a world of your own, or
@@ -283,14 +256,7 @@ def make_env(name: str, max_rounds: int | None = None) -> TextEnv:
         max_rounds: Steps after which an episode is truncated; None: the usual number.
 
     Returns:
-        A new environment, not reset yet.
-
-    Raises:
-        ValueError: No environment has this name.
-
-    Example:
-        >>> make_env("textcraft").max_rounds
-        20
+        The environment.
     """
     if name.startswith(AGENTGYM):
         client = importlib.import_module("agentprm_lite.serve.agentgym")

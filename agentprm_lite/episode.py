@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,22 +22,16 @@ from agentprm_lite.types import Task, Trajectory, Usage
 class SamplingConfig:
     """How a policy is sampled."""
 
-    temperature: float = 1.0
-    """Softmax temperature; 0 takes the most likely token."""
-    max_new_tokens: int = 64
-    """Most tokens of one turn."""
-    max_context: int = 2048
-    """Most tokens of a history; an episode that could exceed it ends as truncated."""
-    rules: bool = True
-    """Put the environment's rules before the first observation."""
-    max_rounds: int | None = None
-    """Most turns of an episode; None: the environment's usual number."""
+    temperature: float = 1.0  #: Softmax temperature; 0 takes the most likely token.
+    max_new_tokens: int = 64  #: Most tokens of one turn.
+    max_context: int = 2048  #: Most tokens of a history; what could exceed it is truncated.
+    rules: bool = True  #: Put the environment's rules before the first observation.
+    max_rounds: int | None = None  #: Most turns; None: the environment's usual number.
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.max_new_tokens < 1 or self.max_context < 2:
-            raise ValueError(
-                f"temperature must be >= 0, max_new_tokens >= 1, max_context >= 2, got {self}"
-            )
+            least = "temperature must be >= 0, max_new_tokens >= 1, max_context >= 2"
+            raise ValueError(f"{least}, got {self}")
 
 
 @dataclass
@@ -97,20 +92,9 @@ class Episode:
         """An independent copy that goes on with another random stream."""
         env = make_env(self.task.env)
         env.restore(self.env.snapshot())
-        entropy = [*_entropy(self.seed, self.task, sample), len(self.ids), stream]
-        return replace(
-            self,
-            sample=sample,
-            env=env,
-            rng=np.random.default_rng(entropy),
-            ids=list(self.ids),
-            observations=list(self.observations),
-            spans=list(self.spans),
-            logprobs=list(self.logprobs),
-            actions=list(self.actions),
-            rewards=list(self.rewards),
-            usage=Usage(),
-        )
+        rng = random_stream(self.seed, self.task, sample, len(self.ids), stream)
+        own: dict[str, Any] = {k: [*v] for k, v in vars(self).items() if isinstance(v, list)}
+        return replace(self, sample=sample, env=env, rng=rng, usage=Usage(), **own)
 
     def step(self, tokens: Sequence[int], logprobs: Sequence[float], chat: ChatFormat) -> list[int]:
         """Take one turn in the environment."""
@@ -127,10 +111,10 @@ class Episode:
         self.actions.append(text)
         self.observations.append(observation)
         self.rewards.append(float(reward))
-        self.terminated = terminated
-        self.truncated_by = "rounds" if truncated and not terminated else ""
         self.success = bool(info["success"])
         self.usage += Usage(generated=len(tokens), env_steps=1)
+        self.terminated = terminated  # last: an episode that is done is whole
+        self.truncated_by = "rounds" if truncated and not terminated else ""
         if self.done:
             return []
         reply = chat.observation_ids(observation, ended=tokens[-1] == chat.end_id)
@@ -140,33 +124,23 @@ class Episode:
     def trajectory(self, policy: str) -> Trajectory:
         """The episode so far as a record that ends with its last action."""
         by_rounds = self.truncated_by == "rounds" and self.env.round_limit_is_failure
-        end = self.last_end or self.prompt_len
-        known = len(self.logprobs) == sum(b - a for a, b in self.spans)
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in vars(self).items()
+            if name not in ("env", "rng")
+        }
+        fields["ids"] = fields["ids"][: self.last_end or self.prompt_len]
+        if len(self.logprobs) < sum(b - a for a, b in self.spans):
+            fields["logprobs"] = ()  # not all are known
         return Trajectory(
-            task=self.task,
-            sample=self.sample,
-            seed=self.seed,
-            ids=tuple(self.ids[:end]),
-            prompt_len=self.prompt_len,
-            spans=tuple(self.spans),
-            logprobs=tuple(self.logprobs) if known else (),
-            actions=tuple(self.actions),
-            observations=tuple(self.observations),
-            rewards=tuple(self.rewards),
-            terminated=self.terminated,
+            **fields,
             truncated=bool(self.truncated_by),
-            truncated_by=self.truncated_by,
             final=self.terminated or by_rounds,
-            success=self.success,
-            usage=self.usage,
             policy=policy,
         )
 
 
-def _entropy(seed: int, task: Task, sample: int) -> list[int]:
-    return [seed, zlib.crc32(task.env.encode()), task.index, task.variant, sample]
-
-
-def random_stream(seed: int, task: Task, sample: int) -> np.random.Generator:
-    """The random stream of one episode; no other shares it."""
-    return np.random.default_rng(_entropy(seed, task, sample))
+def random_stream(seed: int, task: Task, sample: int, *more: int) -> np.random.Generator:
+    """The random stream of one episode, or, with more numbers, of a fork; no other shares it."""
+    world = zlib.crc32(task.env.encode())
+    return np.random.default_rng([seed, world, task.index, task.variant, sample, *more])

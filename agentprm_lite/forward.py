@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
@@ -30,44 +31,38 @@ def split_model(model: Any) -> tuple[Any, Any]:
     net = inner_model(model)
     head: Any = getattr(net, "score", None)
     if head is None:
-        head = _rescaled(net.get_output_embeddings(), net.config.get_text_config())
-    if head is None:
-        raise ValueError(
-            f"{type(net).__name__} has no language-model head and no score head; expected "
-            "AutoModelForCausalLM or AutoModelForTokenClassification"
-        )
+        head = net.get_output_embeddings()
+        if head is None:
+            raise ValueError(
+                f"{type(net).__name__} has no language-model head and no score head; expected "
+                "AutoModelForCausalLM or AutoModelForTokenClassification"
+            )
+        rescaled = _Rescaled(head, net.config.get_text_config())
+        head = head if rescaled.factor == 1 and rescaled.cap is None else rescaled
     return getattr(net, net.base_model_prefix), head
 
 
 class _Rescaled(nn.Module):
-    """A language-model head with what some models do to their logits after it."""
+    """A language-model head with what Cohere, Falcon-H1, Granite and Gemma do to its logits."""
 
-    def __init__(self, head: nn.Module, factor: float, cap: float | None) -> None:
+    def __init__(self, head: nn.Module, config: Any) -> None:
         super().__init__()
-        self.head, self.factor, self.cap = head, factor, cap
+        names = ("logit_scale", "lm_head_multiplier", "logits_scaling")
+        scale, multiplier, divisor = (getattr(config, name, None) or 1.0 for name in names)
+        self.head, self.factor = head, scale * multiplier / divisor
+        self.cap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.head(hidden) * self.factor
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
 
-def _rescaled(head: Any, config: Any) -> Any:
-    """The head, wrapped where Cohere, Falcon-H1, Granite or Gemma change its logits."""
-
-    def number(name: str) -> float:
-        return getattr(config, name, None) or 1.0
-
-    factor = number("logit_scale") * number("lm_head_multiplier") / number("logits_scaling")
-    cap = getattr(config, "final_logit_softcapping", None)
-    return head if head is None or (factor == 1 and cap is None) else _Rescaled(head, factor, cap)
-
-
 def context_limit(config: Any) -> int:
     """Most tokens of a history.
 
-    Models with ``longrope`` (Phi-3, Phi-4-mini) turn to other position frequencies when the longest
-    history of a pass exceeds a first length. What is in a cache, or in the same batch, would then
-    change a history's numbers, so they read no more than that here.
+    Models with ``longrope`` (Phi-3) turn to other position frequencies when the longest history of
+    a pass exceeds a first length. A cache or the rest of a batch would then change a history's
+    numbers, so they read no more than that here.
     """
     config = config.get_text_config()
     most: int = getattr(config, "max_position_embeddings", None) or sys.maxsize  # Mamba has none
@@ -77,8 +72,9 @@ def context_limit(config: Any) -> int:
     return most
 
 
-def check_lengths(trajectories: Sequence[Trajectory], limit: int) -> None:
+def check_lengths(model: Any, trajectories: Sequence[Trajectory]) -> None:
     """Refuse trajectories that a model can't read whole: a labelled step is never cut off."""
+    limit = context_limit(split_model(model)[0].config)
     for t in trajectories:
         if len(t.ids) > limit:
             raise ValueError(
@@ -95,11 +91,9 @@ def refusal(body: Any) -> str:
     kinds = set(getattr(config, "layer_types", None) or default)
     if kinds != {"full_attention"}:
         return f"{config.model_type} has layers of the kinds {sorted(kinds)}"
-    if config._attn_implementation != "sdpa":  # eager adds a mask where we say what to read
-        return (
-            f"the model's attention is {config._attn_implementation!r}; load it with "
-            "attn_implementation='sdpa'"
-        )
+    attention = config._attn_implementation
+    if attention != "sdpa":  # eager adds a mask where we say what to read
+        return f"the model's attention is {attention!r}; load it with attn_implementation='sdpa'"
     layers = DynamicCache(config=config).layers
     if body._is_stateful or not all(type(layer) is DynamicLayer for layer in layers):
         return f"{type(body).__name__} keeps more than keys and values"
@@ -113,48 +107,44 @@ def cache_as(body: Any, cache: Any) -> dict[str, Any]:
 
 
 def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """B lists of ids, right-padded with 0 to [B, S].
+    """[B, S] from B lists of ids, right-padded with 0.
 
-    Right padding needs no mask in a causal model: no real token sees what comes after it.
+    That needs no mask in a causal model: no real token sees what comes after it.
     """
-    out = torch.zeros(len(sequences), max(len(s) for s in sequences), dtype=torch.long)
-    for row, ids in zip(out, sequences, strict=True):
-        row[: len(ids)] = torch.as_tensor(ids)
-    return out.to(device)
+    rows = [torch.as_tensor(ids) for ids in sequences]
+    return pad_sequence(rows, batch_first=True).to(device)
 
 
 def hidden_states(body: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
     """Hidden states of whole sequences, with gradient: [B, S, E], right-padded with garbage.
 
     What all of them begin with, such as the rules of an environment, is computed once where that
-    saves a quarter of the tokens. It takes two passes, so it is not done where keys and values
-    can't go from one to the other: with gradient checkpointing in training, with weights that are
-    split over ranks (all need the same number of passes), and in models that :func:`refusal` names.
+    saves a quarter of the tokens and keys and values can go from one pass to another.
     """
     device = next(body.parameters()).device
     columns = zip(*(s[:-1] for s in sequences), strict=False)  # each keeps a token of its own
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     saved = shared * (len(sequences) - 1)
-    if 4 * saved >= sum(len(s) for s in sequences) and _keeps_keys(body):
-        cache = DynamicCache(config=body.config)
-        beginning = pad_ids([sequences[0][:shared]], device)
-        first = body(input_ids=beginning, **cache_as(body, cache))
-        cache.batch_repeat_interleave(len(sequences))
-        own = pad_ids([s[shared:] for s in sequences], device)
-        places = torch.arange(shared + own.shape[1], device=device)
-        rest = body(
-            input_ids=own,
-            attention_mask=(places <= places[shared:, None])[None, None],
-            position_ids=places[None, shared:],
-            **cache_as(body, cache),
-        )
-        begin = first.last_hidden_state.expand(len(sequences), -1, -1)
-        return torch.cat([begin, rest.last_hidden_state], 1)
-    out: Tensor = body(input_ids=pad_ids(sequences, device), use_cache=False).last_hidden_state
-    return out
+    if 4 * saved < sum(len(s) for s in sequences) or not _keeps_keys(body):
+        out: Tensor = body(input_ids=pad_ids(sequences, device), use_cache=False).last_hidden_state
+        return out
+    cache = DynamicCache(config=body.config)
+    first = body(input_ids=pad_ids([sequences[0][:shared]], device), **cache_as(body, cache))
+    cache.batch_repeat_interleave(len(sequences))
+    own = pad_ids([s[shared:] for s in sequences], device)
+    places = torch.arange(shared + own.shape[1], device=device)
+    rest = body(
+        input_ids=own,
+        attention_mask=(places <= places[shared:, None])[None, None],
+        position_ids=places[None, shared:],
+        **cache_as(body, cache),
+    )
+    begin = first.last_hidden_state.expand(len(sequences), -1, -1)
+    return torch.cat([begin, rest.last_hidden_state], 1)
 
 
 def _keeps_keys(body: Any) -> bool:
+    """Not with checkpointing, nor with weights split over ranks, which need equally many passes."""
     anew = any(getattr(m, "gradient_checkpointing", False) for m in body.modules())
     ordinary = all(type(p) is nn.Parameter for p in body.parameters())  # not split, not quantized
     return not refusal(body) and ordinary and not (anew and body.training)
@@ -162,25 +152,25 @@ def _keeps_keys(body: Any) -> bool:
 
 def action_tokens(trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor]:
     """Row and column of every action token: two [N] tensors."""
-    rows: list[int] = []
-    columns: list[int] = []
-    for b, trajectory in enumerate(trajectories):
-        for start, end in trajectory.spans:
-            rows += [b] * (end - start)
-            columns += range(start, end)
-    return torch.tensor(rows, dtype=torch.long), torch.tensor(columns, dtype=torch.long)
+    places = [
+        (b, k)
+        for b, trajectory in enumerate(trajectories)
+        for start, end in trajectory.spans
+        for k in range(start, end)
+    ]
+    rows, columns = torch.tensor(places, dtype=torch.long).reshape(-1, 2).T
+    return rows, columns
 
 
 def action_logprobs(model: Any, trajectories: Sequence[Trajectory]) -> Tensor:
     """log π(token | history) of every action token."""
     body, head = split_model(model)
-    hidden = hidden_states(body, [t.ids for t in trajectories])
+    sequences = [t.ids for t in trajectories]
+    hidden = hidden_states(body, sequences)
     rows, columns = action_tokens(trajectories)
     logits = at_least_float32(head(hidden[rows, columns - 1]))
-    target = [token for t in trajectories for start, end in t.spans for token in t.ids[start:end]]
-    return -nn.functional.cross_entropy(
-        logits, torch.tensor(target, device=logits.device), reduction="none"
-    )
+    target = pad_ids(sequences, logits.device)[rows, columns]
+    return -nn.functional.cross_entropy(logits, target, reduction="none")
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -224,29 +214,22 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
 def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
     """Head's outputs at the steps [B, T] and roots [B], with gradient, and the steps' mask."""
     body, head = split_model(model)
-    check_lengths(trajectories, context_limit(body.config))
+    check_lengths(model, trajectories)
     hidden = hidden_states(body, [t.ids for t in trajectories])
-    width = 1 + max(t.num_steps for t in trajectories)
-    where = torch.zeros(len(trajectories), width, dtype=torch.long)
-    mask = torch.zeros(len(trajectories), width, dtype=torch.bool)
-    for b, trajectory in enumerate(trajectories):
-        positions = (trajectory.root_position, *trajectory.score_positions)
-        where[b, : len(positions)] = torch.as_tensor(positions)
-        mask[b, : len(positions)] = True
-    rows = torch.arange(len(trajectories))[:, None].to(hidden.device)
-    values = read_head(head, hidden[rows, where.to(hidden.device)])
-    return values[:, 1:], values[:, 0], mask[:, 1:].to(hidden.device)
+    positions = [(t.root_position, *t.score_positions) for t in trajectories]
+    mask = pad_ids([[1] * len(p) for p in positions], hidden.device).bool()
+    rows = torch.arange(len(trajectories), device=hidden.device)[:, None]
+    values = read_head(head, hidden[rows, pad_ids(positions, hidden.device)])
+    return values[:, 1:], values[:, 0], mask[:, 1:]
 
 
 def microbatches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     """Group items of similar length, at most so many padded tokens a group."""
     group: list[int] = []
-    longest = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        longest = max(longest, lengths[i])
-        if group and (len(group) + 1) * longest > tokens:
+        if group and (len(group) + 1) * lengths[i] > tokens:
             yield group
-            group, longest = [], lengths[i]
+            group = []
         group.append(i)
     if group:
         yield group

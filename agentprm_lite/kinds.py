@@ -1,4 +1,4 @@
-"""Kinds of reward models: one row of a table says labels, loss and data.
+"""Kinds of reward models, one row of a table each: labels, loss and data; and that data's checks.
 
 A kind of your own is one more row of :data:`KINDS`. All kinds learn from the same trajectories, so
 that they are compared on equal data.
@@ -8,7 +8,8 @@ Shape legend: B trajectories, T steps (one action each, padded), K rollouts from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, Literal, get_args
@@ -16,11 +17,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from agentprm_lite import labels as label_functions
-from agentprm_lite.examples import RewardExample
+from agentprm_lite import labels as targets
+from agentprm_lite import losses
+from agentprm_lite.checkpoint import digest
 from agentprm_lite.forward import (
     action_logprobs,
+    context_limit,
     is_linear,
     split_model,
     squash,
@@ -28,91 +32,70 @@ from agentprm_lite.forward import (
     step_values,
 )
 from agentprm_lite.labels import Labels
-from agentprm_lite.losses import (
-    Progress,
-    Sizes,
-    advantage_loss,
-    agentprm_loss,
-    cross_entropy_loss,
-    ranking_loss,
-)
+from agentprm_lite.loop import Share, some, trajectory_of
+from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
-from agentprm_lite.types import Trajectory
+from agentprm_lite.types import Task, Trajectory
+
+logger = logging.getLogger(__name__)
 
 Cut = Literal["failed", "bootstrap"]
 MLoss = Literal["squared", "cross_entropy"]
 
 
 @dataclass(frozen=True)
+class RewardExample:
+    """A trajectory, for Monte Carlo labels with the outcomes of rollouts from its states."""
+
+    trajectory: Trajectory  #: The trajectory.
+    outcomes: np.ndarray | None = None  #: [T, K] outcomes in [0, 1] of rollouts after each action.
+
+    def __post_init__(self) -> None:
+        if self.outcomes is None:
+            return
+        found, steps = np.asarray(self.outcomes, dtype=np.float64), self.trajectory.num_steps
+        if found.ndim != 2 or len(found) != steps or not ((found >= 0) & (found <= 1)).all():
+            raise ValueError(
+                f"trajectory {self.trajectory.key}: outcomes has shape {list(found.shape)} and "
+                f"values {np.unique(found).tolist()}, expected [{steps}, K] within [0, 1]"
+            )
+        object.__setattr__(self, "outcomes", found)
+
+
+@dataclass(frozen=True)
 class Steps:
     """What labels are made from."""
 
-    q: Tensor
-    """[B, T] M at the actions."""
-    root: Tensor
-    """[B] M at the prompts' ends."""
-    mask: Tensor
-    """[B, T] bool, True on real steps."""
-    reward: Tensor
-    """[B] outcome in [0, 1]; 0 where the episode was cut."""
-    final: Tensor
-    """[B] bool, False where labels are to bootstrap at the end."""
-    lam: float
-    """λ of TD(λ) and GAE."""
-    rollouts: Tensor
-    """[B, T, K] outcomes of rollouts from the state after each action; K = 0 if nobody asked."""
+    q: Tensor  #: [B, T] M at the actions.
+    root: Tensor  #: [B] M at the prompts' ends.
+    mask: Tensor  #: [B, T] bool, True on real steps.
+    reward: Tensor  #: [B] outcome in [0, 1]; 0 where the episode was cut.
+    final: Tensor  #: [B] bool, False where labels are to bootstrap at the end.
+    lam: float  #: λ of TD(λ) and GAE.
+    rollouts: Tensor  #: [B, T, K] outcomes of rollouts after each action; K = 0 if nobody asked.
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of reward model."""
 
-    labels: Callable[[Steps], Labels]
-    """The targets of M."""
-    loss: Literal["values", "ranking"]
-    """``"values"``: L_Q + βL_A on them. ``"ranking"``: PQM's comparison of steps."""
-    rollouts: bool
-    """It needs Monte Carlo rollouts from every state."""
-    beta: float
-    """Usual weight of L_A."""
+    labels: Callable[[Steps], Labels]  #: The targets of M.
+    loss: Literal["values", "ranking"]  #: L_Q + βL_A on them, or PQM's comparison of steps.
+    rollouts: bool  #: It needs Monte Carlo rollouts from every state.
+    beta: float  #: Usual weight of L_A.
 
 
-KINDS: dict[str, Kind] = {
-    "orm": Kind(
-        lambda s: label_functions.outcome_labels(s.reward, s.mask),
-        loss="values",
-        rollouts=False,
-        beta=0.0,
-    ),
-    "pvm": Kind(
-        lambda s: label_functions.pvm_labels(s.reward, s.mask),
-        loss="values",
-        rollouts=False,
-        beta=0.0,
-    ),
-    "mc_hard": Kind(
-        lambda s: label_functions.mc_hard_labels(s.rollouts, s.mask),
-        loss="values",
-        rollouts=True,
-        beta=0.0,
-    ),
-    "mc_soft": Kind(
-        lambda s: label_functions.mc_soft_labels(s.rollouts, s.mask),
-        loss="values",
-        rollouts=True,
-        beta=0.0,
-    ),
-    "pqm": Kind(
-        lambda s: label_functions.mc_hard_labels(s.rollouts, s.mask),
-        loss="ranking",
-        rollouts=True,
-        beta=0.0,
-    ),
+KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
+    "orm": Kind(lambda s: targets.outcome_labels(s.reward, s.mask), "values", False, 0.0),
+    "pvm": Kind(lambda s: targets.pvm_labels(s.reward, s.mask), "values", False, 0.0),
+    "mc_hard": Kind(lambda s: targets.mc_hard_labels(s.rollouts, s.mask), "values", True, 0.0),
+    "mc_soft": Kind(lambda s: targets.mc_soft_labels(s.rollouts, s.mask), "values", True, 0.0),
+    "pqm": Kind(lambda s: targets.mc_hard_labels(s.rollouts, s.mask), "ranking", True, 0.0),
     "agentprm": Kind(
-        lambda s: label_functions.td_gae_labels(s.q, s.root, s.reward, s.mask, s.final, lam=s.lam),
-        loss="values",
-        rollouts=False,
-        beta=1.0,
+        lambda s: targets.td_gae_labels(s.q, s.root, s.reward, s.mask, s.final, lam=s.lam),
+        "values",
+        False,
+        1.0,
     ),
 }
 
@@ -131,36 +114,20 @@ class SFTLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, trajectories: Sequence[Trajectory], sizes: int
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Negative log-likelihood of the action tokens, over those of the whole step."""
-        loss = -action_logprobs(self.model, trajectories).sum() / sizes
-        return loss, {"loss": float(loss.detach())}
-
     def sizes(self, trajectories: Sequence[Trajectory]) -> int:
         """Action tokens of a step."""
         return sum(end - start for t in trajectories for start, end in t.spans)
+
+    def forward(self, trajectories: Sequence[Trajectory], sizes: int) -> Share:
+        """Negative log-likelihood of the action tokens, over those of the whole step."""
+        loss = -action_logprobs(self.model, trajectories).sum() / sizes
+        return loss, {"loss": float(loss.detach())}
 
 
 class RewardLoss(nn.Module):
     """Algorithm 1: labels from the model as it is now, without gradient, and a loss on them.
 
-    Args:
-        model: a reward model in training.
-        kind: a name in :data:`KINDS`.
-        beta: weight of L_A; None: the kind's usual one.
-        progress: target of L_A, see :func:`agentprm_lite.losses.advantage_loss`.
-        lam: λ of TD(λ) and GAE.
-        cut: an episode that was cut, say by the context's length, counts as ``"failed"`` (the
-            paper's task ends there), or TD labels ``"bootstrap"`` on the model's own M there.
-        m_loss: L_Q is the ``"squared"`` error (the paper's, which has it on a linear head, see
-            :func:`agentprm_lite.models.new_reward_model`) or the ``"cross_entropy"``. Squared is
-            the default: where the two were compared on random batches they chose equally well
-            (TextCraft, Best-of-16 0.42 to 0.44 for both), and the tree's predictions are about it.
-
-    Raises:
-        ValueError: the kind or an option is unknown, or the kind has no L_A to weigh.
+    For the settings see :func:`agentprm_lite.train.train_reward_model`.
     """
 
     def __init__(
@@ -178,42 +145,38 @@ class RewardLoss(nn.Module):
         self.beta = self.row.beta if beta is None else beta
         if self.row.loss == "ranking" and self.beta:
             raise ValueError(f"beta is {beta}, expected 0: {kind} ranks steps and has no L_A")
-        if cut not in get_args(Cut):
-            raise ValueError(f"cut is {cut!r}, expected one of {', '.join(get_args(Cut))}")
-        if m_loss not in get_args(MLoss):
-            raise ValueError(f"m_loss is {m_loss!r}, expected one of {', '.join(get_args(MLoss))}")
+        options = (("cut", cut, Cut), ("m_loss", m_loss, MLoss), ("progress", progress, Progress))
+        for name, value, known in options:
+            if value not in get_args(known):
+                names = ", ".join(get_args(known))
+                raise ValueError(f"{name} is {value!r}, expected one of {names}")
         needs_logits = m_loss == "cross_entropy" or self.row.loss == "ranking"
         if needs_logits and model is not None and is_linear(split_model(model)[1]):
             raise ValueError("cross-entropy and ranking need M within [0, 1], this head is linear")
         self.model, self.progress, self.lam, self.cut = model, progress, lam, cut
         self.m_loss = m_loss
 
-    def forward(
-        self, examples: Sequence[RewardExample], sizes: Sizes
-    ) -> tuple[Tensor, dict[str, float]]:
+    def sizes(self, examples: Sequence[RewardExample]) -> Sizes:
+        """How many terms the losses of a step have; that depends on the kind and the data alone."""
+        mask = _real_steps(examples)
+        zeros = torch.zeros(mask.shape)
+        return Sizes.of(self.labels(examples, zeros, zeros[:, 0], mask))
+
+    def forward(self, examples: Sequence[RewardExample], sizes: Sizes) -> Share:
         """These examples' share of the step's loss, and of what is logged of it."""
         z, z_root, mask = step_outputs(self.model, [e.trajectory for e in examples])
         head = split_model(self.model)[1]
         q, root = squash(head, z), squash(head, z_root)
         labels = self.labels(examples, q, root, mask)
         if self.row.loss == "ranking":
-            loss = ranking_loss(q, labels, sizes)
-        elif self.m_loss == "cross_entropy":
-            loss = cross_entropy_loss(z, z_root, labels, sizes)
-            if self.beta:
-                gains = advantage_loss(q, root, labels, self.progress, sizes)
-                loss = loss + self.beta * gains
+            loss = losses.ranking_loss(q, labels, sizes)
+        elif self.m_loss == "squared":
+            loss = losses.agentprm_loss(q, root, labels, self.beta, self.progress, sizes)
         else:
-            loss = agentprm_loss(q, root, labels, self.beta, self.progress, sizes)
+            loss = losses.cross_entropy_loss(z, z_root, labels, sizes)
+            loss = loss + self.beta * losses.advantage_loss(q, root, labels, self.progress, sizes)
         mean_m = float(q[labels.q_mask].detach().sum()) / sizes.steps
         return loss, {"loss": float(loss.detach()), "mean_m": mean_m}
-
-    def sizes(self, examples: Sequence[RewardExample]) -> Sizes:
-        """How many terms the losses of a step have; that depends on the kind and the data alone."""
-        counts = torch.tensor([e.trajectory.num_steps for e in examples])
-        mask = torch.arange(int(counts.max()))[None] < counts[:, None]
-        zeros = torch.zeros(mask.shape)
-        return Sizes.of(self.labels(examples, zeros, zeros[:, 0], mask))
 
     def values(self, examples: Sequence[RewardExample]) -> Tensor:
         """[B, 1 + T] M at the root and the steps, 0 on padding."""
@@ -228,55 +191,88 @@ class RewardLoss(nn.Module):
         # an episode that was cut has no outcome, whatever its last step earned
         reward = [t.outcome if t.final else 0.0 for t in trajectories]
         final = [t.final or self.cut == "failed" for t in trajectories]
-        return self.row.labels(
-            Steps(
-                q,
-                root,
-                mask,
-                torch.tensor(reward, dtype=q.dtype, device=q.device),
-                torch.tensor(final, device=q.device),
-                self.lam,
-                self._rollouts(examples, q, mask),
-            )
-        )
-
-    def _rollouts(self, examples: Sequence[RewardExample], q: Tensor, mask: Tensor) -> Tensor:
-        if not self.row.rollouts:
-            return q.new_zeros(*mask.shape, 0)
-        rollouts = [e.rollouts() for e in examples]
-        counts = {r.shape[1] for r in rollouts}
-        if len(counts) > 1:
-            raise ValueError(f"examples have {sorted(counts)} rollouts a step, expected one number")
-        ends = torch.zeros(*mask.shape, counts.pop(), dtype=q.dtype)
-        for row, r in zip(ends, rollouts, strict=True):
-            row[: len(r)] = torch.as_tensor(r)
-        return ends.to(q.device)
+        rollouts = q.new_zeros(*mask.shape, 0)
+        if self.row.rollouts:
+            rows = [torch.as_tensor(e.outcomes, dtype=q.dtype) for e in examples]
+            rollouts = pad_sequence(rows, batch_first=True).to(q.device)
+        outcome = torch.tensor(reward, dtype=q.dtype, device=q.device)
+        ended = torch.tensor(final, device=q.device)
+        return self.row.labels(Steps(q, root, mask, outcome, ended, self.lam, rollouts))
 
     def report(self, examples: Sequence[RewardExample], m: Tensor) -> dict[str, float]:
         """What M [N, 1 + T] says of held-out trajectories, measured alike for every kind.
 
-        Targets are the kind's labels with λ = 1, which don't depend on the model.
+        Targets are the kind's labels with λ = 1, which don't depend on the model. Within-task AUROC
+        is that of M after each of the first eight turns, where there are both outcomes.
         """
-        counts = torch.tensor([e.trajectory.num_steps for e in examples])
         q, root = m[:, 1:].cpu().double(), m[:, 0].cpu().double()
-        mask = torch.arange(q.shape[1])[None] < counts[:, None]
-        labels = RewardLoss(None, self.kind, beta=0.0, lam=1.0).labels(examples, q, root, mask)
+        usual = RewardLoss(None, self.kind, beta=0.0, lam=1.0)
+        labels = usual.labels(examples, q, root, _real_steps(examples))
         ranks = self.row.loss == "ranking"
-        loss = ranking_loss(q, labels) if ranks else agentprm_loss(q, root, labels, beta=0.0)
+        loss = losses.ranking_loss(q, labels) if ranks else losses.q_loss(q, root, labels)
+        found = {"held_out_loss": float(loss)}
+        ts = [e.trajectory for e in examples]
+        values = [row[: t.num_steps].tolist() for row, t in zip(q, ts, strict=True)]
+        for turn in range(1, 9):
+            inside = turn_auroc(values, [float(t.success) for t in ts], [t.task for t in ts], turn)
+            if len(inside):
+                found[f"auroc_turn_{turn}"] = float(inside.mean())
         share = explained_variance(q[labels.q_mask].numpy(), labels.q[labels.q_mask].numpy())
-        found = {"held_out_loss": float(loss)} | _ranking_by_turn(examples, q.numpy())
         return found if isnan(share) else found | {"explained_variance": share}
 
 
-def _ranking_by_turn(examples: Sequence[RewardExample], q: np.ndarray) -> dict[str, float]:
-    """Within-task AUROC of M after each of the first eight turns, where there are both outcomes."""
-    trajectories = [e.trajectory for e in examples]
-    values = [row[: t.num_steps].tolist() for row, t in zip(q, trajectories, strict=True)]
-    success = [float(t.success) for t in trajectories]
-    tasks = [t.task for t in trajectories]
-    found = {}
-    for turn in range(1, 9):
-        inside = turn_auroc(values, success, tasks, turn)
-        if len(inside):
-            found[f"auroc_turn_{turn}"] = float(inside.mean())
-    return found
+def _real_steps(examples: Sequence[RewardExample]) -> Tensor:
+    """[B, T] bool, True on the steps of each trajectory."""
+    counts = torch.tensor([e.trajectory.num_steps for e in examples])
+    return torch.arange(int(counts.max()))[None] < counts[:, None]
+
+
+def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = False) -> None:
+    """Refuse what a model can't be trained on, before the first step; all faults are named."""
+    body = split_model(model)[0]
+    limit, known = context_limit(body.config), body.get_input_embeddings().num_embeddings
+    faults, counts = [], set()
+    for example in examples:
+        t = trajectory_of(example)
+        low, high, n = min(t.ids), max(t.ids), len(t.ids)
+        wrong = {
+            "has no step to learn from": not t.num_steps,
+            f"has {n} tokens, the model reads {limit}: its last steps would be lost": n > limit,
+            f"has ids {low} to {high}, the model has {known}": not 0 <= low <= high < known,
+        }
+        if isinstance(example, RewardExample):
+            what = f"has rewards {list(t.rewards)}, expected the last in [0, 1]"
+            wrong[what] = not 0 <= t.outcome <= 1
+        if rollouts:
+            wrong["has no outcomes of rollouts, which its labels need"] = example.outcomes is None
+            counts |= set() if example.outcomes is None else {example.outcomes.shape[1]}
+        faults += [f"{t.key} {what}" for what, found in wrong.items() if found]
+    if len(counts) > 1:
+        faults.append(f"examples have {sorted(counts)} rollouts a step, expected one number")
+    if faults:
+        raise ValueError(f"{len(faults)} faults in {len(examples)} examples: {some(faults)}")
+
+
+def split_families(
+    examples: Sequence[RewardExample], share: float, family: Callable[[Task], Hashable]
+) -> tuple[list[RewardExample], list[RewardExample]]:
+    """What to train on and what to hold out: a share of the families of tasks, one at least.
+
+    Which families are held out is a matter of their names, so that data sets with the same tasks
+    hold out the same ones.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"held_out is {share}, expected a share of the tasks from 0 to below 1")
+    of = [family(e.trajectory.task) for e in examples]
+    families = sorted(set(of), key=lambda name: digest(repr(name)))
+    if share and len(families) == 1:
+        logger.warning(
+            "all %d examples belong to one task, so none is held out: all epochs run, and nothing "
+            "says whether the judge has learned",
+            len(examples),
+        )
+    count = min(len(families) - 1, max(1, round(share * len(families)))) if share else 0
+    parts: tuple[list[RewardExample], list[RewardExample]] = [], []
+    for example, name in zip(examples, of, strict=True):
+        parts[name in families[:count]].append(example)
+    return parts

@@ -44,14 +44,10 @@ from agentprm_lite._checks import (
 class Labels:
     """Targets of a batch and the positions that carry a loss; 0 where a position carries none."""
 
-    q: Tensor
-    """[B, T] target of M at the last token of each action."""
-    root: Tensor
-    """[B] target of M at the end of the prompt."""
-    q_mask: Tensor
-    """[B, T] bool, True where a step is labelled."""
-    root_mask: Tensor
-    """[B] bool, True where the root is labelled."""
+    q: Tensor  #: [B, T] target of M at the last token of each action.
+    root: Tensor  #: [B] target of M at the end of the prompt.
+    q_mask: Tensor  #: [B, T] bool, True where a step is labelled.
+    root_mask: Tensor  #: [B] bool, True where the root is labelled.
 
     def __post_init__(self) -> None:
         check_float("q", self.q, (None, None))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import peft.import_utils
+import psutil  # comes with accelerate
 import torch
+from huggingface_hub import constants
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    AutoTokenizer,
     GenerationConfig,
 )
 
@@ -31,10 +32,7 @@ def where(name: str | Path) -> str:
 
 
 def hide_old_torchao() -> None:
-    """Let peft work beside a torchao that is too old for it, such as Colab's.
-
-    Peft would refuse every LoRA there. Without quantization by torchao it needs none.
-    """
+    """Let peft add LoRA beside a torchao that is too old for it, such as Colab's."""
     try:
         peft.import_utils.is_torchao_available()
     except ImportError:
@@ -43,36 +41,45 @@ def hide_old_torchao() -> None:
                 vars(module)["is_torchao_available"] = lambda: False
 
 
-def read_tokenizer(place: str) -> Any:
-    """The tokenizer of a model in a folder or on the hub."""
-    return _read(AutoTokenizer, place)
+def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
+    """What ``from_pretrained`` gives; an error says where it looked and what to do."""
+    place = where(name)
+    try:
+        return auto_class.from_pretrained(place, **options)
+    except OSError as err:
+        if Path(place).is_dir():
+            raise
+        cache = os.environ.get("HF_HOME", constants.HF_HOME)
+        raise OSError(
+            f"model {place!r}: neither the hub ({constants.ENDPOINT}"
+            f"{', which offline mode leaves alone' * constants.HF_HUB_OFFLINE}) nor its cache "
+            f"({cache}) gave it. Check the name and the connection, set HF_ENDPOINT to a mirror or "
+            f"HF_HOME to a filled cache, or give a folder instead. transformers says: {err}"
+        ) from err
 
 
-def read_ends(place: str) -> list[int]:
+def read_ends(place: str | Path) -> list[int]:
     """Tokens after which a model stops, as its ``generation_config.json`` lists them."""
     try:
-        ends = GenerationConfig.from_pretrained(place).eos_token_id
+        ends = GenerationConfig.from_pretrained(str(place)).eos_token_id
     except OSError:  # none; a place that can't be reached has been noticed before
         return []
     return ends if isinstance(ends, list) else [ends] * (ends is not None)
 
 
-def read_model(place: str, dtype: torch.dtype) -> Any:
-    """A causal language model, after a look at what the checkpoint holds and needs.
-
-    All dropout is off: differences of M are the signal, and PPO compares log-probabilities.
-    """
-    config = _read(AutoConfig, place)
+def read_model(place: str | Path, dtype: torch.dtype) -> Any:
+    """A causal language model without dropout: differences of M are the signal."""
+    config = read(AutoConfig, place)
     auto_class = check_architecture(config, place)
     text = config.get_text_config()
     known = text.to_dict()
     text.update({key: 0.0 for key in known if key.endswith(("dropout", "pdrop")) and known[key]})
     check_memory(auto_class, config, place, dtype)
-    model = _read(auto_class, place, config=config, dtype=dtype)
+    model = read(auto_class, place, config=config, dtype=dtype)
     return model if auto_class is AutoModelForCausalLM else _text_part(model)
 
 
-def check_architecture(config: Any, place: str) -> Any:
+def check_architecture(config: Any, place: str | Path) -> Any:
     """The class that reads a checkpoint, if it holds a language model."""
     text_type = type(config.get_text_config())
     known = text_type in MODEL_FOR_CAUSAL_LM_MAPPING
@@ -101,12 +108,12 @@ def _text_part(model: Any) -> Any:
     return part
 
 
-def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -> None:
+def check_memory(auto_class: Any, config: Any, place: str | Path, dtype: torch.dtype) -> None:
     """Refuse a model whose weights alone don't fit."""
     with torch.device("meta"):
         model = auto_class.from_config(config)
-    count = sum(p.numel() for p in model.parameters())
-    need, (free, device) = count * dtype.itemsize, free_memory()
+    count, (free, device) = model.num_parameters(), free_memory()
+    need = count * dtype.itemsize
     if need > free:
         raise MemoryError(
             f"{place} has {count / 1e9:.2f} billion parameters: {need / 2**30:.1f} GiB in "
@@ -117,28 +124,7 @@ def check_memory(auto_class: Any, config: Any, place: str, dtype: torch.dtype) -
 
 
 def free_memory() -> tuple[int, str]:
-    """Bytes that can still be used on the device that models are moved to, and its name."""
+    """Free bytes of the device that models are moved to, and its name."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0], torch.cuda.get_device_name()
-    try:
-        told = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:  # only Linux tells
-        told = None
-    return int(told[1]) * 1024 if told else sys.maxsize, "this machine"
-
-
-def _read(auto_class: Any, place: str, **options: Any) -> Any:
-    try:
-        return auto_class.from_pretrained(place, **options)
-    except OSError as err:
-        if Path(place).is_dir():
-            raise
-        from huggingface_hub import constants
-
-        cache = os.environ.get("HF_HOME", constants.HF_HOME)
-        raise OSError(
-            f"model {place!r}: neither the hub ({constants.ENDPOINT}"
-            f"{', which offline mode leaves alone' * constants.HF_HUB_OFFLINE}) nor its cache "
-            f"({cache}) gave it. Check the name and the connection, set HF_ENDPOINT to a mirror or "
-            f"HF_HOME to a filled cache, or give a folder instead. transformers says: {err}"
-        ) from err
+    return psutil.virtual_memory().available, "this machine"

@@ -1,4 +1,4 @@
-"""Weights in training: a step of the optimizer, the best weights so far, the state of a run.
+"""Weights in training: steps of the optimizer, the best weights so far, the state of a run.
 
 The loss module that they belong to has ``sizes(batch)``, which counts the terms of a whole step,
 and ``forward(part, sizes)``, which returns a part's share of the step's loss and of the numbers to
@@ -7,22 +7,24 @@ log. So microbatches and the ranks of :class:`agentprm_lite.distributed.Ranks` a
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agentprm_lite.checkpoint import Checkpoint, moments, set_moments
-from agentprm_lite.examples import some, trajectory_of
+from agentprm_lite.checkpoint import read_state, write_state
 from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
+from agentprm_lite.types import Trajectory
 
-logger = logging.getLogger(__name__)
-
-LEARNED = 0.02  # explained variance below which a judge has learned nothing
+Log = list[dict[str, float]]  # a dict a step, or a round
+Share = tuple[Tensor, dict[str, float]]  # of a step's loss, and of what is logged of it
+SAVE_SECONDS = 60.0  # a run that can be cut off loses about this much
 
 
 class OneProcess:
@@ -30,8 +32,6 @@ class OneProcess:
 
     first = True
     """This process writes what all share."""
-    title = ""
-    """For the progress bar."""
 
     def prepare(self, module: nn.Module, bf16: bool) -> nn.Module:
         """The module to train with."""
@@ -71,34 +71,39 @@ class OneProcess:
 
 
 class Loop:
-    """Weights in training and all that belongs to them."""
+    """Weights in training and all that belongs to them.
+
+    ``optimizer`` makes an optimizer of the module; the gradient of its first group is clipped.
+    What it goes on from is kept in ``folder``, if there is one; ``run`` says whose it is.
+    """
 
     def __init__(
         self,
         module: nn.Module,
-        here: OneProcess,
-        *,
-        weight_decay: float,
+        optimizer: Callable[[Any], torch.optim.Optimizer],
         microbatch_tokens: int,
-        bf16: bool,
+        folder: str | Path | None,
+        run: Mapping[str, Any],
+        here: OneProcess,
+        bf16: bool = False,
     ) -> None:
         for p in module.parameters():
             if p.requires_grad:
                 p.data = at_least_float32(p.data)
         self.module: Any = module
-        self.here, self.microbatch_tokens, self.bf16 = here, microbatch_tokens, bf16
+        self.path = Path(folder) / "state.safetensors" if folder else None
+        self.run, self.here, self.saved = run, here, time.monotonic()
+        self.microbatch_tokens, self.bf16 = microbatch_tokens, bf16
+        self.best: list[Tensor] = []
         self.trained: Any = here.prepare(module, bf16).train()
-        self.params = [p for p in self.trained.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.params, weight_decay=weight_decay)
+        self.optimizer = optimizer(self.trained)
+        self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.device = self.params[0].device
         scaled = bf16 and half_dtype() == torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
-        self.best: list[Tensor] = []
 
-    def step(self, batch: list[Any], number: int, lr: float) -> dict[str, float]:
-        """One step of the optimizer; what the whole step logs."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+    def step(self, batch: Sequence[Any], name: str) -> dict[str, float]:
+        """One step of the optimizer; what the whole step logs. NaN stops before it."""
         sizes = self.module.sizes(batch)
         shares: list[list[float]] = []
         for weight, part in self._parts(batch):
@@ -109,12 +114,13 @@ class Loop:
         total = self.here.total(torch.tensor(shares, dtype=torch.float64).sum(0)).tolist()
         self.here.add_gradients(self.params)
         self.scaler.unscale_(self.optimizer)
-        norm = float(self.here.whole(nn.utils.clip_grad_norm_(self.params, 1.0)))
+        first = self.optimizer.param_groups[0]["params"]
+        norm = float(self.here.whole(nn.utils.clip_grad_norm_(first, 1.0)))
         numbers = {"grad_norm": norm, **dict(zip(logs, total, strict=True))}
         # a scaled loss may overflow: the scaler leaves that step out and lowers its scale
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         if not all(map(math.isfinite, total if overflow else numbers.values())):
-            raise ValueError(self._fault(batch, number, numbers))
+            raise ValueError(f"{name}: {self._fault(batch, numbers)}. Nothing of it was learned")
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -127,7 +133,7 @@ class Loop:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, half_dtype(), enabled=self.bf16)
 
-    def _fault(self, batch: list[Any], number: int, numbers: dict[str, float]) -> str:
+    def _fault(self, batch: Sequence[Any], numbers: dict[str, float]) -> str:
         """What isn't finite, and in which trajectories when each is computed by itself."""
         found = []
         for example in batch:
@@ -141,7 +147,7 @@ class Loop:
         self.optimizer.zero_grad()
         which = f"trajectories {some(found)}" if found else "no trajectory by itself"
         said = ", ".join(f"{k} {x:g}" for k, x in numbers.items() if not math.isfinite(x))
-        return f"step {number}: {said}; this comes from {which}. Nothing of this step was learned"
+        return f"{said}; this comes from {which}"
 
     @torch.no_grad()
     def evaluate(self, held_out: Sequence[Any]) -> dict[str, float]:
@@ -155,76 +161,86 @@ class Loop:
             if weight:
                 m[part, : values.shape[1]] = values.double().cpu()
         self.trained.train()
-        found: dict[str, float] = self.module.report(held_out, self.here.total(m))
-        return found
+        return self.module.report(held_out, self.here.total(m))
 
-    def keep_best(self, log: list[dict[str, float]]) -> int:
-        """Keep these weights if no epoch was better; how many epochs ago the best one was."""
-        best, last = _epochs(log)
-        if best == last:
-            self.best = [self.here.whole(p.detach()).clone() for p in self.params]
-        return last - best
+    def keep(self) -> None:
+        """These weights are the best so far."""
+        self.best = [self.here.whole(p.detach()).clone() for p in self.params]
 
-    def take_best(self, log: list[dict[str, float]], label: str) -> dict[str, float]:
-        """Go back to the best epoch's weights; its number, and whether anything was learned."""
-        best, _ = _epochs(log)
-        self._set(self.params, self.best)
-        share = [x for x in log if "held_out_loss" in x][best].get("explained_variance")
-        if share is None:
-            logger.warning("%s: all held-out targets are equal: it can't be told from them", label)
-            return {"best_epoch": best}
-        if share < LEARNED:
-            logger.warning(
-                "%s has learned nothing: on held-out tasks its M explains %.3f of the variance of "
-                "its targets, a constant explains 0. Don't choose by it",
-                label,
-                share,
-            )
-        learned = share >= LEARNED
-        return {"best_epoch": best, "best_explained_variance": share, "learned": learned}
+    @torch.no_grad()
+    def take(self, tensors: Sequence[Tensor]) -> None:
+        """Go on with these weights."""
+        for p, x in zip(self.params, tensors, strict=True):
+            p.copy_(self.here.part_like(x, p))
 
-    def _set(self, params: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
-        with torch.no_grad():
-            for p, x in zip(params, tensors, strict=True):
-                p.copy_(self.here.part_like(x, p))
+    def due(self) -> bool:
+        """Whether the last save was so long ago that another one is worth its time."""
+        return time.monotonic() - self.saved >= SAVE_SECONDS
 
-    def save(self, state: Checkpoint, log: list[dict[str, float]]) -> None:
-        """Weights, AdamW's moments, the best epoch's weights and the log."""
+    def save(self, log: Log) -> None:
+        """Weights, the optimizer's moments, the best weights and the log."""
+        if self.path is None:
+            return
         named = {f"param.{i}": p.detach() for i, p in enumerate(self.params)}
-        named |= {f"best.{i}": x for i, x in enumerate(self.best)} | moments(self.optimizer)
+        named |= {f"best.{i}": x for i, x in enumerate(self.best)}
+        for i, kept in self.optimizer.state_dict()["state"].items():
+            named |= {f"{name}.{i}": torch.as_tensor(x) for name, x in kept.items()}
         tensors = {name: self.here.whole(x).clone() for name, x in named.items()}
         if self.here.first:
-            state.save(tensors, {"log": log, "scaler": self.scaler.state_dict()})
+            record = {"log": log, "scaler": self.scaler.state_dict()}
+            write_state(self.path, tensors, self.run, record)
+        self.saved = time.monotonic()
 
-    def load(self, state: Checkpoint) -> list[dict[str, float]]:
+    def load(self) -> Log:
         """Go on from a saved state, if there is one; its log."""
-        found = state.load()
-        if found is None:
+        if self.path is None or not self.path.exists():
             return []
-        tensors, record = found
+        tensors, record = read_state(self.path, self.run)
         count = range(len(self.params))
-        self._set(self.params, [tensors.pop(f"param.{i}") for i in count])
+        self.take([tensors.pop(f"param.{i}") for i in count])
         if "best.0" in tensors:
             self.best = [tensors.pop(f"best.{i}").to(self.device) for i in count]
-        split = {
-            key: self.here.part_like(x, self.params[int(key.rsplit(".", 1)[1])])
-            for key, x in sorted(tensors.items())
-        }
-        set_moments(self.optimizer, split)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key in sorted(tensors):  # in one order on all ranks: who saves gathers them in it
+            name, _, i = key.rpartition(".")
+            x = self.here.part_like(tensors[key], self.params[int(i)])
+            moments.setdefault(int(i), {})[name] = x
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.scaler.load_state_dict(record["scaler"])
-        log: list[dict[str, float]] = record["log"]
-        return log
+        return record["log"]
+
+    def clear(self) -> None:
+        """The run is over: nothing of its state stays."""
+        if self.here.first and self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
-def _epochs(log: list[dict[str, float]]) -> tuple[int, int]:
-    """Number of the epoch with the lowest held-out loss, and of the last one."""
-    losses = [x["held_out_loss"] for x in log if "held_out_loss" in x]
-    return losses.index(min(losses)), len(losses) - 1
+def trajectory_of(example: Any) -> Trajectory:
+    """The trajectory of an example, which may be one itself."""
+    return example if isinstance(example, Trajectory) else example.trajectory
+
+
+def random_sets(count: int, size: int, epochs: int, seed: str) -> list[list[int]]:
+    """Steps of some epochs: each is random sets of at least ``size`` indices, about equal.
+
+    >>> sorted(len(step) for step in random_sets(70, 32, 2, "0"))
+    [35, 35, 35, 35]
+    """
+    steps, plan = max(1, count // size), []
+    for epoch in range(epochs):
+        order = random.Random(f"{seed}/{epoch}").sample(range(count), count)
+        plan += [order[k::steps] for k in range(steps)]
+    return plan
+
+
+def some(names: Sequence[str], most: int = 20) -> str:
+    """Names for a message, the first ones of many."""
+    more = f" and {len(names) - most} more" * (len(names) > most)
+    return ", ".join(names[:most]) + more
 
 
 def schedule(step: int, steps: int) -> float:
     """Share of the learning rate: warm-up over a tenth of the steps, then a cosine to 0."""
     warmup = max(1, steps // 10)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    angle = math.pi * max(0, step - warmup) / max(1, steps - warmup)
+    return min((step + 1) / warmup, 0.5 * (1 + math.cos(angle)))

@@ -36,14 +36,10 @@ ZETA = 4.0  # ζ of the ranking loss, the margin between right and wrong steps
 class Sizes:
     """How many terms the losses of an optimizer step are means of."""
 
-    steps: int
-    """Labelled steps."""
-    roots: int
-    """Labelled roots."""
-    pairs: int
-    """Steps labelled at both ends, the terms of L_A."""
-    rows: int
-    """Trajectories."""
+    steps: int  #: Labelled steps.
+    roots: int  #: Labelled roots.
+    pairs: int  #: Steps labelled at both ends, the terms of L_A.
+    rows: int  #: Trajectories.
 
     @classmethod
     def of(cls, labels: Labels) -> Sizes:

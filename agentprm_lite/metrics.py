@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from math import comb, nan
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def best_of_n_curve(scores: ArrayLike, success: ArrayLike, ns: Sequence[int]) -> Floats:
@@ -82,7 +84,7 @@ def within_task_auroc(scores: ArrayLike, success: ArrayLike, tasks: Sequence[Has
     [1.0, 0.0]
     """
     scores, success = finite_vectors(scores=scores, success=success)
-    values = [auroc(scores[i], success[i]) for i in group_by(tasks, len(scores))]
+    values = [auroc(scores[i], success[i]) for i in group_by(tasks, len(scores)).values()]
     return np.array([v for v in values if not np.isnan(v)])
 
 
@@ -104,14 +106,14 @@ def turn_auroc(
     return within_task_auroc(scores, np.asarray(success)[on], [tasks[i] for i in on])
 
 
-def group_by(keys: Sequence[Hashable], length: int) -> list[list[int]]:
+def group_by(keys: Sequence[Key], length: int) -> dict[Key, list[int]]:
     """Indices of each distinct key, in order of first appearance."""
     if len(keys) != length:
         raise ValueError(f"group keys have length {len(keys)}, expected {length}")
-    rows: dict[Hashable, list[int]] = {}
+    rows: dict[Key, list[int]] = {}
     for i, key in enumerate(keys):
         rows.setdefault(key, []).append(i)
-    return list(rows.values())
+    return rows
 
 
 def finite_vectors(**named: ArrayLike) -> list[Floats]:

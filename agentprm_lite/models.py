@@ -16,44 +16,37 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.pytorch_utils import Conv1D
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import LinearHead, is_linear
-from agentprm_lite.loading import hide_old_torchao, read_ends, read_model, read_tokenizer, where
+from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model
 
 hide_old_torchao()
 
 Head = Literal["sigmoid", "linear"]
+Base: TypeAlias = str | Path | PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
 class Lora:
     """Shape of the LoRA adapters."""
 
-    r: int = 16
-    """Rank."""
-    alpha: int = 32
-    """Scale; the update is multiplied by alpha / r."""
+    r: int = 16  #: Rank.
+    alpha: int = 32  #: Scale; the update is multiplied by alpha / r.
     targets: str | tuple[str, ...] = "all-linear"
     """Layers with adapters: ``"all-linear"`` (but the head), or names such as ``q_proj``."""
 
     def add_to(self, model: Any, task: str, seed: int) -> Any:
-        """Fresh adapters on a model, without dropout: differences of M are the signal.
+        """A ``PeftModel`` with fresh adapters, without dropout: differences of M are the signal.
 
-        Args:
-            model: a policy's or a reward model's own network.
-            task: ``"CAUSAL_LM"`` or ``"TOKEN_CLS"``.
-            seed: of the adapters; the global random stream is left alone.
-
-        Returns:
-            A ``PeftModel``.
+        The task is "CAUSAL_LM" or "TOKEN_CLS"; the global random stream is left alone.
         """
         reward = task == "TOKEN_CLS"
         config = LoraConfig(
@@ -76,21 +69,14 @@ class Lora:
 class Scorer(torch.nn.Module):
     """A trunk and a head of zeros, without bias, which vLLM's classifiers lack, too.
 
-    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is:
-    differences of M are the signal.
-
-    Args:
-        trunk: a decoder without its language-model head.
-        name: what it was read from.
-        head: see :func:`new_reward_model`.
+    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is.
     """
 
     def __init__(self, trunk: PreTrainedModel, name: str, head: Head = "sigmoid") -> None:
         super().__init__()
         self.config = copy.deepcopy(trunk.config)
-        self.config.update(
-            {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
-        )
+        new = {"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0}
+        self.config.update(new)
         self.name_or_path = name
         self.base_model_prefix = trunk.base_model_prefix
         setattr(self, self.base_model_prefix, trunk)
@@ -116,50 +102,24 @@ class Scorer(torch.nn.Module):
 
 
 def load_chat(name: str | Path) -> ChatFormat:
-    """Tokenizer and chat format of a model.
-
-    Args:
-        name: a folder or a hub id.
-
-    Returns:
-        The chat format.
-
-    Raises:
-        OSError: neither the hub nor its cache has the tokenizer.
-        ValueError: see :class:`agentprm_lite.chat.ChatFormat`.
-    """
-    place = where(name)
-    return ChatFormat(read_tokenizer(place), read_ends(place))
+    """Tokenizer and chat format of a model, given as a folder or a hub id."""
+    return ChatFormat(read(AutoTokenizer, name), read_ends(name))
 
 
 def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
-    """A causal language model, in eval mode on the default device.
+    """A causal language model, in eval mode on the default device, from a folder or a hub id.
 
-    Args:
-        name: a folder or a hub id; of a model for texts and images the part for texts is taken.
-        lora: adds fresh adapters to train; the adapter-off model is then the reference policy.
-        seed: of the adapters.
-
-    Returns:
-        The model in :func:`default_dtype`, a ``PeftModel`` if ``lora`` is given; its adapters are
-        float32.
-
-    Raises:
-        OSError: see :func:`agentprm_lite.loading.read_model`.
-        ValueError: see there.
+    Of a model for texts and images the part for texts is taken. With ``lora`` it is a ``PeftModel``
+    with fresh float32 adapters to train, and without them the reference policy. What is no causal
+    language model is a ValueError, what can't be had an OSError, what doesn't fit a MemoryError.
     """
-    model = read_model(where(name), default_dtype())
+    model = read_model(name, default_dtype())
     if lora is not None:
         model = lora.add_to(model, "CAUSAL_LM", seed)
     return model.to(default_device()).eval()
 
 
-def new_reward_model(
-    base: str | Path | PreTrainedModel | PeftModel,
-    lora: Lora,
-    seed: int,
-    head: Head = "sigmoid",
-) -> Any:
+def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
@@ -171,16 +131,15 @@ def new_reward_model(
             (``"linear"``), which may leave [0, 1]. A checkpoint says which.
 
     Returns:
-        A ``PeftModel`` around a :class:`Scorer`; M starts at 0.5 everywhere, with a linear head at
-        0. Adapters and head are float32.
+        A ``PeftModel`` around a :class:`Scorer`; M is 0.5 everywhere, with a linear head 0.
     """
     return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
 
 
-def _scorer(base: str | Path | PreTrainedModel | PeftModel, head: Head) -> Scorer:
+def _scorer(base: Base, head: Head) -> Scorer:
     net: Any
     if isinstance(base, str | Path):
-        net = read_model(where(base), default_dtype())
+        net = read_model(base, default_dtype())
     else:  # the modules are copied, so that each model has its own adapters; the parameters aren't
         net = copy.deepcopy(base, memo={id(p): p for p in base.parameters()})
         net = net.unload() if isinstance(net, PeftModel) else net
@@ -188,13 +147,9 @@ def _scorer(base: str | Path | PreTrainedModel | PeftModel, head: Head) -> Score
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
-    """Write a policy as a full checkpoint; adapters are merged into the weights.
+    """Write a policy as a full checkpoint, with its adapters merged into the weights.
 
-    Args:
-        model: a policy, with or without adapters. If it has adapters, its weights are changed,
-            and so is every reward model that shares them.
-        chat: its chat format.
-        folder: where to write.
+    That changes the model's own weights, and those of a reward model that shares them.
     """
     whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
     stops = whole.generation_config.eos_token_id
@@ -213,21 +168,11 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
     chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head)
 
 
-def load_reward_model(
-    base: str | Path | PreTrainedModel | PeftModel, folder: str | Path, chat: ChatFormat
-) -> Any:
-    """Read what :func:`save_adapter` wrote.
+def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
+    """Read what :func:`save_adapter` wrote: a reward model in eval mode on the default device.
 
-    Args:
-        base: the base that the adapters were trained on, see :func:`new_reward_model`.
-        folder: the adapters.
-        chat: the chat format in use; must be the one of the training.
-
-    Returns:
-        The reward model in eval mode on the default device.
-
-    Raises:
-        ValueError: boundary rule, template, tokenizer or base are not those of the training.
+    Boundary rule, template, tokenizer and base must be those of the training, else a ValueError.
+    For ``base`` see :func:`new_reward_model`.
     """
     record = chat.verify(folder)
     scorer = _scorer(base, record.get("head", "sigmoid"))

@@ -9,38 +9,25 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from agentprm_lite.forward import (
-    check_lengths,
-    context_limit,
-    microbatches,
-    split_model,
-    step_values,
-)
+from agentprm_lite.forward import check_lengths, microbatches, step_values
 from agentprm_lite.types import Trajectory
+
+BATCH_TOKENS = 8192  # padded tokens of one pass; on a CPU larger ones are slower, out of its cache
 
 
 @dataclass(frozen=True)
 class StepValues:
     """M along one trajectory."""
 
-    root: float
-    """M at the end of the prompt, before any action."""
-    q: np.ndarray
-    """M after each of the T actions."""
+    root: float  #: M at the end of the prompt, before any action.
+    q: np.ndarray  #: M after each of the T actions.
 
 
 class Judge(Protocol):
     """Scores trajectories: a reward model, a rule, another model that is asked."""
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
-        """M along trajectories, which may be unfinished and may have no step yet.
-
-        Args:
-            trajectories: any number of them.
-
-        Returns:
-            Their values, in the same order.
-        """
+        """M along trajectories, in their order; they may be unfinished or have no step yet."""
         ...
 
 
@@ -57,44 +44,31 @@ class RewardModel:
 
     Args:
         model: from :func:`agentprm_lite.models.load_reward_model`.
-        batch_tokens: padded tokens of one forward pass. On a CPU larger batches are slower: their
-            activations don't stay in its cache.
     """
 
-    def __init__(self, model: Any, batch_tokens: int = 8192) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model.eval()
-        self.batch_tokens = batch_tokens
 
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
-        """M along trajectories.
-
-        Args:
-            trajectories: any number of them.
-
-        Returns:
-            Their values, in the same order.
-
-        Raises:
-            ValueError: a trajectory is longer than the model's context, or its M isn't a number.
-        """
-        check_lengths(trajectories, context_limit(split_model(self.model)[0].config))
+        """M along trajectories, in their order; one that is too long, or a NaN, is an error."""
+        check_lengths(self.model, trajectories)
         out: dict[int, StepValues] = {}
-        for group in microbatches([len(t.ids) for t in trajectories], self.batch_tokens):
+        for group in microbatches([len(t.ids) for t in trajectories], BATCH_TOKENS):
             q, root, _ = step_values(self.model, [trajectories[i] for i in group])
             for i, first, row in zip(group, root.tolist(), q.double().cpu().numpy(), strict=True):
                 out[i] = StepValues(first, row[: trajectories[i].num_steps])
-                check_finite(trajectories[i], out[i])
+                check_finite(f"trajectory {trajectories[i].key}", out[i])
         return [out[i] for i in range(len(trajectories))]
 
 
-def check_finite(trajectory: Trajectory, values: StepValues) -> None:
+def check_finite(name: str, values: StepValues) -> None:
     """Refuse values that aren't numbers; a search would rank by them without a word."""
     path = np.array([values.root, *values.q])
     if not np.isfinite(path).all():
         step = int(np.flatnonzero(~np.isfinite(path))[0])
         where = f"after step {step - 1}" if step else "at its root"
         raise ValueError(
-            f"trajectory {trajectory.key}: M {where} is {path[step]}; the reward model's weights "
-            "hold NaN, or overflow in half precision: load or train it again"
+            f"{name}: M {where} is {path[step]}, expected a number; a reward model's weights hold "
+            "NaN, or overflow in half precision: load or train it again"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,6 +13,8 @@ from agentprm_lite.env import AGENTGYM
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+
+_REMEDY = "give another file or remove this one"
 
 
 def collect(
@@ -25,14 +28,11 @@ def collect(
 ) -> list[Trajectory]:
     """Sample every task a number of times and write the trajectories to a file.
 
-    The work is cut into fixed blocks of ``batch`` episodes, written in order. A run that finds
-    whole blocks in the file goes on after them; what a crash left of an unfinished block is played
-    again, with the same random streams, and only the missing lines are added. So the file ends up
-    the same however often the run was killed.
+    Blocks of ``batch`` episodes are written in order, and of one that fails the first whole ones. A
+    later run adds only what is missing, so the file ends up the same however often it was killed.
 
-    Of how the player samples, a file tells the prompts and the round limit; these are compared
-    (not for worlds on a server). Temperature and limits of tokens are not told: give a policy that
-    is sampled otherwise another name.
+    Prompts and round limit are compared with the file's (not for worlds on a server). Temperature
+    and limits of tokens aren't in it: another name, please, for a policy sampled otherwise.
 
     Args:
         player: the policy.
@@ -43,8 +43,7 @@ def collect(
         batch: episodes that move together.
 
     Returns:
-        All trajectories of the file: sample 0..n-1 of the first task, then of the second, and so
-        on.
+        All trajectories of the file: all samples of the first task, of the second, and so on.
 
     Raises:
         ValueError: the file holds trajectories of another run, or of other settings.
@@ -64,23 +63,24 @@ def play_jobs(
     """What :func:`collect` does, for any list of (task, sample); the progress bar may be hidden."""
     done = read_jsonl(path) if path.exists() else []
     wanted = [(task, sample, seed, player.policy) for task, sample in jobs]
-    found = [(t.task, t.sample, t.seed, t.policy) for t in done]
-    if found != wanted[: len(found)]:
-        first = next(i for i, job in enumerate(found) if i >= len(wanted) or job != wanted[i])
-        other = done[first]
-        raise ValueError(
-            f"{path}, line {first + 1}: holds {other.key} with seed {other.seed} of policy "
-            f"{other.policy!r}, which isn't what this run of policy {player.policy!r} with seed "
-            f"{seed} would write there; give another file or remove this one"
-        )
+    for line, (old, job) in enumerate(zip_longest(done, wanted), start=1):
+        if old and (old.task, old.sample, old.seed, old.policy) != job:
+            raise ValueError(
+                f"{path}, line {line}: holds {old.key} with seed {old.seed} of policy "
+                f"{old.policy!r}, which isn't what this run of policy {player.policy!r} with seed "
+                f"{seed} would write there; {_REMEDY}"
+            )
     _check_settings(player, path, done)
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):
-            block = jobs[start : start + batch]
-            played = player.run([player.start(task, sample, seed) for task, sample in block])
-            new = played[max(0, len(done) - start) :]
-            append_jsonl(path, new)
+            block = [player.start(task, k, seed) for task, k in jobs[start : start + batch]]
+            try:
+                player.run(block)
+            finally:  # if it fails, what comes before the first unfinished episode is kept
+                over = takewhile(lambda episode: episode.done, block)
+                new = [e.trajectory(player.policy) for e in over][max(0, len(done) - start) :]
+                append_jsonl(path, new)
             done += new
             bar.update(len(new))
     return done
@@ -88,14 +88,13 @@ def play_jobs(
 
 def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> None:
     """Compare recorded episodes with those that the player would begin, one an environment."""
-    remedy = "give another file or remove this one"
     here = [t for t in reversed(done) if not t.task.env.startswith(AGENTGYM)]
     for env, t in {t.task.env: t for t in here}.items():
         new = player.start(t.task, t.sample, t.seed)
         if tuple(new.ids) != t.ids[: t.prompt_len]:
             raise ValueError(
                 f"{path}: the prompt of {t.key} isn't what this run would begin with (rules, chat "
-                f"format or environment are others); {remedy}"
+                f"format or environment are others); {_REMEDY}"
             )
         limit = new.env.max_rounds
         for o in done:
@@ -103,62 +102,43 @@ def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> N
             if o.task.env == env and (cut or o.num_steps > limit):
                 raise ValueError(
                     f"{path}: {o.key} has {o.num_steps} rounds{' and was cut there' * cut}, the "
-                    f"limit of this run is {limit}; {remedy}"
+                    f"limit of this run is {limit}; {_REMEDY}"
                 )
 
 
 def demonstrate(
-    chat: ChatFormat, tasks: Sequence[Task], config: SamplingConfig, *, seed: int = 0
+    chat: ChatFormat, tasks: Sequence[Task], config: SamplingConfig
 ) -> list[Trajectory]:
-    """Trajectories of the environment's expert, in the ids of a policy.
+    """Trajectories of the environment's expert, in the ids of a policy that will learn from them.
 
-    Args:
-        chat: chat format of the policy that will learn from them.
-        tasks: what to do.
-        config: whether the rules are shown, and the most tokens of a history.
-        seed: kept in the record; the expert is deterministic.
-
-    Returns:
-        One successful trajectory a task; tasks that the expert can't finish within the limits are
-        left out.
+    Tasks that the expert can't finish within ``config``'s limits are left out.
     """
     out = []
     for task in tasks:
-        episode = Episode.start(task, 0, seed, chat, config)
+        episode = Episode.start(task, 0, 0, chat, config)
         while not episode.done:
-            tokens = chat.turn_ids(react(*episode.env.expert_action()))
-            episode.step(tokens, [], chat)
+            episode.step(chat.turn_ids(react(*episode.env.expert_action())), [], chat)
         if episode.success and len(episode.ids) <= config.max_context:
             out.append(episode.trajectory("expert"))
     return out
 
 
 def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[list[Trajectory]]:
-    """Monte Carlo rollouts: play on from the state after each action of a trajectory.
+    """Monte Carlo rollouts: play on from the state after each of T actions, ``samples`` times each.
 
-    The environment is brought to each state by playing the trajectory's actions again; the history
-    is the trajectory's own ids, computed once for all states.
-
-    Args:
-        player: the policy.
-        trajectory: its states are the starting points.
-        samples: rollouts a state.
-
-    Returns:
-        For each of the T actions the rollouts; after the last action of a finished episode there is
-        nothing to play, and its outcome stands for all of them.
-
-    Raises:
-        ValueError: the environment answers otherwise than recorded.
+    The environment gets to each state by the trajectory's actions, and has to answer as recorded;
+    the history is the trajectory's own ids. After the last action of a finished episode there is
+    nothing to play, and its outcome stands for all rollouts.
     """
     episode = player.start(trajectory.task, trajectory.sample, trajectory.seed)
     starts: list[Episode] = []
     for t, (start, end) in enumerate(trajectory.spans):
         episode.step(list(trajectory.ids[start:end]), [], player.chat)
-        if episode.observations[-1] != trajectory.observations[t + 1]:
+        here, recorded = episode.observations[-1], trajectory.observations[t + 1]
+        if here != recorded:
             raise ValueError(
-                f"trajectory {trajectory.key}, step {t}: the environment answers "
-                f"{episode.observations[-1]!r}, the record says {trajectory.observations[t + 1]!r}"
+                f"trajectory {trajectory.key}, step {t}: the environment answers {here!r}, the "
+                f"record says {recorded!r}"
             )
         starts += [episode.fork(k, stream=trajectory.sample) for k in range(samples)]
     played = player.run(starts)

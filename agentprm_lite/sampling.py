@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria
-from transformers.generation import StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
@@ -30,39 +30,29 @@ from agentprm_lite.types import Task, Trajectory, Usage
 class Player(Protocol):
     """What plays episodes of one policy."""
 
-    policy: str
-    """Name that the trajectories carry."""
-    chat: ChatFormat
-    """The policy's chat format."""
-    config: SamplingConfig
-    """How it is sampled."""
+    policy: str  #: Name that the trajectories carry.
+    chat: ChatFormat  #: The policy's chat format.
+    config: SamplingConfig  #: How it is sampled.
 
     def start(self, task: Task, sample: int, seed: int) -> Episode:
         """An episode of a task, in this policy's format and without steps."""
-        ...
+        return Episode.start(task, sample, seed, self.chat, self.config)
 
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
-        ...
 
     def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
         """Play episodes at any state to their end; trajectories in the same order."""
-        ...
+        while any(episode.goes_on(self.config) for episode in episodes):
+            self.act(episodes)
+        return [episode.trajectory(self.policy) for episode in episodes]
 
 
-class PlainPlayer:
+class PlainPlayer(Player):
     """A Hugging Face policy in this process, turn by turn through ``generate``.
 
     Every turn reads its whole history. Histories of one length go together, so nothing is padded.
-
-    Args:
-        model: a causal language model.
-        chat: its chat format.
-        config: how to sample.
-        policy: name that the trajectories carry.
-
-    Raises:
-        ValueError: ``config.max_context`` exceeds what the model can read.
+    The model must be able to read ``config.max_context`` tokens.
     """
 
     def __init__(
@@ -73,10 +63,6 @@ class PlainPlayer:
             raise ValueError(f"max_context is {config.max_context}, the model reads {limit} tokens")
         self.model, self.chat, self.config, self.policy = model.eval(), chat, config, policy
 
-    def start(self, task: Task, sample: int, seed: int) -> Episode:
-        """An episode of a task, in this policy's format and without steps."""
-        return Episode.start(task, sample, seed, self.chat, self.config)
-
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
         by_length: dict[int, list[Episode]] = {}
@@ -84,70 +70,69 @@ class PlainPlayer:
             if episode.goes_on(self.config):
                 by_length.setdefault(len(episode.ids), []).append(episode)
         for same in by_length.values():
-            turns = self._generate(same)
-            for episode, turn in zip(same, turns, strict=True):
+            for episode, turn in zip(same, self._generate(same), strict=True):
                 episode.usage += Usage(prefilled=len(episode.ids))
                 episode.step(turn.tokens, turn.logprobs, self.chat)
-
-    def run(self, episodes: Sequence[Episode]) -> list[Trajectory]:
-        """Play episodes at any state to their end; trajectories in the same order."""
-        while any(episode.goes_on(self.config) for episode in episodes):
-            self.act(episodes)
-        return [episode.trajectory(self.policy) for episode in episodes]
 
     @torch.no_grad()
     def _generate(self, episodes: Sequence[Episode]) -> list[Turn]:
         """A turn of each of some episodes with histories of one length."""
-        net = inner_model(self.model)
-        draw = _Draw(episodes, self.chat, self.config)
+        net, turns = inner_model(self.model), [Turn() for _ in episodes]
+
+        def draw(_: Tensor, scores: Tensor) -> Tensor:
+            """Has ``generate`` take the tokens that the episodes' random streams say."""
+            live = [k for k, turn in enumerate(turns) if not turn.over]
+            self._speak(episodes, turns, live, scores[live])
+            forced = torch.full_like(scores, -torch.inf)
+            forced[torch.arange(len(turns)), [turn.tokens[-1] for turn in turns]] = 0
+            return forced
+
+        def over(*_: Any, **__: Any) -> Tensor:
+            return torch.tensor([turn.over for turn in turns], device=net.device)
+
+        ids = torch.tensor([episode.ids for episode in episodes], device=net.device)
         own, net.generation_config = net.generation_config, GenerationConfig()  # no penalties
         try:
             net.generate(
-                input_ids=torch.tensor([e.ids for e in episodes], device=net.device),
-                attention_mask=torch.ones(
-                    len(episodes), len(episodes[0].ids), dtype=torch.long, device=net.device
-                ),
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
                 generation_config=GenerationConfig(
                     do_sample=False, max_new_tokens=self.config.max_new_tokens, pad_token_id=0
                 ),
                 logits_processor=LogitsProcessorList([draw]),
-                stopping_criteria=StoppingCriteriaList([_Over(draw.turns)]),
+                stopping_criteria=StoppingCriteriaList([over]),
             )
         finally:
             net.generation_config = own
-        return draw.turns
+        return turns
+
+    def _speak(
+        self, episodes: Sequence[Episode], turns: Sequence[Turn], live: list[int], logits: Tensor
+    ) -> None:
+        """Add a token to the turns that are live, drawn from each episode's random stream."""
+        uniforms = np.array([episodes[k].rng.random() for k in live])
+        tokens, logprobs = choose(logits, uniforms, self.config.temperature)
+        for k, logp in zip(live, logprobs, strict=True):
+            if not math.isfinite(logp):
+                raise ValueError(
+                    f"the policy's logits for episode {episodes[k].key}, turn "
+                    f"{len(episodes[k].spans)}, token {len(turns[k].tokens)} aren't finite: its "
+                    f"weights hold NaN, or overflow in {logits.dtype}; nothing of this turn is kept"
+                )
+        for k, token, logp in zip(live, tokens, logprobs, strict=True):
+            turn = turns[k]
+            turn.tokens.append(token)
+            turn.logprobs.append(logp)
+            turn.over = token in self.chat.end_ids or len(turn.tokens) == self.config.max_new_tokens
 
 
+@dataclass
 class Turn:
     """The tokens of a turn under way."""
 
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self.logprobs: list[float] = []
-        self.over = False
-
-
-def speak(
-    episodes: Sequence[Episode],
-    turns: Sequence[Turn],
-    logits: Tensor,
-    chat: ChatFormat,
-    config: SamplingConfig,
-) -> None:
-    """Add a token to the turn of each of B episodes, drawn from the episode's random stream."""
-    uniforms = np.array([episode.rng.random() for episode in episodes])
-    tokens, logprobs = choose(logits, uniforms, config.temperature)
-    for episode, turn, logp in zip(episodes, turns, logprobs, strict=True):
-        if not math.isfinite(logp):
-            raise ValueError(
-                f"the policy's logits for episode {episode.key}, turn {len(episode.spans)}, token "
-                f"{len(turn.tokens)} aren't finite: its weights hold NaN, or overflow in "
-                f"{logits.dtype}; nothing of this turn is kept"
-            )
-    for turn, token, logp in zip(turns, tokens, logprobs, strict=True):
-        turn.tokens.append(token)
-        turn.logprobs.append(logp)
-        turn.over = token in chat.end_ids or len(turn.tokens) == config.max_new_tokens
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    over: bool = False
 
 
 def choose(
@@ -164,31 +149,3 @@ def choose(
         tokens = tokens.clamp(max=logits.shape[-1] - 1)
     logp = logits.log_softmax(-1).gather(-1, tokens[:, None]).squeeze(-1)
     return tokens.tolist(), logp.tolist()
-
-
-class _Draw(LogitsProcessor):
-    """Has ``generate`` take the tokens that the episodes' random streams say."""
-
-    def __init__(
-        self, episodes: Sequence[Episode], chat: ChatFormat, config: SamplingConfig
-    ) -> None:
-        self.episodes, self.chat, self.config = episodes, chat, config
-        self.turns = [Turn() for _ in episodes]
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        live = [k for k, turn in enumerate(self.turns) if not turn.over]
-        episodes, turns = [self.episodes[k] for k in live], [self.turns[k] for k in live]
-        speak(episodes, turns, scores[live], self.chat, self.config)
-        forced = torch.full_like(scores, -torch.inf)
-        forced[torch.arange(len(self.turns)), [turn.tokens[-1] for turn in self.turns]] = 0
-        return forced
-
-
-class _Over(StoppingCriteria):
-    """Ends ``generate`` when all turns are over."""
-
-    def __init__(self, turns: Sequence[Turn]) -> None:
-        self.turns = turns
-
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        return torch.tensor([turn.over for turn in self.turns], device=input_ids.device)

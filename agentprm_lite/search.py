@@ -19,70 +19,56 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agentprm_lite.episode import Episode
-from agentprm_lite.metrics import best_of_n_curve
+from agentprm_lite.metrics import best_of_n_curve, group_by
 from agentprm_lite.models import check_ids
-from agentprm_lite.prm import Judge, RewardModel, StepValues
+from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
+
+_Path = tuple[Episode, float]  # a path of one task, and its score so far
 
 
 @dataclass(frozen=True)
 class Curve:
     """Success of a way to choose among N samples."""
 
-    ns: tuple[int, ...]
-    """Values of N."""
-    success: np.ndarray
-    """[tasks, len(ns)] expected outcome on each task: its success where rewards are 0 or 1."""
-    tokens: np.ndarray
-    """[len(ns)] tokens that the policy generates for a task's samples: their number, N or all that
-    a task has, times the mean of the pool."""
+    ns: tuple[int, ...]  #: Values of N.
+    success: np.ndarray  #: [tasks, len(ns)] expected outcome on each task.
+    tokens: np.ndarray  #: [len(ns)] tokens that the policy generates for a task's samples.
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What a search found for one task."""
 
-    trajectory: Trajectory
-    """The answer."""
-    score: float
-    """Its score; from M at the root if the prompt left no room for a step."""
-    usage: Usage
-    """Compute of the whole search on this task, discarded branches included."""
+    trajectory: Trajectory  #: The answer.
+    score: float  #: Its score; from M at the root if the prompt left no room for a step.
+    usage: Usage  #: Compute of the whole search on this task, discarded branches included.
 
 
-SCORES: dict[str, Callable[[StepValues], float]] = {
-    "last": lambda v: float(_path(v)[-1]),
-    "min": lambda v: float(_path(v).min()),
-    "mean": lambda v: float(_path(v).mean()),
-    "product": lambda v: float(_path(v).prod()),
-    "sum_of_progress": lambda v: float(np.diff([v.root, *v.q]).sum()),
+SCORES: dict[str, Callable[[float, np.ndarray], float]] = {
+    "last": lambda root, m: m[-1],
+    "min": lambda root, m: m.min(),
+    "mean": lambda root, m: m.mean(),
+    "product": lambda root, m: m.prod(),
+    "sum_of_progress": lambda root, m: np.diff([root, *m]).sum(),
 }
-"""How M along the turns of an attempt becomes its score. The sum of progress M_t − M_{t−1} is the
-last M minus the root's: among attempts at one task it orders as "last" does."""
-
-
-def _path(values: StepValues) -> np.ndarray:
-    """M after every turn; an attempt without a turn is judged by the root's."""
-    return values.q if len(values.q) else np.array([values.root])
+"""How M at the root and after every turn becomes an attempt's score. The sum of progress orders
+attempts at one task as "last" does: it is the last M minus the root's."""
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
-    """One score an attempt."""
+    """One score an attempt; that without a turn is judged by its root."""
     if score not in SCORES:
         raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
     for i, v in enumerate(values):
-        if not np.isfinite([v.root, *v.q]).all():
-            raise ValueError(f"M of attempt {i} is {[v.root, *v.q]}, expected finite numbers")
-    return [SCORES[score](v) for v in values]
+        check_finite(f"attempt {i}", v)
+    return [float(SCORES[score](v.root, v.q if len(v.q) else np.array([v.root]))) for v in values]
 
 
 def by_task(candidates: Sequence[Trajectory]) -> dict[Task, list[int]]:
     """Places of each task's candidates, in any number for each."""
-    groups: dict[Task, list[int]] = {}
-    for i, trajectory in enumerate(candidates):
-        groups.setdefault(trajectory.task, []).append(i)
-    return groups
+    return group_by([t.task for t in candidates], len(candidates))
 
 
 def best_of_n(
@@ -94,19 +80,8 @@ def best_of_n(
 ) -> Curve:
     """Best-of-N: the attempt with the highest score, in expectation over all N-subsets.
 
-    Args:
-        candidates: attempts. A task with fewer than N takes part with all that it has, so that
-            every N is measured on the same tasks.
-        values: a judge's, one a candidate.
-        ns: values of N, at most the largest number of candidates of a task.
-        score: one of :data:`SCORES`.
-
-    Returns:
-        The curve.
-
-    Raises:
-        ValueError: not one value a candidate, N exceeds what every task has, or as in
-            :func:`scores_of`.
+    ``values`` are a judge's, one a candidate. A task with fewer than N candidates takes part with
+    all that it has; no N may exceed what every task has.
     """
     if len(values) != len(candidates):
         raise ValueError(f"got {len(values)} values for {len(candidates)} candidates")
@@ -132,54 +107,6 @@ def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Seque
     return Curve(tuple(ns), np.array(rows), tokens)
 
 
-def greedy(player: Player, tasks: Sequence[Task]) -> list[Trajectory]:
-    """One trajectory a task with the most likely tokens, by a player with temperature 0."""
-    if player.config.temperature != 0:
-        raise ValueError(f"greedy needs temperature 0, got {player.config.temperature}")
-    return player.run([player.start(task, 0, 0) for task in tasks])
-
-
-def halving(
-    player: Player,
-    judge: Judge,
-    tasks: Sequence[Task],
-    n: int,
-    *,
-    every: int = 1,
-    score: str = "last",
-    seed: int = 0,
-) -> list[SearchResult]:
-    """Sample N attempts side by side, and keep the better half of them time and again.
-
-    After every k-th turn the half with the higher scores is kept, until one attempt is left; it
-    plays on to its end. An attempt that is over keeps its place and its score. The attempts are
-    those that Best-of-N would sample, as far as each is played.
-
-    Args:
-        player: of the policy.
-        judge: scores M(s, a).
-        tasks: searched side by side.
-        n: attempts.
-        every: k, turns between two halvings.
-        score: one of :data:`SCORES`.
-        seed: of the random streams.
-
-    Returns:
-        One result a task; its usage counts the attempts that were dropped, too.
-
-    Raises:
-        ValueError: n or every is below 1, the score is unknown, or an M isn't finite.
-    """
-    if n < 1 or every < 1:
-        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
-
-    def keep(paths: list[_Path], turn: int) -> list[_Path]:
-        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
-
-    roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
-    return _search(player, judge, roots, list, keep, score)
-
-
 def beam_search(
     player: Player,
     judge: Judge,
@@ -196,43 +123,48 @@ def beam_search(
     each, and the best N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over.
 
-    Args:
-        player: of the policy; its temperature makes the M turns differ.
-        judge: scores M(s, a).
-        tasks: searched side by side.
-        n: paths kept.
-        m: turns sampled a path.
-        score: one of :data:`SCORES`.
-        seed: of the random streams.
-
-    Returns:
-        One result a task.
-
-    Raises:
-        ValueError: n or m is below 1, the score is unknown, or an M isn't finite.
+    The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
+    :data:`SCORES`. All tasks are searched side by side, and each gets one result.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
 
     def grow(going: list[Episode]) -> list[Episode]:
-        return [
-            parent.fork(k, stream=0) for k, parent in enumerate(p for p in going for _ in range(m))
-        ]
+        parents = [parent for parent in going for _ in range(m)]
+        return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
     return _search(player, judge, roots, grow, lambda paths, turn: _best(paths, n), score)
 
 
-@dataclass(frozen=True)
-class _Path:
-    """A path of one task, and its score so far."""
+def halving(
+    player: Player,
+    judge: Judge,
+    tasks: Sequence[Task],
+    n: int,
+    *,
+    every: int = 1,
+    score: str = "last",
+    seed: int = 0,
+) -> list[SearchResult]:
+    """Sample ``n`` attempts side by side, and keep the better half of them time and again.
 
-    episode: Episode
-    score: float
+    After every ``every`` turns the half with the higher scores is kept, until one attempt is left;
+    it plays on to its end. An attempt that is over keeps its place and its score. The attempts are
+    those that Best-of-N would sample, as far as each is played. Otherwise as :func:`beam_search`.
+    """
+    if n < 1 or every < 1:
+        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
+
+    def keep(paths: list[_Path], turn: int) -> list[_Path]:
+        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
+
+    roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
+    return _search(player, judge, roots, list, keep, score)
 
 
 def _best(paths: list[_Path], count: int) -> list[_Path]:
-    return sorted(paths, key=lambda path: -path.score)[:count]
+    return sorted(paths, key=lambda path: -path[1])[:count]
 
 
 def _search(
@@ -251,16 +183,14 @@ def _search(
     if isinstance(judge, RewardModel):
         check_ids(judge.model, player.chat)
     first = [task[0].trajectory(player.policy) for task in roots]
-    paths = [
-        [_Path(root, at_root) for root in task]
-        for task, at_root in zip(roots, scores_of(judge.score(first), score), strict=True)
-    ]
+    begin = scores_of(judge.score(first), score)
+    paths = [[(root, m) for root in task] for task, m in zip(roots, begin, strict=True)]
     usage = [Usage(scored=t.prompt_len) for t in first]
     for turn in itertools.count(1):
         grown: list[tuple[int, Episode]] = []
         for task, known_paths in enumerate(paths):
-            going = [p.episode for p in known_paths if p.episode.goes_on(player.config)]
-            paths[task] = [path for path in known_paths if path.episode.done]
+            going = [e for e, _ in known_paths if e.goes_on(player.config)]
+            paths[task] = [(e, m) for e, m in known_paths if e.done]
             for k, episode in enumerate({id(e): e for e in going}.values()):
                 known = episode.last_end or (episode.prompt_len if k else 0)  # one prompt is read
                 usage[task] += Usage(prefilled=len(episode.ids) - known, cached=known)
@@ -271,15 +201,13 @@ def _search(
         player.act([episode for _, episode in grown])
         played = [episode.trajectory(player.policy) for _, episode in grown]
         scores = scores_of(judge.score(played), score)
-        for (task, episode), t, (known, spent), value in zip(
-            grown, played, before, scores, strict=True
-        ):
-            paths[task].append(_Path(episode, value))
+        for (task, e), t, (known, spent), m in zip(grown, played, before, scores, strict=True):
+            paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
         paths = [keep(task, turn) for task in paths]
     answers = [_best(task, 1)[0] for task in paths]
     return [
-        SearchResult(replace(a.episode.trajectory(player.policy), usage=spent), a.score, spent)
-        for a, spent in zip(answers, usage, strict=True)
+        SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
+        for (e, m), spent in zip(answers, usage, strict=True)
     ]

@@ -31,27 +31,18 @@ _WAY_OUT = "; use another model, or set tokenizer.chat_template"
 class Pieces:
     """The texts of a template around observations and turns."""
 
-    head: str
-    """Before the first observation."""
-    tail: str
-    """After it: its end, and the generation prompt."""
+    head: str  #: Before the first observation.
+    tail: str  #: After it: its end, and the generation prompt.
     ack: str
     """Between the first message and a turn of the past: ``tail`` and ``lead``, unless the template
     shows such turns without what its generation prompt begins (an open ``<think>``)."""
-    lead: str
-    """Between the generation prompt and the text of a turn, such as a space or an empty thought."""
-    trail: str
-    """Between the text of a turn and its end, such as a space."""
-    end: str
-    """The token that ends a turn."""
-    past_end: str
-    """The token that ends a turn of the past: another in gpt-oss, none in some templates."""
-    between: str
-    """From the end of a turn to the next observation."""
-    after: str
-    """From there to the next turn, as ``tail``."""
-    strips: tuple[bool, bool]
-    """White space around observations, and around turns, is left out."""
+    lead: str  #: Between the generation prompt and the text of a turn: a space, an empty thought.
+    trail: str  #: Between the text of a turn and its end, such as a space.
+    end: str  #: The token that ends a turn.
+    past_end: str  #: The token that ends a turn of the past: another in gpt-oss, none in some.
+    between: str  #: From the end of a turn to the next observation.
+    after: str  #: From there to the next turn, as ``tail``.
+    strips: tuple[bool, bool]  #: Leaves out white space around observations, and around turns.
 
     @property
     def forgets(self) -> bool:
@@ -63,7 +54,10 @@ def fixed_date(tokenizer: Any) -> Any:
     """The tokenizer, or a copy whose template prints :data:`DATE` where it printed today's date."""
     template = tokenizer.chat_template
     named = template if isinstance(template, dict) else {"default": template}
-    fixed = {name: _TODAY.sub(_printed, text) for name, text in named.items()}
+    fixed = {
+        name: _TODAY.sub(lambda call: repr(DATE.strftime(call[2])), text)
+        for name, text in named.items()
+    }
     if any("strftime_now(" in text for text in fixed.values()):
         raise ValueError(
             f"the chat template of {tokenizer.name_or_path!r} prints today's date, so that every "
@@ -74,10 +68,6 @@ def fixed_date(tokenizer: Any) -> Any:
     tokenizer = copy.copy(tokenizer)
     tokenizer.chat_template = fixed if isinstance(template, dict) else fixed["default"]
     return tokenizer
-
-
-def _printed(call: re.Match[str]) -> str:
-    return repr(DATE.strftime(call[2]))
 
 
 def render(tokenizer: Any, texts: Sequence[str], *, prompt: bool) -> str:
@@ -118,15 +108,13 @@ class Codec:
         for k, text in enumerate(texts):
             parts = [text] if k % 2 else re.split(f"({self.names.pattern})", text)
             cut = [*cut[:-1], cut[-1] + parts[0], *parts[1:]]
-        ids = [[self.special[t]] if k % 2 else self.plain(t) for k, t in enumerate(cut)]
+        ids = [[self.special[t]] if k % 2 else self.encode(t) for k, t in enumerate(cut)]
         return [i for part in ids for i in part]
 
-    def plain(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """Ids of a text by itself; a special token's name in it is only text."""
-        encode = self.tokenizer.encode
-        return (
-            list(encode(text, add_special_tokens=False, split_special_tokens=True)) if text else []
-        )
+        options = {"add_special_tokens": False, "split_special_tokens": True}
+        return list(self.tokenizer.encode(text, **options)) if text else []
 
     def text(self, ids: Sequence[int], before: Sequence[int]) -> str:
         """Text of ids that stand after others; SentencePiece drops a text's very first space."""
@@ -137,22 +125,23 @@ class Codec:
         return str(whole[len(first) :] if whole.startswith(first) else decode(list(ids)))
 
 
-def take_apart(tokenizer: Any, names: re.Pattern[str], ends: Collection[str]) -> Pieces:
-    """The pieces of a tokenizer's template."""
-    head, tail = _around(render(tokenizer, [_USER], prompt=True), _USER)
-    whole = render(tokenizer, [_USER, _SAID, _USER2], prompt=True)
-    _, ack, past, after = _around(whole, _USER, _SAID, _USER2)
-    _, now, last = _around(render(tokenizer, [_USER, _SAID], prompt=False), _USER, _SAID)
-    found, before = names.search(last), names.search(past)
+def take_apart(codec: Codec, stops: Collection[int]) -> Pieces:
+    """The pieces of a tokenizer's template; its turns end with a special token."""
+    shown = partial(render, codec.tokenizer)
+    head, tail = _around(shown([_USER], prompt=True), _USER)
+    three = (_USER, _SAID, _USER2)
+    _, ack, past, after = _around(shown(three, prompt=True), *three)
+    _, now, last = _around(shown([_USER, _SAID], prompt=False), _USER, _SAID)
+    found, before = codec.names.search(last), codec.names.search(past)
     if (
         before is None
-        or (found is None and before[0] not in ends)
+        or not (found or codec.special[before[0]] in stops)
         or past[: before.start()].strip()
     ):
         raise ValueError(
             f"the chat template ends a turn with {(past or last)[:16]!r}, expected a special token "
-            f"of the tokenizer, such as eos_token {tokenizer.eos_token!r}{_WAY_OUT} to one that "
-            "puts it after every assistant's message"
+            f"of the tokenizer, such as eos_token {codec.tokenizer.eos_token!r}{_WAY_OUT} to one "
+            "that puts it after every assistant's message"
         )
     lead = ""
     if ack.startswith(tail):
@@ -162,7 +151,8 @@ def take_apart(tokenizer: Any, names: re.Pattern[str], ends: Collection[str]) ->
     elif tail.rstrip().endswith("<think>"):
         lead = "\n</think>\n\n"
     end = (found or before)[0]
-    marks = before[0] not in (end, *names.findall(tail))  # no end stands there, but the next role
+    # in some templates no end stands there, but the mark of the next role
+    marks = before[0] not in (end, *codec.names.findall(tail))
     return Pieces(
         head=head,
         tail=tail,
@@ -174,8 +164,8 @@ def take_apart(tokenizer: Any, names: re.Pattern[str], ends: Collection[str]) ->
         between=past[before.start() if marks else before.end() :],
         after=after,
         strips=(
-            _strips(lambda text: render(tokenizer, [text], prompt=True), _USER),
-            _strips(lambda text: render(tokenizer, ["x", text, "x"], prompt=True), _SAID),
+            _strips(lambda text: shown([text], prompt=True), _USER),
+            _strips(lambda text: shown(["x", text, "x"], prompt=True), _SAID),
         ),
     )
 

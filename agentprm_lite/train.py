@@ -4,36 +4,40 @@ A step is a random set of trajectories. They are never grouped by length: where 
 than a failure, such a step would hold successes only or failures only. Lengths do arrange the
 microbatches inside a step. The loop knows no ranks; :class:`agentprm_lite.distributed.Ranks` shares
 out its steps.
-
-Shape legend: B examples, T steps of a trajectory, N tokens that carry a loss.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.optim import AdamW
 from tqdm import tqdm
 
-from agentprm_lite.checkpoint import Checkpoint, digest
-from agentprm_lite.examples import (
-    RewardExample,
-    check_examples,
-    random_sets,
-    split_families,
-    trajectory_of,
-)
+from agentprm_lite.checkpoint import digest
 from agentprm_lite.forward import split_model
-from agentprm_lite.kinds import Cut, MLoss, RewardLoss, SFTLoss
-from agentprm_lite.loop import Loop, OneProcess, schedule
+from agentprm_lite.kinds import (
+    Cut,
+    MLoss,
+    RewardExample,
+    RewardLoss,
+    SFTLoss,
+    check_examples,
+    split_families,
+)
+from agentprm_lite.loop import Log, Loop, OneProcess, random_sets, schedule, trajectory_of
 from agentprm_lite.losses import Progress
 from agentprm_lite.types import Task, Trajectory
 
+logger = logging.getLogger(__name__)
+
 SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
 PATIENCE = 2  # epochs without a better one before training stops
+LEARNED = 0.02  # explained variance below which a judge has learned nothing
 RFT_PER_TASK = 4  # most successes of one task that RFT imitates
 
 
@@ -41,25 +45,14 @@ RFT_PER_TASK = 4  # most successes of one task that RFT imitates
 class TrainConfig:
     """How long and how fast to train."""
 
-    lr: float
-    """Peak learning rate of AdamW; linear warm-up over a tenth of the steps, then cosine to 0."""
-    epochs: int
-    """Most passes over the data; with held-out tasks training stops when they gain nothing."""
-    batch: int = 32
-    """Trajectories of a step; up to twice as many where that makes steps equal."""
-    microbatch_tokens: int = 8192
-    """Padded tokens of one forward pass; a step takes as many passes as it needs."""
-    weight_decay: float = 0.0
-    """AdamW's weight decay."""
-    seed: int = 0
-    """Of the order of the trajectories."""
-    bf16: bool = False
-    """Compute in half precision under autocast: bfloat16, or float16 with a scaled loss on a GPU
-    older than Ampere. What is trained stays float32."""
-    checkpointing: bool = False
-    """Keep no activations inside the layers and compute them again for the gradient: far less
-    memory, about a third more time, and what a batch's sequences begin with is computed for each,
-    see :func:`agentprm_lite.forward.hidden_states`."""
+    lr: float  #: Peak of AdamW's; linear warm-up over a tenth of the steps, then cosine to 0.
+    epochs: int  #: Most passes over the data; held-out tasks may end them before.
+    batch: int = 32  #: Trajectories of a step; up to twice as many where that makes steps equal.
+    microbatch_tokens: int = 8192  #: Padded tokens of one forward pass; a step takes several.
+    weight_decay: float = 0.0  #: AdamW's.
+    seed: int = 0  #: Of the order of the trajectories.
+    bf16: bool = False  #: Half precision under autocast; what is trained stays float32.
+    checkpointing: bool = False  #: Compute activations again for the gradient: less memory, slower.
 
     def __post_init__(self) -> None:
         if not (self.lr > 0 and min(self.epochs, self.batch, self.microbatch_tokens) >= 1):
@@ -77,7 +70,7 @@ def fit(
     checkpoint: str | Path | None = None,
     label: str = "train",
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
+) -> Log:
     """Train the parameters of a loss module that require gradients.
 
     With held-out examples the best epoch's weights are kept. The log has a dict a step; the last
@@ -86,54 +79,67 @@ def fit(
     if not examples:
         raise ValueError("no examples to train on")
     here = processes or OneProcess()
-    plan = [
-        step
-        for epoch in range(config.epochs)
-        for step in random_sets(len(examples), config.batch, f"{config.seed}/{epoch}")
-    ]
-    per_epoch = len(plan) // config.epochs
+    plan = random_sets(len(examples), config.batch, config.epochs, f"{config.seed}")
     lengths = [[len(trajectory_of(e).ids) for e in part] for part in (examples, held_out)]
-    loop = Loop(
-        module,
-        here,
-        weight_decay=config.weight_decay,
-        microbatch_tokens=config.microbatch_tokens,
-        bf16=config.bf16,
-    )
-    shapes = [list(p.shape) for p in loop.params]
+    shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
     run = {
         "label": label,
         **asdict(config),
         "batches": f"{len(plan)} of {len(examples)} examples, {digest([*lengths, plan])}",
         "parameters": f"{len(shapes)} tensors, {digest(shapes)}",
     }
-    state = Checkpoint(checkpoint, run)
+
+    def adamw(trained: nn.Module) -> AdamW:
+        weights = [p for p in trained.parameters() if p.requires_grad]
+        return AdamW(weights, weight_decay=config.weight_decay)
+
+    loop = Loop(module, adamw, config.microbatch_tokens, checkpoint, run, here, config.bf16)
     here.wait()  # until what there is to load has been written
-    log = loop.load(state)
+    log = loop.load()
     here.check_same(f"step {len(log)} of {run}")
-    hidden = None if here.first else True
-    bar = tqdm(plan, desc=label + here.title, initial=len(log), disable=hidden, mininterval=1.0)
+    bar = tqdm(plan, desc=label, initial=len(log), disable=None if here.first else True)
     for step in range(len(log), len(plan)):
         lr = config.lr * schedule(step, len(plan))
-        numbers = loop.step([examples[i] for i in plan[step]], step, lr)
+        loop.optimizer.param_groups[0]["lr"] = lr
+        numbers = loop.step([examples[i] for i in plan[step]], f"step {step}")
         log.append({"step": step, "lr": lr, **numbers})
         bar.update()
-        if held_out and (step + 1) % per_epoch == 0:
+        if held_out and (step + 1) % (len(plan) // config.epochs) == 0:
             log[-1] |= loop.evaluate(held_out)
-            if loop.keep_best(log) >= PATIENCE:
+            reports = [x for x in log if "held_out_loss" in x]
+            best = min(range(len(reports)), key=lambda k: reports[k]["held_out_loss"])
+            if best == len(reports) - 1:
+                loop.keep()
+            if len(reports) - 1 - best >= PATIENCE:
                 break
-        due = (step + 1) % SAVE_STEPS == 0 or state.due()
+        due = (step + 1) % SAVE_STEPS == 0 or loop.due()
         if checkpoint and step + 1 < len(plan) and here.agree(due):
-            loop.save(state, log)
+            loop.save(log)
     bar.close()
     if held_out:
-        log[-1] |= loop.take_best(log, label)
+        loop.take(loop.best)
+        log[-1] |= {"best_epoch": best, **_verdict(label, reports[best])}
     here.finish(module, loop.trained)
     module.eval()
-    if here.first:
-        state.clear()
+    loop.clear()
     here.wait()  # until nothing of it is left
     return log
+
+
+def _verdict(label: str, report: dict[str, float]) -> dict[str, float]:
+    """Whether a judge has learned anything; a warning if not."""
+    share = report.get("explained_variance")
+    if share is None:
+        logger.warning("%s: all held-out targets are equal: it can't be told from them", label)
+        return {}
+    if share < LEARNED:
+        logger.warning(
+            "%s has learned nothing: on held-out tasks its M explains %.3f of the variance of "
+            "its targets, a constant explains 0. Don't choose by it",
+            label,
+            share,
+        )
+    return {"best_explained_variance": share, "learned": share >= LEARNED}
 
 
 def sft(
@@ -143,70 +149,33 @@ def sft(
     *,
     checkpoint: str | Path | None = None,
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
-    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens.
+) -> Log:
+    """Behaviour cloning: maximum likelihood of the demonstrations' action tokens, over all epochs.
 
-    Args:
-        model: a policy, changed in place.
-        demonstrations: trajectories to imitate.
-        config: see :class:`TrainConfig`; all epochs run.
-        checkpoint: see :func:`fit`.
-        processes: see :func:`fit`.
-
-    Returns:
-        The log of :func:`fit`.
-
-    Raises:
-        ValueError: the model can't read some of them, all of which are named; see also
-            :func:`fit`.
+    The model, a policy, is changed in place. ``checkpoint`` is a folder from which an interrupted
+    run goes on; ``processes`` is ``distributed.Ranks()`` under torchrun. Returns the log, a dict a
+    step. Unreadable data, another run's folder, or a NaN, before its step, is a ValueError.
     """
     check_examples(model, demonstrations)
-    _spare_activations(model, config)
-    return fit(
-        SFTLoss(model),
-        demonstrations,
-        config,
-        checkpoint=checkpoint,
-        label="sft",
-        processes=processes,
-    )
+    spare_activations(model, config)
+    settings: dict[str, Any] = {"checkpoint": checkpoint, "processes": processes}
+    return fit(SFTLoss(model), demonstrations, config, label="sft", **settings)
 
 
-def rft(
-    model: Any,
-    rollouts: Sequence[Trajectory],
-    config: TrainConfig,
-    *,
-    checkpoint: str | Path | None = None,
-    processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
+def rft(model: Any, rollouts: Sequence[Trajectory], config: TrainConfig, **settings: Any) -> Log:
     """Rejection-sampling fine-tuning: behaviour cloning of the policy's own successes.
 
-    Of every task the first four successes with different actions count.
-
-    Args:
-        model: a policy, changed in place.
-        rollouts: its own trajectories.
-        config: see :class:`TrainConfig`.
-        checkpoint: see :func:`fit`.
-        processes: see :func:`fit`.
-
-    Returns:
-        The log of :func:`fit`.
-
-    Raises:
-        ValueError: no rollout succeeded; see also :func:`sft`.
+    Of every task the first four of them with different actions count; otherwise as :func:`sft`.
     """
-    kept: dict[str, list[Trajectory]] = {}
-    for trajectory in rollouts:
-        same = kept.setdefault(trajectory.task.key, [])
-        new = all(trajectory.actions != other.actions for other in same)
-        if trajectory.success and new and len(same) < RFT_PER_TASK:
-            same.append(trajectory)
-    chosen = [t for same in kept.values() for t in same]
+    kept: dict[Task, dict[tuple[str, ...], Trajectory]] = {}
+    for t in rollouts:
+        same = kept.setdefault(t.task, {})
+        if t.success and len(same) < RFT_PER_TASK:
+            same.setdefault(t.actions, t)
+    chosen = [t for same in kept.values() for t in same.values()]
     if not chosen:
         raise ValueError(f"none of the {len(rollouts)} rollouts succeeded: nothing to learn from")
-    return sft(model, chosen, config, checkpoint=checkpoint, processes=processes)
+    return sft(model, chosen, config, **settings)
 
 
 def train_reward_model(
@@ -224,7 +193,7 @@ def train_reward_model(
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
     checkpoint: str | Path | None = None,
     processes: OneProcess | None = None,
-) -> list[dict[str, float]]:
+) -> Log:
     """Train a reward model of any kind on the same trajectories.
 
     A part of the tasks is held out, the same for every kind and seed. After each epoch the loss on
@@ -235,42 +204,35 @@ def train_reward_model(
         model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
         examples: trajectories, with Monte Carlo outcomes if the kind needs them.
         kind: a name in :data:`agentprm_lite.kinds.KINDS`.
-        config: see :class:`TrainConfig`.
+        config: how to train.
         beta: weight of L_A; None: the kind's usual one.
         progress: target of L_A, see :func:`agentprm_lite.losses.advantage_loss`.
-        lam: λ.
-        cut: what an episode that was cut counts as, see :class:`agentprm_lite.kinds.RewardLoss`.
-        m_loss: form of L_Q, see there.
-        held_out: share of the families of tasks that is held out; 0, or where there is one family
-            only: none, and all epochs run.
+        lam: λ of TD(λ) and GAE.
+        cut: an episode that was cut, say by the context's length, counts as ``"failed"`` (the
+            paper's task ends there), or TD labels ``"bootstrap"`` on the model's own M there.
+        m_loss: L_Q is the ``"squared"`` error (the paper's, which has it on a linear head) or the
+            ``"cross_entropy"``; the two chose equally well where they were compared.
+        held_out: share of the families of tasks that is held out; without any, all epochs run.
         family: which tasks belong together; by default the variants of one task.
-        checkpoint: see :func:`fit`.
-        processes: see :func:`fit`.
+        checkpoint: as in :func:`sft`.
+        processes: as in :func:`sft`.
 
     Returns:
-        The log of :func:`fit`. Its last entry says whether the judge has ``learned`` anything; if
-        it hasn't, there is a warning, too.
+        The log, a dict a step; the last says whether the judge has ``learned``, a warning if not.
 
     Raises:
-        ValueError: some examples can't be read or learned from, all of which are named; an unknown
-            kind or option; see also :func:`fit`.
+        ValueError: an unknown kind or option, or as in :func:`sft`.
     """
     loss = RewardLoss(model, kind, beta, progress, lam, cut, m_loss)
     check_examples(model, examples, rollouts=loss.row.rollouts)
-    _spare_activations(model, config)
+    spare_activations(model, config)
     kept, out = split_families(examples, held_out, family)
-    return fit(
-        loss,
-        kept,
-        config,
-        held_out=out,
-        checkpoint=checkpoint,
-        label=kind,
-        processes=processes,
-    )
+    settings: dict[str, Any] = {"checkpoint": checkpoint, "processes": processes}
+    return fit(loss, kept, config, held_out=out, label=kind, **settings)
 
 
-def _spare_activations(model: Any, config: TrainConfig) -> None:
+def spare_activations(model: Any, config: TrainConfig) -> None:
+    """Turn gradient checkpointing on, if the config says so."""
     if config.checkpointing:
         body = split_model(model)[0]
         # transformers gave it a new name in 2026

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import operator
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
-
-from agentprm_lite._line import check_line, cut_broken_end, finite_number
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +30,11 @@ class Task:
 
     Raises:
         ValueError: the environment has no name, or index or variant is no whole number.
-
-    Example:
-        >>> Task("textcraft", 12).key
-        'textcraft/12/0'
     """
 
-    env: str
-    """Name that :func:`agentprm_lite.env.make_env` knows."""
-    index: int
-    """Index of the task; the goal follows from it."""
-    variant: int = 0
-    """0 is the canonical text; k > 0 is the same goal among other distractors."""
+    env: str  #: Name that :func:`agentprm_lite.env.make_env` knows.
+    index: int  #: Index of the task; the goal follows from it.
+    variant: int = 0  #: 0 is the canonical text; k > 0 is the same goal among other distractors.
 
     def __post_init__(self) -> None:
         if not isinstance(self.env, str) or not self.env:
@@ -65,33 +57,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Usage:
-    """Compute that a trajectory or a search took, in tokens and environment steps.
+    """Compute that a trajectory or a search took, in tokens and environment steps."""
 
-    Example:
-        >>> (Usage(generated=3) + Usage(generated=2, env_steps=1)).generated
-        5
-    """
-
-    generated: int = 0
-    """Tokens that the policy sampled."""
-    prefilled: int = 0
-    """Prompt and observation tokens that the policy computed."""
-    cached: int = 0
-    """Tokens whose keys and values were reused, counted once a turn, instead of computed again."""
-    scored: int = 0
-    """Tokens that a reward model computed."""
-    env_steps: int = 0
-    """Calls of ``step`` on an environment."""
+    generated: int = 0  #: Tokens that the policy sampled.
+    prefilled: int = 0  #: Prompt and observation tokens that the policy computed.
+    cached: int = 0  #: Tokens whose keys and values were reused, counted once a turn.
+    scored: int = 0  #: Tokens that a reward model computed.
+    env_steps: int = 0  #: Calls of ``step`` on an environment.
 
     def __add__(self, other: Usage) -> Usage:
         """Sum of two counts, field by field."""
-        return Usage(
-            self.generated + other.generated,
-            self.prefilled + other.prefilled,
-            self.cached + other.cached,
-            self.scored + other.scored,
-            self.env_steps + other.env_steps,
-        )
+        return Usage(*map(operator.add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)
@@ -99,79 +75,67 @@ class Trajectory:
     """One episode of a policy in an environment.
 
     Raises:
-        ValueError: spans, actions, observations and rewards disagree in length, a span lies
-            outside ``ids``, the prompt is empty, not every action token has a log-probability, or
+        ValueError: fields disagree in length, a span lies outside ``ids``, the prompt is empty, or
             a reward isn't a finite number.
     """
 
-    task: Task
-    """What was asked."""
-    sample: int
-    """Number of the attempt at this task."""
-    seed: int
-    """Seed of the run; with the task and the sample it fixes the random stream."""
-    ids: tuple[int, ...]
-    """S token ids: prompt, action, observation, action, and so on."""
-    prompt_len: int
-    """Tokens before the first action; the root value is read at ``prompt_len - 1``."""
-    spans: tuple[tuple[int, int], ...]
-    """T pairs [start, end) in ``ids``; step t is scored at ``end - 1``."""
-    logprobs: tuple[float, ...]
-    """Log-probability (temperature 1) of every action token, all spans joined; empty if unknown."""
-    actions: tuple[str, ...]
-    """T turns as produced: thought and action."""
-    observations: tuple[str, ...]
-    """T + 1 observations: the first, then the reply to each action."""
-    rewards: tuple[float, ...]
-    """T rewards of the environment."""
-    terminated: bool
-    """The environment ended the episode."""
-    truncated: bool
-    """A limit ended the episode."""
-    truncated_by: str
-    """``"rounds"``, ``"tokens"`` or, if not truncated, ``""``."""
+    task: Task  #: What was asked.
+    sample: int  #: Number of the attempt at this task.
+    seed: int  #: Seed of the run; with the task and the sample it fixes the random stream.
+    ids: tuple[int, ...]  #: S token ids: prompt, action, observation, action, and so on.
+    prompt_len: int  #: Tokens before the first action; the root is read at ``prompt_len - 1``.
+    spans: tuple[tuple[int, int], ...]  #: T pairs [start, end); step t is scored at ``end - 1``.
+    logprobs: tuple[float, ...]  #: At temperature 1, of every action token; empty if unknown.
+    actions: tuple[str, ...]  #: T turns as produced: thought and action.
+    observations: tuple[str, ...]  #: T + 1 observations: the first, then the reply to each action.
+    rewards: tuple[float, ...]  #: T rewards of the environment.
+    terminated: bool  #: The environment ended the episode.
+    truncated: bool  #: A limit ended the episode.
+    truncated_by: str  #: ``"rounds"``, ``"tokens"`` or, if not truncated, ``""``.
     final: bool
     """The outcome is final: terminated, or cut at a round limit that counts as failure. Labels of
     a trajectory that isn't final bootstrap at its end."""
-    success: bool
-    """The goal was reached."""
-    usage: Usage
-    """Compute of this episode."""
-    policy: str
-    """Name of the policy that acted."""
+    success: bool  #: The goal was reached.
+    usage: Usage  #: Compute of this episode.
+    policy: str  #: Name of the policy that acted.
 
     def __post_init__(self) -> None:
-        t = len(self.spans)
-        sizes = {
-            "actions": len(self.actions),
-            "rewards": len(self.rewards),
-            "observations minus one": len(self.observations) - 1,
-        }
-        for name, size in sizes.items():
-            if size != t:
-                raise ValueError(f"trajectory {self.key}: {t} spans but {size} {name}")
+        object.__setattr__(self, "rewards", tuple(map(self._finite, self.rewards)))
+        object.__setattr__(self, "success", bool(self.success))
+        t = self.num_steps
+        for name, size in (("actions", t), ("rewards", t), ("observations", t + 1)):
+            if len(getattr(self, name)) != size:
+                found = len(getattr(self, name))
+                raise self._error(f"{t} spans but {found} {name}, expected {size}")
         if not 1 <= self.prompt_len <= len(self.ids):
-            raise ValueError(
-                f"trajectory {self.key}: prompt_len is {self.prompt_len}, expected 1 to "
-                f"{len(self.ids)}, the number of ids"
+            raise self._error(
+                f"prompt_len is {self.prompt_len}, expected 1 to {len(self.ids)}, the number of ids"
             )
         end = self.prompt_len
         for k, (a, b) in enumerate(self.spans):
             if not end <= a < b <= len(self.ids):
-                raise ValueError(
-                    f"trajectory {self.key}: span {k} is [{a}, {b}), expected within "
-                    f"[{end}, {len(self.ids)}) and not empty"
-                )
+                within = f"[{end}, {len(self.ids)})"
+                raise self._error(f"span {k} is [{a}, {b}), expected within {within} and not empty")
             end = b
         produced = sum(b - a for a, b in self.spans)
         if len(self.logprobs) not in (0, produced):
-            raise ValueError(
-                f"trajectory {self.key}: {len(self.logprobs)} logprobs for {produced} action "
-                "tokens, expected one each or none"
+            found = len(self.logprobs)
+            raise self._error(
+                f"{found} logprobs for {produced} action tokens, expected all or none"
             )
-        rewards = tuple(finite_number(f"trajectory {self.key}: rewards", r) for r in self.rewards)
-        object.__setattr__(self, "rewards", rewards)
-        object.__setattr__(self, "success", bool(self.success))
+
+    def _error(self, what: str) -> ValueError:
+        return ValueError(f"trajectory {self.key}: {what}")
+
+    def _finite(self, reward: Any) -> float:
+        """A number of any library as Python's."""
+        try:
+            number = math.nan if isinstance(reward, str) else float(reward)
+        except (TypeError, ValueError, RuntimeError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise self._error(f"rewards has {reward!r}, expected finite numbers")
+        return number
 
     @property
     def key(self) -> str:
@@ -215,73 +179,79 @@ class Trajectory:
                 "agentprm_lite that wrote the file, or collect the file again"
             )
         try:
-            check_line(data)
+            _check_fields(data)
             task, usage = Task(**data.pop("task")), Usage(**data.pop("usage"))
             spans = tuple((a, b) for a, b in data.pop("spans"))
-            lists = ("ids", "logprobs", "actions", "observations", "rewards")
-            fields: dict[str, Any] = {name: tuple(data.pop(name)) for name in lists}
-            return cls(task=task, usage=usage, spans=spans, **fields, **data)
+            lists = {name: tuple(value) for name, value in data.items() if type(value) is list}
+            return cls(task=task, usage=usage, spans=spans, **data | lists)
         except (KeyError, TypeError) as err:
             missing = f"the field {err} is missing" if isinstance(err, KeyError) else err
             raise ValueError(f"not a trajectory: {missing}") from err
 
 
-def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> int:
-    """Append trajectories to a file, one line each, and flush them to the disk.
+#: Type of a field -> types of a value in a file (bool is no int), and what is expected.
+_HELD: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "bool": ((bool,), "true or false"),
+    "str": ((str,), "a text"),
+    "Task": ((dict,), "an object"),
+    "Usage": ((dict,), "an object"),
+    "tuple[int, ...]": ((int,), "a list of whole numbers"),
+    "tuple[float, ...]": ((int, float), "a list of finite numbers"),
+    "tuple[str, ...]": ((str,), "a list of texts"),
+    "tuple[tuple[int, int], ...]": ((list,), "a list of pairs of whole numbers"),
+}
+
+
+def _check_fields(data: dict[str, Any]) -> None:
+    for field in fields(Trajectory):
+        value, (types, expected) = data[field.name], _HELD[str(field.type)]
+        if not expected.startswith("a list"):
+            if type(value) not in types:
+                raise ValueError(f"{field.name} is {value!r}, expected {expected}")
+            continue
+        odd = [v for v in value if type(v) not in types] if type(value) is list else [value]
+        if float in types:
+            odd = odd or [v for v in value if not math.isfinite(v)]
+        if list in types:
+            odd = odd or [v for v in value if list(map(type, v)) != [int, int]]
+        if odd:
+            raise ValueError(f"{field.name} has {odd[0]!r}, expected {expected}")
+
+
+def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
+    """Append trajectories to a file, made if absent, and flush it to the disk.
 
     All lines are made before the first is written. A last line that a crash left unfinished is
     cut off first.
-
-    Args:
-        path: file to append to; made with its folder if absent.
-        trajectories: what to append.
-
-    Returns:
-        Number of lines written.
     """
     path = Path(path)
-    lines = [trajectory.to_json() + "\n" for trajectory in trajectories]
+    lines = [trajectory.to_json().encode() + b"\n" for trajectory in trajectories]
     path.parent.mkdir(parents=True, exist_ok=True)
-    cut_broken_end(path)
-    with path.open("a", encoding="utf-8") as f:
+    with path.open("ab+") as f:
+        end = f.tell()
+        while end > 0:
+            f.seek(end - 1)
+            if f.read(1) == b"\n":
+                break
+            end -= 1
+        f.truncate(end)
         f.writelines(lines)
         f.flush()
         os.fsync(f.fileno())
-    return len(lines)
 
 
 def read_jsonl(path: str | Path) -> list[Trajectory]:
-    """Read a trajectory file.
+    """Trajectories of a file, in its order.
 
-    A broken last line (a crash while writing) is left out, with a warning in the log. A byte order
-    mark and empty lines, which editors leave, are passed over.
-
-    Args:
-        path: file of :func:`append_jsonl`.
-
-    Returns:
-        The trajectories, in the order of the file.
-
-    Raises:
-        ValueError: any other line is broken, has an unknown version or a field of another type, or
-            two lines hold the same attempt; names file, line and field.
+    A broken last line (a crash while writing) is left out, with a warning in the log; a byte order
+    mark and empty lines, which editors leave, are passed over. Any other broken line, another
+    version, a field of another type or the same attempt twice is a ValueError that names file, line
+    and field.
     """
     found: list[Trajectory] = []
     lines: dict[tuple[Task, int, int], int] = {}
-    for number, trajectory in _lines(Path(path)):
-        key = (trajectory.task, trajectory.sample, trajectory.seed)
-        if key in lines:
-            raise ValueError(
-                f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
-                f"({trajectory.key}), expected each attempt once"
-            )
-        lines[key] = number
-        found.append(trajectory)
-    return found
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Trajectory]]:
-    with path.open("rb") as f:
+    with Path(path).open("rb") as f:
         for number, raw in enumerate(f, start=1):
             if not raw.removeprefix(b"\xef\xbb\xbf").strip():
                 continue
@@ -289,12 +259,18 @@ def _lines(path: Path) -> Iterator[tuple[int, Trajectory]]:
                 logger.warning(
                     "%s: line %d is unfinished (the writer was interrupted); kept the %d whole "
                     "lines before it",
-                    path,
-                    number,
-                    number - 1,
+                    *(path, number, number - 1),
                 )
-                return
+                break
             try:
-                yield number, Trajectory.from_json(raw.decode("utf-8-sig"))
+                trajectory = Trajectory.from_json(raw.decode("utf-8-sig"))
             except ValueError as err:
                 raise ValueError(f"{path}, line {number}: {err}") from err
+            key = (trajectory.task, trajectory.sample, trajectory.seed)
+            if lines.setdefault(key, number) != number:
+                raise ValueError(
+                    f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
+                    f"({trajectory.key}), expected each attempt once"
+                )
+            found.append(trajectory)
+    return found

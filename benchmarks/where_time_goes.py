@@ -40,17 +40,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from agentprm_lite import episode, fast, sampling
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
+from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
-from agentprm_lite.ppo import ppo
+from agentprm_lite.ppo import train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import TrainConfig, sft, train_reward_model
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 
@@ -206,7 +206,7 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         settings = replace(
             profile.ppo, iterations=1, tasks=max(1, size // samples), reward="shaping"
         )
-        return [model, judge.model], lambda: ppo(
+        return [model, judge.model], lambda: train_ppo(
             model, chat, tasks, settings, config, judge, fast.player
         )
 
@@ -305,11 +305,11 @@ def profiled(stage: Stage, world: type, speeds: dict[str, float], repeats: int) 
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A bar a stage: the shares of the kinds of work, and the floor as a thin bar beneath."""
-    plots.style()
+    looks.style()
     figure, ax = plt.subplots(figsize=(7.2, 0.75 * len(rows) + 1.3), layout="constrained")
     places, left = range(len(rows)), [0.0] * len(rows)
-    colors = [*(look.color for look in plots.SPARE), plots.GREY]
-    for kind, color, hatch in zip(KINDS, colors, plots.HATCHES, strict=True):
+    colors = [*(look.color for look in looks.SPARE), looks.GREY]
+    for kind, color, hatch in zip(KINDS, colors, looks.HATCHES, strict=True):
         widths = [100 * r["share"][kind] for r in rows]
         bars = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
         ax.barh(places, widths, 0.5, left, label=kind, **bars)

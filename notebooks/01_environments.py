@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Agent tasks as environments
+# # 1 Agent tasks as environments
 #
 # At the end you will have played four worlds by hand (a crafting task, a walk
 # through rooms, a shop, a word problem), copied their states, gone on from the
@@ -34,7 +34,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -56,18 +56,17 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 import json
 import re
 from dataclasses import asdict
-from functools import partial
 from itertools import product
 from textwrap import fill, indent
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots, trees
 from agentprm_lite.env import env_class, TextEnv, make_env
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.study import bootstrap_interval
+from agentprm_lite.tutorial.floors import random_action, random_agent
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 
@@ -76,43 +75,20 @@ SEEDS, TASKS, SAMPLES = 3, 30, get_profile(PROFILE).eval_samples
 
 
 # %%
-def episode(task, choose, max_rounds=None):
+def expert_plays(task, max_rounds=60):
     """(thought, action, reply, reward) of every turn; all texts; success."""
     env = make_env(task.env, max_rounds)
     options = {"index": task.index, "variant": task.variant}
     texts, rows, over = [env.reset(options=options)[0]], [], [False]
     while not any(over):
-        thought, action = choose(env, texts)
+        thought, action = env.expert_action()
         reply, reward, *over, info = env.step(action)
         texts += [action, reply]
         rows.append((thought, action, reply, reward))
     return rows, texts, info["success"]
 
 
-def expert(env, texts):
-    """Thought and action of the world's own expert."""
-    return env.expert_action()
-
-
-# %%
-def random_action(env, texts, rng):
-    """No thought, and one of the actions that the text suggests."""
-    if env.name == "textcraft":  # the recipes and their ingredients
-        shown = [x for x in texts[0].split("\n") if x.startswith("craft ")]
-        parts = [p for x in shown for p in x.split(" using ")[1].split(", ")]
-        shown += sorted({f"get {part}" for part in parts})
-    elif env.name == "babyai":  # the list after "Available actions"
-        shown = re.findall('"(.*?)"', texts[-1])
-    elif env.name == "webshop":  # all fields to click, the wish to search
-        fields = texts[-1].split(" [SEP] ")
-        wish = fields[fields.index("Instruction:") + 1]
-        shown = [f"search[{wish}]", *(f"click[{x}]" for x in fields)]
-    else:  # two known numbers, or one of them as the answer
-        known = re.findall(r"\d+", " ".join(texts))
-        b, a = sorted(int(x) for x in rng.choice(known, 2))
-        shown = [f"{a} + {b} = {a + b}", f"{a} - {b} = {a - b}"]
-        shown += [f"{a} * {b} = {a * b}", f"#### {a}", f"#### {b}"]
-    return "", shown[rng.integers(len(shown))]
+show_source(random_action)  # one of the actions that the text suggests
 
 
 # %%
@@ -120,12 +96,11 @@ played, luck = {}, np.zeros((2, len(WORLDS), SEEDS, TASKS))
 for i, world in enumerate(WORLDS):
     test = env_class(world).tasks("test")
     test = test[:: len(test) // TASKS][:TASKS]  # spread over the levels
-    played[world] = [episode(task, expert, 60) for task in test]
+    played[world] = [expert_plays(task) for task in test]
     for seed in range(SEEDS):
-        agent = partial(random_action, rng=np.random.default_rng(seed))
         for j, task in enumerate(test):
-            runs = [episode(task, agent) for _ in range(SAMPLES)]
-            ends = [(success, rows[-1][-1]) for rows, _, success in runs]
+            runs = [random_agent(task, k, seed, None) for k in range(SAMPLES)]
+            ends = [(success, reward) for reward, _, success in runs]
             luck[:, i, seed, j] = np.mean(ends, axis=0)
 turns = [[len(rows) for rows, *_ in played[world]] for world in WORLDS]
 won, earned = ([bootstrap_interval(x) for x in kind] for kind in luck)
@@ -137,30 +112,32 @@ if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
 # %%
-plots.style()
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="tight")
+fig, (left, right) = looks.new_axes(2, 6.8, 3.2)
 at = np.arange(4)
 limits = [env_class(world).default_rounds for world in WORLDS]
-left.boxplot(turns, positions=at, widths=0.5)
-left.hlines(limits, at - 0.4, at + 0.4, colors="#d55e00", linestyles="--")
+left.boxplot(turns, positions=at, widths=0.5,
+             medianprops={"color": looks.INK})
+left.hlines(limits, at - 0.4, at + 0.4, colors=looks.INK, linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
-marks = ("success", won, "#0a7ac2", "s"), ("reward", earned, "#d55e00", "o")
-for shift, (label, found, color, marker) in enumerate(marks):
-    mean, lo, hi = np.array(found).T
-    look = {"fmt": marker, "color": color, "capsize": 4, "label": label}
+rows = {"random agent, success": won, "random agent, reward": earned}
+for shift, (name, look) in enumerate(looks.looks_of(rows).items()):
+    mean, lo, hi = np.array(rows[name]).T
     bars = np.maximum(0, [mean - lo, hi - mean])
-    right.errorbar(at + 0.2 * shift, mean, bars, **look)
-right.set(ylabel="random actions", xticks=at, xticklabels=WORLDS)
-right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    right.errorbar(at + 0.2 * shift, mean, bars, fmt=look.marker,
+                   color=look.color, capsize=4, label=name)
+right.set(xticks=at, xticklabels=WORLDS)
+looks.finish(fig, right)
 show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
             f"{[float(np.median(n)) for n in turns]}; success of random "
             f"actions {[round(x.mean, 2) for x in won]}.",
-            caption="Left: turns until the reward; dashed: the round limit. "
-            "Right: random actions, 95 % intervals over seeds and tasks.")
+            caption="One reward after several decisions: turns of the expert "
+            "(dashed: the round limit), and what random actions earn, 95 %.")
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
-# right one: how often blind luck finds it. Mind what the random agent picks
+# right one: how often blind luck finds it. The **random agent** is a floor: a
+# policy that isn't above it has learned nothing, and it stands in the figures
+# from [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
 # reward and success can lie apart. Where random actions almost never succeed, an agent that starts from nothing
@@ -270,7 +247,7 @@ pd.DataFrame({world: facts(world) for world in WORLDS})
 # %%
 GOAL = "lantern"
 tree = asdict(recipe_tree(GOAL))
-fig = plots.recipe_tree(tree)
+fig = trees.recipe_tree(tree)
 show_figure(
     fig,
     alt=f"Recipe tree of {GOAL}: made of "
@@ -317,10 +294,10 @@ play(env, ACTIONS)
 # %%
 env = make_env("babyai")
 observation, info = env.reset(options={"index": 3310})
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), layout="tight")
+fig, (left, right) = looks.new_axes(2, 7.2, 3)
 left.imshow(env.render())
-lines = [fill(line, 42) for line in observation.split("\n")]
-look = {"va": "top", "fontsize": 9, "color": "black"}
+lines = [fill(line, 38) for line in observation.split("\n")]
+look = {"va": "top", "fontsize": 11}
 right.text(0, 1, "\n\n".join(lines), **look)
 for ax in (left, right):
     ax.axis("off")
@@ -328,7 +305,7 @@ show_figure(
     fig,
     alt="Rooms with doors from above, the agent as a red triangle, what it "
     f"sees in a lighter grey. It reads: {observation}",
-    caption="What is there, and what the agent is told.",
+    caption="The agent reads of the lighter part only.",
 )
 print(info)
 
@@ -388,7 +365,7 @@ while "####" not in (action := fork.expert_action()[1]):
     fork.step(action)
 told, used = (set(re.findall(r"\d+", x)) for x in (observation, str(lines)))
 show_figure(
-    plots.calculation_tree(lines),
+    trees.calculation_tree(lines),
     alt=f"Tree of the solution {'; '.join(lines)}.",
     caption="From right to left: told numbers, steps, the answer. "
     f"Told but not needed: {', '.join(sorted(told - used)) or 'nothing'}.",
@@ -494,7 +471,7 @@ def go_on(saved, texts):
     fork.restore(saved)
     texts, over = list(texts), [False]
     while not any(over):
-        action = random_action(fork, texts, rng)[1]
+        action = random_action(fork, texts, rng)
         reply, reward, *over, _ = fork.step(action)
         texts += [action, reply]
     return texts, reward
@@ -712,11 +689,11 @@ attempt(check_state_value, state_value)
 # 2. The value of a turn is the mean outcome of what may follow; enumeration
 #    gives $5/9$ and $1/9$ where we had computed it
 #    ([the same section](#a-case-to-solve-by-hand)).
-# 3. The worlds are deterministic (`test_fifty_random_steps_are_deterministic`),
+# 3. The worlds are deterministic (`test_every_world_passes_the_check_that_readers_run`),
 #    so $V(s_t) = Q(s_{t-1}, a_{t-1})$ and progress is a difference of two $Q$
 #    ([what determinism buys](#what-determinism-buys)).
 # 4. A state can be copied and gone on from
-#    (`test_restore_gives_the_same_future_from_any_state`); the snapshot must be
+#    (the same test); the snapshot must be
 #    taken before the loop over branches
 #    ([the misuse](#a-misuse-that-looks-right)).
 #

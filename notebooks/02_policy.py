@@ -1,5 +1,5 @@
 # %% [markdown]
-# # A policy: ReAct, behaviour cloning and RFT
+# # 2 A policy: ReAct, behaviour cloning and RFT
 #
 # At the end you will have trained a small language model to act by imitation,
 # measured how far that carries to goals it has never seen, and let it learn
@@ -33,7 +33,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -53,12 +53,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import math
 from dataclasses import replace
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.chat import parse_action
 from agentprm_lite.env import make_env
 from agentprm_lite.tutorial.exercises import attempt
@@ -123,8 +122,9 @@ means = {n: [round(r[g].mean, 2) for g in groups] for n, r in rates.items()}
 show_figure(
     fig,
     alt=f"Greedy success by group of goals {groups}: {means}",
-    caption="Greedy success, one episode a goal, one training run; intervals "
-    "over goals. The fall from left to right is what imitation doesn't carry.",
+    caption="From trained to held-out goals, shallow to deep: "
+    + "; ".join(f"{n} {', '.join(map(str, v))}" for n, v in means.items())
+    + ". Greedy, one episode a goal, one training run; 95 % over goals.",
 )
 
 # %% [markdown]
@@ -141,8 +141,8 @@ show_figure(
 # A model that starts from nothing would still learn 300 goals by heart. So in
 # the profile cpu a share of the demonstrations is *translated*
 # (`demo_translated`): colours, woods, stones and metals trade places in the
-# whole episode. Its recipes are no longer Minecraft's, and who wants to predict
-# it must read the commands.
+# whole episode. Its recipes are no longer Minecraft's: to predict them,
+# the model must read the commands.
 
 # %%
 chat = policies["SFT"].chat
@@ -186,17 +186,17 @@ pd.DataFrame(rows, columns=["part", "ids", "loss", "score", "text"])
 
 # %%
 longest = max(plain[:200], key=lambda t: t.num_steps)
-looks = {"prompt": (plots.GREY, "", 1), "observation": ("#d55e00", "//", 1)}
-looks["turn"] = ("#0a7ac2", "", 2)
-plots.style()
-fig, ax = plt.subplots(figsize=(7.5, 1.8))
-for kind, (color, hatch, height) in looks.items():
+kinds = {"prompt": ("", 1), "observation": ("//", 1), "turn": ("", 2)}
+fig, ax = looks.new_axes(height=1.6)
+for (kind, (hatch, height)), look in zip(
+    kinds.items(), looks.SPARE[::-1], strict=False
+):
     bars = [(a, b - a) for k, a, b in parts(longest) if k == kind]
-    style = {"facecolor": color, "edgecolor": "white", "hatch": hatch}
+    style = {"facecolor": look.color, "edgecolor": "white", "hatch": hatch}
     ax.broken_barh(bars, (0, height), label=kind, **style)
-ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c="#0a7ac2")
+ax.plot(longest.score_positions, [2.2] * longest.num_steps, "v", c=looks.INK)
 ax.set(xlabel="position in the history", yticks=[], ylim=(0, 2.6))
-ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+looks.finish(fig, ax)
 share = sum(b - a for a, b in longest.spans) / len(longest.ids)
 show_figure(
     fig,
@@ -275,9 +275,8 @@ for name, actor in policies.items():
 show_figure(
     plots.training_curves(panels, xlabel="% of the training"),
     alt=f"Loss and gradient norm by step. Loss of {'; '.join(ends)}.",
-    caption="Means over stretches of the training. A model from nothing "
-    "starts near the logarithm of its vocabulary's size; RFT starts where SFT "
-    "ended, on texts that it wrote itself.",
+    caption=f"Loss of {'; '.join(ends)}. RFT starts where SFT ended, on texts "
+    "that it wrote itself. Means over stretches of the training.",
 )
 
 # %% [markdown]
@@ -428,13 +427,13 @@ same = [chat.turn_ids(chat.decode(ids)) == ids for ids in ended]
 print(f"{same.count(False)} of {len(same)} sampled turns come back otherwise")
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6, 2.8))
-ax.step(range(len(shifts)), shifts, where="mid", marker="o", c="#d55e00")
-ax.axhline(0, color="#0a7ac2", linestyle="--", label="ids kept")
+fig, ax = looks.new_axes(height=2.6)
+look = looks.SPARE[1]
+ax.step(range(len(shifts)), shifts, where="mid", marker="o", c=look.color)
+ax.axhline(0, color=looks.INK, linestyle="--", label="ids kept")
 ax.set(xlabel="turn", ylabel="error of its end, tokens")
 ax.set_xticks(range(len(shifts)))
-ax.legend()
+looks.finish(fig, ax)
 show_figure(
     fig,
     alt=f"The error of a turn's end after re-tokenizing, by turn: {shifts}",
@@ -569,7 +568,8 @@ attempt(check_keep_for_rft, keep_for_rft)
 #    ([loss](#loss-on-action-tokens-only)).
 # 2. Success is to be read on goals that were never trained on, with an interval
 #    over goals ([the question](#the-question)).
-# 3. RFT imitates the policy's own successes; its verdict against SFT is printed
+# 3. RFT imitates the policy's own successes: it needs rewards and no expert, and
+#    it can't learn what the policy never gets right
 #    ([RFT](#rft-learning-from-own-successes)).
 # 4. The same text can have different ids; positions are stored, never searched
 #    for ([the misuse](#a-misuse-that-looks-right),

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Rollouts and headroom
+# # 3 Rollouts and headroom
 #
 # At the end you will have a file of episodes that survives a crash, an unbiased
 # estimate of pass@N with an interval, and an account of every token that the
@@ -33,19 +33,24 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
 #
 # A reward model chooses among samples; it does not make them better. So before
 # any reward model is trained: how much could a *perfect* one gain? That is the
-# headroom, the distance from a single episode to pass@N, the chance that at
-# least one of N samples succeeds.
+# headroom, the distance from a single episode to **pass@N**, the chance that at
+# least one of N samples succeeds. A perfect chooser, the *oracle*, has just that.
 #
-# **Predict before you run:** by what factor does pass@N exceed the success of
-# one sample, at the largest N? Does sampling once do better or worse than
-# greedy decoding?
+# Beside it stand two floors, here and in every later figure. The **random
+# agent** of [chapter 1](01_environments.ipynb) plays without any policy. And
+# **fewest turns** chooses without any model: of the N samples it takes the
+# shortest. Where a success ends the episode and a failure wanders on, that is
+# hard to beat.
+#
+# **Predict before you run:** by what factor does the oracle exceed one sample,
+# at the largest N? How much of that does *fewest turns* win?
 
 # %%
 import json
@@ -54,12 +59,12 @@ import math
 import tempfile
 from itertools import combinations
 from pathlib import Path
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from agentprm_lite import metrics, study
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.tutorial.exercises import attempt
+from agentprm_lite.tutorial.floors import random_outcomes
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.stages import greedy_runs, player, policy, pool
@@ -88,24 +93,28 @@ def intervals(curve):
 
 
 # %%
+luck = random_outcomes(profile).mean(axis=1)
 curves = {
-    "pass@N": intervals(oracle(candidates, ns)),
-    "any one sample": intervals(study.random_choice(candidates, ns)),
+    "oracle": intervals(oracle(candidates, ns)),
+    "fewest turns": intervals(study.fewest_turns(candidates, ns)),
+    "one sample": intervals(study.random_choice(candidates, ns)),
     "SFT": [study.bootstrap_interval(greedy)] * len(ns),
+    "random agent": [study.bootstrap_interval(luck)] * len(ns),
 }
-low, high = curves["pass@N"][0].mean, curves["pass@N"][-1].mean
+end = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in curves.items())
 show_figure(
     plots.curve_with_interval(ns, curves),
-    alt=f"pass@N goes from {low:.2f} to {high:.2f} at N = {ns[-1]}; "
-    f"greedy SFT is at {greedy.mean():.2f}.",
-    caption=f"{len(groups)} held-out goals, {K} samples each; SFT is one "
-    "greedy episode. Bands: 95 % intervals over goals.",
+    alt=f"Success against N. At N = {ns[-1]}: {end}.",
+    caption=f"At N = {ns[-1]}: {end}. {len(groups)} held-out goals, {K} "
+    "samples each; SFT is one greedy episode. Bands: 95 %, over goals.",
 )
 
 # %%
 single = wins.mean(axis=1)
 best = oracle(candidates, ns).success[:, -1]
-for name, base in (("one sample", single), ("greedy", greedy)):
+short = study.fewest_turns(candidates, ns).success[:, -1]
+bases = {"one sample": single, "greedy": greedy, "fewest turns": short}
+for name, base in bases.items():
     gap = study.bootstrap_interval(best, base)
     print(
         f"pass@{ns[-1]} minus {name}: {gap.mean:+.3f} "
@@ -116,9 +125,10 @@ word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
 # %% [markdown]
-# The space between *any one sample* and *pass@N* is what chapters 6 and 7 fight
-# for. A reward model that chooses blindly stays on the lower line; none can rise
-# above the upper one. (Beam search can: it samples other episodes.)
+# The space between *one sample* and *oracle* is what chapters 6 and 7 fight for.
+# A reward model that chooses blindly stays on the lower line; none can rise
+# above the upper one. (Beam search can: it samples other episodes.) A reward
+# model that doesn't rise above *fewest turns* may have learned to count.
 #
 # ## Where a judge can help at all
 #
@@ -128,10 +138,9 @@ print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
 
 # %%
 solved = wins.sum(axis=1)
-plots.style()
-fig, ax = plt.subplots(figsize=(6, 2.8))
+fig, ax = looks.new_axes(height=2.6)
 bins = np.arange(K + 2) - 0.5
-ax.hist(solved, bins=bins, color="#0a7ac2", edgecolor="white", hatch="//")
+ax.hist(solved, bins=bins, color=looks.SPARE[0].color, edgecolor="white")
 ax.set(xlabel=f"successes among {K} samples", ylabel="held-out goals")
 mixed = int(((solved > 0) & (solved < K)).sum())
 never, always = int((solved == 0).sum()), int((solved == K).sum())
@@ -311,8 +320,8 @@ show_figure(
     fig,
     alt=f"After {len(kept)} turns: {kept[-1]} tokens with the cache, "
     f"{plain[-1]} without.",
-    caption="With the cache the cost grows with the history's length, without "
-    "it with its square.",
+    caption=f"{len(kept)} turns take {kept[-1]:,} tokens with the cache and "
+    f"{plain[-1]:,} without: the second grows with the square of the length.",
 )
 
 # %% [markdown]
@@ -400,17 +409,19 @@ if lost:
         ylabel="share of failed episodes",
     )
     fig.axes[0].set_xlabel("part of the episode that is played")
-    means = {k: np.mean(v, axis=0).round(2) for k, v in shares.items()}
+    means = ", ".join(f"{k} {np.mean(v, axis=0).round(2)}"
+                      for k, v in shares.items())
     show_figure(
         fig,
         alt=f"Shares by part of the episode: {means}",
-        caption="The gap between the two is what the policy can't do, though "
-        "the world would allow it. Intervals over episodes.",
+        caption=f"From early to late: {means}. The gap is what the policy "
+        "can't do, though the world would allow it. Bands: 95 %.",
     )
 
 # %% [markdown]
 # In TextCraft hardly anything is lost for good: base items are unlimited, so
-# the expert can nearly always recover while rounds are left. The policy can't.
+# the expert can recover as long as enough rounds are left, and its curve falls
+# only where they run out. The policy can't.
 # What a reward model must learn is the second answer, not the first: the value
 # *of this policy*. Where that curve falls early, a judge can stop an episode
 # early; that is what beam search lives on.
@@ -566,9 +577,9 @@ attempt(check_still_to_play, still_to_play)
 #
 # ## Summary
 #
-# 1. The headroom is printed with its interval
-#    ([the question](#the-question)); it comes from the mixed goals alone
-#    ([where a judge can help](#where-a-judge-can-help-at-all)).
+# 1. The headroom, oracle less one sample, comes from the mixed goals alone
+#    ([where a judge can help](#where-a-judge-can-help-at-all)). The random agent
+#    and fewest turns are the floors ([the question](#the-question)).
 # 2. pass@N over all subsets is unbiased and steadier than the first N; the
 #    formula with replacement is too low
 #    ([the hand case](#an-unbiased-estimate-a-case-to-solve-by-hand),

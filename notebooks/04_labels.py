@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Labels: outcome, Monte Carlo, TD, GAE
+# # 4 Labels: outcome, Monte Carlo, TD, GAE
 #
 # At the end you will have computed the TD label of every turn of a five-turn
 # episode by hand, checked the library's labels against exact values from
@@ -10,7 +10,7 @@
 # |---|---|
 # | Before this | [chapter 3](03_rollouts.ipynb): rollouts and their outcomes |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 3, equations 2 to 8 and 11 to 14; claim C7 |
+# | Paper | section 3, equations 2 to 8 and 11 to 14; [claim](../book/paper-and-here.md#the-claims) C7 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/04_labels.ipynb) |
 
 # %% tags=["hide-input"]
@@ -34,7 +34,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% tags=["hide-input"]
 from math import comb
@@ -180,11 +180,11 @@ def error(table):
 SEEDS = {"smoke": 4}.get(PROFILE, 16)
 BUDGETS = [256, 1024] if PROFILE == "smoke" else [2**i for i in range(8, 14)]
 LEARNERS = {
-    "λ = 1 (PVM)": (learn_td, 1.0),
-    "λ = 0.95": (learn_td, 0.95),
-    "λ = 0.8": (learn_td, 0.8),
-    "MC soft, K = 1": (learn_mc, 1),
-    "MC soft, K = 4": (learn_mc, 4),
+    "PVM, λ = 1": (learn_td, 1.0),
+    "AgentPRM, λ = 0.95": (learn_td, 0.95),
+    "AgentPRM, λ = 0.8": (learn_td, 0.8),
+    "MC-soft, K = 1": (learn_mc, 1),
+    "MC-soft, K = 4": (learn_mc, 4),
 }
 used, errors = {}, {}
 for name, (learn, x) in LEARNERS.items():
@@ -208,8 +208,9 @@ show_figure(
     ),
     alt="Error of learned values against moves sampled. At the most moves: "
     + ", ".join(f"{name} {value:.3f}" for name, value in last.items()),
-    caption=f"Mean over {SEEDS} seeds with 95 % intervals. Lower is better; "
-    "compare curves at the same number of moves.",
+    caption="With the most moves the error is "
+    + ", ".join(f"{value:.3f} ({name})" for name, value in last.items())
+    + f". Means over {SEEDS} seeds, 95 % intervals.",
 )
 
 
@@ -223,12 +224,12 @@ def verdict(name, ours, base):
 
 for i in (0, -1):
     print(f"error with {BUDGETS[i]:,} moves, {SEEDS} seeds")
-    for name in ("λ = 1 (PVM)", "λ = 0.8", "MC soft, K = 1"):
-        text = f"  {name} minus λ = 0.95"
-        verdict(text, errors[name][i], errors["λ = 0.95"][i])
+    for name in ("PVM, λ = 1", "AgentPRM, λ = 0.8", "MC-soft, K = 1"):
+        text = f"  {name} minus AgentPRM, λ = 0.95"
+        verdict(text, errors[name][i], errors["AgentPRM, λ = 0.95"][i])
 if PROFILE != "smoke":  # what the text below says
-    assert last["λ = 0.8"] < last["λ = 0.95"] < last["λ = 1 (PVM)"]
-    assert last["λ = 1 (PVM)"] < 0.5 * last["MC soft, K = 1"]
+    pvm, long, short = (last[name] for name in list(LEARNERS)[:3])
+    assert short < long < pvm < 0.5 * last["MC-soft, K = 1"]
 
 # %% [markdown]
 # Two things are seen. Monte Carlo lies far above: a rollout pays for a whole
@@ -529,8 +530,8 @@ show_figure(
     ),
     alt=f"Squared bias and variance against λ; their sum is smallest at {best}"
     f" here; bias² at λ = 0 is {bias[0]:.4f}, at λ = 1 {bias[-1]:.4f}.",
-    caption=f"{RUNS} data sets. Small λ keeps what the model believed at the "
-    "start, large λ keeps the coin tosses.",
+    caption=f"The sum is smallest at λ = {best}. Small λ keeps what the model "
+    f"believed at the start, large λ the coin tosses. {RUNS} data sets.",
 )
 
 # %% [markdown]
@@ -619,7 +620,7 @@ except AssertionError as caught:
 # Equations 12 to 14 then settle at $M_t = c\, M_{t+1}$ with
 # $c = \gamma\lambda / (1 - \gamma(1-\lambda))$, a discount that depends on λ:
 # with γ = 0.9 and λ = 0.5 it is 0.818, not 0.9
-# (`tests/test_labels.py`, `test_gamma_below_one_has_another_fixed_point`).
+# (`tests/core/test_labels.py`, `test_gamma_below_one_has_another_fixed_point`).
 #
 # ## The same on the agent
 #
@@ -662,7 +663,7 @@ print(f"{profile.mc_samples} rollouts a state: {ratio:.1f} times the tokens")
 # %%
 seen = [e for e in examples if e.trajectory.num_steps > 1]
 trajectories = [e.trajectory for e in seen]
-soft = [e.rollouts().mean(axis=1) for e in seen]
+soft = [e.outcomes.mean(axis=1) for e in seen]
 guesses = {"0.5": [], "PVM": [], "TD, trained M": []}
 for s in range(profile.reward_seeds if seen else 0):
     values = reward_model(profile, "agentprm", s).score(trajectories)
@@ -745,14 +746,14 @@ if seen:
 # | mended | no value before the first turn | $M$ at the end of the prompt, trained like the others |
 # | ours | γ not given | γ = 1 |
 # | ours | hard Monte Carlo labels only | hard and soft |
-# | ours | cut episodes not discussed | `final` is False: the label bootstraps from $M$ |
+# | ours | cut episodes not discussed | training takes them as failures; with `cut="bootstrap"` `final` is False and the label bootstraps from $M$ |
 # | simplified | 16 rollouts a state | as many as the profile says (`mc_samples`) |
 #
 # ## Summary
 #
 # 1. A TD label mixes the outcome with later values of the model; the hand case
 #    gives 0.90725 to 1 ([a case to solve by hand](04_labels.ipynb#a-case-to-solve-by-hand);
-#    `tests/test_labels.py`, `test_td_gae_worked_success`).
+#    `tests/core/test_labels.py`, `test_td_gae_worked_success`).
 # 2. λ = 1 is PVM and λ = 0 learns nothing before the last turn
 #    ([three identities](04_labels.ipynb#three-identities)).
 # 3. The exact values are a fixed point of the labels for every λ

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Best-of-N and compute efficiency
+# # 6 Best-of-N and compute efficiency
 #
 # At the end you will have computed the expected success of Best-of-N by hand for four samples, checked the
 # library's estimator by brute force, drawn the curves of three reward models with intervals over seeds and tasks,
@@ -9,7 +9,7 @@
 # |---|---|
 # | Before this | [chapter 3](03_rollouts.ipynb) (pass@N), [chapter 5](05_agentprm.ipynb) (the reward models) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4: Best-of-N (score of a trajectory = $M$ at its last step), claims C1 to C3 |
+# | Paper | section 4: Best-of-N (score of a trajectory = $M$ at its last step), [claims](../book/paper-and-here.md#the-claims) C1 to C3 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/06_best_of_n.ipynb) |
 
 # %% tags=["hide-input"]
@@ -33,7 +33,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -42,15 +42,15 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # score. How much better is that than one attempt, and what does it cost?
 #
 # All judges here choose from the **same stored candidates**, so a difference between two curves comes from the
-# judges alone. There are two bounds. *random* takes any of the $N$. *oracle* takes a success if there is one:
-# that is pass@N of [chapter 3](03_rollouts.ipynb).
+# judges alone. [Chapter 3](03_rollouts.ipynb) has their bounds. *One sample* takes any of the $N$; *oracle* takes a success if there is one, which is
+# pass@N. And it has the floors: the *random agent*, which needs no policy, and *fewest turns*, which needs no reward model.
 #
 # The figure comes first. Each reward model is trained with several seeds; the bands are 95 % bootstrap intervals over
 # seeds and tasks. The greedy attempts of SFT and RFT ([chapter 2](02_policy.ipynb)) cost one sample each and are
 # drawn as level lines.
 #
 # **Predict before you run.**
-# 1. Where will the three reward models lie between *random* and *oracle*?
+# 1. Where will the three reward models lie between *one sample* and *oracle*? Which of them will beat *fewest turns*?
 # 2. Which of them sees something at the last step that the others do not?
 # 3. Can a curve of a reward model fall as $N$ grows?
 
@@ -59,7 +59,8 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import plots, rewards, stages
+from agentprm_lite.tutorial import floors, plots, rewards, stages
+from agentprm_lite.prm import FewestTurns
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 
@@ -95,22 +96,23 @@ def curves_of(part):
 by_last = curves_of(lambda run: run)  # all of every candidate
 
 # %%
-def greedy_line(kind):
-    """[1, tasks, NS]: one greedy attempt, the same at every N."""
-    runs = stages.greedy_runs(profile, kind)
-    found = {t.task: t.outcome for t in runs}
-    one = np.array([found[task] for task in TASKS])
-    return np.repeat(one[None, :, None], len(NS), axis=2)
+def level(outcomes):
+    """[1, tasks, NS]: the same at every N."""
+    return np.repeat(outcomes[None, :, None], len(NS), axis=2)
 
 
+SHORT = FewestTurns().score(candidates)
 baselines = {
     "oracle": search.oracle(candidates, NS).success[None],
-    "random": study.random_choice(candidates, NS).success[None],
+    "fewest turns": search.best_of_n(candidates, SHORT, NS).success[None],
+    "one sample": study.random_choice(candidates, NS).success[None],
     "majority": study.majority(candidates, NS).success[None],
-    "SFT": greedy_line("sft"),
+    "SFT": level(study.task_means(stages.greedy_runs(profile))),
+    "random agent": level(floors.random_outcomes(profile).mean(axis=1)),
 }
 try:
-    baselines["RFT"] = greedy_line("rft")
+    greedy = stages.greedy_runs(profile, "rft")
+    baselines["RFT"] = level(study.task_means(greedy))
 except ValueError as reason:
     print(f"no line for RFT: {reason}")
 
@@ -128,9 +130,9 @@ shown = {k: v for k, v in last.items() if k != "majority"}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
     plots.curve_with_interval(NS, shown),
-    alt=f"Success against N. At N = {NS[-1]}: {top}.",
-    caption="Best-of-N by M at the last step, between the bounds random "
-    "and oracle (pass@N). Bands: 95 %, over seeds and tasks.",
+    alt=f"Success against N, by M at the last step. At N = {NS[-1]}: {top}.",
+    caption=f"By M at the last step, N = {NS[-1]}: {top}. "
+    "Bands: 95 %, over seeds and tasks.",
 )
 
 # %% [markdown]
@@ -319,7 +321,7 @@ pd.DataFrame(text, index=columns).T.iloc[:, ::2]
 assert study.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
                               [0.1, 0.3, 0.4]) == 2.0
 ours = by_last["AgentPRM"].mean(axis=0)
-for name in ("ORM", "PVM", "random"):
+for name in ("ORM", "PVM", "fewest turns", "one sample"):
     base = (by_last | baselines)[name].mean(axis=0)
     k, lo, hi = study.compute_multiple_interval(NS, base, ours)
     says = ("fewer samples" if lo > 1 else "more samples" if hi < 1
@@ -328,14 +330,15 @@ for name in ("ORM", "PVM", "random"):
 
 # %% [markdown]
 # Samples are not what one pays. The same curves over tokens: what the policy generates for $N$ attempts. The greedy
-# lines are single points here. What the judge computes comes on top and is the same for all three reward models, which have
-# the same size; it is printed.
+# lines are single points here. What the judge reads comes on top; it is the same for all three reward models, which have
+# the same size.
 
 # %%
 per_sample = np.mean([t.usage.generated for t in candidates])
 read = np.mean([len(t.ids) for t in candidates])
 greedy = stages.greedy_runs(profile, "sft")
-x = {name: per_sample * np.array(NS) for name in (*by_last, "oracle")}
+drawn = (*by_last, "fewest turns", "oracle")
+x = {name: per_sample * np.array(NS) for name in drawn}
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y = {name: last[name] for name in x} | {"SFT": last["SFT"][:1]}
 print(f"one sample: {per_sample:.0f} generated tokens;"
@@ -344,7 +347,8 @@ show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens, {per_sample:.0f} a sample; "
     f"greedy SFT is one point at {x['SFT'][0]:.0f} tokens.",
-    caption="The same curves over what they cost. Compare at equal tokens.",
+    caption=f"The same curves over what they cost, {per_sample:.0f} tokens a "
+    "sample: compare straight up and down.",
 )
 
 # %% [markdown]
@@ -372,8 +376,8 @@ else:
     show_figure(
         plots.training_curves(panel, xlabel="part of the trajectory"),
         alt=f"AUROC from the first to the last action: {ends}.",
-        caption="Thin lines are seeds. Compare the left, where a search has "
-        "to choose, with the right, where Best-of-N chooses.",
+        caption=f"From the first to the last action: {ends}. A search has to "
+        "choose at the left, Best-of-N at the right.",
     )
 
 # %% [markdown]
@@ -384,35 +388,31 @@ else:
 # action is not seen. Everything else stays: the same candidates, the same estimator.
 #
 # One warning. Half of a long trajectory comes later than half of a short one, so the half score knows something of $T$. In TextCraft that is much:
-# a success ends the episode, a failure goes on until its rounds run out. The control *short* knows $T$ and nothing else: its score is $-T$. If
-# *short* is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
+# a success ends the episode, a failure goes on until its rounds run out. *Fewest turns* knows $T$ and nothing else: its score is $-T$. If
+# it is near the oracle, a judge can do well here by counting turns, and the next figure, at a fixed number of turns, is the one to trust.
 
 # %%
 by_half = curves_of(study.half)
-plots.METHODS |= dict.fromkeys(
-    ("short", "over"), plots.Look("#c2589f", "D", ":")
-)
-extra = {k: baselines[k] for k in ("oracle", "random")}
-extra["short"] = study.fewest_turns(candidates, NS).success[None]
+extra = {k: baselines[k] for k in (
+    "oracle", "fewest turns", "one sample", "random agent")}
 at_half = intervals(by_half | extra)
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in at_half.items())
 show_figure(
     plots.curve_with_interval(NS, at_half),
     alt=f"Best-of-N by half a trajectory. At N = {NS[-1]}: {top}.",
-    caption="The same candidates, chosen by M after half of the actions.",
+    caption=f"Chosen by M after half of the actions, N = {NS[-1]}: {top}.",
 )
 against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
 
 # %% [markdown]
 # The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
-# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. The control *over* knows one thing only: which candidates
-# have ended with a success within $k$ actions. What a judge has above *over* is foresight: it prefers good paths that are still under way.
+# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. *Fewest turns* knows one thing only: which candidates
+# are over within $k$ actions. What a judge has above it is foresight: it prefers good paths that are still under way.
 
 # %%
 def after(k):
-    over = [t.success and t.num_steps <= k for t in candidates]
-    blind = search.best_of_n(candidates, study.at_end(over), NS)
-    return {"over": blind.success[None]} | curves_of(
+    blind = search.best_of_n(candidates, study.first(SHORT, k), NS)
+    return {"fewest turns": blind.success[None]} | curves_of(
         lambda run: study.first(run, k)
     )
 
@@ -425,10 +425,11 @@ says = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
 show_figure(
     plots.curve_with_interval(at, seen, xlabel="1 + actions seen"),
     alt=f"Success by the actions that a judge sees; after two: {says}.",
-    caption=f"Best-of-{NS[-1]} from the beginnings of the candidates.",
+    caption=f"Best-of-{NS[-1]} by the beginnings of the candidates; after "
+    f"two actions: {says}.",
 )
 for k in (1, 2, 4):
-    against("AgentPRM", ["ORM", "PVM", "over"], early[k], f", k = {k}")
+    against("AgentPRM", ["ORM", "PVM", "fewest turns"], early[k], f", k = {k}")
 
 # %% [markdown]
 # ## Ranking tasks or ranking attempts?
@@ -565,18 +566,18 @@ attempt(check_samples_needed, samples_needed)
 # - *success at N*: mean over tasks of the expected outcome. *token axis*: tokens that the policy generates.
 # - *multiple*: $N_{\text{base}}/N_{\text{ours}}$ at the baseline's best score; 0: ours never gets there.
 # - *within-task AUROC*: over the tasks with both outcomes only; look at how many there are.
-# - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *short* on a level with
+# - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *fewest turns* on a level with
 #   the judges (they may have learned length), and a high AUROC over the pool with 0.5 within tasks.
 # - **Vary** `eval_samples`, the temperature, MC labels (`pool_values(profile, "mc_soft", 0)`), and the part that the judge sees.
 #
 # ## Summary
 #
 # 1. Best-of-N can be computed exactly over a stored pool; ties count equally
-#    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/test_metrics.py`, `tests/test_search.py`).
+#    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/core/test_metrics.py`, `tests/core/test_search.py`).
 # 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
-# 4. Which judge is ahead, and by how much, is printed with its interval under [the experiment](06_best_of_n.ipynb#the-experiment) and
-#    [choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory). "Undecided" is a result.
+# 4. Fewest turns needs no model. What a judge has above it, at a fixed number of actions, is what it has learned
+#    ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
 # 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
 #    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
 #

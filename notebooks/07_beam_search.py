@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Step-level beam search
+# # 7 Step-level beam search
 #
 # At the end you will have run a 2×2 beam search by hand, seen every branch get its own environment and its own rows in two
 # caches, and compared beam search with greedy and Best-of-N at equal generated tokens, with intervals.
@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 1](01_environments.ipynb) (snapshots), [chapter 6](06_best_of_n.ipynb) (Best-of-N) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | Algorithm 2, table 1, claims C1 and C3 |
+# | Paper | Algorithm 2, table 1, [claims](../book/paper-and-here.md#the-claims) C1 and C3 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/07_beam_search.ipynb) |
 
 # %% tags=["hide-input"]
@@ -32,7 +32,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -40,9 +40,9 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # Best-of-N reads finished attempts. A process reward model can do more: it can tell *during* the attempt which branch to follow.
 # Beam search @N×M keeps $N$ paths; every round it tries $M$ turns on each, scores the $N \cdot M$ new turns, and keeps the best $N$.
 #
-# The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one random
-# sample, and pass@N of the stored pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
-# profile may search on a part of the held-out goals; everything in this chapter is about those goals, and their number is printed.
+# The first figure has beams of growing size for three reward models, each with several seeds. Level lines: one greedy attempt (SFT), one sample,
+# the floors *fewest turns* (of the stored pool) and *random agent*, and pass@N of the pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
+# profile may search on a part of the held-out goals; everything in this chapter is about those goals.
 #
 # **Predict before you run.**
 # 1. A beam of 1×1 makes no choice. Where will it lie?
@@ -52,10 +52,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 # %%
 import numpy as np
 from agentprm_lite import search, study
-from agentprm_lite.tutorial import guided, plots, rewards, stages
+from agentprm_lite.tutorial import (
+    floors, guided, looks, plots, rewards, stages)
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.tutorial.tasks import beam_tasks
+from agentprm_lite.tutorial.tasks import beam_tasks, test_tasks
 
 profile = get_profile(PROFILE)
 SEEDS = range(profile.reward_seeds)
@@ -65,8 +66,7 @@ pool = stages.pool(profile)
 candidates = [t for t in pool if t.task in TASKS]
 runs = {
     (name, n, m): [guided.beam_runs(profile, kind, n, m, s) for s in SEEDS]
-    for name, kind in KINDS.items()
-    for n, m in profile.beams
+    for name, kind in KINDS.items() for n, m in profile.beams
 }
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
@@ -82,10 +82,13 @@ def table_of(answers, value=lambda t: t.outcome):
 print(f"{len(TASKS)} held-out tasks, {len(SEEDS)} seeds a reward model")
 won = {key: table_of(answers) for key, answers in runs.items()}
 greedy = stages.greedy_runs(profile, "sft")
+PLACES = [test_tasks(profile).index(task) for task in TASKS]
 K = profile.eval_samples
 lines = {
     "SFT": table_of([greedy]).mean(),
-    "random": study.random_choice(candidates, [1]).success.mean(),
+    "one sample": study.random_choice(candidates, [1]).success.mean(),
+    "fewest turns": study.fewest_turns(candidates, [K]).success.mean(),
+    "random agent": floors.random_outcomes(profile)[PLACES].mean(),
     "oracle": search.oracle(candidates, [K]).success.mean(),
 }
 print({name: round(float(x), 3) for name, x in lines.items()}, f"K = {K}")
@@ -103,8 +106,8 @@ says = "; ".join(
 show_figure(
     plots.beam_points(widths, points, reference=lines),
     alt=f"Success at beams {', '.join(widths)}: {says}.",
-    caption="Beam search by three reward models; bars: 95 % over seeds and "
-    f"tasks. Oracle: pass@{K} of the stored pool.",
+    caption=f"Beams {', '.join(widths)}: {says}. Bars: 95 %, over seeds and "
+    f"tasks. Oracle and fewest turns choose among {K} stored samples.",
 )
 
 # %% [markdown]
@@ -244,15 +247,13 @@ def second_scores(reorder):
 good, stale = second_scores(True), second_scores(False)
 
 # %%
-import matplotlib.pyplot as plt
-
-plots.style()
-fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-ax.axline((truth[0], truth[0]), slope=1, color=plots.GREY, linewidth=1)
-ax.scatter(truth, good, marker="o", color="#0a7ac2", label="with select")
-ax.scatter(truth, stale, marker="x", color="#d55e00", label="without")
+fig, ax = looks.new_axes(height=3.6)
+ax.axline((truth[0], truth[0]), slope=1, color=looks.GREY, linewidth=1)
+rows = {"with select": good, "without": stale}
+for (name, row), look in zip(rows.items(), looks.SPARE, strict=False):
+    ax.scatter(truth, row, marker=look.marker, color=look.color, label=name)
 ax.set(xlabel="M by a full pass", ylabel="M with the cache")
-ax.legend()
+looks.finish(fig, ax)
 off = np.abs(stale - truth).max()
 show_figure(
     fig,
@@ -320,15 +321,17 @@ best = chosen("AgentPRM", NS)
 x["Best-of-N"] = sample * np.array(NS)
 y["Best-of-N"] = [study.bootstrap_interval(best[:, :, j])
                   for j in range(len(NS))]
-plots.METHODS["Best-of-N"] = plots.Look("#8a63d2", "X", "--")
+short = study.fewest_turns(candidates, NS).success
+x["fewest turns"] = x["Best-of-N"]
+y["fewest turns"] = list(map(study.bootstrap_interval, short.T))
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y["SFT"] = [study.bootstrap_interval(table_of([greedy]))]
 ends = ", ".join(f"{k} {y[k][-1].mean:.2f} at {x[k][-1]:.0f}" for k in x)
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success over tokens; the right end of each line: {ends}.",
-    caption="Beams by ORM, PVM and AgentPRM, and Best-of-N by AgentPRM. Go "
-    "straight up or down from a beam's point to the line of Best-of-N.",
+    caption="Beams by ORM, PVM and AgentPRM, Best-of-N by AgentPRM and by "
+    f"fewest turns. At the right ends: {ends} tokens.",
 )
 
 
@@ -405,8 +408,9 @@ show_figure(
     alt=f"Distinct candidates: {every[0]:.1f} in the first round, "
     f"{every[-1]:.1f} in the last; among the best {n}: {kept[0]:.1f} and "
     f"{kept[-1]:.1f}.",
-    caption=f"A {n}×{m} beam on six tasks. A level of 1 is a beam that has "
-    "collapsed to one path. Places of paths that are over are not counted.",
+    caption=f"A {n}×{m} beam on six tasks: of the best {n}, {kept[0]:.1f} "
+    f"differ in the first round and {kept[-1]:.1f} in the last. At 1 the "
+    "beam has collapsed.",
 )
 
 # %% [markdown]
@@ -555,7 +559,7 @@ attempt(check_tokens_computed, tokens_computed)
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
 #   *scored*: tokens that the reward model computed. All are means a task.
 # - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
-# - **Watch** 1×1 away from *random* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
+# - **Watch** 1×1 away from *one sample* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
 # - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
 #
@@ -563,9 +567,9 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # 1. A beam keeps $N$ places, not a place a parent ([the hand case](07_beam_search.ipynb#a-case-to-solve-by-hand)).
 # 2. Cached scores equal the full pass, and answers can be replayed
-#    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/test_search.py`, `tests/test_cache.py`).
+#    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
-# 4. Whether beams beat Best-of-N at equal tokens is printed with intervals
+# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted
 #    ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).
 # 5. Beams can collapse ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #

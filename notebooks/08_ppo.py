@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Reinforcement learning with process rewards
+# # 8 Reinforcement learning with process rewards
 #
 # At the end you will have computed turn-level advantages by hand, seen three PPO runs with different rewards side by side, and know why a sum of raw values
 # pays an agent for dithering while a difference of values does not.
@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 4](04_labels.ipynb) (GAE), [chapter 5](05_agentprm.ipynb) (the reward model) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | reinforcement learning with AgentPRM as reward, claim C5 |
+# | Paper | reinforcement learning with AgentPRM as reward, [claim](../book/paper-and-here.md#the-claims) C5 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/08_ppo.ipynb) |
 
 # %% tags=["hide-input"]
@@ -32,7 +32,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -55,7 +55,7 @@ import numpy as np
 import pandas as pd
 import torch
 from agentprm_lite import study
-from agentprm_lite.tutorial import guided, plots, stages
+from agentprm_lite.tutorial import guided, looks, plots, stages
 from agentprm_lite.labels import gae
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -76,8 +76,8 @@ if PROFILE == "smoke":
 print(f"{profile.ppo.iterations} rounds of {profile.ppo.tasks} tasks ×"
       f" {profile.ppo.samples} episodes, one seed a reward")
 rounds = range(profile.ppo.iterations)
-success = {name: log["success"] for name, log in logs.items()}
-turns = {name: log["turns"] for name, log in logs.items()}
+panels = {what: {name: (rounds, log[what]) for name, log in logs.items()}
+          for what in ("success", "turns")}
 says = "; ".join(
     f"{name}: success {log['success'].iloc[0]:.2f} to "
     f"{log['success'].iloc[-1]:.2f}, turns {log['turns'].iloc[0]:.1f} to "
@@ -85,10 +85,10 @@ says = "; ".join(
     for name, log in logs.items()
 )
 show_figure(
-    plots.ppo_curves(rounds, success, turns),
+    plots.training_curves(panels, xlabel="round"),
     alt=f"Three PPO runs, first to last round. {says}.",
-    caption="Success and turns an episode on the training tasks of each "
-    "round. Look at both: a run can keep its success and grow longer.",
+    caption=f"First to last round, on each round's training tasks: {says}. "
+    "A run can keep its success and grow longer.",
 )
 
 # %% [markdown]
@@ -139,8 +139,6 @@ V = [0.3, 0.4, 0.5, 0.6]
 by_turn = advantages(V, [0, 0, 0, 1])
 print(by_turn.round(4))
 assert np.allclose(by_turn, [0.6282, 0.556, 0.48, 0.4])
-
-# %%
 show_source(gae)
 
 # %% [markdown]
@@ -212,7 +210,7 @@ print("over turns there is nothing to move: replies do not enter")
 # episode would earn $\alpha M_1$ on top: an end that the model overrates would be paid for, whether the world pays or not.
 
 # %%
-from agentprm_lite.credit import turn_rewards
+from agentprm_lite.ppo import turn_rewards
 
 
 def earned(kind, q, r=1.0, root=0.5, alpha=1.0):
@@ -220,9 +218,8 @@ def earned(kind, q, r=1.0, root=0.5, alpha=1.0):
     q = torch.tensor([q], dtype=torch.float64)
     rewards = torch.zeros_like(q)
     rewards[0, -1] = r
-    real = torch.ones_like(q, dtype=torch.bool)
+    real, final = torch.ones_like(q, dtype=torch.bool), torch.tensor([True])
     roots = torch.tensor([root], dtype=torch.float64)
-    final = torch.tensor([True])
     out = turn_rewards(rewards, q, roots, real, final, kind=kind, alpha=alpha)
     return out[0].numpy()
 
@@ -232,21 +229,23 @@ for kind in ("outcome", "shaping", "raw_q"):
     print(f"{kind:8s}", each.round(2), "sum", each.sum().round(2))
 assert np.allclose(earned("shaping", [0.6, 0.9]), [0.1, 0.4])
 assert np.isclose(earned("raw_q", [0.6, 0.9]).sum(), 2.5)
+show_source(turn_rewards)
 
 # %% [markdown]
 # ## Raw Q pays for dithering
 #
 # Take that episode and put idle turns into it: an action that changes nothing, so that $M$ stays at 0.6. With raw Q each idle turn earns 0.6 more. With 18 of them a *success* earns several times as much as
-# the direct way, and even a **failure** that idles in a good state beats a quick success. With shaping an idle turn earns exactly 0.
+# the direct way, and even a **failure** with two of them beats a direct success. With shaping an idle turn earns exactly 0.
 
 # %%
+WORDS = {"raw_q": "raw Q", "shaping": "shaping"}
 idle = np.arange(0, 19)
 pays = {
     (kind, r): [earned(kind, [0.6] * (k + 1) + [0.9], r).sum() for k in idle]
     for kind in ("raw_q", "shaping") for r in (1.0, 0.0)
 }
 names = {
-    f"{kind}, {'success' if r else 'failure'}": (idle, total)
+    f"{WORDS[kind]}, {'success' if r else 'failure'}": (idle, total)
     for (kind, r), total in pays.items()
 }
 show_figure(
@@ -255,12 +254,35 @@ show_figure(
     f"turns and {pays['raw_q', 1.0][-1]:.1f} with 18; with shaping 0.5 both.",
     caption="Raw Q rises with every idle turn; shaping is level.",
 )
-overtakes = idle[np.array(pays["raw_q", 0.0]) > pays["raw_q", 1.0][0]][0]
-print(f"a failure with {overtakes} idle turns beats a direct success")
+failed, direct = np.array(pays["raw_q", 0.0]), pays["raw_q", 1.0][0]
+assert idle[failed > direct][0] == 2  # idle turns that make a failure pay
 assert np.ptp(pays["shaping", 1.0]) < 1e-12
 
+# %% [markdown]
+# Does a policy learn it? Give it one weight: before each turn it idles with probability $\sigma(\theta)$, else it goes on and succeeds. After 18 idle turns the
+# rounds are used up, which is a failure. Follow the exact gradient of what it earns. **Predict before you run:** where does each reward end?
+
 # %%
-show_source(turn_rewards)
+k = torch.arange(19.0)  # idle turns; 18: the rounds are used up
+turns = {}
+for kind, name in WORDS.items():
+    ends = [earned(kind, [0.6] * (i + 1) + [0.9]).sum() for i in range(18)]
+    ends.append(earned(kind, [0.6] * 20, r=0.0).sum())
+    theta, turns[name] = torch.tensor(-1.0, requires_grad=True), []
+    for _ in range(41):
+        idles = theta.sigmoid()
+        chance = idles**k * torch.where(k < 18, 1 - idles, 1.0)
+        turns[name].append(float(chance.detach() @ k) + 2)
+        earns = chance @ torch.tensor(ends).float()
+        (slope,) = torch.autograd.grad(earns, theta)
+        theta = (theta + 0.5 * slope).detach().requires_grad_()
+    print(f"{name}: success {1 - chance[-1].item():.2f} at the end")
+steps = {name: (range(41), row) for name, row in turns.items()}
+show_figure(
+    plots.training_curves({"turns an episode": steps}),
+    alt=f"Turns an episode: raw Q from {turns['raw Q'][0]:.1f} to "
+    f"{turns['raw Q'][-1]:.1f}, shaping stays at {turns['shaping'][-1]:.1f}.",
+    caption="With raw Q the policy learns to idle until the rounds are over.")
 
 # %% [markdown]
 # | symbol | in the code | shape | meaning |
@@ -298,6 +320,7 @@ assert worst < 1e-12
 # $$L = -\operatorname{mean} \min\bigl(\rho \hat A,\; \operatorname{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\, \hat A\bigr) + c_{\text{KL}} \operatorname{mean} \bigl(e^{d} - 1 - d\bigr), \qquad d = \log \pi_{\text{ref}} - \log \pi$$
 #
 # The reference $\pi_{\text{ref}}$ costs no second model: it is the same model with its **adapters switched off** (`with model.disable_adapter()`).
+# A whole run is one call: `agentprm_lite.train_ppo(model, chat, tasks, PPOConfig(...), SamplingConfig(), judge)`.
 #
 # The KL term (k3, Schulman 2020) is never negative and its *mean* under $\pi$ is $\mathrm{KL}(\pi \,\|\, \pi_{\text{ref}})$. But as a loss on sampled tokens its expected *gradient* is that of the other direction, $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$. The
 # next cell shows both on a vocabulary of three tokens, by enumeration.
@@ -357,7 +380,7 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # both sets, before and after. On the training goals the baseline is sampled anew: PPO's goals were chosen because SFT's rollouts had both outcomes there, so those same rollouts would flatter or
 # punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
-# n is printed. Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
+# Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
 # (`ppo_run(profile, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(profile, "shaping", "orm")` and `ppo_run(profile, "shaping", "pvm")`.
 
 # %%
@@ -382,23 +405,23 @@ for goals, found in pools.items():
           {k: f"{len(v)} samples" for k, v in found.items()})
 
 # %%
-import matplotlib.pyplot as plt
-
-plots.style()
-fig, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained")
+fig, axes = looks.new_axes(4, 14.4, 2.6)
 says = []
-for ax, ((goals, what), table) in zip(axes.flat, tables.items(), strict=True):
+for ax, ((goals, what), table) in zip(axes, tables.items(), strict=True):
     for i, (name, row) in enumerate(table.items()):
         mean, lo, hi = study.bootstrap_interval(row)
-        look = plots.SPARE[i - 1] if i else plots.METHODS["SFT"]
+        look = looks.looks_of(table)[name]
         ax.errorbar(mean, -i, xerr=[[mean - lo], [hi - mean]], capsize=3,
                     fmt=look.marker, color=look.color)
         says.append(f"{goals} {name} {what} {mean:.2f}")
     ax.set_yticks([-i for i in range(len(table))], list(table))
     ax.set(xlabel=f"{what}, {goals} goals", ylim=(0.5 - len(table), 0.5))
+held_out = tables["held-out", "success"]
 show_figure(
     fig, alt=f"After PPO: {'; '.join(says)}.",
-    caption="Success and turns before and after, 95 % over tasks.",
+    caption="Held-out success before and after: "
+    + "; ".join(f"{k} {v.mean():.2f}" for k, v in held_out.items())
+    + ". Bars: 95 % over tasks.",
 )
 
 # %%
@@ -436,21 +459,22 @@ print("tokens sampled in training:", cost)
 # | `kl` | k3 against the adapter-off reference, mean over action tokens | climbs without success climbing |
 # | `clipped` | share of action tokens whose ratio left $1 \pm \varepsilon$ | near 0 with little learning: the step is small; above 0.3: too large |
 # | `value_error` | squared error of the critic against its targets | does not fall after the first rounds |
+# | `loss`, `grad_norm` | the whole loss; the norm of the adapters' gradient before it is clipped to 1 | a number that isn't finite stops the run before the step |
 # | `tokens` | tokens sampled in the round | grows with `turns`: dithering costs compute |
 
 # %%
 watched = ("process_reward", "kl", "clipped", "value_error")
 panels = {key: {name: (rounds, log[key]) for name, log in logs.items()}
           for key in watched}
-ends = "; ".join(
-    f"{name}: " + ", ".join(f"{k} {log[k].iloc[-1]:.3f}" for k in watched)
-    for name, log in logs.items()
-)
 for pair in (watched[:2], watched[2:]):
+    ends = "; ".join(
+        f"{name} " + ", ".join(f"{log[k].iloc[-1]:.3f}" for k in pair)
+        for name, log in logs.items()
+    )
     show_figure(
         plots.training_curves({k: panels[k] for k in pair}, xlabel="round"),
         alt=f"{pair[0]} and {pair[1]} a round. Last round: {ends}.",
-        caption=f"{pair[0]} and {pair[1]}, see the table above.",
+        caption=f"{pair[0]} and {pair[1]} of the last round: {ends}.",
     )
 
 # %% [markdown]
@@ -559,12 +583,13 @@ attempt(check_shaped, shaped)
 #
 # ## Summary
 #
-# 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/test_labels.py`).
+# 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/core/test_labels.py`).
 # 2. A shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
-# 3. Raw Q pays for idle turns ([the figure](08_ppo.ipynb#raw-q-pays-for-dithering)); what the real runs made of it stands under
-#    [the experiment](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
-# 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/test_losses.py`).
-# 5. Whether PPO beats SFT on held-out goals is printed with its interval.
+# 3. Raw Q pays for idle turns: a failure with two of them earns more than a direct success, and a policy that follows the gradient ends idle
+#    ([the figures](08_ppo.ipynb#raw-q-pays-for-dithering)).
+# 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/core/test_losses.py`).
+# 5. Shaping is worth as much as a critic that starts at the reward model's values: it can change how fast one learns, not what is best
+#    ([an independent check](08_ppo.ipynb#raw-q-pays-for-dithering)).
 #
 # ## Quiz
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # The method on math
+# # 9 The method on math
 #
 # At the end you will have computed promise and progress of a word problem by hand, verified the calculator marks of a solution in GSM8K's
 # format, found the first wrong step in every sampled solution, and put intervals on three sentences: "the reward model ranks solutions",
@@ -9,7 +9,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 5.3, tables 2 and 3 (GSM8K), equations 2, 3, 5, 7 and 8, claim C6 |
+# | Paper | section 5.3, tables 2 and 3 (GSM8K), equations 2, 3, 5, 7 and 8, [claim](../book/paper-and-here.md#the-claims) C6 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/09_math.ipynb) |
 
 # %% tags=["hide-input"]
@@ -33,7 +33,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -44,11 +44,11 @@ PROFILE = "auto"  # gpu where there is one, else cpu
 #
 # The figure comes first: Best-of-N by $M$ at the last step, as in [chapter 6](06_best_of_n.ipynb). One line is new. *majority* is self-consistency (Wang et
 # al. 2022): no reward model at all, the most frequent **final answer** wins, however it was reached. Its votes are counted over the whole pool, so
-# only its right end is a fair comparison. *SFT* is one greedy attempt, *random* one sample.
+# only its right end is a fair comparison. *SFT* is one greedy attempt; *fewest turns* and the *random agent* are the floors of [chapter 3](03_rollouts.ipynb).
 #
 # **Predict before you run.**
 # 1. Is *majority* above or below the reward models?
-# 2. Can a reward model be worse than *random*?
+# 2. Can a reward model be worse than *one sample*?
 # 3. Where does a wrong solution go wrong more often: in the arithmetic, or in what it chooses to compute?
 
 # %%
@@ -58,7 +58,7 @@ import numpy as np
 import pandas as pd
 
 from agentprm_lite import metrics, search, study
-from agentprm_lite.tutorial import plots, rewards, stages
+from agentprm_lite.tutorial import floors, plots, rewards, stages, trees
 from agentprm_lite.worlds.math import MathWorld, arithmetic, gsm8k, problems
 from agentprm_lite.worlds.math.arithmetic import check_steps, marks
 from agentprm_lite.worlds.math.steps import MISTAKES, first_mistake, step_kinds
@@ -83,17 +83,22 @@ curves = {name: np.array([
     search.best_of_n(candidates, run, NS).success
     for run in runs]) for name, runs in values.items()}
 for name, way in {"oracle": search.oracle, "majority": study.majority,
-                  "random": study.random_choice}.items():
+                  "fewest turns": study.fewest_turns,
+                  "one sample": study.random_choice}.items():
     curves[name] = way(candidates, NS).success[None]
-greedy = study.task_means(stages.greedy_runs(profile))
-curves["SFT"] = np.repeat(greedy[None, :, None], len(NS), axis=2)
+lines = {"SFT": study.task_means(stages.greedy_runs(profile)),
+         "random agent": floors.random_outcomes(profile).mean(1)}
+for name, one in lines.items():
+    curves[name] = np.repeat(one[None, :, None], len(NS), axis=2)
+
+# %%
 shown = {name: [study.bootstrap_interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
     plots.curve_with_interval(NS, shown),
     alt=f"Success against N on held-out problems. At N = {NS[-1]}: {top}.",
-    caption=f"{len(TASKS)} problems. Bands: 95 %, over seeds and problems.")
+    caption=f"At N = {NS[-1]}: {top}. {len(TASKS)} problems; bands: 95 %.")
 
 # %% [markdown]
 # ## A case to solve by hand
@@ -213,10 +218,10 @@ except ValueError as error:
 #
 # | kind | example for Mia's pens | who could see it |
 # |---|---|---|
-# | *false* | 12 - 5 = 8 | whoever can subtract |
-# | *made up* | 12 - 4 = 8 | whoever compares the numbers with the question |
-# | *wrong turn* | 12 + 5 = 17 | whoever understands the question |
-# | *wrong answer* | #### 7 after 7 * 3 = 21 | whoever knows what was asked |
+# | *false* | 12 - 5 = 8 | a judge that can subtract |
+# | *made up* | 12 - 4 = 8 | one that compares the numbers with the question |
+# | *wrong turn* | 12 + 5 = 17 | one that understands the question |
+# | *wrong answer* | #### 7 after 7 * 3 = 21 | one that knows what was asked |
 #
 # A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`envs.steps.step_kinds`). The cell below
 # checks this on the expert's solutions: every step must be right, and with a 1 added to its result the first step must be false. Then integer arithmetic,
@@ -268,12 +273,12 @@ asked = problems.make_problem(task.index, task.variant).question
 tree = {"step": asked, "right": None, "children": grow(paths[task])}
 ends = [row[-1][1] == "right" for row in paths[task] if row]
 show_figure(
-    plots.solution_tree(tree),
+    trees.solution_tree(tree),
     alt=f"A tree of sampled solutions. The question: {asked} "
     f"Different first steps: {len(tree['children'])}; {sum(ends)} of "
     f"{len(ends)} solutions end with the right answer.",
     caption="Sampled solutions of a held-out problem; in brackets: how many "
-    "took this way. ✓ and blue: right; ✗ and orange, with corners: wrong.")
+    "took this way. ✓ and green: right; ✗ and red, with corners: wrong.")
 
 # %% [markdown]
 # ## A misuse that looks right
@@ -311,7 +316,7 @@ assert inside["steps"].mean() > 0.55
 # ## The experiment
 #
 # All ways to choose, at the largest $N$, with paired differences on the same problems. If AgentPRM minus
-# *random* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
+# *one sample* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
@@ -441,8 +446,8 @@ if SHARED:
         plots.interval_panels([-1, 0, 1], panels,
                               xlabel="steps after", ylabel="M"),
         alt=f"M before and at the first wrong step: {at}.",
-        caption="M around first wrong steps, and around right steps of the "
-        "same problems. Bands: 95 %, over seeds and problems.")
+        caption=f"M before and at the first wrong step: {at}. Beside it right "
+        "steps of the same problems. Bands: 95 %.")
 
 # %% [markdown]
 # ## Beam search, and the paper's numbers
@@ -467,12 +472,13 @@ points = {name: [study.bootstrap_interval(found[name, n, m][0])
                  for n, m in profile.beams] for name in KINDS}
 widths = [f"{n}×{m}" for n, m in profile.beams]
 level = {name: curves[name][0, places, -1].mean()
-         for name in ("SFT", "random", "majority", "oracle")}
+         for name in ("SFT", "random agent", "fewest turns",
+                      "majority", "oracle")}
 says = "; ".join(f"{k} " + ", ".join(f"{i.mean:.2f}" for i in v)
                  for k, v in points.items())
 show_figure(plots.beam_points(widths, points, reference=level),
             alt=f"Success at beams {', '.join(widths)}: {says}.",
-            caption="Beam search by three reward models. Bars: 95 %.")
+            caption=f"Beams {', '.join(widths)}: {says}. Bars: 95 %.")
 n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
     verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(
@@ -594,11 +600,12 @@ attempt(check_first_wrong_step, first_wrong_step)
 # ## Summary
 #
 # 1. With empty replies the state is the text, and labels and losses need no change ([the world](09_math.ipynb#the-world-and-what-stays-of-the-equations);
-#    `tests/test_math.py`).
+#    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
-# 4. Whether our reward models rank solutions, and whether they beat a vote, is printed with intervals under [the experiment](09_math.ipynb#the-experiment).
-# 5. Which mistakes they see stands under [where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong).
+# 4. A majority vote needs no reward model: a judge below it isn't worth its training ([the experiment](09_math.ipynb#the-experiment)).
+# 5. A judge that sees a mistake drops at the first wrong step, measured against right steps of the same problems
+#    ([where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong)).
 #
 # ## Quiz
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Four worlds, one method
+# # 10 Four worlds, one method
 #
 # At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won.
 #
@@ -31,7 +31,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -88,12 +88,14 @@ table = {}
 for env, world in found.items():
     oracle = world["best_of_n"]["oracle"][-1]
     table[NAMES[env]] = [
-        world["tasks"], text(world["policy"]["greedy SFT"]),
+        world["tasks"], text(world["policy"]["random agent"]),
+        text(world["policy"]["greedy SFT"]),
         text(world["policy"]["sampled SFT"]), text(oracle),
         round(world["tokens_a_sample"]),
     ]
 most = profiles["textcraft"].eval_samples
-head = ["tasks", "greedy", "one sample", f"best of {most}", "tokens a sample"]
+head = ["tasks", "random agent", "greedy", "one sample", f"best of {most}",
+        "tokens a sample"]
 pd.DataFrame(table, index=head).T
 
 # %% [markdown]
@@ -104,21 +106,29 @@ pd.DataFrame(table, index=head).T
 
 # %%
 kinds = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM",
-         "oracle": "oracle"}
+         "fewest turns": "fewest turns", "oracle": "oracle"}
+ns = study.powers_of_two(most)
 panels = {
     NAMES[env]: {label: world["best_of_n"][k] for k, label in kinds.items()}
+    | {"random agent": [world["policy"]["random agent"]] * len(ns)}
     for env, world in found.items()
 }
-ns = study.powers_of_two(most)
 says = "; ".join(
     f"{name}: " + ", ".join(f"{k} {c[-1][0]:.2f}" for k, c in curves.items())
     for name, curves in panels.items()
 )
+
+# %%
+said = []
+for name, curves in panels.items():
+    end = {k: c[-1][0] for k, c in curves.items()}
+    best = max(("ORM", "PVM", "AgentPRM"), key=end.get)
+    said.append(f"{name}: best judge {best} {end[best]:.2f}, fewest turns "
+                f"{end['fewest turns']:.2f}, oracle {end['oracle']:.2f}")
 show_figure(
     plots.curves_by_panel(ns, panels, ylabel="reward"),
     alt=f"Best-of-N in four worlds, at N = {ns[-1]}. {says}.",
-    caption="The candidate with the largest M at its last step. A curve that "
-    "falls is a judge that prefers failures.",
+    caption=f"By M at the last step, N = {ns[-1]}. {'; '.join(said)}.",
 )
 
 # %%
@@ -167,7 +177,7 @@ for name, curves in panels.items():
     room = best - one
     shares[name] = {
         k: (c[-1][0] - one) / room if room > 0.02 else np.nan
-        for k, c in curves.items() if k != "oracle"
+        for k, c in curves.items() if k not in ("oracle", "random agent")
     }
 pd.DataFrame(shares).T.round(2)
 
@@ -293,7 +303,7 @@ attempt(check_share_won, share_won)
 #
 # <details><summary>3. Your judge is above AgentPRM in TextCraft. Which judge must it beat besides?</summary>
 #
-# The candidate with the fewest turns. It costs nothing, and whoever is not above it may be a clock.
+# The candidate with the fewest turns. It costs nothing, and a judge that is not above it may only count turns.
 #
 # </details>
 #
@@ -304,6 +314,6 @@ attempt(check_share_won, share_won)
 #
 # ## Say it in three sentences
 #
-# Close the page and say: what headroom is, what a counter of turns can do, and why four worlds need four answers.
+# Close the page and say: what headroom is, what *fewest turns* can do, and why four worlds need four answers.
 #
 # **Next:** [chapter 11](11_your_environment.ipynb) brings a world of your own.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Bring your own environment
+# # 11 Bring your own environment
 #
 # At the end you will have written a new world of about fifty lines, let it prove what search and labels need of
 # it, and taken it through the whole pipeline: demonstrations, policy, rollouts, AgentPRM, Best-of-N and beam search. No
@@ -33,7 +33,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -297,33 +297,34 @@ curves = {
     "AgentPRM": np.array([
         search.best_of_n(candidates, v, NS).success for v in values
     ]),
-    "short": study.fewest_turns(candidates, NS).success[None],
+    "fewest turns": study.fewest_turns(candidates, NS).success[None],
     "oracle": search.oracle(candidates, NS).success[None],
-    "random": study.random_choice(candidates, NS).success[None],
+    "one sample": study.random_choice(candidates, NS).success[None],
 }
 cost = np.mean([t.usage.generated for t in candidates])
 x = {name: cost * np.array(NS) for name in curves}
 y = {name: [study.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
      for name, c in curves.items()}
 beam = np.array([[t.success for t in run] for run in beams], dtype=float)
+x["random agent"] = x["oracle"]  # it opens at once, by hand: 1 in 1,000
+y["random agent"] = [study.Interval(0.001, 0.001, 0.001)] * len(NS)
 x["beam 2×2"] = [np.mean([t.usage.generated for r in beams for t in r])]
 y["beam 2×2"] = [study.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 
 # %%
-plots.METHODS |= {"beam 2×2": plots.Look("#c2589f", "D", ":"),
-                  "short": plots.Look("#9c6b3f", "P", "--")}
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens at N = {NS[-1]}: {says}.",
-    caption="The vault: Best-of-N by AgentPRM and by the control short, "
-    "between random and oracle; beam 2×2 is one point. Bands: 95 %.",
+    caption=f"Best-of-{NS[-1]}, and a beam of 2×2 by AgentPRM: {says}. An "
+    "agent that opens at random has one chance in a thousand. Bands: 95 %.",
 )
 
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 for name, ours, other in (
     (f"Best-of-{NS[-1]} minus one attempt", best, base[None]),
-    (f"Best-of-{NS[-1]} minus short", best, curves["short"][:, :, -1]),
+    (f"Best-of-{NS[-1]} minus fewest turns",
+     best, curves["fewest turns"][:, :, -1]),
     ("beam 2×2 minus one attempt", beam, base[None]),
 ):
     mean, lo, hi = study.bootstrap_interval(ours, other)
@@ -332,8 +333,8 @@ for name, ours, other in (
 print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
 
 # %% [markdown]
-# **Read *short* first.** It is a control that has no model at all: it takes the candidate with the fewest turns. A policy that wanders through rooms that it has
-# seen has often lost the thread, so turns alone say a lot. If "minus short" is undecided, the gain of AgentPRM may be no more than counting turns, and it would be
+# **Read *fewest turns* first.** It has no model at all. A policy that wanders through rooms that it has
+# seen has often lost the thread, so turns alone say a lot. If "minus fewest turns" is undecided, the gain of AgentPRM may be no more than counting turns, and it would be
 # wrong to say that the judge compares the code with the notes. Ask this of every new world before you believe a curve.
 #
 # *When* does $M$ know? The table has the mean of $M$ after the first half of the actions and after the last one, for candidates that won and that
@@ -557,7 +558,7 @@ attempt(check_first_leak, first_leak)
 # | Simplified | language models of 0.5 to 8 billion weights | a tiny model from nothing | two cores |
 # | Faithful | transitions are deterministic, reward at the end | the checklist tests the first, `_apply` keeps the second | equations 7 and 8 need both |
 #
-# **Watch** the last replies (who opened too early?), the gap between random and oracle (without it no judge can help), the distance from *short*, and the number of rounds. **Vary** the
+# **Watch** the last replies (who opened too early?), the gap between one sample and oracle (without it no judge can help), the distance from *fewest turns*, and the number of rounds. **Vary** the
 # number of words, `default_rounds`, `demo_variants` (does it copy or remember?), and reward for a code that is nearly right.
 #
 # ## Summary
@@ -565,7 +566,7 @@ attempt(check_first_leak, first_leak)
 # 1. A world is four cells; the library finds it by its module and class ([the class](11_your_environment.ipynb#four-cells-make-a-world)).
 # 2. Five checks and Gymnasium's own tell whether search can rely on it ([the checklist](11_your_environment.ipynb#a-checklist-that-runs)).
 # 3. A copy that shares a list plays every single game well; one check catches it ([the misuse](11_your_environment.ipynb#a-misuse-that-looks-right)).
-# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)); who gained what is printed there with intervals, and so is what turn counting alone would gain.
+# 4. A profile with another `env` takes it through the pipeline ([the figure](11_your_environment.ipynb#the-whole-pipeline)). Read *fewest turns* in it first.
 #
 # ## Quiz
 #
@@ -581,7 +582,7 @@ attempt(check_first_leak, first_leak)
 #
 # </details>
 #
-# <details><summary>3. The oracle's curve lies on random's. Which judge helps?</summary>
+# <details><summary>3. The oracle's curve lies on that of one sample. Which judge helps?</summary>
 #
 # None. All candidates of a task end alike; a better or more varied policy is needed first.
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Beyond one machine
+# # 12 Beyond one machine
 #
 # At the end you will have measured how the time of every stage grows on the machine in front of you, checked that a batch split over two processes gives the loss of one, and a plan, with its
 # arithmetic, for 1,000 environments at once and a policy of 70 billion weights.
@@ -32,7 +32,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -56,11 +56,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 from agentprm_lite import models, search, train
-from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardExample
 from agentprm_lite.kinds import RewardLoss
-from agentprm_lite.tutorial import memory, plots, rewards, stages
+from agentprm_lite.tutorial import looks, memory, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 profile = get_profile(PROFILE)
@@ -115,10 +114,9 @@ if PROFILE == "smoke":
 pd.DataFrame(measured, index=[f"n = {n}" for n in SIZES]).round(3)
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+fig, ax = looks.new_axes()
 far = np.array([SIZES[0], SIZES[-1], 1000])
-for (name, took), look in zip(measured.items(), plots.SPARE, strict=False):
+for (name, took), look in zip(measured.items(), looks.SPARE, strict=False):
     slope, start = np.polyfit(np.log(SIZES), np.log(took), 1)
     slopes[name], line = slope, np.exp(start + slope * np.log(far))
     ax.plot(SIZES, took, look.marker, color=look.color, label=name)
@@ -126,7 +124,7 @@ for (name, took), look in zip(measured.items(), plots.SPARE, strict=False):
     ax.plot(far[1:], line[1:], color=look.color, linestyle=":")
 ax.set(xscale="log", yscale="log", ylabel="seconds",
        xlabel="n, episodes or trajectories")
-ax.legend()
+looks.finish(fig, ax)
 says = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
 show_figure(
     fig,
@@ -233,7 +231,7 @@ with torch.no_grad():
         assert np.isclose(sum(shares), whole, rtol=1e-4)
 
 # %% [markdown]
-# `tests/test_ranks.py` does the same with two real processes and compares the trained weights.
+# `tests/distributed/test_ranks.py` does the same with two real processes and compares the trained weights.
 #
 # ## The commands
 #
@@ -418,8 +416,8 @@ attempt(check_weighted_mean, weighted_mean)
 #
 # ## Summary
 #
-# 1. Batches make sampling cheaper per episode as far as the slopes of [the figure](12_beyond_one_machine.ipynb#what-grows-with-what) say, on this machine.
-# 2. The ranks' shares of a loss add up to the batch's, the average of their means doesn't ([the case](12_beyond_one_machine.ipynb#a-case-to-solve-by-hand-and-a-misuse-that-looks-right); `tests/test_ranks.py`).
+# 1. A larger batch makes an episode cheaper while the price of a step dominates; where a batch is full, twice the data is twice the time ([the figure](12_beyond_one_machine.ipynb#what-grows-with-what)).
+# 2. The ranks' shares of a loss add up to the batch's, the average of their means doesn't ([the case](12_beyond_one_machine.ipynb#a-case-to-solve-by-hand-and-a-misuse-that-looks-right); `tests/distributed/test_ranks.py`).
 # 3. How many GPUs 1,000 episodes need at once follows from their cache of keys and values ([the plan](12_beyond_one_machine.ipynb#a-plan-for-a-thousand-environments)).
 #
 # ## Quiz

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # A real language model
+# # 13 A real language model
 #
 # At the end you will have seen the same pipeline with a pretrained language model, SmolLM2-135M, in the place of the tiny one: two of its episodes turn by turn, its judges' numbers with intervals beside those of the tiny
 # model, what LoRA saves, counted by hand, and a mistake that leaves every text right and the ids wrong.
@@ -8,7 +8,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4 and table 1, on TextCraft: Best-of-N and beam search with pretrained models; claims C1 to C4 and C9 |
+# | Paper | section 4 and table 1, on TextCraft: Best-of-N and beam search with pretrained models; [claims](../book/paper-and-here.md#the-claims) C1 to C4 and C9 |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/13_real_language_model.ipynb) |
 
 # %% tags=["hide-input"]
@@ -32,7 +32,7 @@ if DRIVE:
     keep_on_drive()
 
 # %% tags=["parameters"]
-PROFILE = "auto"  # gpu where there is one, else cpu
+PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %% [markdown]
 # ## The question
@@ -52,10 +52,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 
 from agentprm_lite import models
-from agentprm_lite.tutorial import memory, plots, smollm2, stages, tiny
+from agentprm_lite.tutorial import looks, memory, plots, smollm2
+from agentprm_lite.tutorial import stages, tiny
 from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
@@ -71,6 +71,7 @@ for title, name in STUDIES.items():
 
 # %%
 KINDS = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM"}
+BOUNDS = ("oracle", "fewest turns")
 longest = max((s["ns"] for s in studies.values()), key=len, default=[])
 
 
@@ -78,14 +79,13 @@ def drawn(curves):
     """Curves by their names, all as long as the longest; NaN: no data."""
     gap = [[np.nan] * 3]
     return {KINDS.get(k, k): c + gap * (len(longest) - len(c))
-            for k, c in curves.items() if k in KINDS or k == "oracle"}
-
+            for k, c in curves.items() if k in (*KINDS, *BOUNDS)}
 
 panels, ends = {}, []
 for title, world in worlds.items():
     if half := world["best_of_n_first_half"]:
         last = world["best_of_n"]
-        bound = {"oracle": last["oracle"]}
+        bound = {k: last[k] for k in BOUNDS}
         panels[f"{title}, last step"] = drawn(last)
         panels[f"{title}, first half"] = drawn(half | bound)
         ends += [f"{title}, {label}: {last[k][-1][0]:.2f} and "
@@ -97,9 +97,9 @@ if panels:
         plots.curves_by_panel(longest, panels),
         alt="Best-of-N in TextCraft by M at the last step and after the first "
         f"half. At the largest N: {'; '.join(ends)}.",
-        caption="The same pipeline, one row a model. Left: chosen by M at the "
-        "last step. Right: by M after the first half. Compare the curves "
-        "inside a panel; the rows have other tasks and other N.",
+        caption=f"Best-of-N by M at the last step and after the first half: "
+        f"{'; '.join(ends)}. Compare inside a panel only: models have other "
+        "tasks and other N.",
     )
 else:
     print("no stored study has Best-of-N; the commands are below")
@@ -475,13 +475,12 @@ pd.DataFrame({
 })
 
 # %%
-plots.style()
-fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+fig, ax = looks.new_axes()
 shifts = [moved(*history) for history in histories]
-for k, (y, look) in enumerate(zip(shifts, plots.SPARE, strict=False)):
+for k, (y, look) in enumerate(zip(shifts, looks.SPARE, strict=False)):
     ax.plot(range(len(y)), y, label=f"episode {k}", **look._asdict())
 ax.set(xlabel="turn", ylabel="tokens that its end moves")
-ax.legend()
+looks.finish(fig, ax)
 ends = ", ".join(str(shift[-1]) for shift in shifts)
 show_figure(
     fig,
@@ -621,10 +620,10 @@ attempt(check_moves, moves)
 #
 # ## Summary
 #
-# 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-stays); `tests/test_real_model.py` runs SmolLM2 through every stage).
+# 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-stays); `tests/tutorial/test_real_model.py` runs SmolLM2 through every stage).
 # 2. LoRA saves gradients and moments, not the weights themselves ([the hand case](13_real_language_model.ipynb#a-case-to-solve-by-hand-what-lora-saves)).
-# 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/test_models.py`).
-# 4. Which judge is ahead with which model is printed with its interval under [the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other); judges are compared inside a column.
+# 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/core/test_models.py`).
+# 4. Judges are compared inside a column: another model has other tasks and another $N$ ([the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other)).
 # 5. Text need not give the sampled ids back, and the error of one turn moves all later ones ([the misuse](13_real_language_model.ipynb#a-misuse-that-looks-right-the-history-as-text)).
 #
 # ## Quiz

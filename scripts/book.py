@@ -26,8 +26,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import families_page
 import performance_page
 import rehearse
+import releases
 import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,7 +141,7 @@ def fingerprint(name: str, profile: str) -> str:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
     if re.search(r"\bstored(_study)?\(", parts[0]):  # it shows what is kept in results/
-        files = ["study_*.json", "first_run.txt", "claims/*.json"]
+        files = ["study_*.json", "first_run.txt", "smoothing.json"]
         kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
         parts += [path.read_text("utf-8") for path in kept]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -317,6 +319,20 @@ def run_times_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+CARD = "see the [status page](../book/status.md)"  # what a chapter's card says of its run time
+
+
+def with_times(name: str, notebook: str) -> str:
+    """A notebook whose card has the measured times; as it is where none is recorded."""
+    table = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+    found = [
+        f"{clock(table[profile]['chapters'][name]['seconds'])} in the profile {profile}"
+        for profile in TIMED
+        if name in table.get(profile, {}).get("chapters", {})
+    ]
+    return notebook.replace(CARD, f"{', '.join(found)}; {CARD}") if found else notebook
+
+
 def clock(seconds: float | None) -> str:
     if seconds is None:
         return "–"
@@ -356,9 +372,12 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     if (ROOT / "results").exists():
         shutil.copytree(ROOT / "results", folder / "results")
     put(folder / "book" / "_generated" / "run_times.md", run_times_table().encode())
-    put(folder / "book" / "_generated" / "rehearsals.md", rehearse.table().encode())
+    rehearsals = f"{rehearse.last_green()}\n{rehearse.table()}"
+    put(folder / "book" / "_generated" / "rehearsals.md", rehearsals.encode())
+    put(folder / "book" / "_generated" / "releases.md", releases.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    put(folder / "book" / "_generated" / "families.md", families_page.page().encode())
     put(folder / "book" / "_generated" / "claims.md", results_page.claim_summary().encode())
     for name, text in performance_page.parts().items():
         put(folder / "book" / "_generated" / f"performance_{name}.md", text.encode())
@@ -375,7 +394,8 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     for name in re.findall(r"^ *- file: notebooks/(\S+)$", toc, re.M):
         done = BUILD / "executed" / profile / f"{name}.ipynb"
         if done.exists() and done.with_suffix(".json").exists():
-            put(folder / "notebooks" / f"{name}.ipynb", done.read_bytes())
+            page = with_times(name, done.read_text("utf-8"))
+            put(folder / "notebooks" / f"{name}.ipynb", page.encode())
         elif partial:
             toc = re.sub(rf"^ *- file: notebooks/{name}\n", "", toc, flags=re.M)
         else:

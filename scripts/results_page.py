@@ -251,7 +251,7 @@ def main() -> int:
     panels = {
         WORLDS[env]: {
             JUDGES[k]: [Interval(*row) for row in world["best_of_n"][k]]
-            for k in ("orm", "pvm", "agentprm", "oracle")
+            for k in ("orm", "pvm", "agentprm", "fewest turns", "oracle")
         }
         for env, world in study["worlds"].items()
     }

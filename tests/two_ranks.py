@@ -23,13 +23,11 @@ from helpers import random_trajectories
 from safetensors.torch import save_file
 from torch import nn
 
-from agentprm_lite import train
-from agentprm_lite.checkpoint import Checkpoint
+from agentprm_lite import loop, train
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
@@ -68,7 +66,7 @@ def trained(
 ) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Log and final weights, the frozen ones included."""
     module, data = case(what, folder)
-    train._spare_activations(module.model, config)
+    train.spare_activations(module.model, config)
     out = data[:2] if what == "agentprm" else []
     with patience():
         log = fit(module, data[len(out) :], config, held_out=out, processes=processes)
@@ -112,13 +110,13 @@ def training(folder: Path, out: Path) -> None:
 def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks) -> dict[str, Any]:
     """A run that breaks off at its 4th step, then at the 5th after step 2, and ends."""
     saves: list[int] = []
-    save = Checkpoint.save
+    save = loop.write_state
 
-    def noted(self: Checkpoint, tensors: Any, record: Any) -> None:
+    def noted(path: Path, tensors: Any, run: Any, record: Any) -> None:
         saves.append(len(record["log"]))
-        save(self, tensors, record)
+        save(path, tensors, run, record)
 
-    Checkpoint.save = noted
+    loop.write_state = noted
     step = Loop.step
     for seed, steps in enumerate((3, 4, 100)):
         left = [steps]
@@ -131,13 +129,13 @@ def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks
 
         Loop.step = fragile
         module, data = case("agentprm", folder, seed)
-        train._spare_activations(module.model, config)
+        train.spare_activations(module.model, config)
         with suppress(Interrupted), patience():
             resumed = fit(
                 module, data[2:], config, held_out=data[:2], checkpoint=state, processes=processes
             )
     Loop.step = step
-    Checkpoint.save = save
+    loop.write_state = save
     return {"log": resumed, "saves": saves, "left": os.listdir(state)}
 
 

@@ -31,7 +31,6 @@ class Ranks(OneProcess):
         self.place = ranks.place()
         self.shard = shard and self.place.size > 1
         self.first = self.place.first
-        self.title = f", {self.place.size} ranks" if self.place.size > 1 else ""
 
     def prepare(self, module: nn.Module, bf16: bool) -> nn.Module:
         """The module, or its twin with split parameters."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agentprm_lite.fast.rows import Rows, longest_beginning, packed
-from agentprm_lite.forward import check_lengths, context_limit, read_m, split_model
+from agentprm_lite.forward import check_lengths, read_m
 from agentprm_lite.prm import RewardModel, StepValues, check_finite
 from agentprm_lite.types import Trajectory
 
@@ -45,7 +45,7 @@ class FastJudge(RewardModel):
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
         """M along trajectories, see :class:`RewardModel`."""
-        check_lengths(trajectories, context_limit(split_model(self.model)[0].config))
+        check_lengths(self.model, trajectories)
         if not trajectories:
             return []
         if not any(t.num_steps for t in trajectories):
@@ -60,7 +60,7 @@ class FastJudge(RewardModel):
             out = self._continue(rows, trajectories)
             self.rows.held = keys
         for trajectory, values in zip(trajectories, out, strict=True):
-            check_finite(trajectory, values)
+            check_finite(f"trajectory {trajectory.key}", values)
         self.scored = list(zip(trajectories, out, strict=True))
         return out
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast.rows import Rows, packed
-from agentprm_lite.sampling import PlainPlayer, Turn, speak
+from agentprm_lite.sampling import PlainPlayer, Turn
 from agentprm_lite.types import Trajectory, Usage
 
 
@@ -63,7 +63,7 @@ class FastPlayer(PlainPlayer):
         turns = [Turn() for _ in going]
         live = list(range(len(going)))
         while live:
-            self._speak(going, turns, live, hidden)
+            self._speak(going, turns, live, self.rows.batch.head(hidden[live]))
             live = [k for k in live if not turns[k].over]
             new: list[list[int]] = [[] for _ in going]
             for k in live:
@@ -89,7 +89,7 @@ class FastPlayer(PlainPlayer):
                 active, turns = [active[k] for k in live], [turns[k] for k in live]
                 hidden = hidden[torch.as_tensor(live, dtype=torch.long)]
                 continue
-            self._speak(active, turns, live, hidden)
+            self._speak(active, turns, live, self.rows.batch.head(hidden[live]))
             new: list[list[int]] = [[] for _ in active]
             for k in live:
                 episode, turn = active[k], turns[k]
@@ -116,14 +116,6 @@ class FastPlayer(PlainPlayer):
             new -= goes_on and new == len(episode.ids) - episode.last_end + 1
             episode.usage += Usage(prefilled=new, cached=len(episode.ids) - new)
         return hidden
-
-    def _speak(
-        self, episodes: Sequence[Episode], turns: Sequence[Turn], live: list[int], hidden: Tensor
-    ) -> None:
-        """One token in some of the rows."""
-        logits = self.rows.batch.head(hidden[live])
-        some = [episodes[k] for k in live], [turns[k] for k in live]
-        speak(*some, logits, self.chat, self.config)
 
     def _append(self, new: Sequence[Sequence[int]], hidden: Tensor) -> None:
         """Compute new tokens, and keep the last state of every row that has some."""

@@ -104,7 +104,7 @@ class Rows:
 def check_rows(model: Any) -> str:
     """Why a model can't be computed in rows; empty if it can, which is tried on a few tokens."""
     try:
-        rows = Rows(model)
+        rows = Rows(model.eval())  # as the players have it: without dropout
         body = rows.batch.body
         some = [i * 7 % body.config.get_text_config().vocab_size for i in range(1, 9)]
         rows.read([some[:3], some[:6]])

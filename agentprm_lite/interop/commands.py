@@ -81,16 +81,16 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from transformers import AutoConfig
 
-    from agentprm_lite.examples import RewardExample
     from agentprm_lite.interop.hub import export
-    from agentprm_lite.loading import where
+    from agentprm_lite.kinds import RewardExample
+    from agentprm_lite.loading import read
     from agentprm_lite.models import Lora, load_chat, new_reward_model
     from agentprm_lite.train import TrainConfig, train_reward_model
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
     chat = load_chat(args.base)
     played = _trajectories(chat, logs)
-    config_of_base = AutoConfig.from_pretrained(where(args.base)).get_text_config()
+    config_of_base = read(AutoConfig, args.base).get_text_config()
     _check_lengths(logs, played, config_of_base, args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
     log = train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)

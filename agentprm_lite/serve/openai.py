@@ -24,14 +24,16 @@ import openai
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.sampling import Player
 from agentprm_lite.serve.address import check_url, pause, short
 from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
 from agentprm_lite.serve.completions import OddAnswer, Turn, read_turn, request
-from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.types import Trajectory, Usage
 
 logger = logging.getLogger(__name__)
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_STOP = -1  # number of a job that ends a place
 _NEEDED = (
     "Sampling needs a server whose POST /completions takes the prompt as token ids and returns the "
     "produced token ids (return_token_ids): vLLM 0.10.2 or later, or a recent SGLang; the url "
@@ -51,12 +53,17 @@ class ServerRefused(AllServersDown):
 class _Job:
     """A turn to be sampled."""
 
+    number: int
+    """Place of the episode among those of the run; the first ones go first."""
     episode: Episode
     body: dict[str, Any]
     odd: int = 0
     """How often it was answered with what can't be used."""
     others: int = 0
     """How many turns had been answered when that happened first."""
+
+    def __lt__(self, other: _Job) -> bool:
+        return self.number < other.number
 
 
 class _Server:
@@ -92,7 +99,7 @@ class _Server:
             self.failures += 1
 
 
-class ServerPlayer:
+class ServerPlayer(Player):
     """A policy on OpenAI-compatible servers that return token ids: vLLM, SGLang.
 
     ``transformers serve`` takes and returns text only, so it is refused; sample such a model in
@@ -140,10 +147,6 @@ class ServerPlayer:
         key = api_key or os.environ.get(KEY_VARIABLE) or "none"
         self._servers = [_Server(check_url(url), key, timeout) for url in urls]
 
-    def start(self, task: Task, sample: int, seed: int) -> Episode:
-        """An episode of a task, in this policy's format and without steps."""
-        return Episode.start(task, sample, seed, self.chat, self.config)
-
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
         self._play(episodes, to_the_end=False)
@@ -157,11 +160,11 @@ class ServerPlayer:
         return [episode.trajectory(self.policy) for episode in episodes]
 
     def _play(self, episodes: Sequence[Episode], to_the_end: bool) -> None:
-        jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         answers: queue.SimpleQueue[tuple[_Job, Any]] = queue.SimpleQueue()
         going = [episode for episode in episodes if episode.goes_on(self.config)]
-        for episode in going:
-            jobs.put(self._job(episode))
+        for number, episode in enumerate(going):
+            jobs.put(self._job(number, episode))
         for server in self._servers:  # those that were dead get another chance
             server.failures = min(server.failures, self.retries)
         self._check_alive()
@@ -174,7 +177,7 @@ class ServerPlayer:
                 job, answer = answers.get()
                 if isinstance(answer, Turn):
                     goes_on = self._step(job.episode, answer) and to_the_end
-                    job = self._job(job.episode) if goes_on else job
+                    job = self._job(job.number, job.episode) if goes_on else job
                 else:
                     goes_on = self._once_more(job, answer)
                 if goes_on:
@@ -182,11 +185,11 @@ class ServerPlayer:
                 under_way -= not goes_on
         finally:
             for _ in places:
-                jobs.put(None)
+                jobs.put(_Job(_STOP, going[0], {}))
 
-    def _job(self, episode: Episode) -> _Job:
+    def _job(self, number: int, episode: Episode) -> _Job:
         seed = int(episode.rng.integers(2**31))
-        return _Job(episode, request(list(episode.ids), seed, self.chat, self.config))
+        return _Job(number, episode, request(list(episode.ids), seed, self.chat, self.config))
 
     def _step(self, episode: Episode, turn: Turn) -> bool:
         """Take a turn in the environment; whether there is a next one."""
@@ -222,21 +225,20 @@ class ServerPlayer:
             refused = any(server.refused for server in self._servers)
             errors = "\n".join(f"  {server.url}: {server.error}" for server in self._servers)
             raise (ServerRefused if refused else AllServersDown)(
-                "no server answers any more; whole blocks of trajectories are in the file, and the "
-                f"same command goes on after them. Last errors:\n{errors}"
-                + (f"\n{_NEEDED}" if refused else "")
+                "no server answers any more; what was collected is in the file; the same command "
+                f"goes on after it. Last errors:\n{errors}" + (f"\n{_NEEDED}" if refused else "")
             )
 
     def _place(
         self,
         server: _Server,
-        jobs: queue.SimpleQueue[_Job | None],
+        jobs: queue.PriorityQueue[_Job],
         answers: queue.SimpleQueue[tuple[_Job, Any]],
     ) -> None:
         """A place at a server, a thread: one turn at a time."""
         while not server.refused:
             job = jobs.get()
-            if job is None:
+            if job.number == _STOP:
                 return
             if not server.failures:
                 answers.put((job, self._ask(server, job)))
@@ -246,7 +248,7 @@ class ServerPlayer:
                 if server.failures and not server.refused:
                     time.sleep(max(0.0, server.rest_until - time.monotonic()))
                     job = jobs.get()
-                    if job is None:
+                    if job.number == _STOP:
                         return
                     answers.put((job, self._ask(server, job)))
 

@@ -5,7 +5,6 @@ from agentprm_lite.study.baselines import (
     fewest_turns,
     likelihood,
     majority,
-    random_agent,
     random_choice,
 )
 from agentprm_lite.study.compare import (
@@ -53,7 +52,6 @@ __all__ = [
     "majority",
     "powers_of_two",
     "provenance",
-    "random_agent",
     "random_choice",
     "read_raw",
     "regime",

@@ -57,7 +57,7 @@ def bootstrap_interval(
     if len({table.shape[1] for table in tables}) > 1:
         sizes = [table.shape[1] for table in tables]
         raise ValueError(f"tables have {sizes} tasks, expected the same tasks in all")
-    groups = group_by(range(count) if families is None else families, count)
+    groups = list(group_by(range(count) if families is None else families, count).values())
     rng = np.random.default_rng(seed)
     weights = np.empty((n_boot, count))
     for group, drawn in zip(groups, _drawn(rng, len(groups), n_boot).T, strict=True):

@@ -16,7 +16,6 @@ from agentprm_lite.env import env_class
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, process_judge, table
-from agentprm_lite.study.baselines import random_agent
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
@@ -27,6 +26,7 @@ from agentprm_lite.tutorial import (
     greedy_runs,
     pool,
     pool_values,
+    random_agent,
     reward_model_folder,
     test_tasks,
     training_log,
@@ -53,8 +53,10 @@ def gather(p: Profile, command: str) -> Raw:
         "families": [env_class(p.env).family(task.index) for task in tasks],
         "greedy": [_attempt(t) for t in greedy_runs(p)],
         "candidates": [[_attempt(candidates[i]) for i in group] for group in groups],
-        "random": [[_won(p.env, random_agent(task, k, 0, p.max_rounds)[0])
-                    for k in range(RANDOM_AGENTS)] for task in tasks],
+        "random": [
+            [int(random_agent(task, k, 0, p.max_rounds)[2]) for k in range(RANDOM_AGENTS)]
+            for task in tasks
+        ],
         "held_out": {k: [log["best_explained_variance"] for log in runs]
                      for k, runs in logs.items()},
         "epochs": {k: [int(log["best_epoch"]) + 1 for log in runs] for k, runs in logs.items()},
@@ -118,10 +120,6 @@ def _attempt(t: Trajectory) -> list[Any]:
     """[outcome, success, cut by the context, tokens of each turn]."""
     tokens = [end - start for start, end in t.spans]
     return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
-
-
-def _won(env: str, reward: float) -> int:
-    return int(reward > 0 if env == "babyai" else reward >= 1)
 
 
 def _values(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:

@@ -35,6 +35,7 @@ from agentprm_lite.tutorial import (
     ppo_pool,
     ppo_run,
     ppo_training_pool,
+    random_outcomes,
     rollouts,
     training_log,
 )
@@ -87,6 +88,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
         "reward_model_seeds": p.reward_seeds,
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
         "policy": {
+            "random agent": row(random_outcomes(p).mean(axis=1)),
             "greedy SFT": row(task_means(greedy_runs(p))),
             "sampled SFT": row(base),
         },

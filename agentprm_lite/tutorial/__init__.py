@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentprm_lite.tutorial.floors import random_agent, random_outcomes
     from agentprm_lite.tutorial.guided import beam_runs, ppo_pool, ppo_run, ppo_training_pool
     from agentprm_lite.tutorial.profiles import Profile, get_profile
     from agentprm_lite.tutorial.rewards import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agentprm_lite.tutorial.tasks import beam_tasks, sampling_config, test_tasks, train_tasks
 
 _HOMES = {
+    "floors": "random_agent random_outcomes",
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
     "rewards": "USUAL Variant pool_values reward_data reward_model_folder",

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from agentprm_lite.interop import add_commands, add_log_options
 
-PROFILES = "smoke, cpu, study, llm-smoke, llm, gpu or paper"
+PROFILES = "smoke, cpu, study, llm-smoke, llm, t4, gpu or paper"
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +38,11 @@ def parser() -> Parser:
     def add_kind(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--kind", "--model", default="agentprm", help=f"reward model: {_KINDS}")
 
+    text = "tokens, FLOPs, memory and hours of every stage and chapter, before anything runs"
+    cost = commands.add_parser("estimate", help=text, description=text)
+    cost.add_argument("--profile", default="cpu", help=PROFILES)
+    cost.add_argument("--env", default="textcraft", help="textcraft, babyai, webshop or math")
+    cost.set_defaults(base=None)
     text = "make the small base of all four worlds, or go on where it was stopped"
     base = commands.add_parser("pretrain", help=text, description=text)
     base.add_argument("folder", help="of the run; the model lies in it, too")

@@ -61,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             profile = _checked(args)
         except (ValueError, ImportError) as err:
             return _said(args, err, 2)
+        if args.command == "estimate":
+            from agentprm_lite.tutorial.chapters import report
+
+            print(report(profile))
+            return 0
         from agentprm_lite.distributed import place
 
         quiet = io.StringIO() if not place().first else sys.stdout  # one report is enough

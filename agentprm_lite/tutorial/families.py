@@ -25,7 +25,7 @@ from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer, judge, player
 from agentprm_lite.interop import export, load_exported
 from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
-from agentprm_lite.ppo import PPOConfig, ppo
+from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import PlainPlayer
@@ -179,7 +179,7 @@ def stages(name: str, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "scoring", lambda: RewardModel(model).score(shown)
     yield "beam search", search
     settings = PPOConfig(iterations=1, tasks=1, samples=2, lr=1e-4)
-    yield "PPO", lambda: ppo(policy, chat, tasks, settings, config, RewardModel(model))
+    yield "PPO", lambda: train_ppo(policy, chat, tasks, settings, config, RewardModel(model))
     yield "export", reload
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agentprm_lite import fast
 from agentprm_lite.distributed import merge, place
 from agentprm_lite.models import load_policy, load_reward_model, save_policy
-from agentprm_lite.ppo import ProcessReward, ppo
+from agentprm_lite.ppo import ProcessReward, train_ppo
 from agentprm_lite.search import beam_search
 from agentprm_lite.tutorial.artifacts import artifact
 from agentprm_lite.tutorial.profiles import Profile
@@ -95,7 +95,7 @@ def ppo_run(
             judge = fast.judge(load_reward_model(model, adapters, actor.chat))
         settings = sampling_config(p)
         unfinished = folder / "unfinished"
-        log = ppo(model, actor.chat, tasks, config, settings, judge, fast.player, unfinished)
+        log = train_ppo(model, actor.chat, tasks, config, settings, judge, fast.player, unfinished)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))
 

@@ -84,7 +84,28 @@ class Shape:
         sizes = 2 * (e + self.queries) + 2 * (e + self.keys) + 3 * (e + self.inner)
         return self.layers * rank * sizes
 
+    def flops(self, context: float, rank: int = 0) -> float:
+        """Floating-point operations of one token in a history, without the head.
 
+        With a gradient for adapters only, the backward pass takes as many for the frozen matrices,
+        five products for the two of attention, and twice as many for the adapters.
+
+        Args:
+            context: tokens of the history; attention counts all of them.
+            rank: r of the adapters in training; 0: a forward pass without any.
+
+        Returns:
+            The count, multiplications and additions each one.
+        """
+        e = self.hidden
+        frozen = self.layers * 2 * (2 * e * self.queries + 2 * e * self.keys + 3 * e * self.inner)
+        attention = self.layers * 4 * self.queries * context
+        if not rank:
+            return frozen + attention
+        return 2 * frozen + 3.5 * attention + 6 * self.adapters(rank)
+
+
+SMOLLM2 = Shape(576, 30, 576, 192, 1536, 49_152, True, False)
 #: The models of the paper and their smaller sister, from their configurations.
 QWEN = {
     "Qwen2.5-0.5B": Shape(896, 24, 896, 128, 4864, 151_936, True, True),

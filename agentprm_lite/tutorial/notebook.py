@@ -9,11 +9,14 @@ import io
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
+
+from transformers.utils.logging import disable_progress_bar
 
 DRIVE = Path("/content/drive")
 RESULTS = "https://raw.githubusercontent.com/agentprm-lite/agentprm-lite/main/results/"
@@ -27,6 +30,7 @@ class _OnThePage(logging.Handler):
 
 
 logging.getLogger("agentprm_lite").addHandler(_OnThePage())
+disable_progress_bar()  # of transformers: loading takes a moment here
 
 
 def keep_on_drive() -> None:
@@ -52,6 +56,10 @@ def keep_on_drive() -> None:
 def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
     """Show a Matplotlib figure with alt text and a caption, in the book and on Colab alike.
 
+    Each panel and the legend is an image of its own: they stand side by side where there is room
+    and below each other on a phone. No image is shown smaller than a pixel to the point; what is
+    wider than the page scrolls.
+
     Args:
         fig: a matplotlib Figure; it is closed afterwards, so that it is not shown twice.
         alt: what a reader who cannot see the figure has to know, at least 10 characters.
@@ -74,19 +82,36 @@ def show_figure(fig: Any, *, alt: str, caption: str = "") -> None:
     from IPython.display import display
     from matplotlib import pyplot
 
-    png = io.BytesIO()
-    fig.savefig(png, format="png", dpi=144, bbox_inches="tight")
+    images = []
+    for k, (png, points) in enumerate(_pieces(fig)):
+        # A third larger than a pixel to the point where the page has room.
+        width = round(max(points, min(4 * points / 3, 660)))
+        said = alt if not k else f"part {k + 1} of the figure: {alt}"
+        images.append(
+            f'<img alt="{html.escape(said)}" width="{width}" style="min-width:{points}px;'
+            'max-width:100%;height:auto;background:white" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}"/>'
+        )
     pyplot.close(fig)
-    data = base64.b64encode(png.getvalue()).decode("ascii")
     figcaption = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    # Two pixels to a point of the screen: half the image's own width.
-    width = int.from_bytes(png.getvalue()[16:20], "big") // 2
-    page = (
-        f'<figure class="plot"><img alt="{html.escape(alt)}" width="{width}" '
-        f'style="max-width:100%;height:auto;background:white" '
-        f'src="data:image/png;base64,{data}"/>{figcaption}</figure>'
-    )
+    row = "display:flex;flex-wrap:wrap;gap:0 8px;align-items:flex-end;overflow-x:auto"
+    page = f'<figure class="plot"><div style="{row}">{"".join(images)}</div>{figcaption}</figure>'
     display({"text/html": page, "text/plain": f"[figure: {alt}] {caption}".strip()}, raw=True)
+
+
+def _pieces(fig: Any) -> Iterator[tuple[bytes, int]]:
+    """PNG and width in points of a figure, or of each of its panels and its legend."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # the places stay while parts are cut out
+    parts = [*fig.axes, *fig.legends] if len(fig.axes) > 1 else []
+    inches = fig.dpi_scale_trans.inverted()
+    boxes = [part.get_tightbbox().transformed(inches).padded(0.06) for part in parts]
+    for k, box in enumerate(boxes or ["tight"]):
+        for other in parts:
+            other.set_visible(other is parts[k])
+        png = io.BytesIO()
+        fig.savefig(png, format="png", dpi=180, bbox_inches=box)
+        yield png.getvalue(), int.from_bytes(png.getvalue()[16:20], "big") * 72 // 180
 
 
 def stored(name: str) -> str | None:

@@ -1,16 +1,14 @@
 """The sizes of the same pipeline: plain data, one place.
 
 smoke proves that everything runs, cpu makes the rendered book on two cores, study measures judges
-there in hours, llm-smoke and llm take a real language model there (minutes and some hours), gpu and
-paper take one to a GPU.
+there in hours, llm-smoke and llm take a real language model there (minutes and some hours), t4,
+gpu and paper take one to a GPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import torch
 
 from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig
@@ -195,6 +193,14 @@ LLM = replace(
     ppo_samples=4,
     ppo_worlds=("textcraft",),
 )
+T4 = replace(
+    LLM, name="t4", levels=(1, 2), max_context=1024, batch=256, reward_seeds=2, mc_tasks=8,
+    mc_samples=8, truth_tasks=2, truth_samples=32, rollout_tasks=60, eval_tasks=30, beam_tasks=16,
+    sft=replace(GPU.sft, epochs=2, microbatch_tokens=8192), beams=((1, 1), (4, 4)),
+    rft=replace(GPU.rft, microbatch_tokens=8192),
+    reward=replace(GPU.reward, microbatch_tokens=8192),
+    ppo=PPOConfig(iterations=6, tasks=16, samples=8, lr=2e-4, microbatch_tokens=8192),
+)  # fmt: skip
 LLM_SMOKE = replace(
     LLM,
     name="llm-smoke",
@@ -231,7 +237,7 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
 
     Args:
         name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"llm-smoke"``, ``"llm"``,
-            ``"gpu"``, ``"paper"``, or ``"auto"``: gpu where torch sees a GPU, else cpu.
+            ``"t4"``, ``"gpu"``, ``"paper"``, or ``"auto"``: cpu, with or without a GPU.
         env: an environment that :func:`agentprm_lite.env.make_env` knows.
 
     Returns:
@@ -244,8 +250,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         >>> get_profile("cpu").base, get_profile("smoke", "math").levels
         ('small-base', (4,))
     """
-    known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, GPU, PAPER)}
-    known["auto"] = GPU if torch.cuda.is_available() else CPU
+    known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, T4, GPU, PAPER)}
+    known["auto"] = CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
     profile = known[name]
@@ -258,6 +264,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _SMOKE_WORLDS.get(env, {})
     if profile is STUDY:
         sizes |= _STUDY_WORLDS.get(env, {})
+    if profile is T4:
+        sizes |= {"beams": ((2, 2),), "rollout_tasks": 40}
     if env == "webshop":
         sizes["max_rounds"] = 6  # the paper's number
     return replace(profile, env=env, **sizes)

@@ -11,8 +11,7 @@ import numpy as np
 from agentprm_lite import fast
 from agentprm_lite.distributed import Ranks, place
 from agentprm_lite.env import env_class
-from agentprm_lite.examples import RewardExample
-from agentprm_lite.kinds import KINDS, Cut
+from agentprm_lite.kinds import KINDS, Cut, RewardExample
 from agentprm_lite.models import load_reward_model, new_reward_model, save_adapter
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import best_of_n, by_task

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.tutorial.corpus import Text, episode
+from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {"textcraft": (6, 512), "babyai": (1, 512), "webshop": (2, 1024), "math": (2, 256)}
 """Rows of a step and tokens of a row, by world."""
@@ -62,7 +63,7 @@ def encoded(chat: ChatFormat, text: Text) -> tuple[list[int], list[float]]:
     Returns:
         Ids up to the end of the last turn, and the weight of each.
     """
-    ids, spans = chat.episode_ids(text.observations, text.turns)
+    ids, spans = episode_ids(chat, text.observations, text.turns)
     weights = np.full(len(ids), WEIGHT_READ)
     for start, end in spans:
         weights[start:end] = 1

@@ -215,6 +215,29 @@ def errors(
     return found
 
 
+def misranked(tree: Tree, m: Floats) -> float:
+    """Share of the pairs of steps that M orders otherwise than Q.
+
+    The pairs are those that beams and Best-of-N compare: two nodes of one level with different
+    parents, each weighed by its visits. Siblings keep their order under the closed form.
+    """
+    wrong = total = 0.0
+    for level in range(2, tree.depth + 1):
+        at = np.flatnonzero(tree.level == level)
+        weight = np.outer(tree.visits[at], tree.visits[at])
+        weight *= tree.parent[at][:, None] != tree.parent[at]
+        orders = [np.sign(np.subtract.outer(x[at], x[at])) for x in (m, tree.q)]
+        wrong += float(weight[orders[0] != orders[1]].sum())
+        total += float(weight.sum())
+    return wrong / total
+
+
+def wrong_sign(tree: Tree, m: Floats) -> float:
+    """Share of the steps, weighed by visits, whose progress in M has another sign than in Q."""
+    gains = [np.sign((x - x[tree.parent])[1:]) for x in (m, tree.q)]
+    return float(tree.visits[1:] @ (gains[0] != gains[1]) / tree.depth)
+
+
 def crossover(counts: Sequence[int], ours: Sequence[float], base: Sequence[float]) -> float | None:
     """From how many trajectories on a β is worse than β = 0, by interpolation in log n."""
     gap = np.subtract(ours, base)
@@ -230,15 +253,17 @@ def figure_data(repeats: int = 40) -> dict[str, object]:
     """All numbers of the chapter's figure, as JSON-ready data."""
     tree, counts = Tree(depth=5, actions=3), [30, 60, 120, 240, 480, 960, 1920, 3840, 10000]
     found = errors(tree, [0, 1, 4], counts, repeats=repeats)
-    q = tree.q
+    fixed = {f"{beta}": exact(tree, beta, 0.95) for beta in (0, 1, 4)}
     return {
         "tree": {"depth": 5, "actions": 3, "seed": 0, "lam": 0.95, "repeats": repeats},
         "n": counts,
         "rms": found,
         "bias": {
-            f"{beta}": float(np.sqrt(tree.visits[1:] @ (exact(tree, beta, 0.95) - q)[1:] ** 2 / 5))
-            for beta in (0, 1, 4)
+            beta: float(np.sqrt(tree.visits[1:] @ (m - tree.q)[1:] ** 2 / 5))
+            for beta, m in fixed.items()
         },
+        "misranked": {beta: misranked(tree, m) for beta, m in fixed.items() if beta != "0"},
+        "wrong_sign": {beta: wrong_sign(tree, m) for beta, m in fixed.items() if beta != "0"},
         "crossover": {name: crossover(counts, found[name], found["0"]) for name in ("1", "4")},
         "weights": {f"{beta}": weights(5, beta, 0.95).tolist() for beta in (1, 4)},
     }

@@ -108,6 +108,23 @@ def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: in
     ChatFormat(tokenizer).save(folder)
 
 
+def episode_ids(
+    chat: ChatFormat,
+    observations: Sequence[str],
+    actions: Sequence[str],
+    rules: tuple[str, str] | None = None,
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids of a whole episode to the end of its last turn, and begin and end of every turn."""
+    ids = chat.opening_ids(observations[0], rules)
+    spans: list[tuple[int, int]] = []
+    for t, action in enumerate(actions):
+        ids += chat.observation_ids(observations[t]) if t else []
+        turn = chat.turn_ids(action)
+        spans.append((len(ids), len(ids) + len(turn)))
+        ids += turn
+    return ids, spans
+
+
 def vocabulary(tasks: Sequence[Task]) -> list[str]:
     """Texts that together hold every word of some tasks, for the tiny model's tokenizer.
 

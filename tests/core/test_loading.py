@@ -15,10 +15,9 @@ from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, T5Co
 
 from agentprm_lite import loading, models
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.examples import RewardExample
 from agentprm_lite.forward import split_model, step_values
 from agentprm_lite.interop.whole import save_whole
-from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.models import (
     Lora,
     load_chat,
@@ -30,8 +29,8 @@ from agentprm_lite.models import (
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     TrainConfig,
-    _spare_activations,
     sft,
+    spare_activations,
     train_reward_model,
 )
 
@@ -239,7 +238,7 @@ def test_checkpointing_changes_no_gradient(folder: Path, chat: ChatFormat) -> No
     gradients = []
     for checkpointing in (False, True):
         model = randomize(new_reward_model(folder, LORA, 0)).double().train()
-        _spare_activations(model, replace(CONFIG, checkpointing=checkpointing))
+        spare_activations(model, replace(CONFIG, checkpointing=checkpointing))
         loss = RewardLoss(model, "agentprm")
         loss(examples, loss.sizes(examples))[0].backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad})

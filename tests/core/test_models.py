@@ -40,7 +40,7 @@ from agentprm_lite.models import (
     save_policy,
     weights_fingerprint,
 )
-from agentprm_lite.ppo import PPOConfig, ppo
+from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search, halving
@@ -385,7 +385,7 @@ def test_a_reward_model_and_a_policy_have_to_share_their_ids(
         halving(player, judge, TASKS[:1], 2)
     config = PPOConfig(iterations=1, tasks=1, samples=1, lr=1e-3)
     with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
-        ppo(load_policy(folder, LORA), other, TASKS[:1], config, SamplingConfig(), judge)
+        train_ppo(load_policy(folder, LORA), other, TASKS[:1], config, SamplingConfig(), judge)
 
 
 def test_saved_policies_stop_where_their_turns_end(tmp_path: Path):

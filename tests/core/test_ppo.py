@@ -22,13 +22,22 @@ from helpers import (
 )
 from torch import Tensor
 
-from agentprm_lite import ppo as ppo_module
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.credit import Credited, Critic, ProcessReward, prepare, turn_rewards
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, split_model
+from agentprm_lite.loop import Loop, OneProcess
 from agentprm_lite.models import Lora, load_policy
-from agentprm_lite.ppo import PPOConfig, _learn, ppo
+from agentprm_lite.ppo import (
+    Credited,
+    Critic,
+    PPOConfig,
+    PPOLoss,
+    ProcessReward,
+    credit,
+    learn,
+    train_ppo,
+    turn_rewards,
+)
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.types import Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft
@@ -126,6 +135,10 @@ def values(folder: Path, played: list[Trajectory]) -> list[StepValues]:
     return RewardModel(random_reward_model(folder)).score(played)
 
 
+def nothing(played: list[Trajectory]) -> list[StepValues]:
+    return [StepValues(0.0, np.zeros(t.num_steps)) for t in played]
+
+
 def random_critic(model: Any) -> Critic:
     return randomize(Critic(model), seed=3)
 
@@ -166,7 +179,7 @@ def test_prepare_against_a_loop(
     turn and in the order of the log-probabilities; returns before whitening."""
     config = replace(CONFIG, reward=reward, gamma=0.9, lam=0.8, alpha=0.7, microbatch_tokens=400)
     critic = random_critic(model)
-    episodes, process_reward = prepare(model, critic, played, values, config)
+    episodes, process_reward = credit(model, critic, played, values, config)
     assert [e.trajectory for e in episodes] == played
     by_hand = {
         t.key: advantages_by_hand(model, critic, t, m, config)
@@ -191,7 +204,7 @@ def test_reference_is_the_policy_without_adapters(
     folder: Path, model: Any, played: list[Trajectory], values: list[StepValues]
 ) -> None:
     """Against the checkpoint on the disk; the policy itself says something else."""
-    episodes, _ = prepare(model, Critic(model), played, values, CONFIG)
+    episodes, _ = credit(model, Critic(model), played, values, CONFIG)
     base = load_policy(folder)
     for e in episodes:
         expected = [
@@ -209,7 +222,7 @@ def test_one_turn_has_no_advantage(model: Any, chat: ChatFormat) -> None:
     """One turn in all: nothing to compare with, so whitening gives 0 and not NaN."""
     one = next(t for t in random_trajectories(chat, 40, seed=8) if t.num_steps == 1)
     config = replace(CONFIG, reward="outcome")
-    episodes, _ = prepare(model, random_critic(model), [one], None, config)
+    episodes, _ = credit(model, random_critic(model), [one], nothing([one]), config)
     assert episodes[0].advantages.tolist() == [0.0] * len(one.logprobs)
 
 
@@ -238,15 +251,16 @@ def test_first_gradient_is_the_policy_gradient(folder: Path, chat: ChatFormat) -
     played = policy.run([policy.start(t, k, 0) for t in TASKS[:3] for k in range(2)])
     config = replace(CONFIG, reward="outcome", kl=0.05)
     critic = random_critic(model)
-    episodes, _ = prepare(model, critic, played, None, config)
+    episodes, _ = credit(model, critic, played, nothing(played), config)
     spread = torch.linspace(-1, 1.5, sum(len(t.logprobs) for t in played))
     parts = spread.split([len(t.logprobs) for t in played])
     episodes = [replace(e, advantages=a) for e, a in zip(episodes, parts, strict=True)]
     recorder = Recorder(trained(model), critic.parameters())
-    log = _learn(model, critic, recorder, episodes, config, 0)
+    log = learn(looped(model, critic, config, recorder), episodes, config, 0)
     assert log["clipped"] == 0
     small = Recorder(trained(model), critic.parameters())  # many passes are the same step
-    again = _learn(model, critic, small, episodes, replace(config, microbatch_tokens=150), 0)
+    parted = replace(config, microbatch_tokens=150)
+    again = learn(looped(model, critic, parted, small), episodes, parted, 0)
     assert again == pytest.approx(log, abs=1e-6)
     for a, b in zip(recorder.seen[0], small.seen[0], strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
@@ -280,6 +294,14 @@ def adamw(model: Any, critic: Critic) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=3e-3)
 
 
+def looped(model: Any, critic: Critic, config: PPOConfig, optimizer: Any = None) -> Loop:
+    loss = PPOLoss(model, critic, config)
+    make = (lambda _: optimizer) if optimizer else loss.adamw
+    loop = Loop(loss, make, config.microbatch_tokens, None, {}, OneProcess())
+    model.eval()
+    return loop
+
+
 def hand_made(model: Any, trajectories: list[Trajectory], signs: list[float]) -> list[Credited]:
     """Episodes that have one advantage each."""
     with torch.no_grad():
@@ -302,7 +324,7 @@ def test_what_has_an_advantage_becomes_likelier(model: Any, played: list[Traject
         episodes = hand_made(model, two, signs)
         critic = Critic(model)
         config = replace(CONFIG, kl=0.0, epochs=4, clip=10.0)
-        log = _learn(model, critic, adamw(model, critic), episodes, config, 0)
+        log = learn(looped(model, critic, config, adamw(model, critic)), episodes, config, 0)
         with torch.no_grad():
             change = action_logprobs(model, two) - torch.cat([e.reference for e in episodes])
         first = len(two[0].logprobs)
@@ -319,8 +341,9 @@ def test_kl_pulls_back_to_the_reference(model: Any, played: list[Trajectory]) ->
     flat = hand_made(model, played, [0.0] * len(played))
     episodes = [replace(e, reference=ref) for e, ref in zip(flat, parts, strict=True)]
     critic = Critic(model)
-    optimizer, config = adamw(model, critic), replace(CONFIG, kl=1.0)
-    kls = [_learn(model, critic, optimizer, episodes, config, k)["kl"] for k in range(6)]
+    config = replace(CONFIG, kl=1.0)
+    loop = looped(model, critic, config, adamw(model, critic))
+    kls = [learn(loop, episodes, config, k)["kl"] for k in range(6)]
     assert kls[0] > 0.01 and kls[-1] < 0.7 * kls[0]
 
 
@@ -347,7 +370,7 @@ def run(folder: Path, chat: ChatFormat, **settings: Any) -> tuple[Any, list[dict
     fields: dict[str, Any] = {"iterations": 2, "tasks": 4, "samples": 4, "lr": 1e-2} | settings
     config = PPOConfig(**{"reward": "raw_q", "kl": 0.0} | fields)
     judge: Any = ShortTurns()
-    return model, ppo(model, chat, TASKS, config, SAMPLING, judge)
+    return model, train_ppo(model, chat, TASKS, config, SAMPLING, judge)
 
 
 @pytest.mark.usefixtures("two_rounds")
@@ -391,8 +414,9 @@ def test_run_is_a_function_of_its_seed_and_leaves_the_base(folder: Path, chat: C
 def test_the_log(folder: Path, chat: ChatFormat) -> None:
     model = load_policy(folder, LORA)
     config = replace(CONFIG, iterations=2, tasks=3, samples=2, reward="outcome")
-    logs = ppo(model, chat, TASKS, config, SAMPLING)
+    logs = train_ppo(model, chat, TASKS, config, SAMPLING)
     names = {"success", "turns", "process_reward", "kl", "clipped", "value_error", "tokens"}
+    names |= {"loss", "grad_norm"}
     assert all(log.keys() == names for log in logs)
     assert logs[0]["turns"] == 2 and logs[0]["process_reward"] == 0 and logs[0]["tokens"] > 12
 
@@ -402,7 +426,7 @@ def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_
     """Killed in the second and in the third round: the same log and weights, bit for bit."""
     config = PPOConfig(iterations=3, tasks=3, samples=3, lr=1e-2, reward="raw_q", epochs=2)
     whole = load_policy(folder, LORA)
-    logs = ppo(whole, chat, TASKS, config, SAMPLING, ShortTurns())
+    logs = train_ppo(whole, chat, TASKS, config, SAMPLING, ShortTurns())
 
     class Dies(ShortTurns):
         def __init__(self, rounds: int) -> None:
@@ -416,14 +440,14 @@ def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_
 
     for seed, rounds in ((0, 1), (1, 1)):  # who goes on begins with other weights
         with pytest.raises(KeyboardInterrupt):
-            ppo(load_policy(folder, LORA, seed), chat, TASKS, config, SAMPLING, Dies(rounds),
+            train_ppo(load_policy(folder, LORA, seed), chat, TASKS, config, SAMPLING, Dies(rounds),
                 checkpoint=tmp_path)  # fmt: skip
     other = replace(config, lr=1e-3)
     with pytest.raises(ValueError, match=r"another run, which differs in lr \(0.01 there, 0.001"):
-        ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, ShortTurns(),
+        train_ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, ShortTurns(),
             checkpoint=tmp_path)  # fmt: skip
     again = load_policy(folder, LORA, 2)
-    assert ppo(again, chat, TASKS, config, SAMPLING, Dies(1), checkpoint=tmp_path) == logs
+    assert train_ppo(again, chat, TASKS, config, SAMPLING, Dies(1), checkpoint=tmp_path) == logs
     for a, b in zip(trained(whole), trained(again), strict=True):
         assert torch.equal(a, b)
     assert not list(tmp_path.iterdir())
@@ -436,18 +460,16 @@ def test_a_step_is_a_random_set_of_episodes(
     """24 episodes, of which every other one is twice as long: steps of eight mix both, in all
     orders; every episode is in one step an epoch."""
     seen: list[list[str]] = []
-    real = ppo_module._share
+    real = PPOLoss.forward
 
-    def noted(model: Any, critic: Any, part: Any, *args: Any) -> Any:
+    def noted(self: PPOLoss, part: Any, sizes: Any) -> Any:
         seen.append([e.trajectory.key for e in part])
-        return real(model, critic, part, *args)
+        return real(self, part, sizes)
 
-    monkeypatch.setattr(ppo_module, "_share", noted)
-    model = load_policy(folder, LORA)
+    monkeypatch.setattr(PPOLoss, "forward", noted)
+    model, config = load_policy(folder, LORA), replace(CONFIG, batch=8, epochs=2)
     played = random_trajectories(chat, 24, seed=8)
-    episodes = hand_made(model, played, [0.0] * 24)
-    _learn(model, Critic(model), adamw(model, Critic(model)), episodes,
-           replace(CONFIG, batch=8, epochs=2), 0)  # fmt: skip
+    learn(looped(model, Critic(model), config), hand_made(model, played, [0.0] * 24), config, 0)
     assert [len(x) for x in seen] == [8] * 6
     for epoch in (seen[:3], seen[3:]):
         assert sorted(k for step in epoch for k in step) == sorted(t.key for t in played)
@@ -471,27 +493,26 @@ def test_nan_never_reaches_the_policy(folder: Path, chat: ChatFormat) -> None:
     config = replace(CONFIG, tasks=2, samples=2, reward="raw_q")
     model = load_policy(folder, LORA)
     before = [p.clone() for p in trained(model)]
-    with pytest.raises(ValueError, match=r"the judge's M of trajectory textcraft/.* isn't finite"):
-        ppo(model, chat, TASKS, config, SAMPLING, NoNumber())
+    with pytest.raises(ValueError, match=r"trajectory textcraft/.*: M after step 0 is nan"):
+        train_ppo(model, chat, TASKS, config, SAMPLING, NoNumber())
     critic, two = Critic(model), random_trajectories(chat, 2, seed=8)
     episodes = hand_made(model, two, [1.0, -1.0])
     episodes[1] = replace(episodes[1], reference=episodes[1].reference + np.inf)
-    optimizer = adamw(model, critic)
-    with pytest.raises(ValueError, match=r"round 4: loss \w+, .* in a step on textcraft/"):
-        _learn(model, critic, optimizer, episodes, CONFIG, 4)
+    with pytest.raises(ValueError, match=rf"round 4: .*loss \w+, .* trajectories {two[1].key}\."):
+        learn(looped(model, critic, CONFIG), episodes, CONFIG, 4)
     for a, b in zip(trained(model), before, strict=True):
         assert torch.equal(a, b) and a.grad is None
 
 
 def test_errors(model: Any, chat: ChatFormat) -> None:
     with pytest.raises(ValueError, match=r"temperature 1, got 0\.7"):
-        ppo(model, chat, TASKS, CONFIG, replace(SAMPLING, temperature=0.7))
+        train_ppo(model, chat, TASKS, CONFIG, replace(SAMPLING, temperature=0.7))
     with pytest.raises(ValueError, match="'shaping' needs a judge"):
-        ppo(model, chat, TASKS, CONFIG, SAMPLING)
+        train_ppo(model, chat, TASKS, CONFIG, SAMPLING)
     short, outcome = replace(SAMPLING, max_context=20), replace(CONFIG, reward="outcome")
     with pytest.raises(ValueError, match="no episode has room"):
-        ppo(model, chat, TASKS, outcome, short)
-    with pytest.raises(ValueError, match="expected outcome, shaping or raw_q"):
+        train_ppo(model, chat, TASKS, outcome, short)
+    with pytest.raises(ValueError, match="expected one of outcome, shaping, raw_q"):
         replace(CONFIG, reward="q")
     for name in ("iterations", "tasks", "samples", "epochs", "batch"):
         with pytest.raises(ValueError, match="must be >= 1"):

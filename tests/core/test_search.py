@@ -24,18 +24,17 @@ from helpers import (
 from agentprm_lite.chat import ChatFormat, parse_action, react
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.fast import FastJudge, FastPlayer, play
+from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import FewestTurns, RewardModel, StepValues
-from agentprm_lite.sampling import PlainPlayer, Turn, choose
+from agentprm_lite.sampling import PlainPlayer, choose
 from agentprm_lite.search import (
     SCORES,
     SearchResult,
     beam_search,
     best_of_n,
-    greedy,
     halving,
     oracle,
     scores_of,
@@ -118,7 +117,7 @@ def test_unknown_scores_and_values_that_are_not_finite(pool: list[Trajectory]) -
         best_of_n(pool, at_end([0.0] * 35), [1], score="max")
     for broken in (StepValues(0.5, np.array([0.1, np.nan])), StepValues(np.inf, np.array([0.1]))):
         values = [*at_end([0.0] * 34), broken]
-        with pytest.raises(ValueError, match=r"M of attempt 34 is \[.*\], expected finite"):
+        with pytest.raises(ValueError, match=r"attempt 34: M .* expected a number"):
             best_of_n(pool, values, [1])
 
 
@@ -284,7 +283,7 @@ def test_tokens_and_steps_are_all_counted(
 ) -> None:
     """Against counters in the caches, in the environment and at the sampler."""
     computed: Counter[Any] = Counter()
-    append, step, speak = KVBatch.append, TextEnv.step, play.speak
+    append, step, speak = KVBatch.append, TextEnv.step, FastPlayer._speak
 
     def counted_append(self: KVBatch, tokens: Sequence[Sequence[int]]) -> Any:
         who = "judge" if self.body is split_model(judge.model)[0] else "policy"
@@ -295,14 +294,14 @@ def test_tokens_and_steps_are_all_counted(
         computed["steps"] += 1
         return step(self, action)
 
-    def counted_speak(episodes: Sequence[Episode], turns: Sequence[Turn], *rest: Any) -> None:
-        speak(episodes, turns, *rest)
-        computed["generated"] += len(turns)
-        computed["ends"] += sum(turn.over for turn in turns)
+    def counted_speak(self: FastPlayer, episodes: Any, turns: Any, live: Any, logits: Any) -> None:
+        speak(self, episodes, turns, live, logits)
+        computed["generated"] += len(live)
+        computed["ends"] += sum(turns[k].over for k in live)
 
     monkeypatch.setattr(KVBatch, "append", counted_append)
     monkeypatch.setattr(TextEnv, "step", counted_step)
-    monkeypatch.setattr(play, "speak", counted_speak)
+    monkeypatch.setattr(FastPlayer, "_speak", counted_speak)
     tasks = TASKS[:3]
     read: list[int] = []
     acted = FastPlayer.act
@@ -354,9 +353,8 @@ def test_one_by_one_at_temperature_zero_is_greedy(
 ) -> None:
     policy = backend(model, chat, temperature=0)
     found = beam_search(policy, judge, TASKS[:3], 1, 1)
-    assert [r.trajectory.ids for r in found] == [t.ids for t in greedy(policy, TASKS[:3])]
-    with pytest.raises(ValueError, match=r"temperature 0, got 1.0"):
-        greedy(backend(model, chat), TASKS)
+    greedy = policy.run([policy.start(task, 0, 0) for task in TASKS[:3]])
+    assert [r.trajectory.ids for r in found] == [t.ids for t in greedy]
 
 
 def test_episodes_that_run_out_of_tokens_end(
@@ -603,7 +601,7 @@ def test_any_judge_and_its_faults(model: Any, chat: ChatFormat) -> None:
         assert result.score == -4.0
         for broken in (float("nan"), float("inf")):
             judge = Opinion(lambda task, actions, m=broken: m if len(actions) > 1 else 0.5)
-            with pytest.raises(ValueError, match=r"M of attempt 0 is .*expected finite"):
+            with pytest.raises(ValueError, match=r"attempt 0: M after step 1 is \w+, exp"):
                 search(policy, judge, TASKS[:1], 2)
     for n, every in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match=f"got n = {n}, every = {every}"):

@@ -14,7 +14,7 @@ from test_chat import chatml_tokenizer
 
 from agentprm_lite.chat import ChatFormat, last_action, parse_action
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
-from agentprm_lite.tutorial.tiny import tiny_tokenizer
+from agentprm_lite.tutorial.tiny import episode_ids, tiny_tokenizer
 
 SPLITTINGS = ("bytes", "first", "always", "prepend", "spaces")
 LOG = ["Open the vault.", "turn 3 left", " 1. nothing (0.5)\n", "turn 2\n\nright!", "\nDone?"]
@@ -43,7 +43,7 @@ def whole(chat: ChatFormat, texts: list[str], *, prompt: bool) -> list[int]:
 )
 def test_every_prompt_is_the_templates(family: str, splitting: str) -> None:
     chat = chat_of(family, splitting)
-    ids, spans = chat.episode_ids(LOG[::2], LOG[1::2])
+    ids, spans = episode_ids(chat, LOG[::2], LOG[1::2])
     if family == "gpt-oss":  # where a past turn ends, the template writes another token
         returned, end = chat.tokenizer.convert_tokens_to_ids(["<|return|>", "<|end|>"])
         ids = [end if i == returned else i for i in ids]
@@ -136,7 +136,7 @@ def test_what_the_template_trims_is_trimmed(family: str) -> None:
 @pytest.mark.parametrize("family", ["qwen3-thinking", "deepseek-r1"])
 def test_an_open_thought_is_closed_in_a_written_turn_and_stays(family: str) -> None:
     chat = chat_of(family)
-    ids, spans = chat.episode_ids(LOG[:3:2], LOG[1:4:2])
+    ids, spans = episode_ids(chat, LOG[:3:2], LOG[1:4:2])
     text = chat.tokenizer.decode(ids)
     assert ids[: spans[0][0]] == whole(chat, LOG[:1], prompt=True)
     assert text.count("<think>\n\n</think>\n\nturn") == 2
@@ -152,8 +152,8 @@ def test_an_open_thought_is_closed_in_a_written_turn_and_stays(family: str) -> N
 
 def test_no_ids_depend_on_what_comes_later() -> None:
     chat = chat_of("qwen3")  # its template shows a last turn with an empty thought, others without
-    ids, spans = chat.episode_ids(LOG[::2], LOG[1::2])
-    first, _ = chat.episode_ids(LOG[:1], LOG[1:2])
+    ids, spans = episode_ids(chat, LOG[::2], LOG[1::2])
+    first, _ = episode_ids(chat, LOG[:1], LOG[1:2])
     assert ids[: spans[0][1]] == first
     assert "<think>" in shown(chat, LOG[:2], prompt=False)
     assert "<think>" not in chat.tokenizer.decode(first)

@@ -16,11 +16,11 @@ from helpers import float64, random_reward_model, random_trajectories, randomize
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from agentprm_lite import checkpoint, kinds, train
+from agentprm_lite import kinds, loop, train
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.examples import RewardExample, random_sets, split_families
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
-from agentprm_lite.kinds import KINDS, Kind, RewardLoss
+from agentprm_lite.kinds import KINDS, Kind, RewardExample, RewardLoss, split_families
+from agentprm_lite.loop import random_sets
 from agentprm_lite.models import (
     Lora,
     load_policy,
@@ -149,13 +149,14 @@ def test_sft_learns_the_demonstrations(folder: Path, trajectories: list[Trajecto
 
 
 def test_random_sets_cover_everything_once() -> None:
-    plans = [random_sets(300, 32, f"7/{epoch}") for epoch in range(3)]
-    for plan in plans:
-        assert sorted(i for step in plan for i in step) == list(range(300))
-        assert sorted(map(len, plan)) == [33] * 6 + [34] * 3  # 32 at least, about equal
-    assert plans[0] == random_sets(300, 32, "7/0")
+    plan = random_sets(300, 32, 3, "7")
+    plans = [plan[:9], plan[9:18], plan[18:]]
+    for one in plans:
+        assert sorted(i for step in one for i in step) == list(range(300))
+        assert sorted(map(len, one)) == [33] * 6 + [34] * 3  # 32 at least, about equal
+    assert plans[0] == random_sets(300, 32, 1, "7")
     assert plans[0] != plans[1] != plans[2]
-    assert [len(b) for n in (1, 31, 63) for b in random_sets(n, 32, "0")] == [1, 31, 63]
+    assert [len(b) for n in (1, 31, 63) for b in random_sets(n, 32, 1, "0")] == [1, 31, 63]
 
 
 class Seen(nn.Module):
@@ -331,7 +332,7 @@ def test_loss_equals_an_independent_computation(
         expected += beta * 0.5 * sum(gains) / len(gains)
     if kind == "pqm":
         pairs = zip(examples, scored, strict=True)
-        expected = np.mean([ranked(s.q, e.rollouts()) for e, s in pairs])
+        expected = np.mean([ranked(s.q, e.outcomes) for e, s in pairs])
     module = RewardLoss(model, kind, beta=beta if kind == "agentprm" else 0.0, lam=lam, cut=cut)
     loss, logs = whole(module, examples)
     assert loss.item() == pytest.approx(expected, abs=1e-12)
@@ -424,21 +425,15 @@ def test_unknown_kind() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "message"),
     [
-        (None, "one row of outcomes for each of its 2 steps"),
-        (np.zeros((3, 4)), "one row of outcomes for each of its 2 steps"),
-        (np.array([[0.5], [1.5]]), r"outcomes within \[0, 1\], got \[0.5, 1.5\]"),
+        (np.zeros((3, 4)), r"shape \[3, 4\] .*, expected \[2, K\]"),
+        (np.zeros(2), r"shape \[2\] .*, expected \[2, K\]"),
+        (np.array([[0.5], [1.5]]), r"values \[0.5, 1.5\], expected .* within \[0, 1\]"),
+        (np.array([[0.5], [math.nan]]), r"values \[0.5, nan\]"),
     ],
 )
-def test_monte_carlo_needs_outcomes(chat: ChatFormat, outcomes: Any, message: str) -> None:
+def test_outcomes_are_one_row_a_step(chat: ChatFormat, outcomes: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        example(chat, 2, outcomes=outcomes).rollouts()
-
-
-def test_monte_carlo_needs_one_number_of_rollouts(chat: ChatFormat) -> None:
-    pair = [example(chat, 2, outcomes=np.zeros((2, k))) for k in (1, 4)]
-    q = torch.full((2, 2), 0.5)
-    with pytest.raises(ValueError, match=r"\[1, 4\] rollouts a step"):
-        RewardLoss(None, "mc_soft").labels(pair, q, q[:, 0], q > 0)
+        example(chat, 2, outcomes=outcomes)
 
 
 # --- whole trainings
@@ -538,7 +533,7 @@ def test_every_fault_is_named_before_the_first_step(
         RewardExample(t, np.zeros((t.num_steps, k))) for k, t in zip((2, 3), fine, strict=False)
     ]
     bare.append(RewardExample(fine[2]))
-    with pytest.raises(ValueError, match=rf"{fine[2].key}: Monte Carlo labels need.*\[2, 3\] roll"):
+    with pytest.raises(ValueError, match=rf"{fine[2].key} has no outcomes.*\[2, 3\] roll"):
         train_reward_model(model, bare, "mc_soft", config)
 
 
@@ -812,7 +807,7 @@ def test_states_are_saved_by_time_too(
             os, name, lambda *a, real=real, name=name: (done.append(name), real(*a))[1]
         )
     for seconds, saved in ((60.0, False), (0.0, True)):
-        monkeypatch.setattr(checkpoint, "SAVE_SECONDS", seconds)
+        monkeypatch.setattr(loop, "SAVE_SECONDS", seconds)
         inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
         with pytest.raises(Interrupted):
             fit(

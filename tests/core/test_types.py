@@ -64,9 +64,9 @@ def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
     assert Trajectory.from_json(line) == TWO_STEPS
     assert json.loads(line)["version"] == 1
     other = replace(TWO_STEPS, sample=6)
-    assert append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other]) == 2
+    append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other])
     third = replace(TWO_STEPS, sample=7)
-    assert append_jsonl(tmp_path / "new" / "a.jsonl", [third]) == 1
+    append_jsonl(tmp_path / "new" / "a.jsonl", [third])
     assert read_jsonl(tmp_path / "new" / "a.jsonl") == [TWO_STEPS, other, third]
 
 
@@ -214,7 +214,7 @@ def test_an_unknown_version_says_what_to_do(tmp_path: Path, version: str):
     [
         ({"actions": ("a",)}, "2 spans but 1 actions"),
         ({"rewards": (0.0,) * 3}, "2 spans but 3 rewards"),
-        ({"observations": ("a", "b")}, "2 spans but 1 observations minus one"),
+        ({"observations": ("a", "b")}, "2 spans but 2 observations, expected 3"),
         ({"spans": ((2, 5), (7, 8))}, r"span 0 is \[2, 5\)"),  # begins in the prompt
         ({"spans": ((3, 5), (4, 8))}, r"span 1 is \[4, 8\)"),  # overlaps
         ({"spans": ((3, 5), (7, 9))}, r"span 1 is \[7, 9\)"),  # beyond the end

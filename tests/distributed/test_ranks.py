@@ -28,8 +28,7 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Place, alone, place
-from agentprm_lite.examples import RewardExample
-from agentprm_lite.kinds import KINDS, RewardLoss
+from agentprm_lite.kinds import KINDS, RewardExample, RewardLoss
 from agentprm_lite.loop import OneProcess
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.train import SFTLoss

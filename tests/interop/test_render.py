@@ -12,6 +12,7 @@ from agentprm_lite.interop.files import read_log
 from agentprm_lite.interop.logs import Log
 from agentprm_lite.interop.render import Rendered, rendered, trajectory
 from agentprm_lite.tutorial.templates import STYLES, Splitting, small_tokenizer
+from agentprm_lite.tutorial.tiny import episode_ids
 from agentprm_lite.types import Task
 
 SCHEMA = {"name": "sum", "parameters": {"type": "object"}}
@@ -197,7 +198,7 @@ def test_a_log_has_the_ids_of_sampling_in_every_family(name: str, splitting: Spl
     messages = [{"role": r, "content": t} for pair in zip(asked, turns, strict=True)
                 for r, t in zip(("user", "assistant"), pair, strict=True)]  # fmt: skip
     done = rendered(chat, log(*messages))
-    ids, spans = chat.episode_ids(asked, turns)
+    ids, spans = episode_ids(chat, asked, turns)
     assert (list(done.ids), list(done.spans)) == (ids, spans)
     # the name of a special token in a text stays text, in each way to split
     end = chat.pieces.end

@@ -17,7 +17,7 @@ RECORD = {
     "date": "2025-01-02",
     "python": "3.13.0",
     "versions": {"torch": "2.15.0", "transformers": "5.23.0", "peft": "0.21.2", "numpy": "2.5.5"},
-    "notebooks": {"passed": ["01_a", "02_b"], "failed": [], "seconds": 350, "warnings": []},
+    "notebooks": {"passed": ["01_a", "02_b"], "failed": [], "seconds": 350, "stderr": []},
     "tests": {"passed": 1200, "skipped": 3, "failed": ["test_x::test_y"], "seconds": 600},
 }
 
@@ -46,7 +46,7 @@ def test_a_rehearsal_replaces_that_of_its_environment(
         {**RECORD, "commit": "new", "tests": {**RECORD["tests"], "failed": []}},
     ]
     for row, status in zip(rows, (1, 1, 1, 0), strict=True):
-        monkeypatch.setattr(rehearse, "rehearse", lambda label, row=row: row)
+        monkeypatch.setattr(rehearse, "rehearse", lambda label, short, row=row: row)
         monkeypatch.setattr(sys, "argv", ["rehearse.py", row["packages"]])
         assert rehearse.main() == status
     kept = [
@@ -59,24 +59,40 @@ def test_a_rehearsal_replaces_that_of_its_environment(
     ]
 
 
+def test_the_line_on_colab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(rehearse, "RECORDS", tmp_path / "rehearsals.json")
+    assert rehearse.last_green() == "Not yet green with Colab's image.\n"
+    good = {**RECORD, "packages": "colab", "tests": {"passed": 7, "failed": []}, "installed": 600}
+    rows = [RECORD, {**RECORD, "packages": "colab"}, good, {**good, "date": "2024-01-01"}]
+    rehearse.RECORDS.write_text(json.dumps(rows))
+    assert rehearse.last_green() == (
+        "Last green with Colab's image: 2025-01-02, commit `abc1234`, Python 3.13.0, 600 packages "
+        "installed, torch 2.15.0. `python scripts/rehearse.py newest` ran 01_a, 02_b and 7 tests; "
+        "nothing on stderr.\n"
+    )
+
+
 def test_tests_and_notebooks_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A toy repository: two notebooks, one of which fails and one of which warns; five tests."""
+    """A toy repository: three notebooks, one fails and one writes to stderr; five tests."""
     import nbformat
 
     monkeypatch.setattr(rehearse, "ROOT", tmp_path)
     monkeypatch.setattr(rehearse, "EXECUTED", tmp_path / "executed")
     (tmp_path / "notebooks").mkdir()
-    warning = (
-        'import warnings\nwarnings.warn("this goes", FutureWarning)\nassert PROFILE == "smoke"'
-    )
-    for name, code in (("01_good", warning), ("02_bad", "assert False")):
+    loud = 'import warnings\nwarnings.warn("this goes", FutureWarning)'
+    codes = {"01_good": 'assert PROFILE == "smoke"', "02_bad": "assert False", "03_loud": loud}
+    for name, code in codes.items():
         cells = [nbformat.v4.new_code_cell('PROFILE = "auto"'), nbformat.v4.new_code_cell(code)]
         cells[0].metadata["tags"] = ["parameters"]
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
         nbformat.write(notebook, tmp_path / f"notebooks/{name}.ipynb")
-    found = rehearse.run_notebooks({**rehearse.os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
-    assert (found["passed"], found["failed"]) == (["01_good"], ["02_bad"])
-    assert found["warnings"] == ["FutureWarning: this goes"]
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
+    assert "TRANSFORMERS_VERBOSITY" not in rehearse.clean_environment()
+    found = rehearse.run_notebooks(rehearse.clean_environment())
+    assert (found["passed"], found["failed"]) == (["01_good"], ["02_bad", "03_loud"])
+    (told,) = found["stderr"]
+    assert told.startswith("03_loud: ") and "FutureWarning: this goes" in told
+    assert rehearse.run_notebooks(rehearse.clean_environment(), "01*")["passed"] == ["01_good"]
 
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    book: slow\n")
     (tmp_path / "test_toy.py").write_text(
@@ -94,3 +110,14 @@ def test_tests_and_notebooks_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert found == {"passed": 1, "skipped": 1, "failed": failed}
     (tmp_path / "test_toy.py").write_text("import nothing_of_this_name\n")
     assert rehearse.run_tests(dict(rehearse.os.environ))["failed"]
+
+
+@pytest.mark.book
+def test_a_chapter_in_a_new_shell_writes_nothing_to_stderr(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the build's variables, which quiet libraries; it loads, trains and samples."""
+    monkeypatch.setattr(rehearse, "EXECUTED", tmp_path)
+    here = {"AGENTPRM_ARTIFACTS": str(tmp_path / "made"), "PYTHONPATH": str(rehearse.ROOT)}
+    found = rehearse.run_notebooks({**rehearse.clean_environment(), **here}, "02_policy")
+    assert (found["passed"], found["stderr"]) == (["02_policy"], [])

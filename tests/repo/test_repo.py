@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -96,6 +97,40 @@ def test_a_notebook_keeps_its_limits(path: Path) -> None:
             assert "```{" not in cell.source, f"cell {i}: Colab shows a MyST directive raw"
             assert not re.search(r"\{\w+\}`", cell.source), f"cell {i}: a MyST role"
             assert not re.search(r"!\[.*\]\(http", cell.source), f"cell {i}: a picture from outside"
+
+
+@each_chapter
+def test_a_title_has_its_number_and_the_card_its_place_for_the_time(path: Path) -> None:
+    first = jupytext.read(path, fmt="py:percent").cells[0].source
+    assert re.match(rf"# {int(path.stem[:2])} [A-Z]", first)
+    assert f"| Run time | {book.CARD} |" in first
+
+
+def test_the_card_has_the_recorded_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"01_a": {"seconds": 12.4, "made": 0}, "02_b": {"seconds": 159.2, "made": 3}}
+    (tmp_path / "times.json").write_text(json.dumps({"cpu": {"chapters": times}}))
+    monkeypatch.setattr(book, "RUN_TIMES", tmp_path / "times.json")
+    card = f"| Run time | {book.CARD} |"
+    assert (
+        book.with_times("02_b", card) == f"| Run time | 2.7 min in the profile cpu; {book.CARD} |"
+    )
+    assert book.with_times("03_c", card) == card
+
+
+@each_chapter
+def test_the_tests_that_a_chapter_names_are_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for name in re.findall(r"tests/[\w/]+\.py", text):
+        assert (ROOT / name).is_file(), name
+    tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in tests, name
+
+
+@each_chapter
+def test_a_summary_says_a_result_and_not_where_it_stands(path: Path) -> None:
+    summary = path.read_text(encoding="utf-8").split("# ## Summary")[1].split("Quiz")[0]
+    assert not re.search(r"\b(printed|stands? under)\b", summary)
 
 
 @each_chapter

@@ -225,9 +225,23 @@ def test_when_all_are_dead_what_was_collected_is_kept(
         collect(player, TASKS[:4], 4, path, seed=3, batch=8)
     for url in (two[0].url, dead):
         assert f"  {url}: " in str(caught.value)
-    assert read_jsonl(path) == played[:8]
+    assert read_jsonl(path) == played[:8]  # the ninth's first turns are lost
     # another run, with a server that lives, adds the rest
     assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=8) == played
+
+
+def test_when_all_die_the_block_under_way_is_kept(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], tmp_path: Path
+):
+    """The first episodes go first: of a block of 16 only those under way are lost."""
+    two[0].fault("die", after=sum(t.num_steps for t in played[:11]) + 1)
+    path = tmp_path / "rollouts.jsonl"
+    player = ServerPlayer([two[0].url], chat, CONFIG, "remote", retries=1, in_flight=2)
+    with pytest.raises(AllServersDown, match="what was collected is in the file"):
+        collect(player, TASKS[:4], 4, path, seed=3, batch=16)
+    kept = read_jsonl(path)
+    assert 4 <= len(kept) <= 11 and kept == played[: len(kept)]
+    assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=16) == played
 
 
 def test_the_command_line_collects_from_servers(

@@ -66,7 +66,7 @@ REWARDS = {"tuning", "reward_model_folder"}
         # the label function of AgentPRM
         ("labels.py", "def td_gae_labels(", "def td_gae_labels(extra, ", REWARDS),
         # how PPO shapes its rewards
-        ("credit.py", "def turn_rewards(", "def turn_rewards(extra, ", {"ppo_run"}),
+        ("ppo.py", "def turn_rewards(", "def turn_rewards(extra, ", {"ppo_run"}),
         # outcomes of rollouts from a state, 32 at a time
         ("tutorial/stages.py", "1_000 * k", "2_000 * k", {"play_on"}),
         # demonstrations: every translated one takes another exchange of words

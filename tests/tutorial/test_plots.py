@@ -1,16 +1,20 @@
 """Every figure draws from literals without a warning and names its methods."""
 
 import io
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from agentprm_lite.tutorial import plots
+from agentprm_lite.tutorial import looks, plots, trees
+from agentprm_lite.tutorial.notebook import _pieces
 
 mpl.use("Agg")
 
+CHAPTERS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
 LOW = [(0.1, 0.05, 0.2), (0.2, 0.1, 0.3), (0.25, 0.2, 0.3)]
 HIGH = [(0.1, 0.05, 0.2), (0.4, 0.3, 0.5), (0.6, 0.5, 0.7)]
 TREE = {
@@ -55,15 +59,6 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ),
         ["SFT", "PVM", "AgentPRM"],
     ),
-    "verdicts": (
-        lambda: plots.verdict_grid(
-            {
-                "C1": {"Math": ("holds", "3 [1, 5]"), "BabyAI": ("fails", "0 [-1, 1]")},
-                "C6": {"BabyAI": ("undecided", "1 [-4, 6]")},
-            }
-        ),
-        [],
-    ),
     "trajectory": (
         lambda: plots.value_trajectory(
             {"success": [0.3, 0.5, 0.9], "failure": [0.3, 0.2]}, ["get 1 log", "craft 4 planks"]
@@ -74,20 +69,14 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         lambda: plots.reliability_diagram({"ORM": ([0.1, 0.9], [0.2, 0.7], [30, 10])}),
         ["calibrated", "ORM"],
     ),
-    "distributions": (
-        lambda: plots.value_distributions(
-            [[0.1, 0.2, 0.1], [0.5, 0.9], [0.3]], [False, True, True]
-        ),
-        ["failure", "success"],
-    ),
     "labels": (
         lambda: plots.label_bars({"ORM": [float("nan"), 1.0], "PVM": [1.0, 1.0]}, ["0", "1"]),
         ["ORM", "PVM"],
     ),
-    "tree": (lambda: plots.recipe_tree(TREE), []),
-    "calculation": (lambda: plots.calculation_tree(CALCULATION), []),
-    "lone_item": (lambda: plots.recipe_tree({"item": "a", "count": 1, "children": []}), []),
-    "solutions": (lambda: plots.solution_tree(SOLUTIONS), []),
+    "tree": (lambda: trees.recipe_tree(TREE), []),
+    "calculation": (lambda: trees.calculation_tree(CALCULATION), []),
+    "lone_item": (lambda: trees.recipe_tree({"item": "a", "count": 1, "children": []}), []),
+    "solutions": (lambda: trees.solution_tree(SOLUTIONS), []),
     "training": (
         lambda: plots.training_curves({"loss": {"SFT": ([1, 2, 3], [2.0, 1.0, 0.5])}}),
         ["SFT"],
@@ -101,18 +90,6 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ),
         ["right", "wrong"],
     ),
-    "forest": (
-        lambda: plots.forest({"TextCraft": {"beam": LOW[0], "best of 4": HIGH[0]}, "Math": {}}),
-        ["TextCraft"],
-    ),
-    "ppo": (
-        lambda: plots.ppo_curves(
-            [1, 2],
-            {"raw Q": [[0.3, 0.2], [0.3, 0.1]], "shaped": [0.3, 0.5]},
-            {"raw Q": [[5, 9], [5, 20]], "shaped": [5, 4]},
-        ),
-        ["raw Q", "shaped"],
-    ),
 }
 
 
@@ -124,7 +101,6 @@ def test_figure_draws(name: str) -> None:
     fig.savefig(target, format="png")
     assert target.getbuffer().nbytes > 1000
     assert [text.get_text() for box in fig.legends for text in box.get_texts()] == legend
-    assert fig.get_facecolor()[3] == 0.0
     assert not mpl.pyplot.get_fignums()
 
 
@@ -135,28 +111,13 @@ def test_other_names_look_like_no_method_beside_them() -> None:
     assert len({line.get_color() for line in ax.get_lines()}) == 5
 
 
-def test_verdicts_stand_in_their_cells() -> None:
-    (ax,) = FIGURES["verdicts"][0]().axes
-    cells = {text.get_text(): text.get_position() for text in ax.texts}
-    assert cells == {
-        "holds\n3 [1, 5]": (0.5, 0.5),
-        "fails\n0 [-1, 1]": (1.5, 0.5),
-        "undecided\n1 [-4, 6]": (1.5, 1.5),
-        "–": (0.5, 1.5),
-    }
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["Math", "BabyAI"]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["C1", "C6"]
-    colours = [patch.get_facecolor() for patch in ax.patches]
-    assert len(set(colours)) == 3
-
-
 def test_tree_names_every_item() -> None:
-    texts = [t.get_text() for t in plots.recipe_tree(TREE).axes[0].texts]
+    texts = [t.get_text() for t in trees.recipe_tree(TREE).axes[0].texts]
     assert sorted(texts) == ["1 × wooden pickaxe", "2 × oak planks", "2 × stick", "3 × oak planks"]
 
 
 def test_right_and_wrong_steps_differ_in_more_than_colour() -> None:
-    fig = plots.solution_tree(SOLUTIONS)
+    fig = trees.solution_tree(SOLUTIONS)
     texts = [t.get_text() for t in fig.axes[0].texts]
     assert sorted(texts) == ["12 pens, 5 are lost", "✓ 12 - 5 = 7", "✗ 12 + 5 = 17"]
 
@@ -171,7 +132,7 @@ def test_panels_share_a_scale_that_holds_all() -> None:
 
 
 def test_calculation_tree_joins_results_to_the_steps_that_use_them() -> None:
-    ax = plots.calculation_tree(CALCULATION).axes[0]
+    ax = trees.calculation_tree(CALCULATION).axes[0]
     places = {t.get_text(): t.get_position()[0] for t in ax.texts}
     told = dict.fromkeys(["8", "9", "2", "5"], 2)  # 17 and 10 are no leaves: they were calculated
     assert places == {"17 + 10 = 27": 0, "8 + 9 = 17": 1, "2 * 5 = 10": 1, **told}
@@ -181,25 +142,75 @@ def test_calculation_tree_joins_results_to_the_steps_that_use_them() -> None:
 @pytest.mark.parametrize("lines", [[], ["a step in words"], ["2 + 3 + 4 = 9"]])
 def test_calculation_tree_refuses_what_is_no_step(lines: list[str]) -> None:
     with pytest.raises(ValueError, match="lines: expected"):
-        plots.calculation_tree(lines)
+        trees.calculation_tree(lines)
 
 
 def test_methods_differ_in_more_than_colour() -> None:
-    for looks in (list(plots.METHODS.values()), plots.SPARE):
-        assert len({look.marker for look in looks}) == len(looks)
+    colors = [look.color for look in [*looks.LOOKS.values(), *looks.SPARE]]
+    assert len(set(colors)) == len(colors)
+    marks = [(look.marker, look.linestyle) for look in looks.LOOKS.values()]
+    assert len({*marks[:-2]}) == len(marks) - 2  # success and failure stand beside no method
+    assert len({look.marker for look in looks.SPARE}) == len(looks.SPARE)
 
 
-@pytest.mark.parametrize("look", [*plots.METHODS.values(), *plots.SPARE])
-def test_colours_read_on_light_and_dark_pages(look: plots.Look) -> None:
-    """WCAG contrast of graphics, at least 3 : 1, on white and on #121212."""
+def test_a_name_has_its_methods_colour() -> None:
+    """One method with two settings: one colour, two markers; the longest method's name counts."""
+    found = looks.looks_of(["AgentPRM, λ = 1", "AgentPRM, λ = 0.8", "random agent", "mine"])
+    first, second, agent, mine = found.values()
+    assert first == looks.LOOKS["AgentPRM"]
+    assert second.color == first.color and second.marker != first.marker
+    assert agent == looks.LOOKS["random agent"]
+    assert mine == looks.SPARE[0]
+    assert looks.looks_of(["PVMs"])["PVMs"] == looks.SPARE[0]
 
-    def luminance(color: str) -> float:
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-            for c in mpl.colors.to_rgb(color)
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    own = luminance(look.color) + 0.05
-    assert 1.05 / own >= 3.0
-    assert own / (luminance("#121212") + 0.05) >= 3.0
+def colours_of(fig: Figure) -> set[str]:
+    """Every colour with which something of a figure is drawn, without its transparency."""
+    found = set()
+    for part in fig.findobj():
+        for ask in ("get_color", "get_facecolor", "get_edgecolor"):
+            if part.get_visible() and hasattr(part, ask):
+                given = getattr(part, ask)()
+                rows = [given] if isinstance(given, str | tuple) else list(given)
+                found |= {mpl.colors.to_hex(x) for x in rows if mpl.colors.to_rgba(x)[3]}
+    return found
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_takes_its_colours_from_the_table(name: str) -> None:
+    table = {look.color for look in [*looks.LOOKS.values(), *looks.SPARE]}
+    allowed = table | {looks.INK, looks.GREY, "#ffffff", "#000000"}
+    assert colours_of(FIGURES[name][0]()) <= allowed
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_is_dark_and_eleven_points_high(name: str) -> None:
+    for text in FIGURES[name][0]().findobj(mpl.text.Text):
+        if text.get_text():
+            assert text.get_fontsize() >= 11, text
+            assert text.get_color() in (looks.INK, "white"), text
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_names_no_colour(path: Path) -> None:
+    """Colours, sizes of text and the table itself are the library's."""
+    text = path.read_text()
+    assert not re.search(r"""["']#[0-9a-fA-F]{6}|figsize|LOOKS\[|fontsize": [0-9]\b""", text)
+
+
+def test_panels_and_legend_are_pieces_that_a_phone_shows_whole() -> None:
+    assert len(list(_pieces(FIGURES["panels"][0]()))) == 3
+    (whole,) = _pieces(FIGURES["curve"][0]())
+    for _, points in [whole, *_pieces(FIGURES["panels"][0]())]:
+        assert points <= 358
+
+
+@pytest.mark.parametrize("look", [*looks.LOOKS.values(), *looks.SPARE])
+def test_colours_read_on_white(look: looks.Look) -> None:
+    """WCAG contrast of graphics, at least 3 : 1; every figure has a white ground."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in mpl.colors.to_rgb(look.color)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) >= 3.0

@@ -18,7 +18,9 @@ from agentprm_lite.tutorial.smoothing import (
     errors,
     exact,
     figure_data,
+    misranked,
     weights,
+    wrong_sign,
 )
 
 TREES = [Tree(depth=5, actions=3), Tree(depth=3, actions=2, seed=4), Tree(depth=30, actions=1)]
@@ -97,8 +99,53 @@ def test_the_stored_numbers_are_those_of_the_code() -> None:
     path = Path(__file__).parents[2] / "results" / "smoothing.json"
     stored, now = json.loads(path.read_text()), figure_data(repeats=1)
     assert stored["n"] == now["n"] and stored["rms"].keys() == {"0", "1", "4"}
-    for name in ("bias", "weights"):
+    for name in ("bias", "weights", "misranked", "wrong_sign"):
         for key, value in stored[name].items():
             np.testing.assert_allclose(value, now[name][key], atol=1e-12)  # type: ignore[index]
     for key, bias in stored["bias"].items():  # what is left with many trajectories
         assert stored["rms"][key][-1] == pytest.approx(bias, abs=0.04)
+
+
+def test_siblings_keep_their_order_and_cousins_do_not() -> None:
+    """Two turns of two actions, M = ½ Q + ½ M of the parent: a good node's bad child overtakes.
+
+    Q after the first turn 0.8 and 0.4, leaves 0.9, 0.5 and 0.6, 0.2; M of the leaves 0.85, 0.65 and
+    0.5, 0.3. Of the four pairs of cousins one (0.5 and 0.6 in Q) is turned round.
+    """
+    tree = Tree(depth=2, actions=2)
+    even = np.array([1.0, *[0.5] * 2, *[0.25] * 4])
+    q = np.array([0.6, 0.8, 0.4, 0.9, 0.5, 0.6, 0.2])
+    vars(tree).update(visits=even, q=q)  # cached properties, set by hand
+    m = np.array([0.6, 0.8, 0.4, 0.85, 0.65, 0.5, 0.3])
+    assert misranked(tree, m) == pytest.approx(1 / 4)
+    assert misranked(tree, q) == 0
+    assert wrong_sign(tree, m) == 0
+    m[3] = 0.75  # below its parent's 0.8: one leaf of four, half of the steps
+    assert wrong_sign(tree, m) == pytest.approx(1 / 8)
+
+
+def test_chapter_5_says_what_the_file_says() -> None:
+    root = Path(__file__).parents[2]
+    stored = json.loads((root / "results" / "smoothing.json").read_text())
+    chapter = (root / "notebooks" / "05_agentprm.py").read_text()
+    section = chapter.split("# ## What the loss wants")[1].split("# ## Training")[0]
+    text = " ".join(section.replace("\n# ", " ").split())
+    rms, cross = stored["rms"], stored["crossover"]
+    first, last = ([rms[b][k] for b in ("1", "0")] for k in (0, -1))
+    c = [f"{x:.2f}" for x in stored["weights"]["1"]]
+    wrong, signs = (
+        [f"{stored[k][b]:.0%}" for b in ("1", "4")] for k in ("misranked", "wrong_sign")
+    )
+    for said in (
+        f"Up to about {round(cross['1'], -2):,.0f} episodes β = 1 is better",
+        "with {} the error is {:.2f} instead of {:.2f}".format(stored["n"][0], *first),
+        "With {:,} it is {:.2f} instead of {:.2f}".format(stored["n"][-1], *last),
+        f"they are {', '.join(c[:-1])} and {c[-1]}",
+        "{} of the pairs in the wrong order with β = 1 and {} with β = 4".format(*wrong),
+        "The progress of {} and {} of the turns has the wrong sign".format(*signs),
+        f"{stored['tree']['repeats']} data sets of each size",
+    ):
+        assert said.replace("%", " %") in text, said
+    assert f"below about {round(cross['1'], -2):,.0f} episodes" in " ".join(
+        chapter.split("# ## Summary")[1].replace("\n# ", " ").split()
+    )

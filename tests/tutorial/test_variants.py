@@ -9,7 +9,7 @@ import pytest
 from helpers import random_trajectories
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.examples import RewardExample
+from agentprm_lite.kinds import RewardExample
 from agentprm_lite.tutorial import rewards
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.tutorial.rewards import Variant

@@ -42,7 +42,6 @@ def test_any_text_space():
     assert space.sample() in space
     assert "\x00\ud800" in space
     assert 3 not in space
-    assert not space.is_np_flattenable
 
 
 @all_envs
