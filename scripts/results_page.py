@@ -219,22 +219,22 @@ def missing(name: str) -> str:
 def sizes(name: str) -> str:
     """What a profile takes of each world, as a table of "Paper and here"."""
     from agentprm_lite.env import env_class
-    from agentprm_lite.tutorial.profiles import get_profile
+    from agentprm_lite.tutorial import beam_tasks, get_profile, test_tasks, train_tasks
 
     columns = []
     for env in WORLDS:
         p, world = get_profile(name, env), env_class(env)
         train, test = (len(world.tasks(split, levels=p.levels)) for split in ("train", "test"))
-        held_out = min(p.eval_tasks, test)
+        shown, rolled = train_tasks(p)
         columns.append({
             "levels": ", ".join(map(str, p.levels)) if p.levels else "all",
             "tasks to train and to test on": f"{train:,} and {test:,}",
             "rounds": str(p.max_rounds or world.default_rounds),
-            "demonstrated tasks × tellings": f"{min(p.demo_goals, train):,} × {p.demo_variants}",
-            "rollouts: tasks × samples": f"{min(p.rollout_tasks, train)} × {p.rollout_samples}",
-            "held-out tasks × candidates": f"{held_out} × {p.eval_samples}",
+            "demonstrated tasks × tellings": f"{len(shown):,} × {p.demo_variants}",
+            "rollouts: tasks × samples": f"{len(rolled)} × {p.rollout_samples}",
+            "held-out tasks × candidates": f"{len(test_tasks(p))} × {p.eval_samples}",
             "beam search": f"{', '.join(f'{n}×{m}' for n, m in p.beams)} on "
-            f"{min(p.beam_tasks, held_out)}",
+            f"{len(beam_tasks(p))}",
             "tokens of a history, of a turn": f"{p.max_context:,}, {p.max_new_tokens}",
         })  # fmt: skip
     return table(
