@@ -178,7 +178,7 @@ for kind, a, b in parts(demo):
 pd.DataFrame(rows, columns=["part", "ids", "loss", "score", "text"])
 
 # %%
-longest = max(plain[:200], key=lambda t: t.num_steps)
+longest = max(demos[:200], key=lambda t: t.num_steps)
 kinds = {"prompt": ("", 1), "observation": ("//", 1), "turn": ("", 2)}
 fig, ax = looks.new_axes(height=1.6)
 for (kind, (hatch, height)), look in zip(
