@@ -1,0 +1,77 @@
+"""The table of a world by hand: two tasks, four attempts at each, one seed of each judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentprm_lite.study.bars import best_of, explained, fewest_turns, table
+from agentprm_lite.study.regime import read_raw, write_raw
+from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
+
+# [outcome, success, cut, tokens of each turn]
+WON, LOST, SLOW = [1.0, 1, 0, [5, 5]], [0.0, 0, 0, [5, 5]], [0.0, 0, 1, [5, 5, 5]]
+RIGHT, WRONG = [500, 600, 900], [500, 400, 100]
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    good = [[RIGHT, WRONG, [*WRONG, 100], WRONG], [WRONG, RIGHT, WRONG, [*WRONG, 100]]]
+    bad = [[[500, 500, 500 + 100 * (m is WRONG)] + m[3:] for m in task] for task in good]
+    return {
+        "families": [0, 1],
+        "greedy": [WON, LOST],
+        "candidates": [[WON, LOST, SLOW, LOST], [LOST, WON, LOST, SLOW]],
+        "random": [[0, 0], [0, 1]],
+        "held_out": {"orm": [0.9], "pvm": [0.1], "agentprm": [0.3]},
+        "values": {"orm": [good], "pvm": [bad], "agentprm": [good]},
+        "beams": {"judge": "agentprm", "tasks": [0, 1],
+                  "runs": {"2x2": [[[1.0, 1, 40], [1.0, 1, 20]]]}},
+    }  # fmt: skip
+
+
+def test_the_table(raw: dict[str, Any]) -> None:
+    found = table(raw)
+    means = {k: found[k][0] for k in ("greedy", "sample", "random", "oracle16", "headroom", "cut")}
+    assert means == {
+        "greedy": 0.5, "sample": 0.25, "random": 0.25, "oracle16": 1.0, "headroom": 0.75,
+        "cut": 0.25,
+    }  # fmt: skip
+    assert found["process_judge"] == "agentprm"  # explains most on held-out tasks, ORM apart
+    assert found["share_of_headroom"] == [1.0, 1.0, 1.0]
+    assert found["auroc_fixed_turn"] is None  # only the slow attempt goes on after turn 2
+    assert found["judges"]["agentprm"]["auroc_by_turn"]["1"] == [1.0, 1.0, 1.0]
+    beam = found["beams"]["2x2"]
+    assert beam["success"][0] == 1.0 and beam["minus_greedy"][0] == 0.5 and beam["tokens"] == 30
+
+
+def test_explained_variance_by_hand(raw: dict[str, Any]) -> None:
+    """A task has 9 turns, 2 of them of the success. Errors² there 0.4² + 0.1², elsewhere
+    3 × 0.4² + 4 × 0.1²; the constant 2/9 has 9 × 2/9 × 7/9."""
+    error = 0.16 + 0.01 + 3 * 0.16 + 4 * 0.01
+    assert explained(raw, "agentprm")[0] == pytest.approx(1 - error / (14 / 9), abs=1e-4)
+
+
+def test_best_of_n_takes_the_last_value_and_ties_are_shared(raw: dict[str, Any]) -> None:
+    assert best_of(raw, "agentprm", [1, 4]).tolist() == [[[0.25, 1.0], [0.25, 1.0]]]
+    assert best_of(raw, "pvm", [4])[0, :, 0].tolist() == [0.0, 0.0]
+    assert fewest_turns(raw, [4])[0, :, 0] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_halving_counts_what_it_drops(raw: dict[str, Any]) -> None:
+    """Four first turns, two second ones; then it is over, for both that are left have ended."""
+    assert halved(raw, "agentprm", 4)["tokens"] == 4 * 5 + 2 * 5
+    assert halved(raw, "agentprm", 4)["success"][0] == 1.0
+    assert halving_of([[0.1, 0.9], [0.2, 0.3]], [[7, 1], [7, 2]]) == (1, 16)
+
+
+def test_raw_numbers_are_enough(raw: dict[str, Any], tmp_path: Path) -> None:
+    write_raw(tmp_path / "a.json.gz", raw)
+    write_raw(tmp_path / "b.json.gz", raw)
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+    assert table(read_raw(tmp_path / "a.json.gz")) == table(raw)
+    points = success_against_tokens(raw)
+    assert [x["tokens"] for x in points["best of n by agentprm"]] == [11.2, 22.5, 45.0]
+    assert points["beam by agentprm"][0]["equal_n"] == 2
