@@ -263,7 +263,7 @@ for name, actor in policies.items():
     for title, key in zip(panels, ("loss", "grad_norm"), strict=True):
         y = [np.mean([log[i][key] for i in piece]) for piece in pieces]
         panels[title][name] = (x, y)
-    first, *_, last = (row["loss"] for row in log)
+    first, last = log[0]["loss"], log[-1]["loss"]
     ends.append(f"{name} from {first:.2f} to {last:.2f} in {len(log)} steps")
 show_figure(
     plots.training_curves(panels, xlabel="% of the training"),

@@ -131,7 +131,7 @@ SMOKE = replace(
     name="smoke",
     levels=(1,),
     lora=Lora(r=4, alpha=8),
-    demo_goals=16,
+    demo_goals=64,
     rollout_tasks=8,
     reward=TrainConfig(lr=2e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     mc_tasks=2,
