@@ -77,11 +77,8 @@ def gather(p: Profile, command: str) -> Raw:
 
 
 def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict[str, Any]:
-    """Measure worlds; their raw numbers go to ``<out>/<world>.json.gz``.
-
-    Returns:
-        The table of all worlds that have been measured, also by an earlier call.
-    """
+    """The table of all worlds that have been measured, by this call or an earlier one; raw numbers
+    of a world go to ``<world>.json.gz`` in a folder beside ``out`` that has its name."""
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for world in worlds:

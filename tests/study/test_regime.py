@@ -19,7 +19,7 @@ RIGHT, WRONG = [500, 600, 900], [500, 400, 100]
 @pytest.fixture
 def raw() -> dict[str, Any]:
     good = [[RIGHT, WRONG, [*WRONG, 100], WRONG], [WRONG, RIGHT, WRONG, [*WRONG, 100]]]
-    bad = [[[500, 500, 500 + 100 * (m is WRONG)] + m[3:] for m in task] for task in good]
+    bad = [[[500, 500, 500 + 100 * (m is WRONG), *m[3:]] for m in task] for task in good]
     return {
         "families": [0, 1],
         "greedy": [WON, LOST],
