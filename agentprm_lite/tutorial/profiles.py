@@ -23,7 +23,8 @@ class Profile:
     name: str
     """Name of the profile; artifacts lie in a folder of this name."""
     base: str
-    """``"tiny"``, ``"small-base"`` or a model that :func:`agentprm_lite.tutorial.smollm2.resolve` knows."""
+    """``"tiny"``, made here; ``"small-base"``, which the package ships; or a name that
+    :func:`agentprm_lite.tutorial.smollm2.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
     levels: tuple[int, ...] | None = (1, 2)
