@@ -144,25 +144,25 @@ class TextEnv(gymnasium.Env[str, str], abc.ABC):
         """What else `info` tells about the task."""
         return {}
 
+    def _draw(self) -> int:
+        """An index where `reset` is given none; worlds that don't count their tasks change it."""
+        return int(self.np_random.integers(self._count()))
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, Info]:
-        """Begin an episode; options are "index", "variant" and what else the environment takes.
-
-        Where no index is given, one is drawn by the generator that ``seed`` seeds.
-        """
+        """Begin an episode; options are "index" (else ``seed``'s generator draws one), "variant"
+        and what else the environment takes."""
         super().reset(seed=seed)
         given = dict(options or {})
         unknown = sorted(set(given) - self.option_names)
         if unknown:
             raise ValueError(f"options: expected {sorted(self.option_names)}, got {unknown}")
         self._rounds = None  # a reset that fails leaves no episode
-        count = self._count()
-        drawn = None if "index" in given else self.np_random.integers(count)
-        self.index = operator.index(given.pop("index", drawn))
+        self.index = operator.index(given.pop("index") if "index" in given else self._draw())
         self.variant = operator.index(given.pop("variant", 0))
-        if not 0 <= self.index < count:
-            raise ValueError(f"index: expected 0 to {count - 1}, got {self.index}")
+        if not 0 <= self.index < self._count():
+            raise ValueError(f"index: expected 0 to {self._count() - 1}, got {self.index}")
         if self.variant < 0:
             raise ValueError(f"variant: expected 0 or more, got {self.variant}")
         observation = self._start(**given)
