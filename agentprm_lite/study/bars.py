@@ -113,10 +113,13 @@ def beam(raw: Raw, shape: str) -> dict[str, Any]:
     }
 
 
-def explained(raw: Raw, kind: str) -> list[float]:
-    """1 − Brier score / that of the best constant, over all turns of all attempts."""
+def explained(raw: Raw, kind: str) -> list[float] | None:
+    """1 − Brier score / that of the best constant, over all turns of all attempts; None where all
+    attempts ended alike, for then there is nothing to explain."""
     turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
     outcome = outcomes(raw)
+    if np.ptp(outcome) == 0:
+        return None
     error = squared_errors(raw, kind)
     tables = (error, turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1))
     return rounded(

@@ -38,7 +38,10 @@ RANDOM_AGENTS = 16  # episodes of the random agent a task
 
 
 def gather(p: Profile, command: str) -> Raw:
-    """Everything that is measured in a world, as plain data; what is made already is read."""
+    """Everything that is measured in a world, as plain data; what is made already is read.
+
+    ``held_out`` is 0 for a judge whose held-out tasks all ended alike: it can't be told from them.
+    """
     tasks, candidates = test_tasks(p), pool(p)
     groups = list(by_task(candidates).values())
     logs = {k: [_log(p, k, seed) for seed in range(p.reward_seeds)] for k in JUDGES}
@@ -57,9 +60,8 @@ def gather(p: Profile, command: str) -> Raw:
             [int(random_agent(task, k, 0, p.max_rounds)[2]) for k in range(RANDOM_AGENTS)]
             for task in tasks
         ],
-        "held_out": {k: [log["best_explained_variance"] for log in runs]
+        "held_out": {k: [log.get("best_explained_variance", 0.0) for log in runs]
                      for k, runs in logs.items()},
-        "epochs": {k: [int(log["best_epoch"]) + 1 for log in runs] for k, runs in logs.items()},
         "values": {k: [_values(pool_values(p, k, seed), groups)
                        for seed in range(p.reward_seeds)] for k in JUDGES},
     }  # fmt: skip

@@ -21,7 +21,6 @@ from agentprm_lite.study.bars import (
     tokens_a_sample,
 )
 from agentprm_lite.study.compare import powers_of_two
-from agentprm_lite.study.measures import Interval
 
 Points = list[dict[str, Any]]
 
@@ -58,7 +57,7 @@ def success_against_tokens(raw: Raw) -> dict[str, Points]:
     return found
 
 
-def halved(raw: Raw, kind: str, n: int, every: int = 1) -> dict[str, Any]:
+def halved(raw: Raw, kind: str, n: int) -> dict[str, Any]:
     """Halving from n attempts; a task's K attempts are K / n draws of n, in order."""
     won = successes(raw)
     success, spent = np.zeros((2, len(raw["values"][kind]), len(won)))
@@ -68,7 +67,7 @@ def halved(raw: Raw, kind: str, n: int, every: int = 1) -> dict[str, Any]:
             found = []
             for draw in draws:
                 m, tokens = [ms[k][1:] for k in draw], [attempts[k][3] for k in draw]
-                answer, used = halving_of(m, tokens, every)
+                answer, used = halving_of(m, tokens)
                 found.append((won[g, draw[answer]], used))
             success[s, g], spent[s, g] = np.mean(found, axis=0)
     tokens_spent = float(spent.mean())
@@ -83,15 +82,12 @@ def halved(raw: Raw, kind: str, n: int, every: int = 1) -> dict[str, Any]:
     }
 
 
-def halving_of(
-    m: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]], every: int = 1
-) -> tuple[int, int]:
+def halving_of(m: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) -> tuple[int, int]:
     """What `search.halving` answers with from whole attempts, and the tokens that it samples.
 
     Args:
         m: of each attempt M after every turn.
         tokens: of each attempt the tokens of every turn.
-        every: turns between two halvings.
 
     Returns:
         Place of the answer among the attempts, and the tokens.
@@ -109,16 +105,8 @@ def halving_of(
         spent += sum(tokens[k][turn] for k in going)
         kept = [k for k in kept if k not in going] + going  # what is over stands first, as there
         turn += 1
-        if turn % every == 0:
-            kept = sorted(kept, key=better)[: -(-len(kept) // 2)]
+        kept = sorted(kept, key=better)[: -(-len(kept) // 2)]
     return min(kept, key=better), spent
-
-
-def axes(points: dict[str, Points]) -> tuple[dict[str, list[float]], dict[str, list[Interval]]]:
-    """The x and y of `plots.curve_with_interval`, without what generates nothing."""
-    drawn = {name: sizes for name, sizes in points.items() if sizes[0]["tokens"] > 0}
-    x = {name: [point["tokens"] for point in sizes] for name, sizes in drawn.items()}
-    return x, {k: [Interval(*point["success"]) for point in v] for k, v in drawn.items()}
 
 
 def _curve(raw: Raw, success: Any, ns: Sequence[int], sample: float) -> Points:

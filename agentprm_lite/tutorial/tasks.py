@@ -40,6 +40,11 @@ def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
         rolled = [replace(t, variant=1_000) for t in reversed(goals)]
         return goals[: profile.demo_goals], rolled[: profile.rollout_tasks]
     practice, judge = _shuffled(profile, ("practice",)), _shuffled(profile, ("judge",))
+    if not judge:
+        raise ValueError(
+            f"{profile.env} keeps no training task for judges at levels {profile.levels}, expected "
+            "at least one: part_of() takes every fourth goal"
+        )
     draws = -(-profile.rollout_tasks // len(judge))
     rolled = [replace(t, variant=1_000 + k) for k in range(draws) for t in judge]
     return practice[: profile.demo_goals], rolled[: profile.rollout_tasks]

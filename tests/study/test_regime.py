@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from helpers import TASKS, backend
 
+from agentprm_lite.chat import ChatFormat
+from agentprm_lite.models import load_policy
+from agentprm_lite.prm import StepValues
+from agentprm_lite.search import halving
 from agentprm_lite.study.bars import best_of, explained, fewest_turns, table
 from agentprm_lite.study.regime import read_raw, write_raw
 from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
+from agentprm_lite.types import Trajectory
 
 # [outcome, success, cut, tokens of each turn]
 WON, LOST, SLOW = [1.0, 1, 0, [5, 5]], [0.0, 0, 0, [5, 5]], [0.0, 0, 1, [5, 5, 5]]
@@ -54,6 +62,12 @@ def test_explained_variance_by_hand(raw: dict[str, Any]) -> None:
     assert explained(raw, "agentprm")[0] == pytest.approx(1 - error / (14 / 9), abs=1e-4)
 
 
+def test_where_all_end_alike_nothing_is_explained(raw: dict[str, Any]) -> None:
+    alike = {**raw, "candidates": [[LOST, LOST, SLOW, LOST], [LOST, LOST, LOST, SLOW]]}
+    found = table(alike)
+    assert found["explained_variance"] is None and found["share_of_headroom"] is None
+
+
 def test_best_of_n_takes_the_last_value_and_ties_are_shared(raw: dict[str, Any]) -> None:
     assert best_of(raw, "agentprm", [1, 4]).tolist() == [[[0.25, 1.0], [0.25, 1.0]]]
     assert best_of(raw, "pvm", [4])[0, :, 0].tolist() == [0.0, 0.0]
@@ -75,3 +89,24 @@ def test_raw_numbers_are_enough(raw: dict[str, Any], tmp_path: Path) -> None:
     points = success_against_tokens(raw)
     assert [x["tokens"] for x in points["best of n by agentprm"]] == [11.2, 22.5, 45.0]
     assert points["beam by agentprm"][0]["equal_n"] == 2
+
+
+class Odd:
+    """M from a turn's ids alone: no two attempts agree, and no order is that of the samples."""
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
+        return [
+            StepValues(0.5, np.array([sum(t.ids[:end]) * 0.618 % 1 for _, end in t.spans]))
+            for t in trajectories
+        ]
+
+
+def test_halving_of_stored_attempts_is_that_of_the_search(folder: Path, chat: ChatFormat) -> None:
+    """Answer and tokens of `search.halving`, from whole attempts that some rounds end early."""
+    player = backend(load_policy(folder), chat)
+    for task, found in zip(TASKS[:3], halving(player, Odd(), TASKS[:3], 5, seed=3), strict=True):
+        whole = player.run([player.start(task, k, 3) for k in range(5)])
+        tokens = [[end - start for start, end in t.spans] for t in whole]
+        place, spent = halving_of([v.q.tolist() for v in Odd().score(whole)], tokens)
+        assert found.trajectory.ids == whole[place].ids
+        assert (found.trajectory.sample, found.usage.generated) == (place, spent)
