@@ -12,6 +12,8 @@ RECORD = ROOT / "results" / "families.json"
 
 def page() -> str:
     """Who made the record, the table, and the reason of everything that isn't just "yes"."""
+    if not RECORD.exists():
+        return "No run is stored yet.\n"
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     families: dict[str, dict[str, Any]] = record["families"]
     stages = list(next(iter(families.values())))

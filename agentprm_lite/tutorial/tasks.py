@@ -30,7 +30,7 @@ def sampling_config(profile: Profile, temperature: float = 1.0) -> SamplingConfi
 def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     """Training tasks with demonstrations, one a goal; and those that are rolled out.
 
-    Of the small base the two share no goal, shop or template (:func:`corpus.part_of`), and where
+    Of the small base the two share no goal, shop or template (`corpus.part_of`), and where
     there are fewer goals to roll out than wanted, each has several draws. Elsewhere goals without
     demonstrations come first among the rollouts. Either way reward models see the policy where it
     isn't at its best, as it will be on held-out tasks.
