@@ -214,7 +214,6 @@ def step_values(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor,
 def step_outputs(model: Any, trajectories: Sequence[Trajectory]) -> tuple[Tensor, Tensor, Tensor]:
     """Head's outputs at the steps [B, T] and roots [B], with gradient, and the steps' mask."""
     body, head = split_model(model)
-    check_lengths(model, trajectories)
     hidden = hidden_states(body, [t.ids for t in trajectories])
     positions = [(t.root_position, *t.score_positions) for t in trajectories]
     mask = pad_ids([[1] * len(p) for p in positions], hidden.device).bool()

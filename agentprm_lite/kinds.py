@@ -21,7 +21,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from agentprm_lite import labels as targets
 from agentprm_lite import losses
-from agentprm_lite.checkpoint import digest
 from agentprm_lite.forward import (
     action_logprobs,
     context_limit,
@@ -32,7 +31,7 @@ from agentprm_lite.forward import (
     step_values,
 )
 from agentprm_lite.labels import Labels
-from agentprm_lite.loop import Share, some, trajectory_of
+from agentprm_lite.loop import Share, digest, some, trajectory_of
 from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
 from agentprm_lite.types import Task, Trajectory

@@ -25,19 +25,11 @@ Where this departs from the paper (Xi et al. 2025, arXiv 2511.08325):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from agentprm_lite._checks import (
-    check_bool,
-    check_float,
-    check_gamma_lam,
-    check_mask,
-    check_outcomes,
-    check_reward,
-)
 
 
 @dataclass(frozen=True)
@@ -62,8 +54,8 @@ def outcome_labels(reward: Tensor, mask: Tensor) -> Labels:
     >>> outcome_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
     tensor([[0., 1., 0.]])
     """
-    check_mask(mask)
-    check_reward(reward, mask)
+    _check_mask(mask)
+    _check_reward(reward, mask)
     return _labels(reward[:, None].expand(mask.shape), _last_step(mask))
 
 
@@ -73,8 +65,8 @@ def pvm_labels(reward: Tensor, mask: Tensor) -> Labels:
     >>> pvm_labels(torch.tensor([1.0]), torch.tensor([[True, True, False]])).q
     tensor([[1., 1., 0.]])
     """
-    check_mask(mask)
-    check_reward(reward, mask)
+    _check_mask(mask)
+    _check_reward(reward, mask)
     return _labels(reward[:, None].expand(mask.shape), mask, reward)
 
 
@@ -86,7 +78,7 @@ def mc_hard_labels(outcomes: Tensor, mask: Tensor) -> Labels:
     >>> mc_hard_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
     tensor([[1.]])
     """
-    check_outcomes(outcomes, mask)
+    _check_outcomes(outcomes, mask)
     return _labels(outcomes.amax(dim=2), mask)
 
 
@@ -96,7 +88,7 @@ def mc_soft_labels(outcomes: Tensor, mask: Tensor) -> Labels:
     >>> mc_soft_labels(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])).q
     tensor([[0.5000]])
     """
-    check_outcomes(outcomes, mask)
+    _check_outcomes(outcomes, mask)
     return _labels(outcomes.mean(dim=2), mask)
 
 
@@ -120,12 +112,12 @@ def td_gae_labels(
     >>> td_gae_labels(half, half[:, 0], torch.ones(1), half > 0, yes).q
     tensor([[0.9750, 1.0000]])
     """
-    check_mask(mask)
+    _check_mask(mask)
     check_float("q", q, mask.shape)
     check_float("v_root", v_root, mask.shape[:1])
-    check_reward(reward, mask)
+    _check_reward(reward, mask)
     check_bool("final", final, mask.shape[:1])
-    check_gamma_lam(gamma, lam)
+    _check_gamma_lam(gamma, lam)
     if (reward[~final] != 0).any():
         raise ValueError(
             f"reward is {reward[~final].tolist()} where final is False, expected 0: a cut episode "
@@ -159,11 +151,11 @@ def gae(
     >>> gae(rewards, values, torch.zeros(1), values > 0, 1.0, 0.95)
     tensor([[0.6282, 0.5560, 0.4800, 0.4000]])
     """
-    check_mask(mask)
+    _check_mask(mask)
     check_float("rewards", rewards, mask.shape)
     check_float("values", values, mask.shape)
     check_float("last_value", last_value, mask.shape[:1])
-    check_gamma_lam(gamma, lam)
+    _check_gamma_lam(gamma, lam)
     values = values.detach()
     bootstrap = last_value.detach()[:, None].to(values.dtype)
     next_values = torch.where(_last_step(mask), bootstrap, values.roll(-1, dims=1))
@@ -195,3 +187,53 @@ def _labels(q: Tensor, mask: Tensor, root: Tensor | None = None) -> Labels:
 def _last_step(mask: Tensor) -> Tensor:
     """[B, T] bool, True on the last real step of each row of a prefix mask."""
     return mask & ~torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], dim=1)
+
+
+def check_float(name: str, x: Tensor, shape: Sequence[int | None]) -> None:
+    """Refuse what isn't a float tensor of a shape, in which None is any size."""
+    _check(name, x, shape, torch.float32, torch.float64)
+
+
+def check_bool(name: str, x: Tensor, shape: Sequence[int | None]) -> None:
+    """Refuse what isn't a bool tensor of a shape, in which None is any size."""
+    _check(name, x, shape, torch.bool)
+
+
+def _check(name: str, x: Tensor, shape: Sequence[int | None], *dtypes: torch.dtype) -> None:
+    if x.ndim != len(shape) or any(w not in (None, n) for w, n in zip(shape, x.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {list(x.shape)}, expected [{wanted}]")
+    if x.dtype not in dtypes:
+        expected = " or ".join(map(str, dtypes))
+        raise ValueError(f"{name} has dtype {x.dtype}, expected {expected}")
+
+
+def _check_mask(mask: Tensor) -> None:
+    check_bool("mask", mask, (None, None))
+    if mask.shape[1] == 0 or not mask[:, 0].all():
+        raise ValueError("mask has a row without a first step, expected at least one step a row")
+    if (mask[:, 1:] & ~mask[:, :-1]).any():
+        raise ValueError("mask has a real step after padding, expected a right-padded prefix")
+
+
+def _check_reward(reward: Tensor, mask: Tensor) -> None:
+    check_float("reward", reward, mask.shape[:1])
+    if not ((reward >= 0) & (reward <= 1)).all():
+        raise ValueError(f"reward is {reward.tolist()}, expected values within [0, 1]")
+
+
+def _check_outcomes(outcomes: Tensor, mask: Tensor) -> None:
+    _check_mask(mask)
+    check_float("outcomes", outcomes, (*mask.shape, None))
+    if outcomes.shape[2] == 0:
+        raise ValueError("outcomes has 0 rollouts a step, expected at least 1")
+    if not ((outcomes >= 0) & (outcomes <= 1)).all():
+        low, high = float(outcomes.min()), float(outcomes.max())
+        raise ValueError(f"outcomes has values from {low} to {high}, expected within [0, 1]")
+
+
+def _check_gamma_lam(gamma: float, lam: float) -> None:
+    if not 0.0 < gamma <= 1.0:
+        raise ValueError(f"gamma is {gamma}, expected 0 < gamma <= 1")
+    if not 0.0 <= lam <= 1.0:
+        raise ValueError(f"lam is {lam}, expected 0 <= lam <= 1")

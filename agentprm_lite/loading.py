@@ -112,6 +112,7 @@ def check_memory(auto_class: Any, config: Any, place: str | Path, dtype: torch.d
     """Refuse a model whose weights alone don't fit."""
     with torch.device("meta"):
         model = auto_class.from_config(config)
+        model.tie_weights()  # transformers 5.0 leaves that out here
     count, (free, device) = model.num_parameters(), free_memory()
     need = count * dtype.itemsize
     if need > free:

@@ -2,12 +2,15 @@
 
 The loss module that they belong to has ``sizes(batch)``, which counts the terms of a whole step,
 and ``forward(part, sizes)``, which returns a part's share of the step's loss and of the numbers to
-log. So microbatches and the ranks of :class:`agentprm_lite.distributed.Ranks` are the same thing.
+log. So a step may be computed in parts: in microbatches here, over ranks in the wing distributed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from agentprm_lite.checkpoint import read_state, write_state
 from agentprm_lite.forward import at_least_float32, microbatches
 from agentprm_lite.models import half_dtype
 from agentprm_lite.types import Trajectory
@@ -27,55 +31,14 @@ Share = tuple[Tensor, dict[str, float]]  # of a step's loss, and of what is logg
 SAVE_SECONDS = 60.0  # a run that can be cut off loses about this much
 
 
-class OneProcess:
-    """Who computes a step: this process, all of it. ``distributed.Ranks`` has the same methods."""
-
-    first = True
-    """This process writes what all share."""
-
-    def prepare(self, module: nn.Module, bf16: bool) -> nn.Module:
-        """The module to train with."""
-        return module
-
-    def finish(self, module: nn.Module, trained: nn.Module) -> None:
-        """Give the module what was learned."""
-
-    def parts(self, lengths: Sequence[int], tokens: int) -> list[tuple[float, list[int]]]:
-        """This process's microbatches of a step, and the weight of each one's loss."""
-        return [(1.0, group) for group in microbatches(lengths, tokens)]
-
-    def add_gradients(self, params: Sequence[Tensor]) -> None:
-        """Let every process have the sum of all gradients."""
-
-    def total(self, numbers: Tensor) -> Tensor:
-        """Sum over the processes."""
-        return numbers
-
-    def agree(self, answer: bool) -> bool:
-        """One answer for all processes."""
-        return answer
-
-    def check_same(self, run: str) -> None:
-        """Make sure that all processes are about to do the same."""
-
-    def wait(self) -> None:
-        """Go on when every process has come this far."""
-
-    def whole(self, tensor: Tensor) -> Tensor:
-        """A tensor with the parts that other processes hold."""
-        return tensor
-
-    def part_like(self, tensor: Tensor, other: Tensor) -> Tensor:
-        """The part of a whole tensor that this process holds of another one."""
-        return tensor
-
-
 class Loop:
-    """Weights in training and all that belongs to them.
+    """Weights in training and all that belongs to them, in one process.
 
     ``optimizer`` makes an optimizer of the module; the gradient of its first group is clipped.
     What it goes on from is kept in ``folder``, if there is one; ``run`` says whose it is.
     """
+
+    first = True  #: This process writes and shows what all share.
 
     def __init__(
         self,
@@ -84,19 +47,17 @@ class Loop:
         microbatch_tokens: int,
         folder: str | Path | None,
         run: Mapping[str, Any],
-        here: OneProcess,
         bf16: bool = False,
     ) -> None:
         for p in module.parameters():
             if p.requires_grad:
                 p.data = at_least_float32(p.data)
-        self.module: Any = module
         self.path = Path(folder) / "state.safetensors" if folder else None
-        self.run, self.here, self.saved = run, here, time.monotonic()
+        self.run, self.saved = run, time.monotonic()
         self.microbatch_tokens, self.bf16 = microbatch_tokens, bf16
         self.best: list[Tensor] = []
-        self.trained: Any = here.prepare(module, bf16).train()
-        self.optimizer = optimizer(self.trained)
+        self.module: Any = self.prepared(module).train()
+        self.optimizer = optimizer(self.module)
         self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.device = self.params[0].device
         scaled = bf16 and half_dtype() == torch.float16
@@ -106,16 +67,16 @@ class Loop:
         """One step of the optimizer; what the whole step logs. NaN stops before it."""
         sizes = self.module.sizes(batch)
         shares: list[list[float]] = []
-        for weight, part in self._parts(batch):
+        for weight, part in self.parts(batch):
             with self._autocast():
-                loss, logs = self.trained([batch[i] for i in part], sizes)
+                loss, logs = self.module([batch[i] for i in part], sizes)
             self.scaler.scale(loss * weight).backward()
             shares.append([x if weight else 0.0 for x in logs.values()])
-        total = self.here.total(torch.tensor(shares, dtype=torch.float64).sum(0)).tolist()
-        self.here.add_gradients(self.params)
+        total = self.total(torch.tensor(shares, dtype=torch.float64).sum(0)).tolist()
+        self.add_gradients()
         self.scaler.unscale_(self.optimizer)
         first = self.optimizer.param_groups[0]["params"]
-        norm = float(self.here.whole(nn.utils.clip_grad_norm_(first, 1.0)))
+        norm = float(self.whole(nn.utils.clip_grad_norm_(first, 1.0)))
         numbers = {"grad_norm": norm, **dict(zip(logs, total, strict=True))}
         # a scaled loss may overflow: the scaler leaves that step out and lowers its scale
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
@@ -126,9 +87,29 @@ class Loop:
         self.optimizer.zero_grad()
         return numbers
 
-    def _parts(self, examples: Sequence[Any]) -> list[tuple[float, list[int]]]:
+    def prepared(self, module: nn.Module) -> nn.Module:
+        """The module to train with."""
+        return module
+
+    def parts(self, examples: Sequence[Any]) -> list[tuple[float, list[int]]]:
+        """This process's microbatches of a step, and the weight of each one's loss."""
         lengths = [len(trajectory_of(e).ids) for e in examples]
-        return self.here.parts(lengths, self.microbatch_tokens)
+        return [(1.0, group) for group in microbatches(lengths, self.microbatch_tokens)]
+
+    def add_gradients(self) -> None:
+        """Let every process have the sum of all gradients."""
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """Sum over the processes."""
+        return numbers
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """A tensor with the parts that other processes hold."""
+        return tensor
+
+    def part_like(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """The part of a whole tensor that this process holds of another one."""
+        return tensor
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, half_dtype(), enabled=self.bf16)
@@ -139,9 +120,9 @@ class Loop:
         for example in batch:
             self.optimizer.zero_grad()
             with self._autocast():
-                loss, _ = self.trained([example], self.module.sizes([example]))
+                loss, _ = self.module([example], self.module.sizes([example]))
             loss.backward()
-            grads = [self.here.whole(p.grad) for p in self.params if p.grad is not None]
+            grads = [self.whole(p.grad) for p in self.params if p.grad is not None]
             if not all(bool(x.isfinite().all()) for x in (loss, *grads)):
                 found.append(trajectory_of(example).key)
         self.optimizer.zero_grad()
@@ -154,24 +135,24 @@ class Loop:
         """The module's report of held-out examples."""
         width = 1 + max(trajectory_of(e).num_steps for e in held_out)
         m = torch.zeros(len(held_out), width, dtype=torch.float64)
-        self.trained.eval()
-        for weight, part in self._parts(held_out):
+        self.module.eval()
+        for weight, part in self.parts(held_out):
             with self._autocast():
-                values = self.trained.values([held_out[i] for i in part])
+                values = self.module.values([held_out[i] for i in part])
             if weight:
                 m[part, : values.shape[1]] = values.double().cpu()
-        self.trained.train()
-        return self.module.report(held_out, self.here.total(m))
+        self.module.train()
+        return self.module.report(held_out, self.total(m))
 
     def keep(self) -> None:
         """These weights are the best so far."""
-        self.best = [self.here.whole(p.detach()).clone() for p in self.params]
+        self.best = [self.whole(p.detach()).clone() for p in self.params]
 
     @torch.no_grad()
     def take(self, tensors: Sequence[Tensor]) -> None:
         """Go on with these weights."""
         for p, x in zip(self.params, tensors, strict=True):
-            p.copy_(self.here.part_like(x, p))
+            p.copy_(self.part_like(x, p))
 
     def due(self) -> bool:
         """Whether the last save was so long ago that another one is worth its time."""
@@ -185,8 +166,8 @@ class Loop:
         named |= {f"best.{i}": x for i, x in enumerate(self.best)}
         for i, kept in self.optimizer.state_dict()["state"].items():
             named |= {f"{name}.{i}": torch.as_tensor(x) for name, x in kept.items()}
-        tensors = {name: self.here.whole(x).clone() for name, x in named.items()}
-        if self.here.first:
+        tensors = {name: self.whole(x).clone() for name, x in named.items()}
+        if self.first:
             record = {"log": log, "scaler": self.scaler.state_dict()}
             write_state(self.path, tensors, self.run, record)
         self.saved = time.monotonic()
@@ -203,15 +184,16 @@ class Loop:
         moments: dict[int, dict[str, Tensor]] = {}
         for key in sorted(tensors):  # in one order on all ranks: who saves gathers them in it
             name, _, i = key.rpartition(".")
-            x = self.here.part_like(tensors[key], self.params[int(i)])
+            x = self.part_like(tensors[key], self.params[int(i)])
             moments.setdefault(int(i), {})[name] = x
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.scaler.load_state_dict(record["scaler"])
         return record["log"]
 
-    def clear(self) -> None:
+    def end(self) -> None:
         """The run is over: nothing of its state stays."""
-        if self.here.first and self.path is not None:
+        self.module.eval()
+        if self.first and self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
@@ -244,3 +226,43 @@ def schedule(step: int, steps: int) -> float:
     warmup = max(1, steps // 10)
     angle = math.pi * max(0, step - warmup) / max(1, steps - warmup)
     return min((step + 1) / warmup, 0.5 * (1 + math.cos(angle)))
+
+
+def write_state(path: Path, tensors: Mapping[str, Tensor], run: Any, record: Any) -> None:
+    """Replace a state; a crash at any moment leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name("state.new")
+    metadata = {"record": json.dumps(record), "run": json.dumps(run)}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
+    _sync(new)
+    os.replace(new, path)
+    _sync(path.parent)
+
+
+def read_state(path: Path, run: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
+    """Tensors and record of a run; those of another one are refused."""
+    with safe_open(path, "pt") as f:
+        metadata = f.metadata() or {}
+    saved = json.loads(metadata.get("run", "{}"))
+    other = [
+        f"{name} ({saved.get(name)} there, {value} here)"
+        for name, value in run.items()
+        if saved.get(name) != value
+    ]
+    if other:
+        raise ValueError(
+            f"{path} belongs to another run, which differs in {', '.join(other)}; give another "
+            "folder or remove this file"
+        )
+    return load_file(path), json.loads(metadata["record"])
+
+
+def digest(data: Any) -> str:
+    """Eight letters that tell plain data apart."""
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

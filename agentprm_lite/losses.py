@@ -25,8 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from agentprm_lite._checks import check_bool, check_float
-from agentprm_lite.labels import Labels
+from agentprm_lite.labels import Labels, check_bool, check_float
 
 Progress = Literal["difference", "gae"]
 ZETA = 4.0  # ζ of the ranking loss, the margin between right and wrong steps

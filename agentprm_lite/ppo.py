@@ -28,11 +28,10 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.checkpoint import digest
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
-from agentprm_lite.loop import Log, Loop, OneProcess, Share, random_sets
+from agentprm_lite.loop import Log, Loop, Share, digest, random_sets
 from agentprm_lite.losses import kl_penalty, policy_loss
 from agentprm_lite.models import check_ids
 from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
@@ -254,7 +253,7 @@ def train_ppo(
     loss = PPOLoss(model, critic, config)
     run = {**asdict(config), **asdict(sampling), "tasks": digest([t.key for t in tasks])}
     del run["iterations"]  # more rounds may be added
-    loop = Loop(loss, loss.adamw, config.microbatch_tokens, checkpoint, run, OneProcess())
+    loop = Loop(loss, loss.adamw, config.microbatch_tokens, checkpoint, run)
     logs = loop.load()
     model.eval()  # as it plays
     rounds = range(len(logs), config.iterations)
@@ -278,5 +277,5 @@ def train_ppo(
         }
         logs.append(log)
         loop.save(logs)
-    loop.clear()
+    loop.end()
     return logs

@@ -2,8 +2,7 @@
 
 A step is a random set of trajectories. They are never grouped by length: where a success is shorter
 than a failure, such a step would hold successes only or failures only. Lengths do arrange the
-microbatches inside a step. The loop knows no ranks; :class:`agentprm_lite.distributed.Ranks` shares
-out its steps.
+microbatches inside a step.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from torch import nn
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from agentprm_lite.checkpoint import digest
 from agentprm_lite.forward import split_model
 from agentprm_lite.kinds import (
     Cut,
@@ -29,11 +27,12 @@ from agentprm_lite.kinds import (
     check_examples,
     split_families,
 )
-from agentprm_lite.loop import Log, Loop, OneProcess, random_sets, schedule, trajectory_of
+from agentprm_lite.loop import Log, Loop, digest, random_sets, schedule, trajectory_of
 from agentprm_lite.losses import Progress
 from agentprm_lite.types import Task, Trajectory
 
 logger = logging.getLogger(__name__)
+MakeLoop = Callable[..., Loop]  # Loop itself, or what shares its work out over ranks
 
 SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
 PATIENCE = 2  # epochs without a better one before training stops
@@ -69,7 +68,7 @@ def fit(
     held_out: Sequence[Any] = (),
     checkpoint: str | Path | None = None,
     label: str = "train",
-    processes: OneProcess | None = None,
+    processes: MakeLoop = Loop,
 ) -> Log:
     """Train the parameters of a loss module that require gradients.
 
@@ -78,7 +77,6 @@ def fit(
     """
     if not examples:
         raise ValueError("no examples to train on")
-    here = processes or OneProcess()
     plan = random_sets(len(examples), config.batch, config.epochs, f"{config.seed}")
     lengths = [[len(trajectory_of(e).ids) for e in part] for part in (examples, held_out)]
     shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
@@ -93,11 +91,9 @@ def fit(
         weights = [p for p in trained.parameters() if p.requires_grad]
         return AdamW(weights, weight_decay=config.weight_decay)
 
-    loop = Loop(module, adamw, config.microbatch_tokens, checkpoint, run, here, config.bf16)
-    here.wait()  # until what there is to load has been written
+    loop = processes(module, adamw, config.microbatch_tokens, checkpoint, run, config.bf16)
     log = loop.load()
-    here.check_same(f"step {len(log)} of {run}")
-    bar = tqdm(plan, desc=label, initial=len(log), disable=None if here.first else True)
+    bar = tqdm(plan, desc=label, initial=len(log), disable=None if loop.first else True)
     for step in range(len(log), len(plan)):
         lr = config.lr * schedule(step, len(plan))
         loop.optimizer.param_groups[0]["lr"] = lr
@@ -112,17 +108,13 @@ def fit(
                 loop.keep()
             if len(reports) - 1 - best >= PATIENCE:
                 break
-        due = (step + 1) % SAVE_STEPS == 0 or loop.due()
-        if checkpoint and step + 1 < len(plan) and here.agree(due):
+        if step + 1 < len(plan) and ((step + 1) % SAVE_STEPS == 0 or loop.due()):
             loop.save(log)
     bar.close()
     if held_out:
         loop.take(loop.best)
         log[-1] |= {"best_epoch": best, **_verdict(label, reports[best])}
-    here.finish(module, loop.trained)
-    module.eval()
-    loop.clear()
-    here.wait()  # until nothing of it is left
+    loop.end()
     return log
 
 
@@ -148,7 +140,7 @@ def sft(
     config: TrainConfig,
     *,
     checkpoint: str | Path | None = None,
-    processes: OneProcess | None = None,
+    processes: MakeLoop = Loop,
 ) -> Log:
     """Behaviour cloning: maximum likelihood of the demonstrations' action tokens, over all epochs.
 
@@ -192,7 +184,7 @@ def train_reward_model(
     held_out: float = 0.2,
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
     checkpoint: str | Path | None = None,
-    processes: OneProcess | None = None,
+    processes: MakeLoop = Loop,
 ) -> Log:
     """Train a reward model of any kind on the same trajectories.
 

@@ -62,7 +62,7 @@ def case(what: str, folder: Path, seed: int = 0) -> tuple[nn.Module, list[Any]]:
 
 
 def trained(
-    what: str, folder: Path, config: TrainConfig = CONFIG, processes: Any = None
+    what: str, folder: Path, config: TrainConfig = CONFIG, processes: Any = Loop
 ) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Log and final weights, the frozen ones included."""
     module, data = case(what, folder)

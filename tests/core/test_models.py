@@ -312,17 +312,22 @@ def test_stand_in_folders_differ_by_seed(tmp_path: Path):
 # --- what a reward model belongs to
 
 
-def first_release(folder: Path) -> Any:
-    """A reward model as version 0.1.0 made it: transformers' own token classifier under peft."""
+def token_classifier(folder: Path) -> Any:
+    """transformers' own, with a head of its own."""
     config = AutoConfig.from_pretrained(folder)
     config.update({"num_labels": 1, "token_classification_bias": False, "classifier_dropout": 0.0})
     model = AutoModelForTokenClassification.from_pretrained(folder, config=config)
     model.score = torch.nn.Linear(model.config.hidden_size, 1, bias=False)
+    return model.eval()
+
+
+def first_release(folder: Path) -> Any:
+    """A reward model as version 0.1.0 made it: a token classifier under peft."""
     config = LoraConfig(
         task_type="TOKEN_CLS", r=4, lora_alpha=8, target_modules="all-linear",
         exclude_modules=["score"], modules_to_save=["score"],
     )  # fmt: skip
-    return shaken(get_peft_model(model, config).eval())
+    return shaken(get_peft_model(token_classifier(folder), config).eval())
 
 
 def test_adapters_of_the_first_release_load(folder: Path, chat: ChatFormat, tmp_path: Path):
@@ -337,7 +342,7 @@ def test_adapters_of_the_first_release_load(folder: Path, chat: ChatFormat, tmp_
     assert expected.std() > 0.01
     # and what we write, that release reads
     save_adapter(ours, chat, tmp_path / "ours")
-    again = PeftModel.from_pretrained(first_release(folder).unload(), tmp_path / "ours")
+    again = PeftModel.from_pretrained(token_classifier(folder), tmp_path / "ours")
     with torch.no_grad():
         assert torch.equal(again(input_ids=IDS).logits, expected)
 
@@ -415,10 +420,15 @@ def test_an_old_torchao_is_left_alone(folder: Path, tmp_path: Path):
     """Colab's image has torchao 0.10.0, with which peft refuses every LoRA."""
     (tmp_path / "torchao").mkdir()
     (tmp_path / "torchao" / "__init__.py").write_text("")
+    # peft 0.18 takes that release, and reads two names of it
+    (tmp_path / "torchao" / "dtypes.py").write_text("class AffineQuantizedTensor: ...")
+    quantization = "class LinearActivationQuantizedTensor: ..."
+    (tmp_path / "torchao" / "quantization.py").write_text(quantization)
     (tmp_path / "torchao-0.10.0.dist-info").mkdir()
     (tmp_path / "torchao-0.10.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: torchao\nVersion: 0.10.0\n"
     )
+    (tmp_path / "torchao-0.10.0.dist-info" / "top_level.txt").write_text("torchao\n")
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
     done = subprocess.run(
         [sys.executable, "-c", OLD_TORCHAO, str(folder)], env=env, capture_output=True, text=True

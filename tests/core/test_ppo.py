@@ -25,7 +25,7 @@ from torch import Tensor
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, split_model
-from agentprm_lite.loop import Loop, OneProcess
+from agentprm_lite.loop import Loop
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.ppo import (
     Credited,
@@ -297,7 +297,7 @@ def adamw(model: Any, critic: Critic) -> torch.optim.Optimizer:
 def looped(model: Any, critic: Critic, config: PPOConfig, optimizer: Any = None) -> Loop:
     loss = PPOLoss(model, critic, config)
     make = (lambda _: optimizer) if optimizer else loss.adamw
-    loop = Loop(loss, make, config.microbatch_tokens, None, {}, OneProcess())
+    loop = Loop(loss, make, config.microbatch_tokens, None, {})
     model.eval()
     return loop
 

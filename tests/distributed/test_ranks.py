@@ -28,8 +28,8 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Place, alone, place
+from agentprm_lite.forward import microbatches
 from agentprm_lite.kinds import KINDS, RewardExample, RewardLoss
-from agentprm_lite.loop import OneProcess
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.train import SFTLoss
 from agentprm_lite.tutorial import artifacts, guided, stages
@@ -119,7 +119,9 @@ def test_ranks_share_out_a_step(count: int, shard: bool) -> None:
         assert len(part) * max(lengths[i] for i in part) <= 1000
     shares = [sum(lengths[i] for w, p in parts if w for i in p) for parts in dealt]
     assert count < 33 or max(shares) < 1.2 * min(shares)
-    assert rank_of(0, 1, False).parts(lengths, 1000) == OneProcess().parts(lengths, 1000)
+    assert rank_of(0, 1, False).parts(lengths, 1000) == [
+        (1.0, g) for g in microbatches(lengths, 1000)
+    ]
 
 
 def test_a_split_model_needs_bfloat16(
@@ -128,7 +130,7 @@ def test_a_split_model_needs_bfloat16(
     """A scaled loss has to be unscaled on all ranks alike, which nobody does here."""
     monkeypatch.setattr(distributed_fit, "half_dtype", lambda: torch.float16)
     with pytest.raises(ValueError, match="shard needs bfloat16"):
-        rank_of(0, 2, True).prepare(nn.Linear(1, 1), bf16=True)
+        rank_of(0, 2, True)(nn.Linear(1, 1), None, 1000, None, {}, True)
 
 
 @pytest.mark.parametrize("shard", ["", ".shard"])
