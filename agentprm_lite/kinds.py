@@ -1,7 +1,7 @@
-"""Kinds of reward models, one row of a table each: labels, loss and data; and that data's checks.
+"""Losses in training, of a policy and of every kind of reward model; their data and its checks.
 
-A kind of your own is one more row of :data:`KINDS`. All kinds learn from the same trajectories, so
-that they are compared on equal data.
+All kinds learn from the same trajectories, so that they are compared on equal data. What kinds
+there are says :data:`agentprm_lite.labels.KINDS`.
 
 Shape legend: B trajectories, T steps (one action each, padded), K rollouts from a step.
 """
@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from agentprm_lite import labels as targets
 from agentprm_lite import losses
 from agentprm_lite.forward import (
     action_logprobs,
@@ -30,7 +29,7 @@ from agentprm_lite.forward import (
     step_outputs,
     step_values,
 )
-from agentprm_lite.labels import Labels
+from agentprm_lite.labels import Labels, Steps, kind_named
 from agentprm_lite.loop import Share, digest, some, trajectory_of
 from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
@@ -59,51 +58,6 @@ class RewardExample:
                 f"values {np.unique(found).tolist()}, expected [{steps}, K] within [0, 1]"
             )
         object.__setattr__(self, "outcomes", found)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What labels are made from."""
-
-    q: Tensor  #: [B, T] M at the actions.
-    root: Tensor  #: [B] M at the prompts' ends.
-    mask: Tensor  #: [B, T] bool, True on real steps.
-    reward: Tensor  #: [B] outcome in [0, 1]; 0 where the episode was cut.
-    final: Tensor  #: [B] bool, False where labels are to bootstrap at the end.
-    lam: float  #: λ of TD(λ) and GAE.
-    rollouts: Tensor  #: [B, T, K] outcomes of rollouts after each action; K = 0 if nobody asked.
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of reward model."""
-
-    labels: Callable[[Steps], Labels]  #: The targets of M.
-    loss: Literal["values", "ranking"]  #: L_Q + βL_A on them, or PQM's comparison of steps.
-    rollouts: bool  #: It needs Monte Carlo rollouts from every state.
-    beta: float  #: Usual weight of L_A.
-
-
-KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
-    "orm": Kind(lambda s: targets.outcome_labels(s.reward, s.mask), "values", False, 0.0),
-    "pvm": Kind(lambda s: targets.pvm_labels(s.reward, s.mask), "values", False, 0.0),
-    "mc_hard": Kind(lambda s: targets.mc_hard_labels(s.rollouts, s.mask), "values", True, 0.0),
-    "mc_soft": Kind(lambda s: targets.mc_soft_labels(s.rollouts, s.mask), "values", True, 0.0),
-    "pqm": Kind(lambda s: targets.mc_hard_labels(s.rollouts, s.mask), "ranking", True, 0.0),
-    "agentprm": Kind(
-        lambda s: targets.td_gae_labels(s.q, s.root, s.reward, s.mask, s.final, lam=s.lam),
-        "values",
-        False,
-        1.0,
-    ),
-}
-
-
-def kind_named(name: str) -> Kind:
-    """The row of a name; an unknown one is an error that lists what exists."""
-    if name not in KINDS:
-        raise ValueError(f"kind of reward model is {name!r}, expected one of {', '.join(KINDS)}")
-    return KINDS[name]
 
 
 class SFTLoss(nn.Module):

@@ -1,5 +1,8 @@
 """Training targets of a reward model: outcome (ORM), PVM, Monte Carlo, TD with GAE.
 
+Which of them a kind of reward model learns, and how, is a row of :data:`KINDS`; a kind of your own
+is a function and a row here.
+
 Shape legend: B trajectories, T steps (one action each, padded on the right), N rollouts a step.
 An argument means the same in every function; a wrong shape, dtype or range is a ValueError that
 names it. No label carries a gradient.
@@ -25,8 +28,9 @@ Where this departs from the paper (Xi et al. 2025, arXiv 2511.08325):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -161,6 +165,51 @@ def gae(
     next_values = torch.where(_last_step(mask), bootstrap, values.roll(-1, dims=1))
     returns = _lambda_returns(rewards.detach().to(values.dtype), next_values, mask, gamma, lam)
     return torch.where(mask, returns - values, 0.0)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What labels are made from."""
+
+    q: Tensor  #: [B, T] M at the actions.
+    root: Tensor  #: [B] M at the prompts' ends.
+    mask: Tensor  #: [B, T] bool, True on real steps.
+    reward: Tensor  #: [B] outcome in [0, 1]; 0 where the episode was cut.
+    final: Tensor  #: [B] bool, False where labels are to bootstrap at the end.
+    lam: float  #: λ of TD(λ) and GAE.
+    rollouts: Tensor  #: [B, T, K] outcomes of rollouts after each action; K = 0 if nobody asked.
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of reward model."""
+
+    labels: Callable[[Steps], Labels]  #: The targets of M.
+    loss: Literal["values", "ranking"]  #: L_Q + βL_A on them, or PQM's comparison of steps.
+    rollouts: bool  #: It needs Monte Carlo rollouts from every state.
+    beta: float  #: Usual weight of L_A.
+
+
+KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
+    "orm": Kind(lambda s: outcome_labels(s.reward, s.mask), "values", False, 0.0),
+    "pvm": Kind(lambda s: pvm_labels(s.reward, s.mask), "values", False, 0.0),
+    "mc_hard": Kind(lambda s: mc_hard_labels(s.rollouts, s.mask), "values", True, 0.0),
+    "mc_soft": Kind(lambda s: mc_soft_labels(s.rollouts, s.mask), "values", True, 0.0),
+    "pqm": Kind(lambda s: mc_hard_labels(s.rollouts, s.mask), "ranking", True, 0.0),
+    "agentprm": Kind(
+        lambda s: td_gae_labels(s.q, s.root, s.reward, s.mask, s.final, lam=s.lam),
+        "values",
+        False,
+        1.0,
+    ),
+}
+
+
+def kind_named(name: str) -> Kind:
+    """The row of a name; an unknown one is an error that lists what exists."""
+    if name not in KINDS:
+        raise ValueError(f"kind of reward model is {name!r}, expected one of {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 def _lambda_returns(

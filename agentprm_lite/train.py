@@ -195,7 +195,7 @@ def train_reward_model(
     Args:
         model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.
         examples: trajectories, with Monte Carlo outcomes if the kind needs them.
-        kind: a name in :data:`agentprm_lite.kinds.KINDS`.
+        kind: a name in :data:`agentprm_lite.labels.KINDS`.
         config: how to train.
         beta: weight of L_A; None: the kind's usual one.
         progress: target of L_A, see :func:`agentprm_lite.losses.advantage_loss`.

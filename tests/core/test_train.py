@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from agentprm_lite import kinds, loop, train
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
-from agentprm_lite.kinds import KINDS, Kind, RewardExample, RewardLoss, split_families
+from agentprm_lite.kinds import RewardExample, RewardLoss, split_families
+from agentprm_lite.labels import KINDS, Kind
 from agentprm_lite.loop import random_sets
 from agentprm_lite.models import (
     Lora,

@@ -29,7 +29,8 @@ from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Place, alone, place
 from agentprm_lite.forward import microbatches
-from agentprm_lite.kinds import KINDS, RewardExample, RewardLoss
+from agentprm_lite.kinds import RewardExample, RewardLoss
+from agentprm_lite.labels import KINDS
 from agentprm_lite.models import Lora, load_policy
 from agentprm_lite.train import SFTLoss
 from agentprm_lite.tutorial import artifacts, guided, stages

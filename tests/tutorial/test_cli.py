@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.kinds import KINDS
+from agentprm_lite.labels import KINDS
 from agentprm_lite.models import load_chat
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
