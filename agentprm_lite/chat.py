@@ -51,11 +51,9 @@ def react(thought: str, action: str) -> str:
 
 
 def parse_action(text: str) -> str | None:
-    """The action in a turn, by the rules of AgentGym's client.
+    """The action in a turn by the rules of AgentGym's client, "" for none, None for several.
 
-    It is the text after "Action:" up to the end of its line, without characters other than letters,
-    digits, commas and single spaces; "" if there is none; None if there are several (the reply to
-    that is :data:`TOO_MANY_ACTIONS`). What was thought between ``<think>`` marks isn't read.
+    It is what stands after "Action:" on its line: letters, digits, commas and single spaces of it.
     """
     found = _ACTION.findall(_THOUGHTS_END.split(text)[-1])
     if len(found) > 1:

@@ -58,16 +58,11 @@ class _Rescaled(nn.Module):
 
 
 def context_limit(config: Any) -> int:
-    """Most tokens of a history.
-
-    Models with ``longrope`` (Phi-3) turn to other position frequencies when the longest history of
-    a pass exceeds a first length. A cache or the rest of a batch would then change a history's
-    numbers, so they read no more than that here.
-    """
+    """Most tokens of a history."""
     config = config.get_text_config()
     most: int = getattr(config, "max_position_embeddings", None) or sys.maxsize  # Mamba has none
     rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "longrope":
+    if rope.get("rope_type") == "longrope":  # Phi-3: beyond it the rest of a batch changes numbers
         return min(most, rope["original_max_position_embeddings"])
     return most
 
@@ -107,10 +102,7 @@ def cache_as(body: Any, cache: Any) -> dict[str, Any]:
 
 
 def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """[B, S] from B lists of ids, right-padded with 0.
-
-    That needs no mask in a causal model: no real token sees what comes after it.
-    """
+    """[B, S] from B lists of ids, right-padded with 0: no real token of causal models sees it."""
     rows = [torch.as_tensor(ids) for ids in sequences]
     return pad_sequence(rows, batch_first=True).to(device)
 

@@ -1,7 +1,6 @@
 """Losses in training, of a policy and of every kind of reward model; their data and its checks.
 
-All kinds learn from the same trajectories, so that they are compared on equal data. What kinds
-there are says :data:`agentprm_lite.labels.KINDS`.
+All kinds learn from the same trajectories, so that they are compared on equal data.
 
 Shape legend: B trajectories, T steps (one action each, padded), K rollouts from a step.
 """
@@ -78,10 +77,7 @@ class SFTLoss(nn.Module):
 
 
 class RewardLoss(nn.Module):
-    """Algorithm 1: labels from the model as it is now, without gradient, and a loss on them.
-
-    For the settings see :func:`agentprm_lite.train.train_reward_model`.
-    """
+    """Algorithm 1: labels from the model as it is now, without gradient, and a loss on them."""
 
     def __init__(
         self,
@@ -153,13 +149,9 @@ class RewardLoss(nn.Module):
         return self.row.labels(Steps(q, root, mask, outcome, ended, self.lam, rollouts))
 
     def report(self, examples: Sequence[RewardExample], m: Tensor) -> dict[str, float]:
-        """What M [N, 1 + T] says of held-out trajectories, measured alike for every kind.
-
-        Targets are the kind's labels with λ = 1, which don't depend on the model. Within-task AUROC
-        is that of M after each of the first eight turns, where there are both outcomes.
-        """
+        """What M [N, 1 + T] says of held-out trajectories, measured alike for every kind."""
         q, root = m[:, 1:].cpu().double(), m[:, 0].cpu().double()
-        usual = RewardLoss(None, self.kind, beta=0.0, lam=1.0)
+        usual = RewardLoss(None, self.kind, beta=0.0, lam=1.0)  # its labels don't depend on M
         labels = usual.labels(examples, q, root, _real_steps(examples))
         ranks = self.row.loss == "ranking"
         loss = losses.ranking_loss(q, labels) if ranks else losses.q_loss(q, root, labels)
@@ -209,11 +201,7 @@ def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = Fals
 def split_families(
     examples: Sequence[RewardExample], share: float, family: Callable[[Task], Hashable]
 ) -> tuple[list[RewardExample], list[RewardExample]]:
-    """What to train on and what to hold out: a share of the families of tasks, one at least.
-
-    Which families are held out is a matter of their names, so that data sets with the same tasks
-    hold out the same ones.
-    """
+    """What to train on, and a share of the families of tasks to hold out: the same for all data."""
     if not 0 <= share < 1:
         raise ValueError(f"held_out is {share}, expected a share of the tasks from 0 to below 1")
     of = [family(e.trajectory.task) for e in examples]

@@ -1,7 +1,6 @@
 """Training targets of a reward model: outcome (ORM), PVM, Monte Carlo, TD with GAE.
 
-Which of them a kind of reward model learns, and how, is a row of :data:`KINDS`; a kind of your own
-is a function and a row here.
+A kind of reward model is a row of :data:`KINDS`; for one of your own add it here, and its labels.
 
 Shape legend: B trajectories, T steps (one action each, padded on the right), N rollouts a step.
 An argument means the same in every function; a wrong shape, dtype or range is a ValueError that

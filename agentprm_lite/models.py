@@ -44,10 +44,7 @@ class Lora:
     """Layers with adapters: ``"all-linear"`` (but the head), or names such as ``q_proj``."""
 
     def add_to(self, model: Any, task: str, seed: int) -> Any:
-        """A ``PeftModel`` with fresh adapters, without dropout: differences of M are the signal.
-
-        The task is "CAUSAL_LM" or "TOKEN_CLS"; the global random stream is left alone.
-        """
+        """A ``PeftModel`` with fresh adapters for "CAUSAL_LM" or "TOKEN_CLS", without dropout."""
         reward = task == "TOKEN_CLS"
         config = LoraConfig(
             task_type=task,
@@ -67,10 +64,7 @@ class Lora:
 
 
 class Scorer(torch.nn.Module):
-    """A trunk and a head of zeros, without bias, which vLLM's classifiers lack, too.
-
-    Named as transformers' token classifiers name them. The head is float32 whatever the trunk is.
-    """
+    """A trunk and a float32 head of zeros without bias, named as transformers' classifiers are."""
 
     def __init__(self, trunk: PreTrainedModel, name: str, head: Head = "sigmoid") -> None:
         super().__init__()
@@ -189,11 +183,7 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
 
 @torch.no_grad()
 def weights_fingerprint(trunk: torch.nn.Module) -> dict[str, str]:
-    """Hashes of a trunk's weights, without adapters, by the precision that they are in.
-
-    A few numbers of every tensor enter. Weights in float32 are rounded to the others as well, so
-    that one checkpoint is known again on machines that load it in another precision.
-    """
+    """Hashes of a few numbers of every weight of a trunk, by the precisions it may be loaded in."""
     found = {n.replace(".base_layer.", "."): p for n, p in trunk.named_parameters()}
     own = [p for n, p in sorted(found.items()) if "lora_" not in n and p.is_floating_point()]
     coarsest = min((p.dtype for p in own), key=lambda dtype: dtype.itemsize)

@@ -131,10 +131,7 @@ def credit(
     values: Sequence[StepValues],
     config: PPOConfig,
 ) -> tuple[list[Credited], float]:
-    """Advantages and returns of a round's episodes, and the mean process reward of one.
-
-    Advantages are whitened over all turns of the round. An M that isn't finite is an error.
-    """
+    """A round's episodes, with advantages whitened over its turns; mean process reward of one."""
     for t, m in zip(played, values, strict=True):
         check_finite(f"trajectory {t.key}", m)
     found: dict[int, Credited] = {}

@@ -177,8 +177,7 @@ def _search(
 ) -> list[SearchResult]:
     """Turn by turn: ``grow`` says which episodes play on, ``keep`` which paths of a task stay.
 
-    Usage counts what a player and a judge compute that keep what they have read, as those of
-    :mod:`agentprm_lite.fast` do: every token of a path once.
+    Usage counts every token of a path once, as :mod:`agentprm_lite.fast` computes it.
     """
     if isinstance(judge, RewardModel):
         check_ids(judge.model, player.chat)

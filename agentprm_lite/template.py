@@ -97,10 +97,9 @@ class Codec:
         self.names = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def ids(self, *texts: str) -> list[int]:
-        """Ids of one text that is given in parts: the template's own, something said, and so on.
+        """Ids of one text in parts: the template's own, something said, and so on in turn.
 
-        A special token's name in what is said is only text. Then the text is cut at the template's
-        own special tokens.
+        A special token's name in what is said is only text.
         """
         if not any(self.names.search(said) for said in texts[1::2]):
             return list(self.tokenizer.encode("".join(texts), add_special_tokens=False))

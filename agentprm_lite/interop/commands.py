@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from agentprm_lite.interop.logs import Log
     from agentprm_lite.types import Trajectory
 
-#: Reward models that outcomes are enough for.
-KINDS = ("agentprm", "pvm", "orm")
-
 
 def add_commands(commands: Any) -> None:
     """Add ``score`` and ``diagnose``.
@@ -58,7 +55,7 @@ def add_log_options(train: argparse.ArgumentParser) -> None:
     group = train.add_argument_group("reward, from logs")
     group.add_argument("--logs", nargs="+", help=_LOGS)
     group.add_argument("--base", help="model to start from: a folder or a hub id")
-    group.add_argument("--kind", choices=KINDS, default="agentprm", help="which labels")
+    group.add_argument("--kind", default="agentprm", help="which labels, such as orm or pvm")
     group.add_argument("--out", help="new folder for the reward model")
     group.add_argument("--epochs", type=int, default=10, help="most passes over the logs")
     group.add_argument("--lr", type=float, default=1e-4, help="peak learning rate")
@@ -76,6 +73,10 @@ def train_on_logs(args: argparse.Namespace) -> None:
     missing = [f"--{name}" for name in ("logs", "base", "out") if not getattr(args, name)]
     if missing:
         raise ValueError(f"train reward needs {' and '.join(missing)}")
+    from agentprm_lite.labels import kind_named
+
+    if kind_named(args.kind).rollouts:
+        raise ValueError(f"{args.kind} learns from rollouts out of every state, and logs have none")
     folder, logs = new_folder(args.out), _read(args.logs)
     _check_outcomes(logs)
 

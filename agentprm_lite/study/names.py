@@ -1,4 +1,4 @@
-"""What readers call worlds and judges: the only place where these names stand."""
+"""What readers call worlds and judges, and which are compared: the only place where that stands."""
 
 WORLDS = {"textcraft": "TextCraft", "babyai": "BabyAI", "webshop": "WebShop", "math": "Math"}
 
@@ -14,6 +14,8 @@ JUDGES = {
     "fewest turns": "fewest turns",
     "random": "random agent",
 }
+
+COMPARED = ("orm", "pvm", "agentprm")  # kinds of reward models that a study trains
 
 
 def in_words(text: str) -> str:

@@ -16,6 +16,7 @@ from agentprm_lite.env import env_class
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, process_judge, table
+from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
@@ -33,7 +34,6 @@ from agentprm_lite.tutorial import (
 )
 from agentprm_lite.types import Trajectory
 
-JUDGES = ("orm", "pvm", "agentprm")
 RANDOM_AGENTS = 16  # episodes of the random agent a task
 
 
@@ -44,7 +44,7 @@ def gather(p: Profile, command: str) -> Raw:
     """
     tasks, candidates = test_tasks(p), pool(p)
     groups = list(by_task(candidates).values())
-    logs = {k: [_log(p, k, seed) for seed in range(p.reward_seeds)] for k in JUDGES}
+    logs = {k: [_log(p, k, seed) for seed in range(p.reward_seeds)] for k in COMPARED}
     raw: Raw = {
         "command": command,
         **provenance(),
@@ -63,7 +63,7 @@ def gather(p: Profile, command: str) -> Raw:
         "held_out": {k: [log.get("best_explained_variance", 0.0) for log in runs]
                      for k, runs in logs.items()},
         "values": {k: [_values(pool_values(p, k, seed), groups)
-                       for seed in range(p.reward_seeds)] for k in JUDGES},
+                       for seed in range(p.reward_seeds)] for k in COMPARED},
     }  # fmt: skip
     judge = process_judge(raw)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m)] for n, m in p.beams}

@@ -22,6 +22,7 @@ from agentprm_lite.study.compare import (
     rows,
     task_means,
 )
+from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.tutorial import (
     Policy,
@@ -40,7 +41,6 @@ from agentprm_lite.tutorial import (
     training_log,
 )
 
-KINDS: tuple[str, ...] = ("orm", "pvm", "agentprm")
 #: Parts of a study that can be left out.
 PARTS = ("best_of_n", "beam", "ppo")
 
@@ -102,7 +102,7 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     if p.env == "textcraft" and any(t.success for t in rollouts(p)):
         out["policy"]["greedy RFT"] = row(task_means(greedy_runs(p, "rft")))
     shapes = p.beams if "beam" in parts else ()
-    beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in KINDS for n, m in shapes}
+    beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in COMPARED for n, m in shapes}
     for kind, n, m in beams:
         success, tokens = beams[kind, n, m]
         found = {"success": row(success), "tokens": tokens}
@@ -111,11 +111,11 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     if "best_of_n" in parts:
         out["best_of_n"]["majority"] = rows(majority(candidates, ns).success)
         out["best_of_n"]["fewest turns"] = rows(fewest_turns(candidates, ns).success)
-        curves = {kind: kind_curves(kind, p) for kind in KINDS}
-        halves = {kind: kind_curves(kind, p, halved=True) for kind in KINDS}
-        out["best_of_n"] |= {kind: rows(curves[kind]) for kind in KINDS}
-        out["best_of_n_first_half"] = {kind: rows(halves[kind]) for kind in KINDS}
-        out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in KINDS}
+        curves = {kind: kind_curves(kind, p) for kind in COMPARED}
+        halves = {kind: kind_curves(kind, p, halved=True) for kind in COMPARED}
+        out["best_of_n"] |= {kind: rows(curves[kind]) for kind in COMPARED}
+        out["best_of_n_first_half"] = {kind: rows(halves[kind]) for kind in COMPARED}
+        out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in COMPARED}
     for other in ("orm", "pvm"):
         pairs = {}
         if curves:
