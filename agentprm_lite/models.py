@@ -29,6 +29,7 @@ from agentprm_lite.forward import LinearHead, is_linear
 from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model
 
 hide_old_torchao()
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # peft asks for it
 
 Head = Literal["sigmoid", "linear"]
 Base: TypeAlias = str | Path | PreTrainedModel | PeftModel

@@ -7,20 +7,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from agentprm_lite.chat import ChatFormat
+from agentprm_lite.env import make_env
 from agentprm_lite.labels import KINDS
 from agentprm_lite.models import load_chat
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import SamplingConfig
-from agentprm_lite.tutorial import arguments, cli, rewards, stages
-from agentprm_lite.tutorial.profiles import SMOKE, get_profile
-from agentprm_lite.types import Trajectory
+from agentprm_lite.tutorial import arguments, cli, rewards, stages, tasks
+from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
+from agentprm_lite.types import Trajectory, Usage
 from agentprm_lite.worlds.textcraft.env import TextCraft
 
 ENVS = "expected one of"
@@ -148,6 +150,38 @@ def test_eval_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr(stages, "pool", lambda profile: [profile.base, 2])
     assert cli.main(["eval", "--profile", "smoke", "--base", "small-base"]) == 0
     assert capsys.readouterr().out == "greedy SFT 0\nsampled SFT 2\n"
+
+
+COIN = """
+from agentprm_lite.env import TextEnv
+
+class Coin(TextEnv):
+    default_rounds, instructions, acknowledgement = 1, "Say heads or tails.", "OK."
+    _levels = classmethod(lambda cls, split: {"train": {0: 1}, "test": {1: 1}}[split])
+    _count = lambda self: 2
+    _start = lambda self: "Heads or tails?"
+    _apply = lambda self, action: ("It fell.", 1.0, True, True)
+    _save = lambda self: {}
+    _load = lambda self, state: None
+"""
+
+
+@pytest.mark.usefixtures("quiet_log")
+def test_a_world_in_this_folder_and_a_base_in_any(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are named on the command line; no file of the package knows them."""
+    (tmp_path / "coins.py").write_text(COIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    asked: list[Profile] = []
+    monkeypatch.setattr(stages, "rollouts", lambda p, servers: asked.append(p) or [demo])
+    demo = SimpleNamespace(success=True, usage=Usage(generated=5))
+    line = f"collect --profile smoke --env coins:Coin --base {folder}"
+    assert cli.main(line.split()) == 0
+    assert stages.base(asked[0]) == folder
+    assert {(t.env, t.index) for t in tasks.test_tasks(asked[0])} == {("coins:Coin", 1)}
+    assert make_env(asked[0].env).reset(options={"index": 1})[0] == "Heads or tails?"
 
 
 @pytest.mark.usefixtures("quiet_log")
