@@ -170,6 +170,10 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
     For ``base`` see :func:`new_reward_model`.
     """
     record = chat.verify(folder)
+    if not (Path(folder) / "adapter_config.json").exists():
+        raise ValueError(
+            f"{folder} holds no adapters: a whole model is read by interop.load_exported(folder)"
+        )
     scorer = _scorer(base, record.get("head", "sigmoid"))
     trained, here = record.get("base", {}), weights_fingerprint(scorer.trunk)
     if any(trained.get(dtype, digest) != digest for dtype, digest in here.items()):

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 MakeLoop = Callable[..., Loop]  # Loop itself, or what shares its work out over ranks
 
 SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
-PATIENCE = 2  # epochs without a better one before training stops
+PATIENCE = 3  # epochs without a better one before training stops
 LEARNED = 0.02  # explained variance below which a judge has learned nothing
 RFT_PER_TASK = 4  # most successes of one task that RFT imitates
 
@@ -189,8 +189,8 @@ def train_reward_model(
     """Train a reward model of any kind on the same trajectories.
 
     A part of the tasks is held out, the same for every kind and seed. After each epoch the loss on
-    them is measured; the best epoch's weights are kept, and two epochs without a better one are the
-    end. Never hand over test tasks.
+    them is measured; the best epoch's weights are kept, and three epochs without a better one are
+    the end. Never hand over test tasks.
 
     Args:
         model: from :func:`agentprm_lite.models.new_reward_model`, changed in place.

@@ -624,8 +624,8 @@ class Scripted(nn.Module):
 @pytest.mark.parametrize(
     ("losses", "epochs", "best"),
     [
-        ([0.5, 0.3, 0.4, 0.35], 4, 1),  # two epochs without a better one
-        ([0.5, 0.3, 0.4, 0.2, 0.3, 0.3], 6, 3),  # one without is forgiven
+        ([0.5, 0.3, 0.4, 0.35, 0.31], 5, 1),  # three epochs without a better one
+        ([0.5, 0.3, 0.4, 0.4, 0.2, 0.3, 0.3, 0.3], 8, 4),  # two without are forgiven
         ([0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], 8, 7),  # at most what the config says
     ],
 )

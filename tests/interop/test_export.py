@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification, LlamaForTokenClassific
 
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.interop import export, load_exported
-from agentprm_lite.models import load_chat, save_adapter
+from agentprm_lite.models import load_chat, load_reward_model, save_adapter
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial import cli, rewards, stages
 from agentprm_lite.tutorial.profiles import SMOKE
@@ -118,6 +118,8 @@ def test_an_exported_model_comes_back(folder: Path, exported: Path, tmp_path: Pa
     expected = RewardModel(random_reward_model(folder)).score(trajectories)
     for ours, theirs in zip(RewardModel(model).score(trajectories), expected, strict=True):
         np.testing.assert_allclose(ours.q, theirs.q, atol=1e-5)
+    with pytest.raises(ValueError, match=r"whole model is read by interop\.load_exported"):
+        load_reward_model(folder, exported, chat)
     save_adapter(random_reward_model(folder), chat, tmp_path / "adapter")
     again = RewardModel(load_exported(tmp_path / "adapter")[0]).score(trajectories)
     np.testing.assert_allclose(again[0].q, expected[0].q, atol=1e-5)
