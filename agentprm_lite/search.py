@@ -12,7 +12,6 @@ Shape legend: K candidates of a task, T steps.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -134,7 +133,7 @@ def beam_search(
         return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
-    return _search(player, judge, roots, grow, lambda paths, turn: _best(paths, n), score)
+    return _search(player, judge, roots, grow, lambda count: n, score)
 
 
 def halving(
@@ -143,24 +142,19 @@ def halving(
     tasks: Sequence[Task],
     n: int,
     *,
-    every: int = 1,
     score: str = "last",
     seed: int = 0,
 ) -> list[SearchResult]:
     """Sample ``n`` attempts side by side, and keep the better half of them time and again.
 
-    After every ``every`` turns the half with the higher scores is kept, until one attempt is left;
-    it plays on to its end. An attempt that is over keeps its place and its score. The attempts are
-    those that Best-of-N would sample, as far as each is played. Otherwise as :func:`beam_search`.
+    After every turn the half with the higher scores is kept, until one attempt is left; it plays on
+    to its end. An attempt that is over keeps its place and its score. The attempts are those that
+    Best-of-N would sample, as far as each is played. Otherwise as :func:`beam_search`.
     """
-    if n < 1 or every < 1:
-        raise ValueError(f"halving needs n >= 1 and every >= 1, got n = {n}, every = {every}")
-
-    def keep(paths: list[_Path], turn: int) -> list[_Path]:
-        return _best(paths, -(-len(paths) // 2)) if turn % every == 0 else paths
-
+    if n < 1:
+        raise ValueError(f"halving needs n >= 1, got {n}")
     roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
-    return _search(player, judge, roots, list, keep, score)
+    return _search(player, judge, roots, list, lambda count: -(-count // 2), score)
 
 
 def _best(paths: list[_Path], count: int) -> list[_Path]:
@@ -172,10 +166,10 @@ def _search(
     judge: Judge,
     roots: list[list[Episode]],
     grow: Callable[[list[Episode]], list[Episode]],
-    keep: Callable[[list[_Path], int], list[_Path]],
+    keep: Callable[[int], int],
     score: str,
 ) -> list[SearchResult]:
-    """Turn by turn: ``grow`` says which episodes play on, ``keep`` which paths of a task stay.
+    """Turn by turn: ``grow`` says which episodes play on, ``keep`` how many paths of a task stay.
 
     Usage counts every token of a path once, as :mod:`agentprm_lite.fast` computes it.
     """
@@ -185,7 +179,7 @@ def _search(
     begin = scores_of(judge.score(first), score)
     paths = [[(root, m) for root in task] for task, m in zip(roots, begin, strict=True)]
     usage = [Usage(scored=t.prompt_len) for t in first]
-    for turn in itertools.count(1):
+    while True:
         grown: list[tuple[int, Episode]] = []
         for task, known_paths in enumerate(paths):
             going = [e for e, _ in known_paths if e.goes_on(player.config)]
@@ -204,7 +198,7 @@ def _search(
             paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
-        paths = [keep(task, turn) for task in paths]
+        paths = [_best(task, keep(len(task))) for task in paths]
     answers = [_best(task, 1)[0] for task in paths]
     return [
         SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)

@@ -547,15 +547,15 @@ def test_halving_by_hand(chat: ChatFormat) -> None:
     assert result.usage.env_steps == 7 and result.trajectory.usage == result.usage
 
 
-def test_halving_after_every_second_turn(chat: ChatFormat) -> None:
-    """Three attempts. get and look, 0.9 and 0.1, change nothing after turn 1. The first is over
-    after turn 2 with 0.4 and keeps its place beside 0.6, before 0.3; two of three are kept. After
-    turn 4 the other has fallen to 0.2, so the attempt that was over long ago is the answer."""
-    values = table(g=0.9, l=0.1, gc=0.4, ll=0.6, lg=0.3, lll=0.9, llll=0.2)
-    script = lines(GET, LOOK, LOOK, CRAFT, LOOK, GET, LOOK, LOOK)
-    (result,) = halving(Script(chat, script), Opinion(values), [DYE], 3, every=2)
+def test_halving_keeps_an_attempt_that_is_over(chat: ChatFormat) -> None:
+    """Five attempts; get with 0.9 and two of the looks with 0.1 are kept. The first is over after
+    turn 2 with 0.4 and keeps its place beside 0.6, before 0.3. After turn 3 the other has fallen to
+    0.2, so the attempt that was over before is the answer."""
+    values = table(g=0.9, l=0.1, gc=0.4, ll=0.6, lg=0.3, lll=0.2)
+    script = lines(GET, LOOK, LOOK, LOOK, LOOK, CRAFT, LOOK, GET, LOOK)
+    (result,) = halving(Script(chat, script), Opinion(values), [DYE], 5)
     assert [parse_action(a) for a in result.trajectory.actions] == [GET, CRAFT]
-    assert result.score == 0.4 and result.usage.env_steps == 3 + 3 + 1 + 1
+    assert result.score == 0.4 and result.usage.env_steps == 5 + 3 + 1
 
 
 @pytest.mark.usefixtures("four_rounds")
@@ -603,9 +603,8 @@ def test_any_judge_and_its_faults(model: Any, chat: ChatFormat) -> None:
             judge = Opinion(lambda task, actions, m=broken: m if len(actions) > 1 else 0.5)
             with pytest.raises(ValueError, match=r"attempt 0: M after step 1 is \w+, exp"):
                 search(policy, judge, TASKS[:1], 2)
-    for n, every in ((0, 1), (1, 0)):
-        with pytest.raises(ValueError, match=f"got n = {n}, every = {every}"):
-            halving(policy, FewestTurns(), TASKS[:1], n, every=every)
+    with pytest.raises(ValueError, match="halving needs n >= 1, got 0"):
+        halving(policy, FewestTurns(), TASKS[:1], 0)
     with pytest.raises(ValueError, match="score 'best' is unknown"):
         halving(policy, FewestTurns(), TASKS[:1], 2, score="best")
 
