@@ -108,7 +108,7 @@ def fit(
                 loop.keep()
             if len(reports) - 1 - best >= PATIENCE:
                 break
-        if step + 1 < len(plan) and ((step + 1) % SAVE_STEPS == 0 or loop.due()):
+        if checkpoint and step + 1 < len(plan) and ((step + 1) % SAVE_STEPS == 0 or loop.due()):
             loop.save(log)
     bar.close()
     if held_out:
