@@ -110,8 +110,7 @@ def pad_ids(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 def hidden_states(body: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
     """Hidden states of whole sequences, with gradient: [B, S, E], right-padded with garbage.
 
-    What all of them begin with, such as the rules of an environment, is computed once where that
-    saves a quarter of the tokens and keys and values can go from one pass to another.
+    What all of them begin with is computed once, where that saves a quarter of the tokens.
     """
     device = next(body.parameters()).device
     columns = zip(*(s[:-1] for s in sequences), strict=False)  # each keeps a token of its own

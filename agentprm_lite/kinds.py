@@ -1,7 +1,5 @@
 """Losses in training, of a policy and of every kind of reward model; their data and its checks.
 
-All kinds learn from the same trajectories, so that they are compared on equal data.
-
 Shape legend: B trajectories, T steps (one action each, padded), K rollouts from a step.
 """
 

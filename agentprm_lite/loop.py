@@ -198,7 +198,7 @@ class Loop:
 
 
 def trajectory_of(example: Any) -> Trajectory:
-    """The trajectory of an example, which may be one itself."""
+    """Of an example, which may be a trajectory itself."""
     return example if isinstance(example, Trajectory) else example.trajectory
 
 

@@ -202,17 +202,6 @@ def weights_fingerprint(trunk: torch.nn.Module) -> dict[str, str]:
     return digests
 
 
-def check_ids(reward_model: Any, chat: ChatFormat) -> None:
-    """Refuse a reward model that was trained on other ids than a policy's."""
-    trained = getattr(reward_model.config, "agentprm_chat", None)
-    if trained not in (None, chat.fingerprint):
-        raise ValueError(
-            f"the reward model was trained on ids of the chat format {trained}, the policy's is "
-            f"{chat.fingerprint}: ids of one mean nothing to the other; train a reward model on "
-            "this policy's base"
-        )
-
-
 def default_device() -> torch.device:
     """A CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

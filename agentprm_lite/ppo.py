@@ -33,8 +33,7 @@ from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, 
 from agentprm_lite.labels import gae
 from agentprm_lite.loop import Log, Loop, Share, digest, random_sets
 from agentprm_lite.losses import kl_penalty, policy_loss
-from agentprm_lite.models import check_ids
-from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
+from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import PlainPlayer, Player
 from agentprm_lite.types import Task, Trajectory
 
@@ -244,8 +243,7 @@ def train_ppo(
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
     if config.reward != "outcome" and judge is None:
         raise ValueError(f"reward {config.reward!r} needs a judge")
-    if isinstance(judge, RewardModel):
-        check_ids(judge.model, chat)
+    check_ids(judge, chat)
     critic = Critic(model)
     loss = PPOLoss(model, critic, config)
     run = {**asdict(config), **asdict(sampling), "tasks": digest([t.key for t in tasks])}

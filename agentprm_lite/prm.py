@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import check_lengths, microbatches, step_values
 from agentprm_lite.types import Trajectory
 
@@ -60,6 +61,18 @@ class RewardModel:
                 out[i] = StepValues(first, row[: trajectories[i].num_steps])
                 check_finite(f"trajectory {trajectories[i].key}", out[i])
         return [out[i] for i in range(len(trajectories))]
+
+
+def check_ids(judge: Judge | None, chat: ChatFormat) -> None:
+    """Refuse a reward model that was trained on other ids than a policy's."""
+    config = judge.model.config if isinstance(judge, RewardModel) else None
+    trained = getattr(config, "agentprm_chat", None)
+    if trained not in (None, chat.fingerprint):
+        raise ValueError(
+            f"the reward model was trained on ids of the chat format {trained}, the policy's is "
+            f"{chat.fingerprint}: ids of one mean nothing to the other; train a reward model on "
+            "this policy's base"
+        )
 
 
 def check_finite(name: str, values: StepValues) -> None:

@@ -19,8 +19,7 @@ import numpy as np
 
 from agentprm_lite.episode import Episode
 from agentprm_lite.metrics import best_of_n_curve, group_by
-from agentprm_lite.models import check_ids
-from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite
+from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -173,8 +172,7 @@ def _search(
 
     Usage counts every token of a path once, as :mod:`agentprm_lite.fast` computes it.
     """
-    if isinstance(judge, RewardModel):
-        check_ids(judge.model, player.chat)
+    check_ids(judge, player.chat)
     first = [task[0].trajectory(player.policy) for task in roots]
     begin = scores_of(judge.score(first), score)
     paths = [[(root, m) for root in task] for task, m in zip(roots, begin, strict=True)]

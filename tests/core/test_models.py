@@ -30,7 +30,6 @@ from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import split_model
 from agentprm_lite.models import (
     Lora,
-    check_ids,
     count_parameters,
     load_chat,
     load_policy,
@@ -41,7 +40,7 @@ from agentprm_lite.models import (
     weights_fingerprint,
 )
 from agentprm_lite.ppo import PPOConfig, train_ppo
-from agentprm_lite.prm import RewardModel
+from agentprm_lite.prm import RewardModel, check_ids
 from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search, halving
 from agentprm_lite.tutorial.smollm2 import resolve
@@ -376,11 +375,11 @@ def test_a_reward_model_and_a_policy_have_to_share_their_ids(
     folder: Path, chat: ChatFormat, tmp_path: Path
 ):
     save_adapter(new_reward_model(folder, LORA, 0), chat, tmp_path)
-    check_ids(load_reward_model(folder, tmp_path, chat), chat)
-    check_ids(new_reward_model(folder, LORA, 0), chat)  # fresh: it has not met any ids
+    check_ids(RewardModel(load_reward_model(folder, tmp_path, chat)), chat)
+    check_ids(RewardModel(new_reward_model(folder, LORA, 0)), chat)  # fresh: it has not met any ids
     other = ChatFormat(tiny_tokenizer([*TEXTS, "zebra"]))
     with pytest.raises(ValueError, match="ids of one mean nothing to the other"):
-        check_ids(load_reward_model(folder, tmp_path, chat), other)
+        check_ids(RewardModel(load_reward_model(folder, tmp_path, chat)), other)
     # and so search and PPO refuse it, before a token is sampled
     judge = RewardModel(load_reward_model(folder, tmp_path, chat))
     player = PlainPlayer(load_policy(folder), other, SamplingConfig(rules=False))
