@@ -557,7 +557,7 @@ attempt(check_samples_needed, samples_needed)
 # | Ours | no seeds, no intervals | several seeds, bootstrap over seeds and tasks | with 100 tasks one standard error is 4 to 5 points |
 # | Ours | "more than 8 times" | the multiple with an interval | where curves are flat a point estimate is nearly free |
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
-# | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a tiny policy at the profile's temperature | two cores |
+# | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a small policy at the profile's temperature | two cores |
 #
 # And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs.
 #

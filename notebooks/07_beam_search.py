@@ -549,7 +549,7 @@ attempt(check_tokens_computed, tokens_computed)
 # | Ours | begins with one root | begins with $N$ copies of it | every round compares $N \times M$ turns |
 # | Ours | beams 2×2, 4×4, 8×8 | 1×1, 2×2, 4×4 in the profile cpu | two cores; 1×1 is the control that chooses nothing |
 # | Ours | samples | generated tokens, discarded branches included | paths of different length cost different amounts |
-# | Simplified | temperature 0.7 | the profile's temperature | the tiny policy's samples are alike when it is low |
+# | Simplified | temperature 0.7 | the profile's temperature | the small policy's samples are alike when it is low |
 # | Ours | one run | seeds of reward model and search, intervals by seed and task | |
 #
 # And with a real language model? [chapter 13](13_real_language_model.ipynb) has the beams of SmolLM2-135M, from stored runs.

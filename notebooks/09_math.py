@@ -582,8 +582,8 @@ attempt(check_first_wrong_step, first_wrong_step)
 # |---|---|---|---|
 # | Faithful | one reasoning step is one action; only the final answer counts | the same | |
 # | Ours | the answer is part of the solution | the answer is an action of its own | the reward model has a value before it and after it |
-# | Simplified | GSM8K | made problems of 2 and 3 steps with small numbers; `get_profile(PROFILE, "gsm8k")` plays GSM8K from its files | a tiny model without language |
-# | Simplified | Qwen2.5, temperature 0.7, beams to 8×8 | a tiny policy, the profile's temperature and beams | two cores |
+# | Simplified | GSM8K | made problems of 4 and 5 steps with small numbers; `get_profile(PROFILE, "gsm8k")` plays GSM8K from its files | a small model that has met one kind of text |
+# | Simplified | Qwen2.5, temperature 0.7, beams to 8×8 | a small policy, the profile's temperature and beams | two cores |
 # | Ours | | a majority vote over final answers as a baseline | it needs no reward model |
 # | Ours | | within-problem AUROC, and $M$ at the first wrong step | problems are not solutions |
 #

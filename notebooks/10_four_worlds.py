@@ -44,9 +44,9 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # 2. Where will one sample be far below the best of sixteen?
 # 3. In which world could a reward model make the choice *worse* than chance?
 #
-# One tiny policy a world, each trained from nothing on that world's expert. One policy for all four would have to share
-# half a million parameters and one vocabulary among four languages; what a reader could learn from its failures would be about
-# sharing, not about reward models. The sizes of each world stand in one place, `profiles.py`.
+# One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
+# the base all four; demonstrations, the rollouts of the judges and the tests share no goal, shop or template.
+# The sizes and temperatures of each world stand in one place, `profiles.py`.
 
 # %%
 import numpy as np

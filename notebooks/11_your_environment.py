@@ -65,7 +65,6 @@ import pandas as pd
 from agentprm_lite import search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.env import TextEnv, make_env
-from agentprm_lite.tutorial.tiny import TinySize
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.train import TrainConfig
@@ -172,7 +171,7 @@ print("reward", reward)
 # |---|---|---|
 # | `default_rounds` | rounds after which an episode is cut | everybody |
 # | `instructions`, `acknowledgement` | the rules, shown to a real language model | `profile.rules` |
-# | `clumsy_actions` | bring about every reply that an expert never sees | the tiny model's vocabulary |
+# | `clumsy_actions` | bring about every reply that an expert never sees | the expert's vocabulary |
 # | `_levels(split)` | index → level of the tasks of a split; no index is in both splits; the same in every process | honest held-out numbers |
 # | `_count()` | how many indices there are; another index is an error | `reset` |
 # | `_start()` | sets **everything** anew; the text depends on `self.index` and `self.variant` alone | seeds, resuming, the cache |
@@ -254,16 +253,15 @@ else:
 # %% [markdown]
 # ## The whole pipeline
 #
-# A profile is plain data. We take the one in use, name our world, and choose sizes for it: a tiny model of hidden size 64, new demonstrations
-# for each variant, and short histories. Everything else is what the other chapters call. Artifacts go to
+# A profile is plain data. We take the one in use, name our world, and choose sizes for it: new demonstrations
+# for each variant, and short histories. The small base has never read of vaults. Everything else is what the other chapters call. Artifacts go to
 # `artifacts/<profile>/`, in a folder that carries the world's name; their names carry a hash of the cells that hold the class, so a changed world is computed anew.
 
 # %%
 profile = replace(get_profile(PROFILE, Vault.name), max_rounds=None)
-if profile.base == "tiny":
+if profile.base == "small-base":
     profile = replace(
         profile, reward_seeds=2, max_new_tokens=24, max_context=256,
-        tiny=TinySize(hidden=64, layers=2, heads=4, context=512),
         demo_goals=800, demo_variants=3, eval_tasks=50, beam_tasks=50,
         sft=TrainConfig(lr=6e-3, epochs=1, microbatch_tokens=1024, bf16=True),
         rollout_tasks=140, rollout_samples=8, eval_samples=16,
@@ -444,7 +442,7 @@ with contextlib.chdir(tempfile.mkdtemp()):
 #
 # ## A real language model
 #
-# A tiny model learns your format from nothing. A real one reads `instructions`, so write them for it: what the actions are, one example
+# The small base learns your format from demonstrations. A real one reads `instructions`, so write them for it: what the actions are, one example
 # each, the format of an answer. Then a profile with another base is all there is to change:
 #
 # ```python
@@ -555,7 +553,7 @@ attempt(check_first_leak, first_leak)
 # | | the paper | here | why |
 # |---|---|---|---|
 # | Ours | four kinds of task | a fifth, made up | it shows the interface; it supports no claim of the paper |
-# | Simplified | language models of 0.5 to 8 billion weights | a tiny model from nothing | two cores |
+# | Simplified | language models of 0.5 to 8 billion weights | the small base | two cores |
 # | Faithful | transitions are deterministic, reward at the end | the checklist tests the first, `_apply` keeps the second | equations 7 and 8 need both |
 #
 # **Watch** the last replies (who opened too early?), the gap between one sample and oracle (without it no judge can help), the distance from *fewest turns*, and the number of rounds. **Vary** the

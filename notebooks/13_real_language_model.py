@@ -115,25 +115,22 @@ for title, world in worlds.items():
 #
 # ## What changes, and what stays
 #
-# | | the tiny model | SmolLM2-135M | where |
+# | | the small base | SmolLM2-135M | where |
 # |---|---|---|---|
-# | weights | random ones | pretrained, tuned for chats | `smollm2.resolve` |
-# | tokens | words of its world | pieces of words, byte-level BPE; every digit by itself | its own tokenizer |
+# | weights | pretrained on text of the four worlds | pretrained on the web, tuned for chats | `smollm2.resolve` |
+# | tokens | frequent words, digits, bytes | pieces of words, byte-level BPE; every digit by itself | its own tokenizer |
 # | chat template | three marks | the model's own, with its system prompt | `ChatFormat` takes it apart |
-# | SFT | all weights | LoRA, merged into a checkpoint at the end | `stages.policy` |
-# | demonstrations | some are translated: colours, woods and metals trade places | as they are | `demo_translated` |
+# | SFT | LoRA, merged into a checkpoint at the end | the same | `stages.policy` |
 # | rules of the game | not shown | not shown on two cores, shown on a GPU | `Profile.rules` |
 # | reward model | LoRA and a head on the policy's trunk | the same | `models.new_reward_model` |
 # | where $M$ is read | the last token that the policy produced in its turn | the same | `chat.BOUNDARY_RULE` |
 # | checkpoint | an ordinary Hugging Face folder and `agentprm.json` | the same | `models.save_policy` |
 # | labels, losses, search, PPO | | the same | |
 #
-# The tiny model reads translated demonstrations because it would otherwise learn recipes by heart instead of reading them. A pretrained model has met the words before. That is one difference more between the columns, and one more reason not to compare them.
-#
-# Two places of the pipeline ask which model they have: `stages.base`, which makes the tiny one, and `stages.policy`, where the tiny one trains all its weights. All the rest is data in a profile:
+# One place of the pipeline asks which model it has: `stages.base`, which finds its folder. All the rest is data in a profile:
 
 # %%
-FIELDS = ["base", "levels", "rules", "demo_translated", "max_new_tokens",
+FIELDS = ["base", "levels", "rules", "max_new_tokens",
           "max_context", "demo_goals", "demo_variants", "rollout_tasks",
           "rollout_samples", "eval_tasks", "eval_samples", "reward_seeds",
           "beams"]

@@ -99,7 +99,7 @@ def _checked(args: argparse.Namespace) -> Profile:
     if args.base:
         from agentprm_lite.tutorial.smollm2 import resolve
 
-        if args.base not in ("tiny", "small-base"):
+        if args.base != "small-base":
             resolve(args.base)
         profile = replace(profile, base=args.base)
     kind = getattr(args, "kind_or_policy", None) or getattr(args, "kind", None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -20,7 +19,6 @@ import numpy as np
 from huggingface_hub import snapshot_download
 
 from agentprm_lite.distributed import Place, Ranks, collect, merge, place, wait
-from agentprm_lite.env import env_class
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import load_chat, load_policy, save_policy
 from agentprm_lite.rollout import continue_from, demonstrate
@@ -32,9 +30,7 @@ from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
-from agentprm_lite.tutorial.tiny import make_tiny, translate, vocabulary
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
-from agentprm_lite.worlds.textcraft import exchange
 
 logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -44,27 +40,16 @@ MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
 def base(p: Profile) -> Path:
-    """Folder of the base model; the tiny one is made here, with untrained weights."""
+    """Folder of the base model: the small one of the package, a folder, or one from the hub."""
     if p.base == "small-base":
         return small_base.folder()
-    if p.base != "tiny":
-        name = resolve(p.base)
-        there = Path(name).is_dir()
-        return Path(name if there else snapshot_download(name, allow_patterns=MODEL_FILES))
-
-    def make(folder: Path) -> None:
-        env = env_class(p.env)
-        make_tiny(folder, vocabulary(env.tasks("train") + env.tasks("test")), p.tiny, seed=0)
-
-    return artifact(p, "base", make, asdict(p.tiny))
+    name = resolve(p.base)
+    there = Path(name).is_dir()
+    return Path(name if there else snapshot_download(name, allow_patterns=MODEL_FILES))
 
 
 def demonstrations(p: Profile) -> list[Trajectory]:
-    """The expert's trajectories on training goals, in the policy's ids.
-
-    For the tiny model, which knows nothing, some of them are translated: colours, woods, stones and
-    metals trade places, so that it learns to read the commands.
-    """
+    """The expert's trajectories on training goals, in the policy's ids."""
     return read_jsonl(demonstrations_file(p))
 
 
@@ -75,17 +60,11 @@ def demonstrations_file(p: Profile) -> Path:
     tasks = [replace(t, variant=v) for v in range(p.demo_variants) for t in goals]
 
     def make(folder: Path) -> None:
-        chat, rng = load_chat(start), random.Random(0)
-        demos = demonstrate(chat, tasks, sampling)
-        for i, demo in enumerate(demos):
-            if rng.random() < p.demo_translated:
-                demos[i] = translate(demo, chat, sampling, exchange(i))
-        append_jsonl(folder / "demos.jsonl", demos)
+        append_jsonl(folder / "demos.jsonl", demonstrate(load_chat(start), tasks, sampling))
 
     inputs = {
         "base": start,
         "tasks": [t.key for t in tasks],
-        "translated": p.demo_translated,
         **asdict(sampling),
     }
     return artifact(p, "demos", make, inputs) / "demos.jsonl"
@@ -99,10 +78,9 @@ def policy(p: Profile, kind: str = "sft") -> Policy:
     start = base(p) if first else policy(p, "sft").folder
     data = demonstrations_file(p) if first else rollouts_file(p)
     config = p.sft if first else p.rft
-    lora = None if p.base == "tiny" else p.lora  # the tiny model learns all of its weights
 
     def make(folder: Path) -> None:
-        model, unfinished = load_policy(start, lora), folder / "unfinished"
+        model, unfinished = load_policy(start, p.lora), folder / "unfinished"
         train = sft if first else rft
         log = train(model, read_jsonl(data), config, checkpoint=unfinished, processes=Ranks())
         if place().first:
@@ -113,7 +91,7 @@ def policy(p: Profile, kind: str = "sft") -> Policy:
         "start": start,
         "data": data,
         "config": asdict(config),
-        "lora": lora and asdict(lora),
+        "lora": asdict(p.lora),
     }
     folder = artifact(p, kind, make, inputs, together=True)
     return Policy(folder, load_chat(folder), p)

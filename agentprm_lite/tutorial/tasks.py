@@ -30,16 +30,11 @@ def sampling_config(profile: Profile, temperature: float = 1.0) -> SamplingConfi
 def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     """Training tasks with demonstrations, one a goal; and those that are rolled out.
 
-    Of the small base the two share no goal, shop or template (`corpus.part_of`), and where
-    there are fewer goals to roll out than wanted, each has several draws. Elsewhere goals without
-    demonstrations come first among the rollouts. Either way reward models see the policy where it
-    isn't at its best, as it will be on held-out tasks.
+    The two share no goal, shop or template (`corpus.part_of`): reward models see the policy where
+    it isn't at its best, as it will be on held-out tasks. Where there are fewer goals to roll out
+    than wanted, each has several draws.
     """
-    if profile.base != "small-base":
-        goals = _shuffled(profile, ("practice", "judge"))
-        rolled = [replace(t, variant=1_000) for t in reversed(goals)]
-        return goals[: profile.demo_goals], rolled[: profile.rollout_tasks]
-    practice, judge = _shuffled(profile, ("practice",)), _shuffled(profile, ("judge",))
+    practice, judge = _part(profile, "practice"), _part(profile, "judge")
     if not judge:
         raise ValueError(
             f"{profile.env} keeps no training task for judges at levels {profile.levels}, expected "
@@ -50,9 +45,9 @@ def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     return practice[: profile.demo_goals], rolled[: profile.rollout_tasks]
 
 
-def _shuffled(profile: Profile, parts: Sequence[Part]) -> list[Task]:
+def _part(profile: Profile, part: Part) -> list[Task]:
     goals = env_class(profile.env).tasks("train", levels=profile.levels)
-    goals = [t for t in goals if part_of(profile.env, t.index) in parts]
+    goals = [t for t in goals if part_of(profile.env, t.index) == part]
     random.Random(0).shuffle(goals)
     return goals
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
 from agentprm_lite.env import make_env
-from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.types import Task, Trajectory
+from agentprm_lite.types import Task
 
 WORDS = (
     r"Thought:\n|\n\nAction:\n| ?[A-Z](?=[A-Z0-9])|(?<=[A-Z0-9])[A-Z]"  # product numbers by letters
@@ -107,37 +106,6 @@ def make_tiny(folder: str | Path, texts: Iterable[str], size: TinySize, seed: in
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     ChatFormat(tokenizer).save(folder)
-
-
-def translate(
-    trajectory: Trajectory, chat: ChatFormat, config: SamplingConfig, words: Callable[[str], str]
-) -> Trajectory:
-    """A demonstration in other words, for training only.
-
-    Args:
-        trajectory: a demonstration; it isn't changed.
-        chat: chat format of the policy that will learn from it.
-        config: whether the rules are shown.
-        words: from text to text.
-
-    Returns:
-        The demonstration with all observations and turns translated and tokenized.
-    """
-    env = make_env(trajectory.task.env)
-    rules = (env.instructions, env.acknowledgement) if config.rules else None
-    observations = [words(text) for text in trajectory.observations]
-    actions = [words(text) for text in trajectory.actions]
-    ids, spans = episode_ids(chat, observations, actions, rules)
-    return replace(
-        trajectory,
-        ids=tuple(ids),
-        prompt_len=spans[0][0],
-        spans=tuple(spans),
-        logprobs=(),  # nobody has sampled these ids
-        actions=tuple(actions),
-        observations=tuple(observations),
-        policy="expert, translated",
-    )
 
 
 def episode_ids(

@@ -15,6 +15,7 @@ from agentprm_lite.rollout import continue_from
 from agentprm_lite.tutorial import artifacts, stages
 from agentprm_lite.tutorial.artifacts import DamagedArtifactError, artifact, check, content
 from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.tutorial.tiny import TinySize, make_tiny
 
 SMALL = replace(
     SMOKE,
@@ -127,9 +128,12 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path
     for k in range(2):
         root = tmp_path_factory.mktemp("root")
         os.environ["AGENTPRM_ARTIFACTS"] = str(root)
-        p = replace(SMALL, demo_goals=4 + k)
-        p = replace(p, tiny=replace(p.tiny, hidden=(64, 32)[k]))
-        data, base = stages.demonstrations_file(p), stages.base(p)
+        data = stages.demonstrations_file(replace(SMALL, demo_goals=4 + k))
+
+        def make_base(folder: Path, k=k) -> None:
+            make_tiny(folder, ["Goal: craft stick."], TinySize((64, 32)[k], 2, 2), 0)
+
+        base = artifact(SMALL, "base", make_base, {"k": k})
         rows = [{"start": f"a/{i}", "outcomes": [[k, 0.25]], "tokens": 100 + k} for i in range(3)]
 
         def make(folder: Path, rows=rows, k=k) -> None:
@@ -138,7 +142,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path
             for row in rows:
                 artifacts.append_row(folder / "outcomes.jsonl", row)
 
-        both.append([base, data.parent, artifact(p, "numbers", make, {"k": k})])
+        both.append([base, data.parent, artifact(SMALL, "numbers", make, {"k": k})])
     del os.environ["AGENTPRM_ARTIFACTS"]
     return both[0], both[1]
 

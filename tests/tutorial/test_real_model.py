@@ -32,7 +32,6 @@ PROFILE = replace(
     name="real",
     base="smollm2-135m",
     lora=Lora(r=8, alpha=16),
-    demo_translated=0.0,
     demo_goals=16,
     demo_variants=1,
     max_new_tokens=48,
