@@ -45,7 +45,7 @@ class Lengths:
 
 #: Of 60 expert's attempts at training tasks each. Qwen's tokenizer is taken to be like SmolLM2's.
 LENGTHS = {
-    "textcraft": Lengths(196, 214, 4.4, 36.8, 14.3),
+    "textcraft": Lengths(196, 279, 5.5, 37.2, 15.6),
     "babyai": Lengths(176, 195, 2.7, 32.2, 87.8),
     "webshop": Lengths(116, 74, 4.2, 43.0, 166.0),
     "math": Lengths(137, 80, 4.6, 31.5, 7.8),
@@ -53,7 +53,7 @@ LENGTHS = {
 #: The same of the small base, in the levels that its profiles have.
 SMALL = {
     "textcraft": Lengths(0, 129, 4.5, 20.5, 6.1),
-    "babyai": Lengths(0, 74, 2.3, 22.0, 38.0),
+    "babyai": Lengths(0, 87, 1.9, 21.7, 29.7),
     "webshop": Lengths(0, 29, 3.0, 28.6, 97.5),
     "math": Lengths(0, 53, 5.5, 21.6, 2.5),
 }

@@ -218,7 +218,7 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
 # The small base in the other worlds. The temperature is higher where its attempts at 1 are nearly
-# all right or all alike; it was chosen on training tasks (findings in results/regime.json).
+# all right or all alike; it was chosen on training tasks (CONTRIBUTING has how).
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
     "webshop": {"levels": (1,)},

@@ -67,10 +67,10 @@ REWARDS = {"tuning", "reward_model_folder"}
         ("labels.py", "def td_gae_labels(", "def td_gae_labels(extra, ", REWARDS),
         # how PPO shapes its rewards
         ("ppo.py", "def turn_rewards(", "def turn_rewards(extra, ", {"ppo_run"}),
+        # which draws of a goal are demonstrated
+        ("tutorial/stages.py", "range(p.demo_variants)", "range(1, 9)", {"demonstrations_file"}),
         # outcomes of rollouts from a state, 32 at a time
         ("tutorial/stages.py", "1_000 * k", "2_000 * k", {"play_on"}),
-        # demonstrations: every translated one takes another exchange of words
-        ("tutorial/stages.py", "exchange(i))", "exchange(i + 1))", {"demonstrations_file"}),
         ("tutorial/guided.py", "p.batch // (n * m)", "p.batch // n", {"beam_runs"}),
     ],
 )
