@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 13 A real language model
 #
-# At the end you will have seen the same pipeline with a pretrained language model, SmolLM2-135M, in the place of the tiny one: two of its episodes turn by turn, its judges' numbers with intervals beside those of the tiny
-# model, what LoRA saves, counted by hand, and a mistake that leaves every text right and the ids wrong.
+# At the end you will have seen the same pipeline with a pretrained language model, SmolLM2-135M, in the place of the small base: two of its episodes turn by turn, its judges' numbers with intervals, what LoRA saves, counted by hand, and a mistake that leaves every text right and the ids wrong.
 #
 # | | |
 # |---|---|
@@ -37,14 +36,14 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% [markdown]
 # ## The question
 #
-# Everything so far was measured with a model that was trained from nothing and knows only the words of its world. What do the same steps give with a model that was pretrained on text and tuned to follow instructions?
+# Everything so far was measured with a base of 2.5 million parameters that has read of four worlds only. What do the same steps give with a model that was pretrained on the web and tuned to follow instructions?
 #
 # **Predict before you run.**
 # 1. Which parts of the pipeline have to change for it, and which must not?
 # 2. Its reward models start from a trunk that has read far more than TextCraft. Will they know earlier, at half of a trajectory, what becomes of it?
 # 3. A policy, three reward models and the reference of PPO: how many copies of the base does that take in memory?
 #
-# A real model takes hours where the tiny one takes minutes. So the numbers below aren't computed here: they are read from files in `results/`, and each says which command made it, when and on which machine. A file that
+# A real model takes hours where the small one takes minutes. So the numbers below aren't computed here: they are read from files in `results/`, and each says which command made it, when and on which machine. A file that
 # isn't there is named with the command that makes it. (An installation by pip, as on Colab, comes without the folder and reads the files from the repository on the web.)
 
 # %%
@@ -61,7 +60,7 @@ from agentprm_lite.tutorial.notebook import (
 )
 from agentprm_lite.tutorial.profiles import get_profile
 
-STUDIES = {"tiny": "cpu", "SmolLM2": "llm", "SmolLM2 on a GPU": "gpu"}
+STUDIES = {"SmolLM2": "llm", "SmolLM2 on a GPU": "gpu"}
 studies, worlds = {}, {}
 for title, name in STUDIES.items():
     study = stored_study(name)
@@ -142,7 +141,7 @@ pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
 # %% [markdown]
 # ## A turn in tokens
 #
-# The same episodes of the expert, once in the tiny model's tokens and once in SmolLM2's. Longer turns cost sampling time, and a history that doesn't fit into `max_context` is cut. SmolLM2's tokenizer is read only if it lies in this machine's cache.
+# The same episodes of the expert, once in the small base's tokens and once in SmolLM2's. Longer turns cost sampling time, and a history that doesn't fit into `max_context` is cut. SmolLM2's tokenizer is read only if it lies in this machine's cache.
 
 # %%
 from huggingface_hub import try_to_load_from_cache
@@ -151,11 +150,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
+from agentprm_lite.tutorial import base as small_base
+from agentprm_lite.tutorial.tiny import vocabulary
 from agentprm_lite.episode import SamplingConfig
 
 texts = vocabulary(TextCraft.tasks("train") + TextCraft.tasks("test"))
-chats = {"tiny": ChatFormat(tiny_tokenizer(texts))}
+chats = {"small base": models.load_chat(small_base.folder())}
 folder = smollm2.local_folder()
 cached = try_to_load_from_cache(smollm2.HUB_ID, "tokenizer.json")
 if isinstance(cached, str):
@@ -169,7 +169,8 @@ else:
 # %%
 few = 6 if PROFILE == "smoke" else 40
 goals, counted = TextCraft.tasks("test", levels=(1, 2))[:few], {}
-for name, rules in (("tiny", False), ("SmolLM2", False), ("SmolLM2", True)):
+for name, rules in (("small base", False), ("SmolLM2", False),
+                    ("SmolLM2", True)):
     if name in chats:
         config = SamplingConfig(max_context=4096, rules=rules)
         demos = demonstrate(chats[name], goals, config)
@@ -625,7 +626,7 @@ attempt(check_moves, moves)
 #
 # ## Quiz
 #
-# <details><summary>1. SmolLM2's row lies above the tiny model's. Which conclusion is allowed?</summary>
+# <details><summary>1. SmolLM2's curve lies above the small base's in chapter 6. Which conclusion is allowed?</summary>
 #
 # None about the models: the rows have other tasks, levels and $N$. To compare them, run both on the same tasks with the same number of candidates.
 #
