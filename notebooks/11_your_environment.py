@@ -67,7 +67,6 @@ from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
-from agentprm_lite.train import TrainConfig
 from agentprm_lite.worlds.check import WorldFault, check_world, same_future
 
 
@@ -261,17 +260,16 @@ else:
 profile = replace(get_profile(PROFILE, Vault.name), max_rounds=None)
 if profile.base == "small-base":
     profile = replace(
-        profile, reward_seeds=2, max_new_tokens=24, max_context=256,
-        demo_goals=800, demo_variants=3, eval_tasks=50, beam_tasks=50,
-        sft=TrainConfig(lr=6e-3, epochs=1, microbatch_tokens=1024, bf16=True),
-        rollout_tasks=140, rollout_samples=8, eval_samples=16,
-        reward=TrainConfig(3e-3, epochs=1, microbatch_tokens=1024, bf16=True),
+        profile, reward_seeds=2, max_new_tokens=24, max_context=384,
+        demo_goals=800, demo_variants=1, eval_tasks=50, beam_tasks=50,
+        sft=replace(profile.sft, lr=2e-3, epochs=2),
+        rollout_tasks=100, rollout_samples=4, eval_samples=16,
     )
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
     profile = replace(
-        profile, demo_variants=1, eval_tasks=8, beam_tasks=8,
-        rollout_tasks=10, rollout_samples=4, eval_samples=4,
+        profile, demo_goals=64, eval_tasks=8, beam_tasks=8,
+        rollout_tasks=10, eval_samples=4,
     )
 
 # %%
