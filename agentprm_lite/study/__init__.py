@@ -18,6 +18,7 @@ from agentprm_lite.study.compare import (
     powers_of_two,
     task_means,
 )
+from agentprm_lite.study.curves import curves, gain, learned
 from agentprm_lite.study.measures import (
     Interval,
     bootstrap_interval,
@@ -43,13 +44,16 @@ __all__ = [
     "compute_multiple",
     "compute_multiple_interval",
     "ece",
+    "curves",
     "fewest_turns",
     "first",
+    "gain",
     "half",
     "in_words",
     "kind_curves",
     "likelihood",
     "majority",
+    "learned",
     "powers_of_two",
     "provenance",
     "random_choice",

@@ -125,10 +125,18 @@ def explained(raw: Raw, kind: str) -> list[float] | None:
     return rounded(
         bootstrap_interval(
             *tables,
-            of=lambda e, n, r, rr: 1 - (e / n) / (rr / n - (r / n) ** 2),
+            of=share_explained,
             families=raw["families"],
         )
     )
+
+
+def share_explained(errors: Floats, turns: Floats, outcome: Floats, square: Floats) -> Floats:
+    """1 − Brier score / that of the best constant, from sums over turns; 0 where outcomes are all
+    alike, as in some resample of few tasks."""
+    variance = square / turns - (outcome / turns) ** 2
+    alike = variance < 1e-12
+    return np.where(alike, 0.0, 1 - errors / turns / np.where(alike, 1.0, variance))
 
 
 def squared_errors(raw: Raw, kind: str) -> Floats:

@@ -54,15 +54,15 @@ def gather(p: Profile, command: str) -> Raw:
         "levels": p.levels,
         "rollouts": p.rollout_tasks * p.rollout_samples,
         "families": [env_class(p.env).family(task.index) for task in tasks],
-        "greedy": [_attempt(t) for t in greedy_runs(p)],
-        "candidates": [[_attempt(candidates[i]) for i in group] for group in groups],
+        "greedy": [attempt_row(t) for t in greedy_runs(p)],
+        "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
         "random": [
             [int(random_agent(task, k, 0, p.max_rounds)[2]) for k in range(RANDOM_AGENTS)]
             for task in tasks
         ],
         "held_out": {k: [log.get("best_explained_variance", 0.0) for log in runs]
                      for k, runs in logs.items()},
-        "values": {k: [_values(pool_values(p, k, seed), groups)
+        "values": {k: [value_rows(pool_values(p, k, seed), groups)
                        for seed in range(p.reward_seeds)] for k in COMPARED},
     }  # fmt: skip
     judge = process_judge(raw)
@@ -115,13 +115,14 @@ def read_raw(path: Path) -> Raw:
     return raw
 
 
-def _attempt(t: Trajectory) -> list[Any]:
+def attempt_row(t: Trajectory) -> list[Any]:
     """[outcome, success, cut by the context, tokens of each turn]."""
     tokens = [end - start for start, end in t.spans]
     return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
 
 
-def _values(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:
+def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:
+    """1,000 × M at the prompt and after each turn, of every attempt at every task."""
     return [
         [[round(1000 * m) for m in (values[i].root, *values[i].q.tolist())] for i in group]
         for group in groups

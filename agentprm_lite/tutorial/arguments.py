@@ -27,7 +27,7 @@ def parser() -> Parser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--profile", default="cpu", help=PROFILES)
         sub.add_argument("--seed", type=_number(0), default=0, help="of the reward model or run")
-        if name in ("study", "regime"):
+        if name in ("study", "regime", "curves"):
             sub.set_defaults(base=None)
             return sub
         sub.add_argument("--env", default="textcraft", help="a world, or module:Class of your own")
@@ -79,6 +79,13 @@ def parser() -> Parser:
     regime = add("regime", "what policy and judges are worth in each world, with raw numbers")
     regime.add_argument("--out", required=True, help="the file; raw numbers go to a folder beside")
     regime.add_argument("--worlds", nargs="+", help="default: all")
+    text = "what judges learn from ever more rollouts, with and without L_A, as JSON"
+    learn = add("curves", text)
+    learn.add_argument("--out", required=True, help="the file; what it holds is kept")
+    learn.add_argument("--worlds", nargs="+", help="default: all")
+    sizes = (60, 120, 240, 480, 960)
+    learn.add_argument("--rollouts", nargs="+", type=_number(1), default=sizes, help=f"{sizes}")
+    learn.add_argument("--seeds", type=_number(1), default=5, help="how many")
     add_commands(commands)
     return whole
 

@@ -105,7 +105,7 @@ def _checked(args: argparse.Namespace) -> Profile:
     kind = getattr(args, "kind_or_policy", None) or getattr(args, "kind", None)
     if kind not in (None, "sft", "rft"):
         kind_named(kind)
-    if args.command in ("study", "regime"):
+    if args.command in ("study", "regime", "curves"):
         from agentprm_lite.study import WORLDS
 
         args.worlds = args.worlds or list(WORLDS)
@@ -161,6 +161,11 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
         print(args.out)
     elif args.command == "regime":
         _regime(args, command)
+    elif args.command == "curves":
+        from agentprm_lite.study import curves
+
+        curves(args.profile, args.worlds, command, Path(args.out), args.rollouts, args.seeds)
+        print(args.out)
     else:
         _study(args, command)
 

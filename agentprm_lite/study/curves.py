@@ -1,0 +1,242 @@
+"""Learning curves: what a judge has learned from n rollouts, and what the weight β of L_A changes.
+
+Each reward model is a row of plain data, made once and kept as an artifact, so that an interrupted
+run goes on. All are measured on the profile's pool of held-out tasks. Rollouts beyond the profile's
+own are of more draws of its training tasks, in the same order, four or so a task.
+
+Shape legend: G held-out tasks, K attempts at each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentprm_lite.env import env_class
+from agentprm_lite.kinds import RewardExample
+from agentprm_lite.models import new_reward_model
+from agentprm_lite.prm import RewardModel, StepValues
+from agentprm_lite.search import by_task
+from agentprm_lite.study.bars import (
+    Raw,
+    auroc_after,
+    best_of,
+    explained,
+    fixed_turn,
+    outcomes,
+    share_explained,
+    squared_errors,
+    successes,
+)
+from agentprm_lite.study.measures import Interval, bootstrap_interval
+from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.regime import attempt_row, value_rows
+from agentprm_lite.train import train_reward_model
+from agentprm_lite.tutorial import Profile, get_profile, policy, pool, test_tasks, train_tasks
+from agentprm_lite.tutorial.artifacts import artifact, write_json
+from agentprm_lite.tutorial.rewards import reward_config
+from agentprm_lite.tutorial.stages import pool_file, read, sample
+from agentprm_lite.types import Task
+
+KIND = "agentprm"  # at β = 0 its labels alone
+BETAS = (0.0, 1.0, 4.0)
+ROLLOUTS = (60, 120, 240, 480, 960)
+SEEDS = 5
+Row = dict[str, Any]
+
+
+def curves(
+    profile: str,
+    worlds: Sequence[str],
+    command: str,
+    out: Path,
+    rollouts: Sequence[int] = ROLLOUTS,
+    seeds: int = SEEDS,
+) -> None:
+    """Train and measure a judge of every size, seed and β; the file has each as soon as it is made.
+
+    What the file holds already stays, except rows that are made again.
+    """
+    told = json.loads(out.read_text()) if out.exists() else {"profile": profile, "worlds": {}}
+    if told["profile"] != profile:
+        raise ValueError(
+            f"{out} is of the profile {told['profile']}, got {profile}: use a new file"
+        )
+    for world in worlds:
+        p = get_profile(profile, world)
+        old = {_name(row): row for row in told["worlds"].get(world, {}).get("rows", [])}
+        for seed in range(seeds):
+            for n in rollouts:
+                for beta in BETAS:
+                    row = json.loads((judged(p, n, seed, beta) / "row.json").read_text())
+                    old[_name(row)] = row | {"command": command, **provenance()}
+                    told["worlds"][world] = {**tasks_of(p), "rows": [old[k] for k in sorted(old)]}
+                    out.write_text(as_text(told))
+
+
+def _name(row: Row) -> tuple[float, ...]:
+    return row["rollouts"], row["beta"], row["seed"]
+
+
+def as_text(told: Row) -> str:
+    """JSON with a line for each row."""
+    worlds = [
+        json.dumps(name) + ": " + json.dumps({**world, "rows": []})[:-2]
+        + ",".join("\n" + json.dumps(row, allow_nan=False) for row in world["rows"]) + "\n]}"
+        for name, world in told["worlds"].items()
+    ]  # fmt: skip
+    return (
+        f'{{"profile": {json.dumps(told["profile"])}, "worlds": {{\n' + ",\n".join(worlds) + "}}\n"
+    )
+
+
+def files_of(p: Profile, n: int) -> list[Path]:
+    """Files with at least n rollouts, in the order of their tasks, each of the profile's size."""
+    size = p.rollout_tasks
+    count = -(-n // (size * p.rollout_samples))
+    tasks = train_tasks(replace(p, rollout_tasks=count * size))[1]
+    samples, temperature = p.rollout_samples, p.rollout_temperature
+    return [
+        sample(p, policy(p), "rollouts", tasks[k : k + size], samples, temperature)
+        for k in range(0, len(tasks), size)
+    ]
+
+
+def family(task: Task) -> tuple[str, int]:
+    """Tasks that are alike are held out together."""
+    return task.env, env_class(task.env).family(task.index)
+
+
+def judged(p: Profile, n: int, seed: int, beta: float) -> Path:
+    """Folder with the row of a reward model that has learned from the first n rollouts."""
+    actor, config = policy(p), replace(reward_config(p, KIND, beta=beta), seed=seed)
+    files, candidates = files_of(p, n), pool_file(p, actor)
+
+    def make(folder: Path) -> None:
+        played = [t for file in files for t in read(file)][:n]
+        model = new_reward_model(actor.folder, p.lora, seed)
+        log = train_reward_model(
+            model,
+            [RewardExample(t) for t in played if t.num_steps],
+            KIND,
+            config,
+            beta=beta,
+            family=family,
+            checkpoint=folder / "unfinished",
+        )
+        reports = [x.get("explained_variance") for x in log if "held_out_loss" in x]
+        values = RewardModel(model).score(read(candidates))
+        row = {
+            "rollouts": n,
+            "beta": beta,
+            "seed": seed,
+            "kind": KIND,
+            "held_out": [x if x is None else round(x, 4) for x in reports],
+            "epochs": log[-1].get("best_epoch", config.epochs - 1) + 1,
+            **measured(raw_of(p, values)),
+        }
+        write_json(folder / "row.json", row)
+
+    inputs = {
+        "policy": actor.folder,
+        **{f"rollouts{k}": file for k, file in enumerate(files)},
+        "pool": candidates,
+        "count": n,
+        "config": asdict(config),
+        "lora": asdict(p.lora),
+        "beta": beta,
+    }
+    return artifact(p, f"curve{n}_{beta:g}_{seed}", make, inputs)
+
+
+def raw_of(p: Profile, values: list[StepValues]) -> Raw:
+    """Candidates and one judge's values of them, as :mod:`agentprm_lite.study.bars` takes them."""
+    tasks, candidates = test_tasks(p), pool(p)
+    groups = list(by_task(candidates).values())
+    return {
+        "families": [env_class(p.env).family(task.index) for task in tasks],
+        "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
+        "values": {KIND: [value_rows(values, groups)] if values else []},
+    }
+
+
+def measured(raw: Raw) -> Row:
+    """What a judge explains, ranks and chooses on the pool, and of every task the sum of its
+    squared errors and the success of its choice among all attempts."""
+    share, ranked = explained(raw, KIND), auroc_after(raw, KIND, fixed_turn(raw))
+    chosen = best_of(raw, KIND, [successes(raw).shape[1]])[0, :, 0]
+    return {
+        "explained_variance": share and share[0],
+        "auroc_fixed_turn": ranked and ranked[0][0],
+        "best_of_n": round(float(chosen.mean()), 4),
+        "error": squared_errors(raw, KIND)[0].round(3).tolist(),
+        "chosen": chosen.round(3).tolist(),
+    }
+
+
+def tasks_of(p: Profile) -> Row:
+    """What all rows of a world share: the tasks, their attempts' turns and outcomes."""
+    raw = raw_of(p, [])
+    turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
+    outcome = outcomes(raw)
+    return {
+        "temperature": p.eval_temperature,
+        "levels": p.levels,
+        "candidates": successes(raw).shape[1],
+        "fixed_turn": fixed_turn(raw),
+        "families": raw["families"],
+        "turns": turns.sum(1).tolist(),
+        "returns": (turns * outcome).sum(1).round(4).tolist(),
+        "squares": (turns * outcome**2).sum(1).round(4).tolist(),
+        "sample": successes(raw).mean(1).round(4).tolist(),
+    }
+
+
+# --- what the rows say ----------------------------------------------------------------------------
+
+
+def learned(world: Row, beta: float) -> dict[int, Interval]:
+    """Explained variance at each number of rollouts, with an interval over seeds and tasks."""
+    sums = [world["turns"], world["returns"], world["squares"]]
+    return {
+        n: bootstrap_interval(
+            errors,
+            *sums,
+            of=share_explained,
+            families=world["families"],
+        )
+        for n, errors in tables(world, "error", beta).items()
+    }
+
+
+def gain(world: Row, beta: float) -> dict[int, Interval]:
+    """Mean squared error at β = 0 minus that at another β: above 0 where L_A helps.
+
+    Outcomes scatter about Q alike for both, so this is the difference of their errors about Q.
+    """
+    ours, base = tables(world, "error", beta), tables(world, "error", 0.0)
+    return {
+        n: bootstrap_interval(
+            base[n],
+            ours[n],
+            world["turns"],
+            of=lambda b, o, t: (b - o) / t,
+            families=world["families"],
+        )
+        for n in ours
+        if n in base
+    }
+
+
+def tables(world: Row, key: str, beta: float) -> dict[int, list[list[float]]]:
+    """[seeds, G] of what the rows say of every task, at each number of rollouts."""
+    found: dict[int, list[list[float]]] = {}
+    for row in world["rows"]:
+        if row["beta"] == beta:
+            found.setdefault(row["rollouts"], []).append(row[key])
+    return dict(sorted(found.items()))
