@@ -18,7 +18,8 @@ from agentprm_lite.study.compare import (
     powers_of_two,
     task_means,
 )
-from agentprm_lite.study.curves import curves, gain, learned
+from agentprm_lite.study.curves import curves
+from agentprm_lite.study.learning import by_epoch, by_rollouts, gain, learned
 from agentprm_lite.study.measures import (
     Interval,
     bootstrap_interval,
@@ -41,6 +42,8 @@ __all__ = [
     "beam_table",
     "bootstrap_interval",
     "brier",
+    "by_epoch",
+    "by_rollouts",
     "compute_multiple",
     "compute_multiple_interval",
     "ece",

@@ -29,11 +29,9 @@ from agentprm_lite.study.bars import (
     explained,
     fixed_turn,
     outcomes,
-    share_explained,
     squared_errors,
     successes,
 )
-from agentprm_lite.study.measures import Interval, bootstrap_interval
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.regime import attempt_row, value_rows
 from agentprm_lite.train import train_reward_model
@@ -45,8 +43,6 @@ from agentprm_lite.types import Task
 
 KIND = "agentprm"  # at β = 0 its labels alone
 BETAS = (0.0, 1.0, 4.0)
-ROLLOUTS = (60, 120, 240, 480, 960)
-SEEDS = 5
 Row = dict[str, Any]
 
 
@@ -55,12 +51,12 @@ def curves(
     worlds: Sequence[str],
     command: str,
     out: Path,
-    rollouts: Sequence[int] = ROLLOUTS,
-    seeds: int = SEEDS,
+    rollouts: Sequence[int],
+    seeds: int,
 ) -> None:
     """Train and measure a judge of every size, seed and β; the file has each as soon as it is made.
 
-    What the file holds already stays, except rows that are made again.
+    What the file holds already stays. Commit, date and device of a row are those of its training.
     """
     told = json.loads(out.read_text()) if out.exists() else {"profile": profile, "worlds": {}}
     if told["profile"] != profile:
@@ -69,13 +65,17 @@ def curves(
         )
     for world in worlds:
         p = get_profile(profile, world)
-        old = {_name(row): row for row in told["worlds"].get(world, {}).get("rows", [])}
+        shared = json.loads(json.dumps(tasks_of(p)))
+        before = told["worlds"].get(world, {**shared, "rows": []})
+        if {**before, "rows": []} != {**shared, "rows": []}:
+            raise ValueError(f"{out}: the candidates of {world} have changed, use a new file")
+        rows = {_name(row): row for row in before["rows"]}
         for seed in range(seeds):
             for n in rollouts:
                 for beta in BETAS:
                     row = json.loads((judged(p, n, seed, beta) / "row.json").read_text())
-                    old[_name(row)] = row | {"command": command, **provenance()}
-                    told["worlds"][world] = {**tasks_of(p), "rows": [old[k] for k in sorted(old)]}
+                    rows[_name(row)] = row | {"command": command}
+                    told["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}
                     out.write_text(as_text(told))
 
 
@@ -139,6 +139,7 @@ def judged(p: Profile, n: int, seed: int, beta: float) -> Path:
             "held_out": [x if x is None else round(x, 4) for x in reports],
             "epochs": log[-1].get("best_epoch", config.epochs - 1) + 1,
             **measured(raw_of(p, values)),
+            **provenance(),
         }
         write_json(folder / "row.json", row)
 
@@ -171,8 +172,8 @@ def measured(raw: Raw) -> Row:
     share, ranked = explained(raw, KIND), auroc_after(raw, KIND, fixed_turn(raw))
     chosen = best_of(raw, KIND, [successes(raw).shape[1]])[0, :, 0]
     return {
-        "explained_variance": share and share[0],
-        "auroc_fixed_turn": ranked and ranked[0][0],
+        "explained_variance": share[0] if share else None,
+        "auroc_fixed_turn": ranked[0][0] if ranked else None,
         "best_of_n": round(float(chosen.mean()), 4),
         "error": squared_errors(raw, KIND)[0].round(3).tolist(),
         "chosen": chosen.round(3).tolist(),
@@ -195,48 +196,3 @@ def tasks_of(p: Profile) -> Row:
         "squares": (turns * outcome**2).sum(1).round(4).tolist(),
         "sample": successes(raw).mean(1).round(4).tolist(),
     }
-
-
-# --- what the rows say ----------------------------------------------------------------------------
-
-
-def learned(world: Row, beta: float) -> dict[int, Interval]:
-    """Explained variance at each number of rollouts, with an interval over seeds and tasks."""
-    sums = [world["turns"], world["returns"], world["squares"]]
-    return {
-        n: bootstrap_interval(
-            errors,
-            *sums,
-            of=share_explained,
-            families=world["families"],
-        )
-        for n, errors in tables(world, "error", beta).items()
-    }
-
-
-def gain(world: Row, beta: float) -> dict[int, Interval]:
-    """Mean squared error at β = 0 minus that at another β: above 0 where L_A helps.
-
-    Outcomes scatter about Q alike for both, so this is the difference of their errors about Q.
-    """
-    ours, base = tables(world, "error", beta), tables(world, "error", 0.0)
-    return {
-        n: bootstrap_interval(
-            base[n],
-            ours[n],
-            world["turns"],
-            of=lambda b, o, t: (b - o) / t,
-            families=world["families"],
-        )
-        for n in ours
-        if n in base
-    }
-
-
-def tables(world: Row, key: str, beta: float) -> dict[int, list[list[float]]]:
-    """[seeds, G] of what the rows say of every task, at each number of rollouts."""
-    found: dict[int, list[list[float]]] = {}
-    for row in world["rows"]:
-        if row["beta"] == beta:
-            found.setdefault(row["rollouts"], []).append(row[key])
-    return dict(sorted(found.items()))

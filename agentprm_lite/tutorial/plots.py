@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from agentprm_lite.tutorial.looks import (
     GREY,
     HATCHES,
+    INK,
     Look,
     finish,
     looks_of,
@@ -158,6 +159,50 @@ def interval_panels(
         for name, intervals in panel.items():
             _band(ax, x, intervals, name, looks[name])
         ax.set(title=title, xlabel=xlabel, xticks=x, ylabel=ylabel)
+    return finish(fig, axes[0])
+
+
+def seed_lines(
+    panels: Mapping[str, Mapping[str, Sequence[Mapping[float, float]]]],
+    *,
+    xlabels: Sequence[str],
+    ylabel: str,
+) -> Figure:
+    """For each panel and name the seeds as thin lines, and their mean where all of them are; what
+    counts rollouts has a log2 axis."""
+    fig, axes = _panels(len(panels))
+    looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for ax, xlabel, (title, panel) in zip(axes, xlabels, panels.items(), strict=True):
+        for name, seeds in panel.items():
+            for seed in seeds:
+                ax.plot(list(seed), list(seed.values()), color=looks[name].color, linewidth=0.6)
+            both = sorted(set.intersection(*map(set, seeds)))
+            mean = [float(np.mean([seed[x] for seed in seeds])) for x in both]
+            ax.plot(both, mean, label=name, **looks[name]._asdict())
+        ax.axhline(0, color=GREY, linewidth=1)
+        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if xlabel == "rollouts":
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter("{x:,g}")
+        else:
+            ax.xaxis.get_major_locator().set_params(integer=True)
+    return finish(fig, *axes)
+
+
+def gain_panels(
+    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]], *, xlabel: str, ylabel: str
+) -> Figure:
+    """For each panel and name a difference with its interval over a log2 axis, and where it is
+    none."""
+    fig, axes = _panels(len(panels))
+    looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        for name, found in panel.items():
+            _band(ax, list(found), list(found.values()), name, looks[name])
+        ax.axhline(0, color=INK, linewidth=1)
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:,g}")
+        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return finish(fig, axes[0])
 
 

@@ -81,6 +81,25 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         lambda: plots.training_curves({"loss": {"SFT": ([1, 2, 3], [2.0, 1.0, 0.5])}}),
         ["SFT"],
     ),
+    "seeds": (
+        lambda: plots.seed_lines(
+            {
+                "pool": {"β = 0": [{60: 0.1, 120: 0.2}, {60: 0.2}]},
+                "held out": {"β = 1": [{1: 0.1, 2: 0.3}, {1: 0.1, 2: 0.2, 3: 0.3}]},
+            },
+            xlabels=["rollouts", "epoch"],
+            ylabel="explained variance",
+        ),
+        ["β = 0", "β = 1"],
+    ),
+    "gain": (
+        lambda: plots.gain_panels(
+            {"tree": {"β = 1": dict(zip([60, 120, 240], LOW, strict=True))}},
+            xlabel="rollouts",
+            ylabel="gain",
+        ),
+        ["β = 1"],
+    ),
     "panels": (
         lambda: plots.interval_panels(
             [-1, 0, 1],

@@ -1,0 +1,73 @@
+"""What the rows of :mod:`agentprm_lite.study.curves` say, with intervals; no model runs here.
+
+``world`` is one of a file's worlds: what all rows share, and the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentprm_lite.study.bars import share_explained
+from agentprm_lite.study.measures import Interval, bootstrap_interval
+
+World = dict[str, Any]
+
+
+def learned(world: World, beta: float) -> dict[int, Interval]:
+    """Explained variance at each number of rollouts, with an interval over seeds and tasks."""
+    sums = [world["turns"], world["returns"], world["squares"]]
+    return {
+        n: bootstrap_interval(
+            errors,
+            *sums,
+            of=share_explained,
+            families=world["families"],
+        )
+        for n, errors in tables(world, "error", beta).items()
+    }
+
+
+def gain(world: World, beta: float) -> dict[int, Interval]:
+    """Mean squared error at β = 0 minus that at another β: above 0 where L_A helps.
+
+    Outcomes scatter about Q alike for both, so this is the difference of their errors about Q.
+    """
+    ours, base = tables(world, "error", beta), tables(world, "error", 0.0)
+    return {
+        n: bootstrap_interval(
+            base[n],
+            ours[n],
+            world["turns"],
+            of=lambda b, o, t: (b - o) / t,
+            families=world["families"],
+        )
+        for n in ours
+        if n in base
+    }
+
+
+def by_rollouts(world: World, beta: float) -> list[dict[int, float]]:
+    """Of each seed, explained variance on the pool at each number of rollouts."""
+    found: dict[int, dict[int, float]] = {}
+    for row in world["rows"]:
+        if row["beta"] == beta:
+            found.setdefault(row["seed"], {})[row["rollouts"]] = row["explained_variance"]
+    return [dict(sorted(seed.items())) for seed in found.values()]
+
+
+def by_epoch(world: World, beta: float, rollouts: int) -> list[dict[int, float]]:
+    """Of each seed, explained variance on held-out training tasks after each epoch."""
+    return [
+        {epoch: x for epoch, x in enumerate(row["held_out"], 1) if x is not None}
+        for row in world["rows"]
+        if (row["beta"], row["rollouts"]) == (beta, rollouts)
+    ]
+
+
+def tables(world: World, key: str, beta: float) -> dict[int, list[list[float]]]:
+    """[seeds, G] of what the rows say of every task, at each number of rollouts."""
+    found: dict[int, list[list[float]]] = {}
+    for row in world["rows"]:
+        if row["beta"] == beta:
+            found.setdefault(row["rollouts"], []).append(row[key])
+    return dict(sorted(found.items()))
