@@ -186,7 +186,7 @@ def seed_lines(
             ax.xaxis.set_major_formatter("{x:,g}")
         else:
             ax.xaxis.get_major_locator().set_params(integer=True)
-    return finish(fig, *axes)
+    return finish(fig, axes[0])
 
 
 def gain_panels(

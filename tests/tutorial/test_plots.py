@@ -85,12 +85,12 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         lambda: plots.seed_lines(
             {
                 "pool": {"β = 0": [{60: 0.1, 120: 0.2}, {60: 0.2}]},
-                "held out": {"β = 1": [{1: 0.1, 2: 0.3}, {1: 0.1, 2: 0.2, 3: 0.3}]},
+                "held out": {"β = 0": [{1: 0.1, 2: 0.3}, {1: 0.1, 2: 0.2, 3: 0.3}]},
             },
             xlabels=["rollouts", "epoch"],
             ylabel="explained variance",
         ),
-        ["β = 0", "β = 1"],
+        ["β = 0"],
     ),
     "gain": (
         lambda: plots.gain_panels(
