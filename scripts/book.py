@@ -140,10 +140,10 @@ def fingerprint(name: str, profile: str) -> str:
     for path in [*sources, ROOT / "constraints.txt"]:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
-    if re.search(r"\bstored(_study)?\(", parts[0]):  # it shows what is kept in results/
-        files = ["study_*.json", "first_run.txt", "smoothing.json"]
+    if re.search(r"\bstored(_\w+)?\(", parts[0]):  # it shows what is kept in results/
+        files = ["study_*.json", "first_run.txt", "smoothing.json", "curves.json", "regime/*.gz"]
         kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
-        parts += [path.read_text("utf-8") for path in kept]
+        parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in kept]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -35,6 +35,7 @@ def table(raw: Raw) -> dict[str, Any]:
     judges = {kind: judge(raw, kind) for kind in raw["values"]}
     process = process_judge(raw)
     best = max(judges, key=lambda kind: judges[kind]["best_of_n"][0])
+    chosen = {kind: best_of(raw, kind, [won.shape[1]])[..., 0] for kind in judges}
     return {
         "tasks": len(won),
         "families": len(set(raw["families"])),
@@ -50,6 +51,11 @@ def table(raw: Raw) -> dict[str, Any]:
         "fewest_turns": row(raw, few),
         "reward": row(raw, outcomes(raw), mean=True),
         "judges": judges,
+        "agentprm_minus": {
+            kind: row(raw, chosen["agentprm"], chosen[kind])
+            for kind in judges
+            if kind != "agentprm"
+        },
         "process_judge": process,
         "best_judge": best,
         "explained_variance": judges[process]["explained_variance"],

@@ -7,16 +7,20 @@ smaller than a pixel. Figures come back closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, GREY = "#1a1a1a", "#8a8a8a"  # text; frames, grids and lines to compare with
+PANEL = 3.4  # inches; a page shows two side by side, a phone one
 WIDTH = 4.6  # inches of a figure with one panel: a phone shows it whole
+
+Interval = tuple[float, float, float]
 
 
 class Look(NamedTuple):
@@ -43,6 +47,7 @@ LOOKS = {
     "majority": Look("#748a00", "h", "--"),
     "likelihood": Look("#8d7f9b", ">", "-."),
     "Best-of-N": Look("#5a9e1f", "d", "--"),
+    "halving": Look("#3d5ae0", "P", "-"),
     "beam": Look("#9c0f6a", "8", "-"),
     "outcome": Look("#4d6b73", "s", "-"),
     "shaping": Look("#7d3c98", "p", "--"),
@@ -99,6 +104,27 @@ def new_axes(
     """A figure in the book's style with one panel or more."""
     style()
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
+
+
+def new_panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, two a row."""
+    if count == 1:
+        fig, ax = new_axes()
+        return fig, [ax]
+    rows = -(-count // 2)
+    fig, axes = new_axes(2, 2 * PANEL, 3.2 * rows, rows)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return fig, list(axes.flat[:count])
+
+
+def band(
+    ax: Axes, x: Sequence[float], intervals: Sequence[Interval], name: str, look: Look
+) -> None:
+    """A curve with its interval as a band."""
+    mean, lo, hi = np.array(intervals).T
+    ax.fill_between(x, lo, hi, color=look.color, alpha=0.15, linewidth=0)
+    ax.plot(x, mean, label=name, **look._asdict())
 
 
 def finish(fig: Figure, ax: Axes) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import html
 import inspect
 import io
@@ -121,24 +122,51 @@ def stored(name: str) -> str | None:
     results and reads the file from the repository on the web.
 
     Args:
-        name: of the file, such as ``"study_cpu.json"``.
+        name: of the file, such as ``"smoothing.json"``.
 
     Returns:
         What is in it; None if there is no such file, or (printed) the web can't be reached.
     """
+    data = _kept(name)
+    return None if data is None else data.decode("utf-8")
+
+
+def _kept(name: str) -> bytes | None:
     folder = Path(__file__).resolve().parents[2] / "results"
     if folder.exists():
         path = folder / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        return path.read_bytes() if path.exists() else None
     try:
         with urlopen(RESULTS + name, timeout=10) as reply:
-            return str(reply.read(), "utf-8")
+            return bytes(reply.read())
     except HTTPError as error:
         if error.code != 404:
             print(f"{RESULTS}{name}: {error}")
     except OSError as error:
         print(f"{RESULTS}{name} can't be reached ({error})")
     return None
+
+
+def stored_raw(world: str) -> dict[str, Any] | None:
+    """The raw numbers of a world that ``agentprm regime`` has measured.
+
+    Prints where they come from, or the command that makes them.
+
+    Args:
+        world: name of the environment.
+
+    Returns:
+        What :func:`agentprm_lite.study.regime.gather` gave; None if it is not stored.
+    """
+    data = _kept(f"regime/{world}.json.gz")
+    if data is None:
+        command = f"agentprm regime --profile study --worlds {world} --out results/regime.json"
+        print(f"{world}: not stored yet; {command}")
+        return None
+    found: dict[str, Any] = json.loads(gzip.decompress(data))
+    print(fill(f"{world}: {found['command']}", 72, break_on_hyphens=False))
+    print(f"commit {found['commit']}, {found['date']}, {found['device']}")
+    return found
 
 
 def stored_study(profile: str) -> dict[str, Any] | None:

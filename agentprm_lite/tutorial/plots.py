@@ -1,7 +1,7 @@
 """The book's figures: data in, a matplotlib Figure out.
 
 Methods have the colours of ``looks``. An interval is (mean, lo, hi), from
-``study.bootstrap_interval``. Trees are in ``trees``.
+``study.bootstrap_interval``. Trees are in ``trees``, what is shown world by world in ``panels``.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from agentprm_lite.tutorial.looks import (
     GREY,
     HATCHES,
-    INK,
-    Look,
+    Interval,
+    band,
     finish,
     looks_of,
     new_axes,
+    new_panels,
 )
-
-Interval = tuple[float, float, float]
-PANEL = 3.4  # inches; a page shows two side by side, a phone one
 
 
 def curve_with_interval(
@@ -38,7 +35,7 @@ def curve_with_interval(
     """Curves with interval bands over a log2 axis; ``x`` holds all curves' positions or each's."""
     fig, ax = new_axes()
     for name, look in looks_of(curves).items():
-        _band(ax, x[name] if isinstance(x, Mapping) else x, curves[name], name, look)
+        band(ax, x[name] if isinstance(x, Mapping) else x, curves[name], name, look)
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -52,10 +49,10 @@ def curves_by_panel(
     ylabel: str = "success rate",
 ) -> Figure:
     """The curves of :func:`curve_with_interval` in several panels."""
-    fig, axes = _panels(len(panels))
+    fig, axes = new_panels(len(panels))
     for ax, (title, curves) in zip(axes, panels.items(), strict=True):
         for name, look in looks_of(curves).items():
-            _band(ax, x, curves[name], name, look)
+            band(ax, x, curves[name], name, look)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(title=title, xlabel="samples N", ylabel=ylabel, ylim=(-0.03, 1.03))
@@ -129,7 +126,7 @@ def training_curves(
     panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str = "update"
 ) -> Figure:
     """For each panel and method (x [n], y [n] or [seeds, n]): mean, and seeds as thin lines."""
-    fig, axes = _panels(len(panels))
+    fig, axes = new_panels(len(panels))
     looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         for name, (x, y) in panel.items():
@@ -151,75 +148,12 @@ def interval_panels(
     ylabel: str,
 ) -> Figure:
     """For each panel and name one interval at every x; the panels share their scale."""
-    fig, axes = _panels(len(panels))
+    fig, axes = new_panels(len(panels))
     for ax in axes[1:]:
         ax.sharey(axes[0])
     looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
         for name, intervals in panel.items():
-            _band(ax, x, intervals, name, looks[name])
+            band(ax, x, intervals, name, looks[name])
         ax.set(title=title, xlabel=xlabel, xticks=x, ylabel=ylabel)
     return finish(fig, axes[0])
-
-
-def seed_lines(
-    panels: Mapping[str, Mapping[str, Sequence[Mapping[float, float]]]],
-    *,
-    xlabels: Sequence[str],
-    ylabel: str,
-) -> Figure:
-    """For each panel and name the seeds as thin lines, and their mean where all of them are; what
-    counts rollouts has a log2 axis."""
-    fig, axes = _panels(len(panels))
-    looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
-    for ax, xlabel, (title, panel) in zip(axes, xlabels, panels.items(), strict=True):
-        for name, seeds in panel.items():
-            for seed in seeds:
-                ax.plot(list(seed), list(seed.values()), color=looks[name].color, linewidth=0.6)
-            both = sorted(set.intersection(*map(set, seeds)))
-            mean = [float(np.mean([seed[x] for seed in seeds])) for x in both]
-            ax.plot(both, mean, label=name, **looks[name]._asdict())
-        ax.axhline(0, color=GREY, linewidth=1)
-        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        if xlabel == "rollouts":
-            ax.set_xscale("log", base=2)
-            ax.xaxis.set_major_formatter("{x:,g}")
-        else:
-            ax.xaxis.get_major_locator().set_params(integer=True)
-    return finish(fig, axes[0])
-
-
-def gain_panels(
-    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]], *, xlabel: str, ylabel: str
-) -> Figure:
-    """For each panel and name a difference with its interval over a log2 axis, and where it is
-    none."""
-    fig, axes = _panels(len(panels))
-    looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
-    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
-        for name, found in panel.items():
-            _band(ax, list(found), list(found.values()), name, looks[name])
-        ax.axhline(0, color=INK, linewidth=1)
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter("{x:,g}")
-        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    return finish(fig, axes[0])
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    if count == 1:
-        fig, ax = new_axes()
-        return fig, [ax]
-    rows = -(-count // 2)
-    fig, axes = new_axes(2, 2 * PANEL, 3.2 * rows, rows)
-    for ax in axes.flat[count:]:
-        ax.remove()
-    return fig, list(axes.flat[:count])
-
-
-def _band(
-    ax: Axes, x: Sequence[float], intervals: Sequence[Interval], name: str, look: Look
-) -> None:
-    mean, lo, hi = np.array(intervals).T
-    ax.fill_between(x, lo, hi, color=look.color, alpha=0.15, linewidth=0)
-    ax.plot(x, mean, label=name, **look._asdict())

@@ -1,5 +1,6 @@
 """What only Colab has, with a stand-in for Colab; results that are kept in the repository."""
 
+import gzip
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import torch
 
 from agentprm_lite.tutorial import notebook, plots
 from agentprm_lite.tutorial.artifacts import artifacts_root
-from agentprm_lite.tutorial.notebook import keep_on_drive, stored, stored_study
+from agentprm_lite.tutorial.notebook import keep_on_drive, stored, stored_raw, stored_study
 from agentprm_lite.tutorial.profiles import CPU, get_profile
 
 
@@ -66,6 +67,9 @@ def test_without_a_clone_results_come_from_the_web(monkeypatch, capsys, tmp_path
     )
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "study_llm.json").write_text(json.dumps(STORED))
+    (tmp_path / "web" / "regime").mkdir()
+    zipped = gzip.compress(json.dumps(STORED).encode())
+    (tmp_path / "web" / "regime" / "math.json.gz").write_bytes(zipped)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -73,11 +77,19 @@ def test_without_a_clone_results_come_from_the_web(monkeypatch, capsys, tmp_path
         monkeypatch.setattr(notebook, "RESULTS", web)
         assert stored_study("llm") == STORED
         assert "agentprm x" in capsys.readouterr().out
+        assert stored_raw("math") == STORED
+        assert capsys.readouterr().out == "math: agentprm x\ncommit abc, d, CPU\n"
         assert stored_study("gpu") is None  # 404: not run yet
         assert capsys.readouterr().out == (
             "not stored yet; agentprm study --profile gpu --out results/study_gpu.json\n"
         )
         server.shutdown()
+    (tmp_path / "results").mkdir()  # a clone
+    assert stored_raw("math") is None
+    assert (
+        "not stored yet; agentprm regime --profile study --worlds math" in capsys.readouterr().out
+    )
+    (tmp_path / "results").rmdir()
     assert stored("first_run.txt") is None  # nobody answers any more
     assert f"{web}first_run.txt can't be reached" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from agentprm_lite.tutorial import looks, plots, trees
+from agentprm_lite.tutorial import looks, panels, plots, trees
 from agentprm_lite.tutorial.notebook import _pieces
 
 mpl.use("Agg")
@@ -82,7 +82,7 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ["SFT"],
     ),
     "seeds": (
-        lambda: plots.seed_lines(
+        lambda: panels.seed_lines(
             {
                 "pool": {"β = 0": [{60: 0.1, 120: 0.2}, {60: 0.2}]},
                 "held out": {"β = 0": [{1: 0.1, 2: 0.3}, {1: 0.1, 2: 0.2, 3: 0.3}]},
@@ -93,12 +93,32 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
         ["β = 0"],
     ),
     "gain": (
-        lambda: plots.gain_panels(
+        lambda: panels.gain_panels(
             {"tree": {"β = 1": dict(zip([60, 120, 240], LOW, strict=True))}},
             xlabel="rollouts",
             ylabel="gain",
         ),
         ["β = 1"],
+    ),
+    "tokens": (
+        lambda: panels.tokens_panels(
+            {"math": {"halving": [(100, LOW[0]), (200, HIGH[1])], "SFT, greedy": [(90, HIGH[2])]}},
+            {"math": 0.1},
+        ),
+        ["halving", "random agent", "SFT, greedy"],
+    ),
+    "turns": (
+        lambda: panels.turn_panels(
+            {"math": {"PVM": {1: LOW[1], 2: HIGH[1]}}}, {"math": {1: 50, 2: 40}}, {"math": 2}
+        ),
+        ["PVM"],
+    ),
+    "chosen": (
+        lambda: panels.chosen_panels(
+            {w: {"one sample": LOW[0], "PVM": HIGH[2]} for w in ("math", "shop", "rooms")},
+            xlabel="success",
+        ),
+        [],
     ),
     "panels": (
         lambda: plots.interval_panels(
