@@ -28,6 +28,7 @@ from typing import Any
 
 import families_page
 import performance_page
+import regime_page
 import rehearse
 import releases
 import results_page
@@ -377,6 +378,7 @@ def stage(folder: Path, profile: str, partial: bool) -> None:
     put(folder / "book" / "_generated" / "releases.md", releases.table().encode())
     put(folder / "book" / "_generated" / "api.md", api_sections().encode())
     put(folder / "book" / "_generated" / "results.md", results_page.page().encode())
+    put(folder / "book" / "_generated" / "front.md", regime_page.front().encode())
     put(folder / "book" / "_generated" / "families.md", families_page.page().encode())
     put(folder / "book" / "_generated" / "claims.md", results_page.claim_summary().encode())
     for name, text in performance_page.parts().items():

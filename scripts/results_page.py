@@ -1,7 +1,8 @@
-"""Tables and figure of the results page, from results/study_*.json, results/env_speed.json and
-results/claims/*.json; the table of the profiles' sizes, from the profiles.
+"""Tables of the results page, from results/study_*.json, results/env_speed.json and
+results/claims/*.json; the table of the profiles' sizes, from the profiles; judges in four worlds
+are in regime_page.py.
 
-python scripts/results_page.py    writes results/study_cpu.png (README and results page)
+python scripts/results_page.py    makes what regime_page.py is about
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import regime_page
+
 from agentprm_lite.study import JUDGES, WORLDS, in_words
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDY = ROOT / "results" / "study_cpu.json"
+RESULTS = ROOT / "results"
 STUDIES = {
-    "cpu": "A tiny model on two cores",
     "llm": "A real language model on two cores: SmolLM2-135M",
     "gpu": "A real language model on a GPU: SmolLM2-135M",
 }
-FIGURE = STUDY.with_suffix(".png")
-SPEED = ROOT / "results" / "env_speed.json"
-CLAIMS = ROOT / "results" / "claims"
+SPEED = RESULTS / "env_speed.json"
+CLAIMS = RESULTS / "claims"
 
 
 def cell(row: list[float]) -> str:
@@ -197,9 +198,9 @@ def claim_summary() -> str:
 
 def page() -> str:
     """What the results page includes; a line that says so where nothing is measured yet."""
-    parts = []
+    parts = [regime_page.section()]
     for name, title in STUDIES.items():
-        stored = STUDY.with_name(f"study_{name}.json")
+        stored = RESULTS / f"study_{name}.json"
         parts.append(f"## {title}\n")
         parts.append(tables(json.loads(stored.read_text())) if stored.exists() else missing(name))
     if SPEED.exists():
@@ -244,20 +245,7 @@ def sizes(name: str) -> str:
 
 
 def main() -> int:
-    from agentprm_lite.study import Interval
-    from agentprm_lite.tutorial.plots import curves_by_panel
-
-    study = json.loads(STUDY.read_text())
-    panels = {
-        WORLDS[env]: {
-            JUDGES[k]: [Interval(*row) for row in world["best_of_n"][k]]
-            for k in ("orm", "pvm", "agentprm", "fewest turns", "oracle")
-        }
-        for env, world in study["worlds"].items()
-    }
-    figure = curves_by_panel(study["ns"], panels, ylabel="reward of the chosen")
-    figure.savefig(FIGURE, dpi=144, facecolor="white", bbox_inches="tight")
-    print(FIGURE.relative_to(ROOT))
+    regime_page.write()
     return 0
 
 

@@ -29,9 +29,9 @@ def test_table() -> None:
 
 
 def test_page_without_results(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(results, "STUDY", tmp_path / "none.json")
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     monkeypatch.setattr(results, "SPEED", tmp_path / "none.json")
-    assert "agentprm study --profile cpu" in results.page()
+    assert "agentprm study --profile llm" in results.page()
     assert "Speed" not in results.page()
 
 
@@ -107,7 +107,6 @@ def test_results_name_their_commit_and_whether_code_differed(tmp_path: Path) -> 
 
 def test_speed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     (tmp_path / "speed.json").write_text(json.dumps(SPEED))
-    monkeypatch.setattr(results, "STUDY", tmp_path / "none.json")
     monkeypatch.setattr(results, "SPEED", tmp_path / "speed.json")
     lines = results.page().splitlines()
     assert "## Speed of the worlds" in lines
@@ -139,14 +138,11 @@ def test_the_stored_speeds_are_one_run_of_all_worlds() -> None:
 
 
 def test_every_printed_number_stands_in_the_stored_file() -> None:
-    if not results.STUDY.exists():
-        pytest.skip("results/study_cpu.json is not stored yet")
-    study = json.loads(results.STUDY.read_text())
+    study = json.loads((results.RESULTS / "study_llm.json").read_text())
     stored = set(re.findall(r"-?\d+\.\d", " ".join(_percentages(study))))
     page = results.tables(study).split("## TextCraft", 1)[1]
     printed = set(re.findall(r"(?<![\d.])-?\d+\.\d(?!\d)", page))
-    assert printed <= stored, printed - stored
-    assert results.FIGURE.exists()
+    assert len(printed) > 20 and printed <= stored, printed - stored
 
 
 def _percentages(node: object) -> list[str]:

@@ -1,0 +1,239 @@
+"""What judges of the small base are worth in four worlds, for the results page, the book's first
+page and the README: all of it from results/regime/<world>.json.gz.
+
+`python scripts/results_page.py` makes results/regime.json and results/regime.png of them and writes
+the README's part.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from agentprm_lite.study import JUDGES, WORLDS, read_raw, summary
+
+ROOT = Path(__file__).resolve().parents[1]
+RAW = ROOT / "results" / "regime"
+TABLE = ROOT / "results" / "regime.json"
+FIGURE = ROOT / "results" / "regime.png"
+README = ROOT / "README.md"
+MARKS = ("<!-- made by scripts/results_page.py -->\n", "<!-- end of what is made -->\n")
+COMMAND = "agentprm regime --profile study --out results/regime.json"
+MISSING = f"Not measured yet: `{COMMAND}` does it, in hours on two cores.\n"
+
+Row = list[float]
+Bar = tuple[str, Callable[[dict[str, Any]], Row | None], str, tuple[Any, ...]]
+
+
+def _beam(against: str) -> Callable[[dict[str, Any]], Row | None]:
+    return lambda world: next((b[against] for b in list(world["beams"].values())[-1:]), None)
+
+
+def _key(name: str) -> Callable[[dict[str, Any]], Row | None]:
+    return lambda world: world[name]
+
+
+#: What is asked of a world: label, number, how it is compared, and with what in each world.
+BARS: list[Bar] = [
+    ("one greedy attempt", _key("greedy"), "≥", (0.60, 0.75, 0.55, 0.50)),
+    ("one sample", _key("sample"), "in", ((0.25, 0.55), (0.4, 0.7), (0.25, 0.55), (0.2, 0.5))),
+    ("one sample − random agent", _key("sample_minus_random"), "> 0", (0, 0, 0, 0)),
+    ("oracle of 16 − one sample", _key("headroom"), "≥", (0.3, 0.2, 0.3, 0.3)),
+    ("attempts cut by the context", _key("cut"), "≤", (0.01, 0.02, 0.02, 0.01)),
+    ("variance explained by the best process judge, all turns", _key("explained_variance"), "≥",
+     (0.2, 0.2, 0.2, 0.15)),
+    ("its AUROC within tasks after a fixed turn", _key("auroc_fixed_turn"), "≥",
+     (0.65, 0.65, 0.70, 0.65)),
+    ("best judge's share of the headroom, Best-of-16", _key("share_of_headroom"), "≥",
+     (0.6, 0.5, 0.5, 0.4)),
+    ("best judge − fewest turns", _key("best_minus_fewest_turns"), "> 0", (None, None, 0, 0)),
+    ("beam 4×4 by the best process judge − one greedy attempt", _beam("minus_greedy"), "> 0",
+     (0, 0, 0, 0)),
+    ("the same beam − one sample", _beam("minus_sample"), "> 0", (0, 0, 0, 0)),
+]  # fmt: skip
+
+
+def stored() -> dict[str, Any] | None:
+    """The table that is stored."""
+    return json.loads(TABLE.read_text()) if TABLE.exists() else None
+
+
+def met(row: Row, how: str, bar: Any) -> bool:
+    """Whether an estimate meets its bar; above 0 is one whose interval leaves 0 out."""
+    mean, low, _ = row
+    if how == "> 0":
+        return low > 0
+    if how == "in":
+        return bool(bar[0] <= mean <= bar[1])
+    return bool(mean >= bar if how == "≥" else mean <= bar)
+
+
+def cell(row: Row | None, how: str, bar: Any) -> str:
+    """Value, interval, bar and whether it is met."""
+    if row is None:
+        return "<td>–<br>nothing to measure</td>"
+    mean, low, high = (f"{x:.2f}".replace("-", "−") for x in row)
+    if bar is None:
+        said = "reported"
+    else:
+        asked = how if how == "> 0" else f"{bar[0]} to {bar[1]}" if how == "in" else f"{how} {bar}"
+        said = f"{'✓' if met(row, how, bar) else '✗'} {escape(asked)}"
+    return f"<td><b>{mean}</b><br>[{low}, {high}]<br>{said}</td>"
+
+
+def bars(regime: dict[str, Any]) -> str:
+    """The bars of all worlds as an HTML table: a line with the bar's name, then a cell a world."""
+    worlds = regime["worlds"]
+    shown = [w for w in WORLDS if w in worlds]
+    lines = ["<tr>" + "".join(f"<th>{WORLDS[w]}</th>" for w in shown) + "</tr>"]
+    for label, number, how, wanted in BARS:
+        cells = [cell(number(worlds[w]), how, wanted[list(WORLDS).index(w)]) for w in shown]
+        lines.append(f'<tr><th colspan="{len(shown)}" scope="colgroup">{label}</th></tr>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return '<table class="bars">\n' + "\n".join(lines) + "\n</table>\n"
+
+
+def section() -> str:
+    """The results page's part."""
+    head, regime = "## Judges of the small base in four worlds\n", stored()
+    if regime is None:
+        return f"{head}\n{MISSING}"
+    worlds = regime["worlds"]
+    sizes = "; ".join(
+        f"{WORLDS[w]}: {x['tasks']} held-out tasks in {x['families']} families, {x['rollouts']} "
+        f"rollouts to learn from, temperature {x['temperature']}, {JUDGES[x['process_judge']]} the "
+        f"best process judge, fixed turn {x['fixed_turn']}"
+        for w, x in worlds.items()
+    )
+    seeds = min(x["seeds"] for x in worlds.values())
+    return "\n".join([
+        head,
+        f"{made(regime)} {sizes}. At least {seeds} seeds a judge, "
+        f"{next(iter(worlds.values()))['candidates']} candidates a task. Success, in BabyAI any "
+        "reward; 95 % intervals over families of tasks, and seeds. ✓ is a bar that is met, ✗ one "
+        "that is not; \"> 0\" asks for an interval without 0.\n",
+        bars(regime),
+        *(f"- {sentence}" for sentence in said(regime)),
+        "",
+    ])  # fmt: skip
+
+
+def made(regime: dict[str, Any]) -> str:
+    """Where the numbers come from."""
+    runs: dict[tuple[str, ...], list[str]] = {}
+    for w, x in regime["worlds"].items():
+        key = (x["command"], x["commit"], x["date"], x["device"])
+        runs.setdefault(key, []).append(WORLDS[w])
+    return " ".join(
+        f"{', '.join(names)}: made by `{command}` at commit `{commit}` on {date}, {device}."
+        for (command, commit, date, device), names in runs.items()
+    )
+
+
+def said(regime: dict[str, Any]) -> list[str]:
+    """What is seen, in sentences that the numbers choose; also where AgentPRM does not win."""
+    worlds = regime["worlds"]
+
+    def each(number: Callable[[dict[str, Any]], float]) -> str:
+        return listed([f"{100 * number(x):.0f} % in {WORLDS[w]}" for w, x in worlds.items()])
+
+    n = next(iter(worlds.values()))["candidates"]
+    found = [
+        f"One sample of the policy succeeds at {each(lambda x: x['sample'][0])} of the held-out "
+        f"tasks, the best of {n} by the judge that chooses best at "
+        f"{each(lambda x: x['judges'][x['best_judge']]['best_of_n'][0])}, by a perfect choice at "
+        f"{each(lambda x: x['oracle16'][0])}.",
+    ]
+    for other in ("orm", "pvm"):
+        rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
+        found.append(verdicts("AgentPRM", JUDGES[other], rows))
+    few = {WORLDS[w]: x["best_minus_fewest_turns"] for w, x in worlds.items()}
+    found.append(verdicts("The best judge", "the candidate with the fewest turns", few))
+    return found
+
+
+def verdicts(ours: str, other: str, rows: dict[str, Row]) -> str:
+    """In which worlds one is above another, below it, or neither, with intervals in points."""
+    parts: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
+    for world, row in rows.items():
+        mean, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in row)
+        verdict = "better" if row[1] > 0 else "worse" if row[2] < 0 else "undecided"
+        parts[verdict].append(f"{world} ({mean} points [{low}, {high}])")
+    told = [f"{how} in {listed(names)}" for how, names in parts.items() if names]
+    return f"{ours} against {other}: {'; '.join(told)}."
+
+
+def listed(parts: list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def alt(regime: dict[str, Any]) -> str:
+    """The figure for who can't see it."""
+    return "Success of " + "; ".join(
+        f"{WORLDS[w]}: " + ", ".join(f"{name} {row[0]:.2f}" for name, row in methods(x).items())
+        for w, x in regime["worlds"].items()
+    )
+
+
+def methods(world: dict[str, Any]) -> dict[str, Row]:
+    """The figure's rows: floors, one attempt, Best-of-N by every judge, a perfect choice."""
+    return {
+        "random agent": world["random"],
+        "one sample": world["sample"],
+        "SFT, greedy": world["greedy"],
+        "fewest turns": world["fewest_turns"],
+        **{JUDGES[k]: x["best_of_n"] for k, x in world["judges"].items()},
+        "oracle": world["oracle16"],
+    }
+
+
+def front() -> str:
+    """The first page's figure and what is seen."""
+    regime = stored()
+    if regime is None:
+        return MISSING
+    return (
+        f"```{{figure}} ../results/{FIGURE.name}\n:alt: {alt(regime)}\n:width: 480px\n\n"
+        f"{caption(regime)}\n```\n\n" + "\n\n".join(said(regime)) + f"\n\n{made(regime)}\n"
+    )
+
+
+def readme() -> str:
+    """The same for the README."""
+    regime = stored()
+    if regime is None:
+        return MISSING
+    lines = [f'<img src="results/{FIGURE.name}" width="480" alt="{alt(regime)}">', caption(regime)]
+    return "\n\n".join([*lines, *said(regime), made(regime)]) + "\n"
+
+
+def caption(regime: dict[str, Any]) -> str:
+    """What the figure's rows are."""
+    world = next(iter(regime["worlds"].values()))
+    return (
+        "Success on held-out tasks with 95 % intervals. First what one attempt gives: random "
+        f"agent, one sample (the dotted line), greedy. Then the best of {world['candidates']} "
+        "samples, chosen by the fewest turns, by three reward models and by an oracle."
+    )
+
+
+def write() -> None:
+    """Make table, figure and the README's part from the raw numbers."""
+    from agentprm_lite.tutorial.panels import chosen_panels
+
+    raws = {w: RAW / f"{w}.json.gz" for w in WORLDS if (RAW / f"{w}.json.gz").exists()}
+    if raws:
+        regime = summary({w: read_raw(path) for w, path in raws.items()})
+        TABLE.write_text(json.dumps(regime, indent=1) + "\n")
+        shown = {WORLDS[w]: methods(x) for w, x in regime["worlds"].items()}
+        figure = chosen_panels(shown, xlabel="success rate")
+        figure.savefig(FIGURE, dpi=180, facecolor="white", bbox_inches="tight")
+    text = README.read_text(encoding="utf-8")
+    inside = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
+    new = re.sub(inside, lambda _: f"{MARKS[0]}\n{readme()}\n{MARKS[1]}", text, flags=re.S)
+    README.write_text(new, encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Bars, sentences and the README's part, from a table by hand; and what is stored agrees."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import regime_page as page
+
+from agentprm_lite.study import WORLDS, read_raw, summary
+
+JUDGE = {"best_of_n": [0.7, 0.6, 0.8]}
+
+
+def world(**other: Any) -> dict[str, Any]:
+    rows = {"greedy": [0.6, 0.5, 0.7], "sample": [0.3, 0.2, 0.4], "random": [0.1, 0.0, 0.2],
+            "sample_minus_random": [0.2, 0.1, 0.3], "oracle16": [0.9, 0.8, 1.0],
+            "headroom": [0.6, 0.5, 0.7], "cut": [0.0, 0.0, 0.0],
+            "explained_variance": [0.31, 0.2, 0.4], "auroc_fixed_turn": [0.71, 0.6, 0.8],
+            "share_of_headroom": [0.67, 0.5, 0.8], "fewest_turns": [0.5, 0.4, 0.6],
+            "best_minus_fewest_turns": [0.2, -0.1, 0.4]}  # fmt: skip
+    return {
+        "command": "agentprm x", "commit": "abc", "date": "d", "device": "CPU", "temperature": 1.3,
+        "rollouts": 480, "tasks": 100, "families": 50, "candidates": 16, "seeds": 3,
+        "fixed_turn": 3, "process_judge": "pvm", "best_judge": "orm", **rows,
+        "judges": {"orm": JUDGE, "pvm": JUDGE, "agentprm": JUDGE},
+        "agentprm_minus": {"orm": [0.1, 0.05, 0.15], "pvm": [0.1, 0.0, 0.2]},
+        "beams": {"4x4": {"minus_greedy": [0.1, 0.05, 0.2], "minus_sample": [0.3, 0.2, 0.4]}},
+        **other,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "how", "bar", "expected"),
+    [
+        ([0.6, 0.5, 0.7], "≥", 0.6, True),
+        ([0.59, 0.5, 0.7], "≥", 0.6, False),
+        ([0.01, 0.0, 0.1], "≤", 0.01, True),
+        ([0.02, 0.0, 0.1], "≤", 0.01, False),
+        ([0.25, 0.2, 0.3], "in", (0.25, 0.55), True),
+        ([0.56, 0.5, 0.6], "in", (0.25, 0.55), False),
+        ([0.2, 0.0, 0.3], "> 0", 0, False),  # an interval that touches 0
+        ([0.2, 0.01, 0.3], "> 0", 0, True),
+    ],
+)
+def test_a_bar_is_met_or_not(row: list[float], how: str, bar: Any, expected: bool) -> None:
+    assert page.met(row, how, bar) is expected
+
+
+def test_the_bars_of_two_worlds() -> None:
+    worlds = {"textcraft": world(), "math": world(auroc_fixed_turn=None, beams={})}
+    lines = page.bars({"worlds": worlds}).splitlines()
+    assert lines[1] == "<tr><th>TextCraft</th><th>Math</th></tr>"
+    assert len(lines) == 3 + 2 * len(page.BARS)
+    at = dict(zip(lines[:-1], lines[1:], strict=True))
+    greedy = at['<tr><th colspan="2" scope="colgroup">one greedy attempt</th></tr>']
+    both = "<td><b>0.60</b><br>[0.50, 0.70]<br>✓ ≥ {}</td>"
+    assert greedy == f"<tr>{both.format(0.6)}{both.format(0.5)}</tr>"
+    turn = at[
+        '<tr><th colspan="2" scope="colgroup">its AUROC within tasks after a fixed turn</th></tr>'
+    ]
+    assert "✓ ≥ 0.65" in turn and "<td>–<br>nothing to measure</td>" in turn
+    few = at['<tr><th colspan="2" scope="colgroup">best judge − fewest turns</th></tr>']
+    assert "[−0.10, 0.40]<br>reported" in few and "[−0.10, 0.40]<br>✗ &gt; 0" in few
+
+
+def test_sentences_follow_the_intervals() -> None:
+    lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
+    worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
+    sample, orm, pvm, few = page.said({"worlds": worlds})
+    assert sample == (
+        "One sample of the policy succeeds at 30 % in TextCraft and 30 % in BabyAI of the held-out "
+        "tasks, the best of 16 by the judge that chooses best at 70 % in TextCraft and 70 % in "
+        "BabyAI, by a perfect choice at 90 % in TextCraft and 90 % in BabyAI."
+    )
+    assert orm == (
+        "AgentPRM against ORM: better in TextCraft (10 points [5, 15]); worse in BabyAI "
+        "(−10 points [−20, −1])."
+    )
+    assert pvm == (
+        "AgentPRM against PVM: undecided in TextCraft (10 points [0, 20]) and BabyAI "
+        "(1 points [−20, 30])."
+    )
+    assert few.startswith("The best judge against the candidate with the fewest turns: undecided")
+
+
+def test_without_results_all_parts_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(page, "TABLE", tmp_path / "none.json")
+    assert page.front() == page.readme() == page.MISSING
+    assert page.MISSING in page.section()
+
+
+def test_one_command_makes_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RAW", "TABLE", "FIGURE", "README"):
+        monkeypatch.setattr(page, name, tmp_path / getattr(page, name).name)
+    (tmp_path / "regime").mkdir()
+    (tmp_path / "regime" / "textcraft.json.gz").touch()
+    monkeypatch.setattr(page, "read_raw", lambda path: path.name)
+    monkeypatch.setattr(page, "summary", lambda raws: {"worlds": {w: world() for w in raws}})
+    (tmp_path / "README.md").write_text(f"above\n{page.MARKS[0]}old\n{page.MARKS[1]}below\n")
+    page.write()
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
+    assert '<img src="results/regime.png" width="480" alt="Success of TextCraft: random' in text
+    assert page.FIGURE.stat().st_size > 10_000
+    assert "`agentprm x` at commit `abc` on d, CPU." in text
+    page.write()
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_the_readme_has_what_the_script_writes() -> None:
+    between = page.README.read_text().split(page.MARKS[0])[1].split(page.MARKS[1])[0]
+    assert between == f"\n{page.readme()}\n"
+
+
+@pytest.mark.parametrize("name", list(WORLDS))
+def test_the_stored_table_is_that_of_the_raw_numbers(name: str) -> None:
+    path = page.RAW / f"{name}.json.gz"
+    if not path.exists():
+        pytest.skip(f"results/regime/{name}.json.gz is not stored yet")
+    now = json.loads(json.dumps(summary({name: read_raw(path)})))
+    assert json.loads(page.TABLE.read_text())["worlds"][name] == now["worlds"][name]
+
+
+def test_every_estimate_typed_in_chapter_10_stands_in_the_table() -> None:
+    """Estimates with an interval anywhere, and numbers of two digits in the summary."""
+    chapter = (page.ROOT / "notebooks" / "10_four_worlds.py").read_text(encoding="utf-8")
+    words = "\n".join(line for line in chapter.splitlines() if line.startswith("# "))
+    said = set(re.findall(r"[−-]?\d\.\d\d \[[−-]?\d\.\d\d, [−-]?\d\.\d\d\]", words))
+    last = words.split("# ## Summary")[1].split("# ## Quiz")[0]
+    numbers = set(re.findall(r"(?<![\d.])[−-]?\d\.\d\d(?!\d)", last))
+    rows, alone = [], set()
+    for row in estimates(page.stored() or {}):
+        mean, low, high = (f"{x:.2f}" for x in row)
+        rows.append(f"{mean} [{low}, {high}]")
+        alone |= {mean, low, high}
+    assert {x.replace("−", "-") for x in said} <= set(rows)
+    assert {x.replace("−", "-") for x in numbers} <= alone
+
+
+def estimates(node: Any) -> list[list[float]]:
+    """All [mean, low, high] of plain data."""
+    if isinstance(node, dict):
+        return [row for value in node.values() for row in estimates(value)]
+    if isinstance(node, list) and len(node) == 3 and all(isinstance(x, float) for x in node):
+        return [node]
+    return [row for value in node for row in estimates(value)] if isinstance(node, list) else []
