@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 Four worlds, one method
 #
-# At the end you will have the same comparison in TextCraft, BabyAI, WebShop and math side by side: where there is headroom, who chooses well from a pool, and how much of the headroom is won.
+# At the end you will have compared judges in TextCraft, BabyAI, WebShop and math, side by side: what they explain of the outcome, whom they choose, and what success costs in generated tokens.
 #
 # | | |
 # |---|---|
@@ -46,143 +46,236 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
 # the base all four; demonstrations, the rollouts of the judges and the tests share no goal, shop or template.
-# The sizes and temperatures of each world stand in one place, `profiles.py`.
+# That takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
-import numpy as np
 import pandas as pd
 
 from agentprm_lite import study
-from agentprm_lite.tutorial import plots
-from agentprm_lite.tutorial.notebook import show_figure
+from agentprm_lite.tutorial import panels, plots
+from agentprm_lite.tutorial.notebook import show_figure, stored_raw
 from agentprm_lite.tutorial.profiles import get_profile
 
-NAMES = study.WORLDS
-profiles = {env: get_profile(PROFILE, env) for env in NAMES}
-pd.DataFrame({
-    NAMES[env]: [p.levels or "all", p.demo_goals * p.demo_variants,
-                 p.rollout_tasks * p.rollout_samples, p.eval_tasks,
-                 p.eval_samples, p.reward_seeds]
-    for env, p in profiles.items()
-}, index=["levels", "demonstrations at most", "rollouts", "held-out tasks",
-          "candidates a task", "reward model seeds"]).T
+NAMES, JUDGES = study.WORLDS, study.JUDGES
+raws = {w: raw for w in NAMES if (raw := stored_raw(w))}
 
 # %% [markdown]
-# ## The whole pipeline, four times
+# Raw numbers are four things for each attempt: outcome, success, whether its context was full, and the tokens of every turn; and from each judge $M$ at the prompt and after every turn. Here are six attempts at one task of the last world, with AgentPRM's $M$. Cover the column *success* and guess it from $M$.
+
+# %%
+def some(raw, kind="agentprm"):
+    tasks = raw["candidates"]
+    g = next((i for i, task in enumerate(tasks)
+              if len({attempt[1] for attempt in task}) == 2), 0)
+    rows = zip(tasks[g], raw["values"][kind][0][g], strict=True)
+    return pd.DataFrame([
+        {"M after each turn": ", ".join(f"{x / 1000:.2f}" for x in m[1:]),
+         "tokens": sum(tokens), "success": "yes" if success else "no"}
+        for (_, success, _, tokens), m in list(rows)[:6]
+    ])
+
+
+some(list(raws.values())[-1]) if raws else None
+
+# %% [markdown]
+# The chapters before ran in smaller sizes; here are both. More rollouts to learn from make better judges, more held-out tasks narrower intervals.
+
+# %%
+def sizes(raw):
+    here, tasks = get_profile(PROFILE, raw["world"]), raw["candidates"]
+    return {
+        "rollouts": raw["rollouts"], "held-out tasks": len(tasks),
+        "candidates a task": len(tasks[0]),
+        "seeds a judge": len(raw["values"]["agentprm"]),
+        f"rollouts in {here.name}": here.rollout_tasks * here.rollout_samples,
+        f"tasks in {here.name}": here.eval_tasks,
+    }
+
+
+pd.DataFrame({NAMES[w]: sizes(raw) for w, raw in raws.items()}).T
+
+# %% [markdown]
+# ## What each world is like
 #
-# `study.world_study` does for a world what the chapters did step by step: demonstrations, SFT, rollouts, three kinds of reward models with every seed, the pool, Best-of-N, beam search. What is there already is not made again.
-# Every number is a mean reward with a 95 % interval over tasks and seeds. In TextCraft and math the reward is success. BabyAI also pays for speed (the same success is worth less after more low-level moves), and WebShop pays in part for a
-# product that fits in part.
+# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval over families of tasks, and seeds. What counts is success: reward 1, in BabyAI, which also pays for speed, any reward.
 
 # %%
-found = {env: study.world_study(p) for env, p in profiles.items()}
-if PROFILE == "smoke":
-    print("smoke sizes: these numbers are no findings")
+found = study.summary(raws)["worlds"]
 
-# %%
+
 def text(row):
-    return f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]"
+    return f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]" if row else "–"
 
 
-table = {}
-for env, world in found.items():
-    oracle = world["best_of_n"]["oracle"][-1]
-    table[NAMES[env]] = [
-        world["tasks"], text(world["policy"]["random agent"]),
-        text(world["policy"]["greedy SFT"]),
-        text(world["policy"]["sampled SFT"]), text(oracle),
-        round(world["tokens_a_sample"]),
-    ]
-most = profiles["textcraft"].eval_samples
-head = ["tasks", "random agent", "greedy", "one sample", f"best of {most}",
-        "tokens a sample"]
-pd.DataFrame(table, index=head).T
+levels = {
+    NAMES[w]: {
+        "levels": ", ".join(map(str, x["levels"] or ["all"])),
+        "temperature": x["temperature"], "random agent": text(x["random"]),
+        "one sample": text(x["sample"]), "greedy": text(x["greedy"]),
+        "oracle of 16": text(x["oracle16"]), "cut": text(x["cut"]),
+    }
+    for w, x in found.items()
+}
+pd.DataFrame(levels)
 
 # %% [markdown]
-# **How to read it.** The gap between *one sample* and the *best of N* is the headroom: a perfect judge would win all of it. Where it is nearly zero, no reward model can show anything, good or bad. Where greedy is far above one
-# sample, the policy knows more than its samples show, and a judge on the same trunk has a chance to know it, too.
+# **How to read it.** The gap between *one sample* and the *oracle*, who always finds the success if there is one, is the headroom: a perfect judge would win all of it. Where it is nearly zero, no reward model can show anything, good or bad. Where greedy is far above one
+# sample, the policy knows more than its samples show, and a judge on the same trunk has a chance to know it, too. The random agent is the floor: a policy near it has learned nothing. An attempt is *cut* when its context is full, and then counts as failed.
+#
+# ## What the judges explain
+#
+# A judge can be right about the outcome in two ways: it can tell easy tasks from hard ones, and good attempts from bad ones at the same task. **Explained variance** counts both: 1 − Brier score / that of the best constant, over all turns of all attempts. **AUROC within a task** counts the second alone, and it is the second by which
+# Best-of-N, halving and beams choose. It is asked after a fixed turn, among the attempts that go on after it; so neither the last reply nor the length can give the outcome away.
+
+# %%
+pd.DataFrame({
+    NAMES[w]: {
+        JUDGES[k]: text(x["judges"][k]["explained_variance"])
+        for k in x["judges"]
+    }
+    for w, x in found.items()
+})
+
+# %%
+asked, ranks = {}, {}
+for w, x in found.items():
+    counts = x["judges"]["orm"]["auroc_tasks"]  # the same for every judge
+    asked[NAMES[w]] = {int(k): n for k, n in counts.items() if n >= 10}
+    ranks[NAMES[w]] = {
+        JUDGES[k]: {i: y["auroc_by_turn"][str(i)] for i in asked[NAMES[w]]}
+        for k, y in x["judges"].items()
+    }
+fixed = {NAMES[w]: x["fixed_turn"] for w, x in found.items()}
+said = "; ".join(
+    f"{NAMES[w]}: after turn {x['fixed_turn']} {JUDGES[x['process_judge']]} "
+    f"{text(x['auroc_fixed_turn'])}" for w, x in found.items()
+)
+if found:
+    show_figure(
+        panels.turn_panels(ranks, asked, fixed),
+        alt=f"AUROC within tasks by turn, three judges, four worlds. {said}.",
+        caption=f"0.5 is a coin; dashed: the fixed turn. {said}.",
+    )
+
+# %% [markdown]
+# In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
 #
 # ## Best-of-N in four worlds
+#
+# Three floors stand beside the judges: the random agent, one sample (N = 1), and the attempt with the fewest turns, which costs nothing to find.
 
 # %%
-kinds = {"orm": "ORM", "pvm": "PVM", "agentprm": "AgentPRM",
-         "fewest turns": "fewest turns", "oracle": "oracle"}
-ns = study.powers_of_two(most)
-panels = {
-    NAMES[env]: {label: world["best_of_n"][k] for k, label in kinds.items()}
-    | {"random agent": [world["policy"]["random agent"]] * len(ns)}
-    for env, world in found.items()
-}
-says = "; ".join(
-    f"{name}: " + ", ".join(f"{k} {c[-1][0]:.2f}" for k, c in curves.items())
-    for name, curves in panels.items()
-)
+curves, ends = {}, []
+for w, x in found.items():
+    ways = {JUDGES[k]: f"best of n by {k}" for k in x["judges"]}
+    ways |= {"fewest turns": "best of n by fewest turns", "oracle": "oracle"}
+    points = {name: x["tokens"][way] for name, way in ways.items()}
+    ns = [point["n"] for point in points["oracle"]]
+    curves[NAMES[w]] = {
+        name: [y["success"] for y in row] for name, row in points.items()
+    } | {"random agent": [x["random"]] * len(ns)}
+    best = JUDGES[x["best_judge"]]
+    ends.append(f"{NAMES[w]}: " + ", ".join(
+        f"{name} {curves[NAMES[w]][name][-1][0]:.2f}"
+        for name in (best, "fewest turns", "oracle")
+    ))
 
 # %%
-said = []
-for name, curves in panels.items():
-    end = {k: c[-1][0] for k, c in curves.items()}
-    best = max(("ORM", "PVM", "AgentPRM"), key=end.get)
-    said.append(f"{name}: best judge {best} {end[best]:.2f}, fewest turns "
-                f"{end['fewest turns']:.2f}, oracle {end['oracle']:.2f}")
-show_figure(
-    plots.curves_by_panel(ns, panels, ylabel="reward"),
-    alt=f"Best-of-N in four worlds, at N = {ns[-1]}. {says}.",
-    caption=f"By M at the last step, N = {ns[-1]}. {'; '.join(said)}.",
-)
+if found:
+    show_figure(
+        plots.curves_by_panel(ns, curves, ylabel="success rate"),
+        alt=f"Best-of-N in four worlds. {'; '.join(ends)}.",
+        caption=f"By the last M, N = {ns[-1]}, the best judge first: "
+        f"{'; '.join(ends)}.",
+    )
 
 # %%
 def verdict(row):
     return "higher" if row[1] > 0 else "lower" if row[2] < 0 else "undecided"
 
 
-lines = [
-    [NAMES[env], pair.replace("agentprm", "AgentPRM").replace("- ", "− "),
-     where, text(row), verdict(row)]
-    for env, world in found.items()
-    for pair, rows in world["difference"].items()
-    for where, row in rows.items()
-]
-pd.DataFrame(lines, columns=["world", "difference", "where", "reward", ""])
+pairs = []
+for w, x in found.items():
+    rows = {f"AgentPRM − {JUDGES[k]}": row
+            for k, row in x["agentprm_minus"].items()}
+    best = f"{JUDGES[x['best_judge']]} (the best here)"
+    rows[f"{best} − fewest turns"] = x["best_minus_fewest_turns"]
+    pairs += [[NAMES[w], k, text(r), verdict(r)] for k, r in rows.items()]
+pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 
 # %% [markdown]
 # ## Beam search in four worlds
 #
-# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. Not every world
-# had every beam: the sizes are those of the profile.
+# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part.
+# *At equal tokens* is Best-of-N by the same judge with as many samples as the beam's tokens pay for.
 
 # %%
-rows = {}
-for env, world in found.items():
-    for kind in ("orm", "pvm", "agentprm"):
-        rows[NAMES[env], kinds[kind]] = {
-            shape.replace("x", "×"): text(beam["success"])
-            for shape, beam in world["beam"][kind].items()
-        }
-pd.DataFrame(rows).T.fillna("not run")
+pd.DataFrame({
+    (NAMES[w], shape.replace("x", "×")): {
+        "judge": JUDGES[x["process_judge"]], "tasks": b["tasks"],
+        "success": text(b["success"]), "tokens": round(b["tokens"]),
+        "− greedy": text(b["minus_greedy"]),
+        "− one sample": text(b["minus_sample"]),
+        "− Best-of-N at equal tokens": text(b["minus_best_of_equal_n"]),
+    }
+    for w, x in found.items() for shape, b in x["beams"].items()
+})
+
+# %% [markdown]
+# ## Success against tokens
+#
+# Best-of-N pays for whole attempts and asks the judge once, at the end. There, one look at the outcome is nearly enough, and a process judge has no advantage. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
+#
+# **Predict before you run.** Halving from 16 takes about a fourth of the tokens of Best-of-16. How much of its success will it keep?
+
+# %%
+ways, floor, gains = {}, {}, []
+for w, x in found.items():
+    judge = x["process_judge"]
+    title = f"{NAMES[w]}, by {JUDGES[judge]}"
+    names = {"Best-of-N": f"best of n by {judge}",
+             "halving": f"halving by {judge}", "beam": f"beam by {judge}",
+             "ORM, Best-of-N": "best of n by orm",
+             "fewest turns": "best of n by fewest turns",
+             "SFT, greedy": "greedy"}
+    ways[title] = {
+        name: [(y["tokens"], y["success"]) for y in x["tokens"][way]]
+        for name, way in names.items()
+    }
+    floor[title] = x["random"][0]
+    last = x["tokens"][f"halving by {judge}"][-1]
+    row = text(last["minus_best_of_equal_n"])
+    gains.append(f"{NAMES[w]}: halving from {last['n']} − "
+                 f"Best-of-{last['equal_n']} (at most as many tokens) {row}")
+
+# %%
+if found:
+    show_figure(
+        panels.tokens_panels(ways, floor),
+        alt=f"Success against generated tokens a task. {'; '.join(gains)}.",
+        caption="; ".join(gains) + ".",
+    )
 
 # %% [markdown]
 # ## How much of the headroom?
 #
-# Rewards of different worlds can't be compared: a judge that lifts 0.10 to 0.15 where the oracle has 0.16 has done more than one that lifts 0.40 to 0.60 where the oracle has 1. The share of headroom won is
+# Success in different worlds can't be compared: a judge that lifts 0.10 to 0.15 where the oracle has 0.16 has done more than one that lifts 0.40 to 0.60 where the oracle has 1. The share of headroom won is
 #
 # $$\text{share} = \frac{\text{chosen} - \text{one sample}}{\text{oracle} - \text{one sample}}$$
 #
 # 0 is a random choice, 1 the oracle, and below 0 the judge does harm.
 
 # %%
-shares = {}
-for name, curves in panels.items():
-    one, best = curves["oracle"][0][0], curves["oracle"][-1][0]
-    room = best - one
-    shares[name] = {
-        k: (c[-1][0] - one) / room if room > 0.02 else np.nan
-        for k, c in curves.items() if k not in ("oracle", "random agent")
+pd.DataFrame({
+    NAMES[w]: {
+        JUDGES[k]: text(y["share_of_headroom"])
+        for k, y in x["judges"].items()
     }
-pd.DataFrame(shares).T.round(2)
+    for w, x in found.items()
+})
 
 # %% [markdown]
-# `NaN` stands where the headroom is below two points: there is nothing to share. These are ratios of means without an interval; the verdicts above have them.
+# A dash stands where the headroom is below two points: there is nothing to share.
 #
 # ## Does each claim of the paper hold?
 #
@@ -193,8 +286,9 @@ pd.DataFrame(shares).T.round(2)
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few tasks, few seeds.** A difference of a few points stays undecided on some dozen tasks, and a bootstrap over two or three seeds is a little too narrow.
-# - **Temperature.** Candidates are drawn at 1.0, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
+# - **Few seeds.** A bootstrap over two or three seeds is a little too narrow.
+# - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving was chosen on training tasks.
+# - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
 #
 # ## A misuse that looks right: one number for four worlds
@@ -283,9 +377,9 @@ attempt(check_share_won, share_won)
 # %% [markdown]
 # ## Summary
 #
-# 1. Headroom differs from world to world, and with it what a judge can win ([the whole pipeline](10_four_worlds.ipynb#the-whole-pipeline-four-times)).
-# 2. Shares of the headroom can be compared between worlds, rewards can't ([how much of the headroom](10_four_worlds.ipynb#how-much-of-the-headroom)).
-# 3. A verdict is worth no more than the judges that it compares: look at what they explain first ([the claims](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)).
+# 1. Headroom differs from world to world, and with it what a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
+# 2. Best-of-N asks a judge once, at the end; halving and beams ask it early, where process judges part from ORM and from fewest turns ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 3. A verdict is worth no more than the judges that it compares: look at what they explain first ([what the judges explain](10_four_worlds.ipynb#what-the-judges-explain)).
 #
 # ## Quiz
 #
@@ -314,6 +408,6 @@ attempt(check_share_won, share_won)
 #
 # ## Say it in three sentences
 #
-# Close the page and say: what headroom is, what *fewest turns* can do, and why four worlds need four answers.
+# Close the page and say: what headroom is, what *fewest turns* can do, and why halving asks more of a judge than Best-of-N.
 #
 # **Next:** [chapter 11](11_your_environment.ipynb) brings a world of your own.

@@ -76,7 +76,7 @@ def cell(row: Row | None, how: str, bar: Any) -> str:
     """Value, interval, bar and whether it is met."""
     if row is None:
         return "<td>–<br>nothing to measure</td>"
-    mean, low, high = (f"{x:.2f}".replace("-", "−") for x in row)
+    mean, low, high = (f"{round(x, 2) + 0.0:.2f}".replace("-", "−") for x in row)
     if bar is None:
         said = "reported"
     else:
@@ -160,7 +160,7 @@ def verdicts(ours: str, other: str, rows: dict[str, Row]) -> str:
     """In which worlds one is above another, below it, or neither, with intervals in points."""
     parts: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for world, row in rows.items():
-        mean, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in row)
+        mean, low, high = (f"{round(100 * x)}".replace("-", "−") for x in row)
         verdict = "better" if row[1] > 0 else "worse" if row[2] < 0 else "undecided"
         parts[verdict].append(f"{world} ({mean} points [{low}, {high}])")
     told = [f"{how} in {listed(names)}" for how, names in parts.items() if names]

@@ -1,6 +1,7 @@
 """What each chapter of the book costs, by :mod:`agentprm_lite.tutorial.estimate`.
 
-Chapters 1 and 11 are not here: the one needs no model, the other's world is its own.
+Chapters 1, 10 and 11 are not here: the first needs no model, the second reads what is stored, the
+third's world is its own.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ CHAPTERS: dict[str, dict[str, int]] = {
     "07_beam_search": {**_THREE, "all beams": 3},
     "08_ppo": {"judge": 1, "ppo": 3, "pool": 1, "ppo pool": 7},
     "09_math": {**_THREE, "all beams": 3},
-    "10_four_worlds": {**_THREE, "all beams": 3},
     "12_beyond_one_machine": {"pool": 1, "judge": 1},
     "13_real_language_model": {},
 }
-WORLDS = {"09_math": ("math",), "10_four_worlds": ("textcraft", "babyai", "webshop", "math")}
+WORLDS = {"09_math": ("math",)}
 
 
 def chapter(name: str, number: str) -> list[tuple[Profile, Work]]:

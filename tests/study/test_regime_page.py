@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_the_bars_of_two_worlds() -> None:
     lines = page.bars({"worlds": worlds}).splitlines()
     assert lines[1] == "<tr><th>TextCraft</th><th>Math</th></tr>"
     assert len(lines) == 3 + 2 * len(page.BARS)
-    at = dict(zip(lines[:-1], lines[1:], strict=True))
+    at = dict(pairwise(lines))
     greedy = at['<tr><th colspan="2" scope="colgroup">one greedy attempt</th></tr>']
     both = "<td><b>0.60</b><br>[0.50, 0.70]<br>✓ ≥ {}</td>"
     assert greedy == f"<tr>{both.format(0.6)}{both.format(0.5)}</tr>"
