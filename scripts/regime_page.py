@@ -129,7 +129,7 @@ def made(regime: dict[str, Any]) -> str:
         key = (x["command"], x["commit"], x["date"], x["device"])
         runs.setdefault(key, []).append(WORLDS[w])
     return " ".join(
-        f"{', '.join(names)}: made by `{command}` at commit `{commit}` on {date}, {device}."
+        f"{listed(names)}: made by `{command}` at commit `{commit}` on {date}, {device}."
         for (command, commit, date, device), names in runs.items()
     )
 
@@ -138,21 +138,25 @@ def said(regime: dict[str, Any]) -> list[str]:
     """What is seen, in sentences that the numbers choose; also where AgentPRM does not win."""
     worlds = regime["worlds"]
 
-    def each(number: Callable[[dict[str, Any]], float]) -> str:
-        return listed([f"{100 * number(x):.0f} % in {WORLDS[w]}" for w, x in worlds.items()])
-
     n = next(iter(worlds.values()))["candidates"]
+    levels = [
+        "{:.0f} %, {:.0f} % and {:.0f} % in {}".format(
+            100 * x["sample"][0],
+            100 * x["judges"][x["best_judge"]]["best_of_n"][0],
+            100 * x["oracle16"][0],
+            WORLDS[w],
+        )
+        for w, x in worlds.items()
+    ]
     found = [
-        f"One sample of the policy succeeds at {each(lambda x: x['sample'][0])} of the held-out "
-        f"tasks, the best of {n} by the judge that chooses best at "
-        f"{each(lambda x: x['judges'][x['best_judge']]['best_of_n'][0])}, by a perfect choice at "
-        f"{each(lambda x: x['oracle16'][0])}.",
+        f"Success of one sample, of the best of {n} by the reward model that chooses best, and by "
+        f"a perfect choice: {'; '.join(levels)}."
     ]
     for other in ("orm", "pvm"):
         rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
         found.append(verdicts("AgentPRM", JUDGES[other], rows))
     few = {WORLDS[w]: x["best_minus_fewest_turns"] for w, x in worlds.items()}
-    found.append(verdicts("The best judge", "the candidate with the fewest turns", few))
+    found.append(verdicts("The best reward model", "the candidate with the fewest turns", few))
     return found
 
 
@@ -160,7 +164,7 @@ def verdicts(ours: str, other: str, rows: dict[str, Row]) -> str:
     """In which worlds one is above another, below it, or neither, with intervals in points."""
     parts: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for world, row in rows.items():
-        mean, low, high = (f"{round(100 * x)}".replace("-", "−") for x in row)
+        mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
         verdict = "better" if row[1] > 0 else "worse" if row[2] < 0 else "undecided"
         parts[verdict].append(f"{world} ({mean} points [{low}, {high}])")
     told = [f"{how} in {listed(names)}" for how, names in parts.items() if names]

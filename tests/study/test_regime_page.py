@@ -73,19 +73,18 @@ def test_sentences_follow_the_intervals() -> None:
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
     sample, orm, pvm, few = page.said({"worlds": worlds})
     assert sample == (
-        "One sample of the policy succeeds at 30 % in TextCraft and 30 % in BabyAI of the held-out "
-        "tasks, the best of 16 by the judge that chooses best at 70 % in TextCraft and 70 % in "
-        "BabyAI, by a perfect choice at 90 % in TextCraft and 90 % in BabyAI."
+        "Success of one sample, of the best of 16 by the reward model that chooses best, and by a "
+        "perfect choice: 30 %, 70 % and 90 % in TextCraft; 30 %, 70 % and 90 % in BabyAI."
     )
     assert orm == (
-        "AgentPRM against ORM: better in TextCraft (10 points [5, 15]); worse in BabyAI "
-        "(−10 points [−20, −1])."
+        "AgentPRM against ORM: better in TextCraft (10.0 points [5.0, 15.0]); worse in BabyAI "
+        "(−10.0 points [−20.0, −1.0])."
     )
     assert pvm == (
-        "AgentPRM against PVM: undecided in TextCraft (10 points [0, 20]) and BabyAI "
-        "(1 points [−20, 30])."
+        "AgentPRM against PVM: undecided in TextCraft (10.0 points [0.0, 20.0]) and BabyAI "
+        "(1.0 points [−20.0, 30.0])."
     )
-    assert few.startswith("The best judge against the candidate with the fewest turns: undecided")
+    assert few.startswith("The best reward model against the candidate with the fewest turns: und")
 
 
 def test_without_results_all_parts_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
