@@ -76,7 +76,8 @@ def cell(row: Row | None, how: str, bar: Any) -> str:
     """Value, interval, bar and whether it is met."""
     if row is None:
         return "<td>–<br>nothing to measure</td>"
-    mean, low, high = (f"{round(x, 2) + 0.0:.2f}".replace("-", "−") for x in row)
+    digits = 3 if how == "≤" else 2
+    mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}".replace("-", "−") for x in row)
     if bar is None:
         said = "reported"
     else:

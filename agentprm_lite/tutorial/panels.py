@@ -50,16 +50,20 @@ def seed_lines(
 
 
 def gain_panels(
-    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]], *, xlabel: str, ylabel: str
+    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]],
+    *,
+    base: str,
+    xlabel: str,
+    ylabel: str,
 ) -> Figure:
-    """For each panel and name a difference with its interval over a log2 axis, and where it is
-    none."""
+    """For each panel and name its difference from the base, which is the line at 0, with intervals
+    over a log2 axis."""
     fig, axes = new_panels(len(panels))
-    looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
+    looks = looks_of(dict.fromkeys([base, *(name for panel in panels.values() for name in panel)]))
     for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        ax.axhline(0, label=base, color=looks[base].color, linestyle=looks[base].linestyle)
         for name, found in panel.items():
             band(ax, list(found), list(found.values()), name, looks[name])
-        ax.axhline(0, color=INK, linewidth=1)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
@@ -121,7 +125,7 @@ def chosen_panels(panels: Mapping[str, Mapping[str, Interval]], *, xlabel: str) 
     at one sample. All of it fits a phone in one piece."""
     names = list(next(iter(panels.values())))
     rows = -(-len(panels) // 2)
-    fig, axes = new_axes(2, 4.9, 0.6 + rows * (0.5 + 0.23 * len(names)), rows)
+    fig, axes = new_axes(2, 4.7, 0.6 + rows * (0.5 + 0.23 * len(names)), rows)
     axes = np.atleast_1d(axes).reshape(rows, 2)
     for ax in axes.flat[len(panels) :]:
         ax.remove()

@@ -95,10 +95,11 @@ FIGURES: dict[str, tuple[Callable[[], Figure], list[str]]] = {
     "gain": (
         lambda: panels.gain_panels(
             {"tree": {"β = 1": dict(zip([60, 120, 240], LOW, strict=True))}},
+            base="β = 0",
             xlabel="rollouts",
             ylabel="gain",
         ),
-        ["β = 1"],
+        ["β = 0", "β = 1"],
     ),
     "tokens": (
         lambda: panels.tokens_panels(
