@@ -104,7 +104,10 @@ found = study.summary(raws)["worlds"]
 
 
 def text(row):
-    return f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]" if row else "–"
+    if not row:
+        return "–"
+    mean, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in row)
+    return f"{mean} [{low}, {high}]"
 
 
 levels = {
@@ -125,7 +128,7 @@ pd.DataFrame(levels)
 # ## What the judges explain
 #
 # A judge can be right about the outcome in two ways: it can tell easy tasks from hard ones, and good attempts from bad ones at the same task. **Explained variance** counts both: 1 − Brier score / that of the best constant, over all turns of all attempts. **AUROC within a task** counts the second alone, and it is the second by which
-# Best-of-N, halving and beams choose. It is asked after a fixed turn, among the attempts that go on after it; so neither the last reply nor the length can give the outcome away.
+# Best-of-N, halving and beams choose. It is asked after a fixed turn, among the attempts that go on after it, so no last reply can give the outcome away.
 
 # %%
 pd.DataFrame({
@@ -224,9 +227,9 @@ pd.DataFrame({
 # %% [markdown]
 # ## Success against tokens
 #
-# Best-of-N pays for whole attempts and asks the judge once, at the end. There, one look at the outcome is nearly enough, and a process judge has no advantage. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
+# Best-of-N pays for whole attempts and asks the judge once, at the end. There a judge that reads the last reply can do well without knowing anything of the way to it. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
 #
-# **Predict before you run.** Halving from 16 takes about a fourth of the tokens of Best-of-16. How much of its success will it keep?
+# **Predict before you run.** With attempts of eight turns, halving from 16 samples 16 + 8 + 4 + 2 + 1 + 1 + 1 + 1 = 34 turns, Best-of-16 128. How much of its success will it keep?
 
 # %%
 ways, floor, gains = {}, {}, []

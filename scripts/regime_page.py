@@ -135,13 +135,14 @@ def made(regime: dict[str, Any]) -> str:
     )
 
 
-def said(regime: dict[str, Any]) -> list[str]:
-    """What is seen, in sentences that the numbers choose; also where AgentPRM does not win."""
+def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
+    """What is seen, in sentences that the numbers choose, with or without intervals; also where
+    AgentPRM does not win."""
     worlds = regime["worlds"]
 
     n = next(iter(worlds.values()))["candidates"]
     levels = [
-        "{:.0f} %, {:.0f} % and {:.0f} % in {}".format(
+        "{:.0f}\u00a0%, {:.0f}\u00a0% and {:.0f}\u00a0% in {}".format(
             100 * x["sample"][0],
             100 * x["judges"][x["best_judge"]]["best_of_n"][0],
             100 * x["oracle16"][0],
@@ -155,19 +156,21 @@ def said(regime: dict[str, Any]) -> list[str]:
     ]
     for other in ("orm", "pvm"):
         rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
-        found.append(verdicts("AgentPRM", JUDGES[other], rows))
+        found.append(verdicts("AgentPRM", JUDGES[other], rows, numbers))
     few = {WORLDS[w]: x["best_minus_fewest_turns"] for w, x in worlds.items()}
-    found.append(verdicts("The best reward model", "the candidate with the fewest turns", few))
+    found.append(
+        verdicts("The best reward model", "the candidate with the fewest turns", few, numbers)
+    )
     return found
 
 
-def verdicts(ours: str, other: str, rows: dict[str, Row]) -> str:
+def verdicts(ours: str, other: str, rows: dict[str, Row], numbers: bool) -> str:
     """In which worlds one is above another, below it, or neither, with intervals in points."""
     parts: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for world, row in rows.items():
         mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
         verdict = "better" if row[1] > 0 else "worse" if row[2] < 0 else "undecided"
-        parts[verdict].append(f"{world} ({mean} points [{low}, {high}])")
+        parts[verdict].append(f"{world} ({mean} points [{low}, {high}])" if numbers else world)
     told = [f"{how} in {listed(names)}" for how, names in parts.items() if names]
     return f"{ours} against {other}: {'; '.join(told)}."
 
@@ -198,13 +201,17 @@ def methods(world: dict[str, Any]) -> dict[str, Row]:
 
 
 def front() -> str:
-    """The first page's figure and what is seen."""
+    """The first page's figure and what is seen, side by side where there is room."""
     regime = stored()
     if regime is None:
         return MISSING
+    sentences = "\n\n".join(said(regime, numbers=False))
     return (
+        "`````{grid} 1 1 2 2\n:class-container: front\n:padding: 0\n"
+        "````{grid-item}\n:columns: 12 12 7 7\n"
         f"```{{figure}} ../results/{FIGURE.name}\n:alt: {alt(regime)}\n:width: 480px\n\n"
-        f"{caption(regime)}\n```\n\n" + "\n\n".join(said(regime)) + f"\n\n{made(regime)}\n"
+        f"{caption(regime)}\n```\n````\n````{{grid-item}}\n:columns: 12 12 5 5\n"
+        f"{sentences}\n\nNumbers and bars: [results](results.md).\n````\n`````\n"
     )
 
 
@@ -220,10 +227,11 @@ def readme() -> str:
 def caption(regime: dict[str, Any]) -> str:
     """What the figure's rows are."""
     world = next(iter(regime["worlds"].values()))
+    seeds = min(x["seeds"] for x in regime["worlds"].values())
     return (
-        "Success on held-out tasks with 95 % intervals. First what one attempt gives: random "
-        f"agent, one sample (the dotted line), greedy. Then the best of {world['candidates']} "
-        "samples, chosen by the fewest turns, by three reward models and by an oracle."
+        "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
+        f"the best of {world['candidates']} samples by that judge; at least {seeds} "
+        f"seed{'s' * (seeds > 1)} a reward model."
     )
 
 

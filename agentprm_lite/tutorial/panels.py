@@ -125,7 +125,7 @@ def chosen_panels(panels: Mapping[str, Mapping[str, Interval]], *, xlabel: str) 
     at one sample. All of it fits a phone in one piece."""
     names = list(next(iter(panels.values())))
     rows = -(-len(panels) // 2)
-    fig, axes = new_axes(2, 4.7, 0.6 + rows * (0.5 + 0.23 * len(names)), rows)
+    fig, axes = new_axes(2, 4.5, 0.6 + rows * (0.5 + 0.23 * len(names)), rows)
     axes = np.atleast_1d(axes).reshape(rows, 2)
     for ax in axes.flat[len(panels) :]:
         ax.remove()

@@ -72,7 +72,7 @@ def test_sentences_follow_the_intervals() -> None:
     lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
     sample, orm, pvm, few = page.said({"worlds": worlds})
-    assert sample == (
+    assert sample.replace("\u00a0", " ") == (
         "Success of one sample, of the best of 16 by the reward model that chooses best, and by a "
         "perfect choice: 30 %, 70 % and 90 % in TextCraft; 30 %, 70 % and 90 % in BabyAI."
     )
@@ -84,6 +84,8 @@ def test_sentences_follow_the_intervals() -> None:
         "AgentPRM against PVM: undecided in TextCraft (10.0 points [0.0, 20.0]) and BabyAI "
         "(1.0 points [−20.0, 30.0])."
     )
+    short = page.said({"worlds": worlds}, numbers=False)[1]
+    assert short == "AgentPRM against ORM: better in TextCraft; worse in BabyAI."
     assert few.startswith("The best reward model against the candidate with the fewest turns: und")
 
 
