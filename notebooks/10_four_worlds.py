@@ -381,7 +381,7 @@ attempt(check_share_won, share_won)
 # ## Summary
 #
 # 1. Headroom differs from world to world, and with it what a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
-# 2. Best-of-N asks a judge once, at the end; halving and beams ask it early, where process judges part from ORM and from fewest turns ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 2. Best-of-N asks a judge once, at the end; halving and beams ask it after every turn, so they need one that ranks attempts early ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
 # 3. A verdict is worth no more than the judges that it compares: look at what they explain first ([what the judges explain](10_four_worlds.ipynb#what-the-judges-explain)).
 #
 # ## Quiz
