@@ -58,7 +58,7 @@ def curves(
 
     What the file holds already stays. Commit, date and device of a row are those of its training.
     """
-    told = json.loads(out.read_text()) if out.exists() else {"profile": profile, "worlds": {}}
+    told: Row = json.loads(out.read_text()) if out.exists() else {"profile": profile, "worlds": {}}
     if told["profile"] != profile:
         raise ValueError(
             f"{out} is of the profile {told['profile']}, got {profile}: use a new file"

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agentprm_lite.tutorial.looks import (
     GREY,
@@ -45,7 +46,7 @@ def seed_lines(
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter("{x:,g}")
         else:
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return finish(fig, axes[0])
 
 
@@ -92,8 +93,8 @@ def tokens_panels(
             else:
                 ax.plot(tokens, mean, label=name, markersize=4, linewidth=1.2, **look._asdict())
         if levels:
-            style = {"color": floor.color, "linestyle": floor.linestyle, "linewidth": 1.2}
-            ax.axhline(levels[title], label="random agent", **style)
+            line = ax.axhline(levels[title], label="random agent", color=floor.color)
+            line.set(linestyle=floor.linestyle, linewidth=1.2)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(title=title, xlabel="generated tokens a task", ylabel="success rate")
