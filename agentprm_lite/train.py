@@ -36,7 +36,7 @@ from agentprm_lite.types import Task, Trajectory
 logger = logging.getLogger(__name__)
 
 SAVE_STEPS = 100  # a checkpoint is also saved after so many steps
-PATIENCE = 2  # epochs without a better one before training stops
+PATIENCE = 3  # epochs without a better one before training stops
 LEARNED = 0.02  # explained variance below which a judge has learned nothing
 RFT_PER_TASK = 4  # most successes of one task that RFT imitates
 

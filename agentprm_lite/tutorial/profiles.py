@@ -146,6 +146,7 @@ STUDY = replace(
     sft=TrainConfig(lr=1e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True), mc_tasks=32,
     eval_tasks=100, eval_variants=(0, 1), eval_temperature=1.3, beams=((4, 4),), beam_tasks=100,
+    reward_seeds=1,
 )  # fmt: skip
 GPU = Profile(
     name="gpu",
@@ -253,7 +254,7 @@ _BASE_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12, "eval_variants": (0, 1, 2)},
     "webshop": {"levels": (1,), "eval_variants": (0,)},
     "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0,
-             "eval_variants": (0,), "rollout_tasks": 240},
+             "eval_variants": (0,), "rollout_tasks": 480, "reward": replace(STUDY.reward, lr=5e-4, epochs=5)},
 }  # fmt: skip
 
 
