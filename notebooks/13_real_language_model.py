@@ -54,7 +54,7 @@ import torch
 
 from agentprm_lite import models
 from agentprm_lite.tutorial import looks, memory, plots, smollm2
-from agentprm_lite.tutorial import stages, tiny
+from agentprm_lite.tutorial import base as small_base, stages, tiny
 from agentprm_lite.tutorial.notebook import (
     show_figure, show_source, stored, stored_study,
 )
@@ -150,7 +150,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from agentprm_lite.chat import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate
-from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.tiny import vocabulary
 from agentprm_lite.episode import SamplingConfig
 

@@ -107,6 +107,7 @@ STUDY = Profile(
     rollout_samples=4,
     rollout_temperature=1.3,
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True),
+    reward_seeds=1,
     mc_tasks=32,
     eval_tasks=100,
     eval_variants=(0, 1),
@@ -218,7 +219,7 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
 # The small base in the other worlds. The temperature is higher where its attempts at 1 are nearly
-# all right or all alike; it was chosen on training tasks (CONTRIBUTING has how).
+# all right or all alike; it was chosen on training tasks.
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
     "webshop": {"levels": (1,)},
@@ -228,7 +229,11 @@ _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": 
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},
     "webshop": {"eval_variants": (0,)},
-    "math": {"eval_variants": (0,), "rollout_tasks": 240},
+    "math": {
+        "eval_variants": (0,),
+        "rollout_tasks": 480,
+        "reward": replace(STUDY.reward, lr=5e-4, epochs=5),
+    },
 }
 
 
