@@ -172,13 +172,12 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
     backend = FastPlayer(load_policy(folder), chat, config)
     demos = demonstrate(chat, tasks, config)
     played = [t for t in backend.run([backend.start(t, 0, 0) for t in tasks]) if t.spans]
-    tiny = profile.base == "tiny"
 
     def scorer() -> Any:
         return new_reward_model(folder, profile.lora, 0)
 
     def cloning() -> tuple[list[Any], Callable[[], Any]]:
-        model = load_policy(folder, None if tiny else profile.lora)
+        model = load_policy(folder, profile.lora)
         return [model], lambda: sft(model, demos, replace(profile.sft, epochs=1))
 
     def sampled() -> tuple[list[Any], Callable[[], Any]]:

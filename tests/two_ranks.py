@@ -156,14 +156,14 @@ SMALL = replace(
 def collecting(out: Path, attempt: int) -> None:
     """Stages of the command line; in the first attempt rank 1 is killed before its second block.
 
-    Every rank notes what it found, the blocks of rollouts it played and the base models it made.
+    Every rank notes what it found, the blocks of rollouts it played and the demonstrations it made.
     """
     here = place()
     found = {
         p.name: p.read_text().count("\n") for p in artifacts.artifacts_root().rglob("*of2.jsonl")
     }
     record: dict[str, Any] = {"found": found, "blocks": 0}
-    run, make_tiny = FastPlayer.run, stages.make_tiny
+    run, demonstrate = FastPlayer.run, stages.demonstrate
 
     def noted_run(self: FastPlayer, episodes: Any) -> Any:
         if attempt == 0 and here.rank == 1 and record["blocks"] == 1:
@@ -171,11 +171,11 @@ def collecting(out: Path, attempt: int) -> None:
         record["blocks"] += 1
         return run(self, episodes)
 
-    def noted_tiny(*args: Any, **kwargs: Any) -> None:
-        (out / f"base.{attempt}.{here.rank}").touch()
-        make_tiny(*args, **kwargs)
+    def noted_demonstrate(*args: Any) -> Any:
+        (out / f"demos.{attempt}.{here.rank}").touch()
+        return demonstrate(*args)
 
-    FastPlayer.run, stages.make_tiny = noted_run, noted_tiny
+    FastPlayer.run, stages.demonstrate = noted_run, noted_demonstrate
     profiles.get_profile = lambda name, env: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))

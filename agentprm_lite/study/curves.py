@@ -35,10 +35,20 @@ from agentprm_lite.study.bars import (
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.regime import attempt_row, value_rows
 from agentprm_lite.train import train_reward_model
-from agentprm_lite.tutorial import Profile, get_profile, policy, pool, test_tasks, train_tasks
-from agentprm_lite.tutorial.artifacts import artifact, write_json
-from agentprm_lite.tutorial.rewards import reward_config
-from agentprm_lite.tutorial.stages import pool_file, read, sample
+from agentprm_lite.tutorial import (
+    Profile,
+    artifact,
+    get_profile,
+    policy,
+    pool,
+    pool_file,
+    read,
+    reward_config,
+    sample,
+    test_tasks,
+    train_tasks,
+    write_json,
+)
 from agentprm_lite.types import Task
 
 KIND = "agentprm"  # at β = 0 its labels alone

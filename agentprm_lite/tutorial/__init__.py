@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentprm_lite.tutorial.artifacts import artifact, write_json
     from agentprm_lite.tutorial.floors import random_agent, random_outcomes
     from agentprm_lite.tutorial.guided import beam_runs, ppo_pool, ppo_run, ppo_training_pool
     from agentprm_lite.tutorial.profiles import Profile, get_profile
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         USUAL,
         Variant,
         pool_values,
+        reward_config,
         reward_data,
         reward_model_folder,
     )
@@ -26,19 +28,23 @@ if TYPE_CHECKING:
         greedy_runs,
         policy,
         pool,
+        pool_file,
+        read,
         rollouts,
+        sample,
         training_log,
         truth,
     )
     from agentprm_lite.tutorial.tasks import beam_tasks, sampling_config, test_tasks, train_tasks
 
 _HOMES = {
+    "artifacts": "artifact write_json",
     "floors": "random_agent random_outcomes",
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
-    "rewards": "USUAL Variant pool_values reward_data reward_model_folder",
+    "rewards": "USUAL Variant pool_values reward_config reward_data reward_model_folder",
     "smollm2": "resolve",
-    "stages": "Policy greedy_runs policy pool rollouts training_log truth",
+    "stages": "Policy greedy_runs policy pool pool_file read rollouts sample training_log truth",
     "tasks": "beam_tasks sampling_config test_tasks train_tasks",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -209,7 +209,7 @@ def test_a_killed_rank_ends_the_run_and_both_go_on(two: Path) -> None:
 
 
 def test_what_is_not_shared_out_is_made_by_rank_0_once(two: Path) -> None:
-    assert [p.name for p in two.glob("base.*")] == ["base.0.0"]  # by rank 0 in the first attempt
+    assert [p.name for p in two.glob("demos.*")] == ["demos.0.0"]  # by rank 0 in the first attempt
 
 
 def test_one_rank_reports(two: Path) -> None:
