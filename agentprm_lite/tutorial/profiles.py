@@ -124,8 +124,12 @@ CPU = replace(
     mc_tasks=8,
     eval_tasks=40,
     eval_variants=(0,),
+    truth_tasks=3,
+    truth_samples=64,
     beams=((1, 1), (2, 2), (4, 4)),
-    beam_tasks=20,
+    beam_tasks=16,
+    ppo=PPOConfig(iterations=4, tasks=8, samples=8, lr=1e-3, epochs=2, microbatch_tokens=8192),
+    ppo_samples=4,
 )
 SMOKE = replace(
     CPU,
