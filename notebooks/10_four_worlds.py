@@ -139,6 +139,9 @@ pd.DataFrame({
     for w, x in found.items()
 })
 
+# %% [markdown]
+# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.50 [0.47, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
+
 # %%
 asked, ranks = {}, {}
 for w, x in found.items():
@@ -162,6 +165,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
+# In WebShop PVM ranks attempts after the second turn with 0.74 [0.67, 0.79]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is which tasks are hard and which attempts have already gone on for long.
 #
 # ## Best-of-N in four worlds
 #
@@ -207,6 +211,8 @@ for w, x in found.items():
 pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 
 # %% [markdown]
+# In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM is even above AgentPRM: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
+#
 # ## Beam search in four worlds
 #
 # A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part.
@@ -225,6 +231,8 @@ pd.DataFrame({
 })
 
 # %% [markdown]
+# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there Best-of-N with as many tokens is better.
+#
 # ## Success against tokens
 #
 # Best-of-N pays for whole attempts and asks the judge once, at the end. There a judge that reads the last reply can do well without knowing anything of the way to it. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
@@ -260,6 +268,8 @@ if found:
     )
 
 # %% [markdown]
+# In WebShop halving from four attempts is above Best-of-N at equal tokens by 0.08 [0.04, 0.11], and halving from sixteen keeps all of Best-of-16, 0.66 [0.57, 0.75], for a third of its tokens. In BabyAI, where the judge is a coin at first, halving drops good attempts, and Best-of-N is the better use of tokens from eight attempts on; in TextCraft too.
+#
 # ## How much of the headroom?
 #
 # Success in different worlds can't be compared: a judge that lifts 0.10 to 0.15 where the oracle has 0.16 has done more than one that lifts 0.40 to 0.60 where the oracle has 1. The share of headroom won is
@@ -380,9 +390,9 @@ attempt(check_share_won, share_won)
 # %% [markdown]
 # ## Summary
 #
-# 1. Headroom differs from world to world, and with it what a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
-# 2. Best-of-N asks a judge once, at the end; halving and beams ask it after every turn, so they need one that ranks attempts early ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
-# 3. A verdict is worth no more than the judges that it compares: look at what they explain first ([what the judges explain](10_four_worlds.ipynb#what-the-judges-explain)).
+# 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI and 0.33 in WebShop: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
+# 2. A judge that ranks early is worth tokens: in WebShop (0.74 after the second turn) beams and halving win, in BabyAI (0.52) they lose to Best-of-N ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 3. At the last turn *fewest turns* and ORM do as well as AgentPRM; AgentPRM and PVM can't be told apart with one seed ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz
 #
