@@ -231,7 +231,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there Best-of-N with as many tokens is better.
+# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart.
 #
 # ## Success against tokens
 #
@@ -257,7 +257,7 @@ for w, x in found.items():
     last = x["tokens"][f"halving by {judge}"][-1]
     row = text(last["minus_best_of_equal_n"])
     gains.append(f"{NAMES[w]}: halving from {last['n']} − "
-                 f"Best-of-{last['equal_n']} (at most as many tokens) {row}")
+                 f"Best-of-{last['equal_n']} (as many tokens) {row}")
 
 # %%
 if found:
@@ -268,7 +268,7 @@ if found:
     )
 
 # %% [markdown]
-# In WebShop halving from four attempts is above Best-of-N at equal tokens by 0.08 [0.04, 0.11], and halving from sixteen keeps all of Best-of-16, 0.66 [0.57, 0.75], for a third of its tokens. In BabyAI, where the judge is a coin at first, halving drops good attempts, and Best-of-N is the better use of tokens from eight attempts on; in TextCraft too.
+# At equal tokens nothing beats Best-of-N here. In WebShop, whose judges rank early, halving from sixteen equals it, -0.01 [-0.06, 0.05]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
 #
 # ## How much of the headroom?
 #
@@ -391,7 +391,7 @@ attempt(check_share_won, share_won)
 # ## Summary
 #
 # 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI and 0.33 in WebShop: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
-# 2. A judge that ranks early is worth tokens: in WebShop (0.74 after the second turn) beams and halving win, in BabyAI (0.52) they lose to Best-of-N ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 2. With a judge that ranks early (WebShop, 0.74 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
 # 3. At the last turn *fewest turns* and ORM do as well as AgentPRM; AgentPRM and PVM can't be told apart with one seed ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz

@@ -100,14 +100,13 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
 
 def beam(raw: Raw, shape: str) -> dict[str, Any]:
     """A beam search by the process judge, against one greedy attempt, one sample, and Best-of-N by
-    the same judge with at most as many tokens."""
+    the same judge with as many tokens."""
     places = raw["beams"]["tasks"]
     runs = np.array(raw["beams"]["runs"][shape])
     won, tokens = runs[..., 1], float(runs[..., 2].mean())
     some = {**raw, "families": [raw["families"][i] for i in places]}
     single = successes(raw)[places]
-    equal = int(np.clip(tokens // tokens_a_sample(raw), 1, single.shape[1]))
-    other = best_of(raw, raw["beams"]["judge"], [equal])[:, places, 0]
+    equal, other = best_of_equal(raw, raw["beams"]["judge"], tokens)
     return {
         "tasks": len(places),
         "success": row(some, won),
@@ -115,7 +114,7 @@ def beam(raw: Raw, shape: str) -> dict[str, Any]:
         "minus_greedy": row(some, won, np.array([raw["greedy"][i][1] for i in places])),
         "minus_sample": row(some, won, single.mean(axis=1)),
         "equal_n": equal,
-        "minus_best_of_equal_n": row(some, won, other),
+        "minus_best_of_equal_n": row(some, won, other[:, places]),
     }
 
 
@@ -181,6 +180,15 @@ def best_of(raw: Raw, kind: str, ns: Sequence[int]) -> Floats:
     """[S, G, len(ns)] Best-of-N by the last M."""
     last = np.array([[[m[-1] for m in ms] for ms in run] for run in raw["values"][kind]])
     return _chosen(raw, last, ns)
+
+
+def best_of_equal(raw: Raw, kind: str, tokens: float) -> tuple[float, Floats]:
+    """The N whose samples take as many tokens, and [S, G] Best-of-N: with N = 2.25 a task gets
+    three samples in one case of four, and two otherwise."""
+    most = successes(raw).shape[1]
+    n = float(np.clip(tokens / tokens_a_sample(raw), 1, most))
+    low, high = np.moveaxis(best_of(raw, kind, [int(n), min(int(n) + 1, most)]), -1, 0)
+    return round(n, 2), low + (n - int(n)) * (high - low)
 
 
 def fewest_turns(raw: Raw, ns: Sequence[int]) -> Floats:

@@ -15,6 +15,7 @@ from agentprm_lite.study.bars import (
     Raw,
     beam,
     best_of,
+    best_of_equal,
     fewest_turns,
     row,
     successes,
@@ -30,7 +31,7 @@ def success_against_tokens(raw: Raw) -> dict[str, Points]:
 
     Keys are such as "best of n by pvm", "halving by pvm", "beam by pvm" and "greedy"; the random
     agent generates no token. A point of halving or of a beam also has its difference from Best-of-N
-    by the same judge with at most as many tokens.
+    by the same judge with as many tokens.
     """
     ns = powers_of_two(successes(raw).shape[1])
     sample = tokens_a_sample(raw)
@@ -71,8 +72,7 @@ def halved(raw: Raw, kind: str, n: int) -> dict[str, Any]:
                 found.append((won[g, draw[answer]], used))
             success[s, g], spent[s, g] = np.mean(found, axis=0)
     tokens_spent = float(spent.mean())
-    equal = int(np.clip(tokens_spent // tokens_a_sample(raw), 1, won.shape[1]))
-    other = best_of(raw, kind, [equal])[..., 0]
+    equal, other = best_of_equal(raw, kind, tokens_spent)
     return {
         "n": n,
         "tokens": round(tokens_spent, 1),

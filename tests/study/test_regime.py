@@ -14,7 +14,7 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import halving
-from agentprm_lite.study.bars import best_of, explained, fewest_turns, table
+from agentprm_lite.study.bars import best_of, best_of_equal, explained, fewest_turns, table
 from agentprm_lite.study.regime import read_raw, write_raw
 from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
 from agentprm_lite.types import Trajectory
@@ -88,7 +88,15 @@ def test_raw_numbers_are_enough(raw: dict[str, Any], tmp_path: Path) -> None:
     assert table(read_raw(tmp_path / "a.json.gz")) == table(raw)
     points = success_against_tokens(raw)
     assert [x["tokens"] for x in points["best of n by agentprm"]] == [11.2, 22.5, 45.0]
-    assert points["beam by agentprm"][0]["equal_n"] == 2
+    assert points["beam by agentprm"][0]["equal_n"] == 2.67  # 30 tokens, of 11.25 a sample
+
+
+def test_as_many_tokens_are_a_mixture_of_two_n(raw: dict[str, Any]) -> None:
+    """2.5 samples' tokens: half of the cases have two samples, the others three."""
+    n, mixed = best_of_equal(raw, "agentprm", 2.5 * 11.25)
+    two, three = np.moveaxis(best_of(raw, "agentprm", [2, 3]), -1, 0)
+    assert n == 2.5 and mixed.tolist() == ((two + three) / 2).tolist()
+    assert best_of_equal(raw, "agentprm", 1.0)[0] == 1 and best_of_equal(raw, "pvm", 1e6)[0] == 4
 
 
 class Odd:
