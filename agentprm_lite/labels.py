@@ -189,6 +189,7 @@ class Kind:
     beta: float  #: Usual weight of L_A.
 
 
+#: Every kind by its name.
 KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
     "orm": Kind(lambda s: outcome_labels(s.reward, s.mask), "values", False, 0.0),
     "pvm": Kind(lambda s: pvm_labels(s.reward, s.mask), "values", False, 0.0),
