@@ -189,7 +189,6 @@ class Kind:
     beta: float  #: Usual weight of L_A.
 
 
-#: Every kind by its name.
 KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
     "orm": Kind(lambda s: outcome_labels(s.reward, s.mask), "values", False, 0.0),
     "pvm": Kind(lambda s: pvm_labels(s.reward, s.mask), "values", False, 0.0),
@@ -202,7 +201,7 @@ KINDS: dict[str, Kind] = {  # labels, loss, rollouts, beta
         False,
         1.0,
     ),
-}
+}  #: Every kind by its name.
 
 
 def kind_named(name: str) -> Kind:
