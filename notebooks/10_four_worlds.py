@@ -135,12 +135,12 @@ pd.DataFrame({
     NAMES[w]: {
         JUDGES[k]: text(x["judges"][k]["explained_variance"])
         for k in x["judges"]
-    }
+    } | {"the turn number alone": x["turn_number_explains"]}
     for w, x in found.items()
 })
 
 # %% [markdown]
-# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.50 [0.47, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
+# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.50 [0.47, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
 
 # %%
 asked, ranks = {}, {}
@@ -165,7 +165,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.74 [0.67, 0.79]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is which tasks are hard and which attempts have already gone on for long.
+# In WebShop PVM ranks attempts after the second turn with 0.74 [0.67, 0.79]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is how long an attempt has gone on.
 #
 # ## Best-of-N in four worlds
 #

@@ -110,12 +110,11 @@ def section() -> str:
         f"best process judge, fixed turn {x['fixed_turn']}"
         for w, x in worlds.items()
     )
-    seeds = min(x["seeds"] for x in worlds.values())
     return "\n".join([
         head,
-        f"{made(regime)} {sizes}. At least {seeds} seeds a judge, "
+        f"{made(regime)} {sizes}. {seeds_said(regime)}, "
         f"{next(iter(worlds.values()))['candidates']} candidates a task. Success, in BabyAI any "
-        "reward; 95 % intervals over families of tasks, and seeds. ✓ is a bar that is met, ✗ one "
+        "reward; 95 % intervals. ✓ is a bar that is met, ✗ one "
         "that is not; \"> 0\" asks for an interval without 0.\n",
         bars(regime),
         *(f"- {sentence}" for sentence in said(regime)),
@@ -161,6 +160,8 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     found.append(
         verdicts("The best reward model", "the candidate with the fewest turns", few, numbers)
     )
+    if missing := [name for w, name in WORLDS.items() if w not in worlds]:
+        found.append(f"Not measured yet: {listed(missing)}.")
     return found
 
 
@@ -224,14 +225,20 @@ def readme() -> str:
     return "\n\n".join([*lines, *said(regime), made(regime)]) + "\n"
 
 
+def seeds_said(regime: dict[str, Any]) -> str:
+    """How many training runs of a reward model stand behind a number."""
+    seeds = min(x["seeds"] for x in regime["worlds"].values())
+    if seeds == 1:
+        return "One seed a reward model, so the intervals cover tasks and not the luck of training"
+    return f"At least {seeds} seeds a reward model; the intervals cover tasks and seeds"
+
+
 def caption(regime: dict[str, Any]) -> str:
     """What the figure's rows are."""
     world = next(iter(regime["worlds"].values()))
-    seeds = min(x["seeds"] for x in regime["worlds"].values())
     return (
         "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
-        f"the best of {world['candidates']} samples by that judge; at least {seeds} "
-        f"seed{'s' * (seeds > 1)} a reward model."
+        f"the best of {world['candidates']} samples by that judge. {seeds_said(regime)}."
     )
 
 

@@ -59,6 +59,7 @@ def table(raw: Raw) -> dict[str, Any]:
         "process_judge": process,
         "best_judge": best,
         "explained_variance": judges[process]["explained_variance"],
+        "turn_number_explains": turn_number_explains(raw),
         "auroc_fixed_turn": judges[process]["auroc_by_turn"].get(str(fixed_turn(raw))),
         "fixed_turn": fixed_turn(raw),
         "share_of_headroom": judges[best]["share_of_headroom"],
@@ -142,6 +143,17 @@ def share_explained(errors: Floats, turns: Floats, outcome: Floats, square: Floa
     variance = square / turns - (outcome / turns) ** 2
     alike = variance < 1e-12
     return np.where(alike, 0.0, 1 - errors / turns / np.where(alike, 1.0, variance))
+
+
+def turn_number_explains(raw: Raw) -> float | None:
+    """Explained variance of the mean outcome at each turn, fitted on these very attempts: what a
+    judge explains that only counts turns, or a little more. None as for :func:`explained`."""
+    at = [(t, a[0]) for task in raw["candidates"] for a in task for t in range(len(a[3]))]
+    turn, outcome = np.array(at).T
+    if np.ptp(outcome) == 0:
+        return None
+    left = sum(float(np.var(outcome[turn == t]) * np.sum(turn == t)) for t in set(turn))
+    return round(1 - left / float(np.var(outcome) * len(outcome)), 4)
 
 
 def squared_errors(raw: Raw, kind: str) -> Floats:

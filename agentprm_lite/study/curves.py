@@ -38,6 +38,7 @@ from agentprm_lite.train import train_reward_model
 from agentprm_lite.tutorial import (
     Profile,
     artifact,
+    family,
     get_profile,
     policy,
     pool,
@@ -49,7 +50,6 @@ from agentprm_lite.tutorial import (
     train_tasks,
     write_json,
 )
-from agentprm_lite.types import Task
 
 KIND = "agentprm"  # at β = 0 its labels alone
 BETAS = (0.0, 1.0, 4.0)
@@ -115,11 +115,6 @@ def files_of(p: Profile, n: int) -> list[Path]:
         sample(p, policy(p), "rollouts", tasks[k : k + size], samples, temperature)
         for k in range(0, len(tasks), size)
     ]
-
-
-def family(task: Task) -> tuple[str, int]:
-    """Tasks that are alike are held out together."""
-    return task.env, env_class(task.env).family(task.index)
 
 
 def judged(p: Profile, n: int, seed: int, beta: float) -> Path:

@@ -151,7 +151,6 @@ SMOKE = replace(
     truth_tasks=1,
     truth_samples=4,
     ppo=PPOConfig(iterations=2, tasks=4, samples=2, lr=1e-3),
-    ppo_samples=4,
     ppo_seeds=2,
 )
 GPU = Profile(

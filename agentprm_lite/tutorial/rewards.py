@@ -72,7 +72,7 @@ def reward_data(
     return examples[:count], tokens[:count]
 
 
-def _family(task: Task) -> tuple[str, int]:
+def family(task: Task) -> tuple[str, int]:
     """Tasks that are alike are held out together."""
     return task.env, env_class(task.env).family(task.index)
 
@@ -118,7 +118,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
                 kind,
                 config,
                 beta=beta,
-                family=_family,
+                family=family,
                 checkpoint=unfinished,
                 processes=Ranks(),
             )
@@ -163,7 +163,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
             beta=beta,
             lam=lam,
             cut=variant.cut,
-            family=_family,
+            family=family,
             checkpoint=unfinished,
             processes=Ranks(),
         )

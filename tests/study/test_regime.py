@@ -14,7 +14,14 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.models import load_policy
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import halving
-from agentprm_lite.study.bars import best_of, best_of_equal, explained, fewest_turns, table
+from agentprm_lite.study.bars import (
+    best_of,
+    best_of_equal,
+    explained,
+    fewest_turns,
+    table,
+    turn_number_explains,
+)
 from agentprm_lite.study.regime import read_raw, write_raw
 from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
 from agentprm_lite.types import Trajectory
@@ -60,6 +67,14 @@ def test_explained_variance_by_hand(raw: dict[str, Any]) -> None:
     3 × 0.4² + 4 × 0.1²; the constant 2/9 has 9 × 2/9 × 7/9."""
     error = 0.16 + 0.01 + 3 * 0.16 + 4 * 0.01
     assert explained(raw, "agentprm")[0] == pytest.approx(1 - error / (14 / 9), abs=1e-4)
+
+
+def test_what_counting_turns_explains(raw: dict[str, Any]) -> None:
+    """One task, a success of one turn and a failure of two: outcomes 1, 0 at the first turn and 0
+    at the second. Around the means 1/2 and 0 is left 2 × 1/4; around 1/3, 2/3."""
+    two = {**raw, "candidates": [[[1.0, 1, 0, [5]], [0.0, 0, 0, [5, 5]]]]}
+    assert turn_number_explains(two) == pytest.approx(1 - 0.5 / (2 / 3), abs=1e-4)
+    assert turn_number_explains({**raw, "candidates": [[[0.0, 0, 0, [5, 5]]]]}) is None
 
 
 def test_where_all_end_alike_nothing_is_explained(raw: dict[str, Any]) -> None:

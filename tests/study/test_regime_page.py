@@ -71,7 +71,7 @@ def test_the_bars_of_two_worlds() -> None:
 def test_sentences_follow_the_intervals() -> None:
     lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
-    sample, orm, pvm, few = page.said({"worlds": worlds})
+    sample, orm, pvm, few, missing = page.said({"worlds": worlds})
     assert sample.replace("\u00a0", " ") == (
         "Success of one sample, of the best of 16 by the reward model that chooses best, and by a "
         "perfect choice: 30 %, 70 % and 90 % in TextCraft; 30 %, 70 % and 90 % in BabyAI."
@@ -87,6 +87,7 @@ def test_sentences_follow_the_intervals() -> None:
     short = page.said({"worlds": worlds}, numbers=False)[1]
     assert short == "AgentPRM against ORM: better in TextCraft; worse in BabyAI."
     assert few.startswith("The best reward model against the candidate with the fewest turns: und")
+    assert missing == "Not measured yet: WebShop and Math."
 
 
 def test_without_results_all_parts_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
