@@ -13,7 +13,7 @@ from agentprm_lite.kinds import RewardExample
 from agentprm_lite.tutorial import rewards
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.tutorial.rewards import Variant
-from agentprm_lite.types import Trajectory, Usage
+from agentprm_lite.types import Task, Trajectory, Usage
 
 
 @pytest.fixture
@@ -46,3 +46,10 @@ def test_the_best_setting_of_the_grid_is_taken(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(rewards, "tuning", lambda p, kind, beta: [0.2, 0.4, 0.4])
     assert rewards.reward_config(p, "pvm") == replace(p.reward, lr=1e-3, epochs=2)
     assert rewards.reward_config(SMOKE, "pvm") == SMOKE.reward
+
+
+def test_problems_of_one_template_are_held_out_together() -> None:
+    """A template of math has 40 problems; every goal of TextCraft stands by itself."""
+    assert rewards.family(Task("math", 120)) == rewards.family(Task("math", 159))
+    assert rewards.family(Task("math", 120)) != rewards.family(Task("math", 160))
+    assert rewards.family(Task("textcraft", 120)) != rewards.family(Task("textcraft", 121))
