@@ -34,6 +34,8 @@ FIRST_VARIANT = 1000
 """Variants from here on are drawn for pretraining; `tasks` never gives them."""
 SLIPS = 0.15
 """How often an imperfect player slips."""
+MENDED = 0.5
+"""How often a slip in math is mended at once; in the other worlds the expert sees what to mend."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,9 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
         turn = steps.pop(0)
         if rng.random() < slips:
             wrong = slip("math", seen, turn, rng)
-            mended = rng.random() < 0.3
-            steps = [turn, *steps] if mended and wrong != turn else _carried(turn, wrong, steps)
+            mended = wrong != turn and rng.random() < MENDED
+            again = (f"That is wrong. {turn[0]}", turn[1])  # predicted only by who checks a sum
+            steps = [again, *steps] if mended else _carried(turn, wrong, steps)
             turn = wrong
         turns.append(react(*turn))
         seen.append("")
