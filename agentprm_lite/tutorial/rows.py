@@ -14,7 +14,7 @@ from agentprm_lite.chat import ChatFormat
 from agentprm_lite.tutorial.corpus import Text, episode
 from agentprm_lite.tutorial.tiny import episode_ids
 
-SHAPES = {"textcraft": (6, 512), "babyai": (1, 512), "webshop": (2, 1024), "math": (8, 256)}
+SHAPES = {"textcraft": (6, 512), "babyai": (2, 512), "webshop": (2, 1024), "math": (8, 256)}
 """Rows of a step and tokens of a row, by world."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
