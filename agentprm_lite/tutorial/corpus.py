@@ -15,7 +15,7 @@ from typing import Literal
 
 from agentprm_lite.chat import react
 from agentprm_lite.env import Split, env_class, make_env
-from agentprm_lite.tutorial.mistakes import Turn, slip
+from agentprm_lite.tutorial.mistakes import Turn, false_sum, slip
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.math import DRAWS, free_problem, templates
 from agentprm_lite.worlds.textcraft import exchange, recipe_table, shuffle_words
@@ -36,6 +36,10 @@ SLIPS = 0.15
 """How often an imperfect player slips."""
 MENDED = 0.5
 """How often a slip in math is mended at once; in the other worlds the expert sees what to mend."""
+WRONG = "That is wrong. "
+"""What the thought of a mended sum begins with: only who checks the sum foresees it."""
+FALSE = 0.4
+"""How often a sum is false in a solution that is checked; each of them is mended at once."""
 
 
 @dataclass(frozen=True)
@@ -169,12 +173,13 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
     steps = [*problem.steps, (problem.closing, f"#### {problem.answer}")]
     seen = [problem.question]
     turns: list[str] = []
+    checked = bool(slips) and rng.random() < 0.5
     while steps:
         turn = steps.pop(0)
-        if rng.random() < slips:
-            wrong = slip("math", seen, turn, rng)
-            mended = wrong != turn and rng.random() < MENDED
-            again = (f"That is wrong. {turn[0]}", turn[1])  # predicted only by who checks a sum
+        if rng.random() < (FALSE if checked else slips):
+            wrong = false_sum(turn, rng) if checked else slip("math", seen, turn, rng)
+            mended = wrong != turn and (checked or rng.random() < MENDED)
+            again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
             steps = [again, *steps] if mended else _carried(turn, wrong, steps)
             turn = wrong
         turns.append(react(*turn))

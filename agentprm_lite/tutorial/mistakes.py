@@ -144,9 +144,9 @@ def _sum(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
     match = _SUM.fullmatch(action)
     if match is None:
         return turn
-    a, sign, b, c = int(match[1]), match[2], int(match[3]), int(match[4])
-    if rng.random() < 0.5:  # a false result
-        return thought, f"{a} {sign} {b} = {rng.choice([c + 1, c + 2, max(c - 1, 1), c + 10])}"
+    a, sign, b = int(match[1]), match[2], int(match[3])
+    if rng.random() < 0.5:
+        return false_sum(turn, rng)
     numbers = [int(text) for text in re.findall(r"\d+", seen[0])]
     if rng.random() < 0.5:  # a number that isn't asked for
         b = rng.choice(numbers)
@@ -159,3 +159,17 @@ def _sum(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
         a, b = b, a
         results["-"] = a - b
     return (thought, f"{a} {sign} {b} = {results[sign]}") if 0 < results[sign] < 100 else turn
+
+
+def false_sum(turn: Turn, rng: random.Random) -> Turn:
+    """The turn with another result; itself where it is no sum.
+
+    >>> false_sum(("Five and two.", "5 + 2 = 7"), random.Random(1))
+    ('Five and two.', '5 + 2 = 9')
+    """
+    match = _SUM.fullmatch(turn[1])
+    if match is None:
+        return turn
+    c = int(match[4])
+    other = rng.choice([n for n in (c + 1, c + 2, c - 1, c + 10, c - 10) if n > 0])
+    return turn[0], f"{match[1]} {match[2]} {match[3]} = {other}"
