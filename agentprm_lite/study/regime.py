@@ -16,6 +16,7 @@ from agentprm_lite.env import env_class
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, process_judge, table
+from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.tokens import success_against_tokens
@@ -64,6 +65,7 @@ def gather(p: Profile, command: str) -> Raw:
                      for k, runs in logs.items()},
         "values": {k: [value_rows(pool_values(p, k, seed), groups)
                        for seed in range(p.reward_seeds)] for k in COMPARED},
+        "measured": measure(p),
     }  # fmt: skip
     judge = process_judge(raw)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m)] for n, m in p.beams}
@@ -97,6 +99,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
             world: {
                 **{key: raw[key] for key in kept},
                 **table(raw),
+                "ceiling": ceiling(raw),
                 "tokens": success_against_tokens(raw),
             }
             for world, raw in raws.items()

@@ -109,6 +109,8 @@ STUDY = Profile(
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True),
     reward_seeds=1,
     mc_tasks=32,
+    truth_tasks=24,
+    truth_samples=16,
     eval_tasks=100,
     eval_variants=(0, 1),
     eval_temperature=1.3,

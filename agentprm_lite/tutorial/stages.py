@@ -33,6 +33,8 @@ from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, tr
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
+MEASURED = 8
+"""Candidates a task on which a study measures Q."""
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
@@ -217,6 +219,15 @@ def truth(p: Profile) -> tuple[list[RewardExample], int]:
     starts, data = spread(first, p.truth_tasks), pool_file(p, policy(p))
     examples, tokens = outcomes(starts, play_on(p, "truth", data, starts, p.truth_samples))
     return examples, sum(tokens)
+
+
+def measured(p: Profile) -> list[RewardExample]:
+    """As :func:`truth`, but the first :data:`MEASURED` candidates of each of the tasks."""
+    tasks = set(spread(test_tasks(p), p.truth_tasks))
+    starts = [t for t in pool(p) if t.task in tasks and t.sample < MEASURED and t.num_steps]
+    return outcomes(
+        starts, play_on(p, "measured", pool_file(p, policy(p)), starts, p.truth_samples)
+    )[0]
 
 
 def outcomes(starts: list[Trajectory], path: Path) -> tuple[list[RewardExample], list[int]]:

@@ -1,0 +1,94 @@
+"""The ceiling of a judge: Q measured by playing on from every state of some held-out attempts.
+
+Where a bar is missed, this says whether the world or the judge is the reason: who sees a state
+can't tell more of an attempt's end than the policy's own chances there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agentprm_lite.search import by_task
+from agentprm_lite.study.bars import (
+    Raw,
+    auroc_after,
+    explained,
+    fixed_turn,
+    process_judge,
+    share_explained,
+)
+from agentprm_lite.study.compare import rounded
+from agentprm_lite.study.measures import bootstrap_interval
+from agentprm_lite.tutorial import Profile, measured, test_tasks
+
+
+def measure(p: Profile) -> dict[str, Any]:
+    """Places of some tasks, and 1,000 × the outcomes of the rollouts after each turn of the first
+    attempts at each."""
+    tasks, examples = test_tasks(p), measured(p)
+    groups = by_task([example.trajectory for example in examples])
+    return {
+        "tasks": [tasks.index(task) for task in groups],
+        "outcomes": [
+            [np.rint(1000 * examples[i].outcomes).astype(int).tolist() for i in group]
+            for group in groups.values()
+        ],
+    }
+
+
+def ceiling(raw: Raw) -> dict[str, Any] | None:
+    """What measured Q explains at all turns and how it ranks after the fixed one, and the process
+    judge on the same attempts; None where nothing was measured.
+
+    What a state leaves open is estimated from its rollouts without bias, so a few of them are
+    enough. They rank as a noisy Q does: that is a lower bound.
+    """
+    if "measured" not in raw:
+        return None
+    some, judge, turn = measured_part(raw), process_judge(raw), fixed_turn(raw)
+    ranks = {kind: auroc_after(some, kind, turn) for kind in (judge, "measured")}
+    return {
+        "tasks": len(some["candidates"]),
+        "attempts": sum(len(task) for task in some["candidates"]),
+        "explained_variance": explained_by_states(some),
+        "auroc_fixed_turn": ranks["measured"] and ranks["measured"][0],
+        "auroc_tasks": ranks["measured"] and ranks["measured"][1],
+        "judge_explained_variance": explained(some, judge),
+        "judge_auroc_fixed_turn": ranks[judge] and ranks[judge][0],
+    }
+
+
+def measured_part(raw: Raw) -> Raw:
+    """The attempts with measured Q alone; it stands among the judges as "measured"."""
+    places, found = raw["measured"]["tasks"], raw["measured"]["outcomes"]
+    q = [[[0, *map(float, np.mean(a, axis=1))] for a in task] for task in found]
+    values = {
+        kind: [[run[g][: len(task)] for g, task in zip(places, found, strict=True)] for run in runs]
+        for kind, runs in raw["values"].items()
+    }
+    return {
+        **raw,
+        "families": [raw["families"][g] for g in places],
+        "candidates": [
+            raw["candidates"][g][: len(task)] for g, task in zip(places, found, strict=True)
+        ],
+        "values": {**values, "measured": [q]},
+    }
+
+
+def explained_by_states(some: Raw) -> list[float] | None:
+    """1 − the variance that states leave open / that of all outcomes, over all turns."""
+    turns = np.array([sum(len(a[3]) for a in task) for task in some["candidates"]])
+    ends = [[(len(a[3]), a[0]) for a in task] for task in some["candidates"]]
+    left = [
+        sum(float(np.var(np.array(a) / 1e3, axis=1, ddof=1).sum()) for a in task)
+        for task in some["measured"]["outcomes"]
+    ]
+    sums = [[sum(n * r**k for n, r in task) for task in ends] for k in (1, 2)]
+    if np.ptp([r for task in ends for _, r in task]) == 0:
+        return None
+    return rounded(
+        bootstrap_interval(left, turns, *sums, of=share_explained, families=some["families"])
+    )
