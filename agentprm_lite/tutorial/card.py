@@ -16,9 +16,10 @@ FILES = (
 POINTS = 40
 """Points of the loss curve in the card."""
 DATA = (
-    "Generated text of TextCraft, BabyAI, WebShop (made-up shops) and math word problems: half of "
-    "the episodes an expert's, half with slips (agentprm_lite/tutorial/corpus.py). Nothing of a "
-    "goal, world, shop or template that part_of() keeps for judges or tests."
+    "Generated text of TextCraft, BabyAI, WebShop (made-up shops) and math word problems, and "
+    "drills of sums: half of the episodes an expert's, half with slips "
+    "(agentprm_lite/tutorial/corpus.py). Nothing of a goal, world, shop or template that "
+    "part_of() keeps for judges or tests."
 )
 
 

@@ -188,6 +188,38 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
     return Text("math", tuple(seen[:-1]), tuple(turns), answer == problem.answer)
 
 
+def drill(seed: int) -> Text:
+    """Sums one after the other, half of them false at first and mended at once.
+
+    Example:
+        >>> drill(7).observations[0]
+        'Do these sums: 49 + 46, 10 + 2, 14 / 2.'
+        >>> [turn.split("Action:")[1] for turn in drill(7).turns[:2]]
+        ['\\n49 + 46 = 94', '\\n49 + 46 = 85']
+    """
+    rng = random.Random(f"drill/{seed}")
+    sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
+    turns: list[Turn] = []
+    for left, right in sums:
+        turn = ("I go on.", f"{left} = {right}")
+        while rng.random() < 0.5:
+            turns.append(false_sum(turn, rng))
+            turn = (f"{WRONG}I go on.", turn[1])
+        turns.append(turn)
+    asked = f"Do these sums: {', '.join(left for left, _ in sums)}."
+    texts = tuple(react(*turn) for turn in turns)
+    return Text("math", (asked, *[""] * (len(turns) - 1)), texts, True)
+
+
+def _sum(rng: random.Random) -> tuple[str, int]:
+    sign = rng.choice("+-*/")
+    if sign in "*/":
+        a, b = rng.randint(2, 12), rng.randint(2, 12)
+        return (f"{a} * {b}", a * b) if sign == "*" else (f"{a * b} / {b}", a)
+    a, b = rng.randint(1, 60), rng.randint(1, 60)
+    return (f"{a} + {b}", a + b) if sign == "+" else (f"{a + b} - {b}", a)
+
+
 def _carried(turn: Turn, wrong: Turn, steps: list[Turn]) -> list[Turn]:
     """The later steps of a solution, with a wrong result in place of the right one."""
     old, new = turn[1].split()[-1], wrong[1].split()[-1]

@@ -11,11 +11,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agentprm_lite.chat import ChatFormat
-from agentprm_lite.tutorial.corpus import Text, episode
+from agentprm_lite.tutorial.corpus import Text, drill, episode
 from agentprm_lite.tutorial.tiny import episode_ids
 
-SHAPES = {"textcraft": (6, 512), "babyai": (2, 512), "webshop": (2, 1024), "math": (8, 256)}
-"""Rows of a step and tokens of a row, by world."""
+SHAPES = {
+    "textcraft": (6, 512),
+    "babyai": (2, 512),
+    "webshop": (2, 1024),
+    "math": (5, 256),
+    "sums": (4, 256),
+}
+"""Rows of a step and tokens of a row, by world; sums are drills for math."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
 
@@ -75,7 +81,7 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
 
     Args:
         chat: chat format.
-        world: name of the world.
+        world: name of the world, or "sums".
         seed: of the draws.
         rows: B.
         length: L.
@@ -88,7 +94,9 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
     for row in range(rows):
         at = 0
         while at < length:
-            new, weight = encoded(chat, episode(world, rng.randrange(2**40)))
+            number = rng.randrange(2**40)
+            text = drill(number) if world == "sums" else episode(world, number)
+            new, weight = encoded(chat, text)
             end = min(length, at + len(new))
             ids[row, at:end], weights[row, at:end] = new[: end - at], weight[: end - at]
             at = end

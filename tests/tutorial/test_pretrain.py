@@ -18,7 +18,7 @@ from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import WORLDS, episode, part_of, part_tasks
 from agentprm_lite.tutorial.mistakes import slip
 from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
-from agentprm_lite.tutorial.rows import WEIGHT_READ, Rows, copying, encoded
+from agentprm_lite.tutorial.rows import SHAPES, WEIGHT_READ, Rows, copying, encoded
 from agentprm_lite.worlds.math.problems import templates
 from agentprm_lite.worlds.textcraft.recipes import recipe_table
 
@@ -74,7 +74,7 @@ def test_rows_are_a_function_of_their_number_and_weigh_turns(toy):
     rows = Rows(chat, 0, 2, 0.5)
     assert len(rows[0]) == 1
     first, again = rows[5], rows[5]
-    assert len(first) == 1 + len(WORLDS)
+    assert len(first) == 1 + len(SHAPES)
     for one, two in zip(first, again, strict=True):
         assert torch.equal(one.ids, two.ids)
         assert {round(w, 6) for w in one.weights.unique().tolist()} <= {0.0, WEIGHT_READ, 1.0}
