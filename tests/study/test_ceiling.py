@@ -36,7 +36,7 @@ def test_what_states_explain(raw: dict[str, Any]) -> None:
 
 
 def test_the_judge_is_asked_about_the_same_attempts(raw: dict[str, Any]) -> None:
-    """Half of them are won, so the constant 1/2 explains nothing of them; of all it is one third."""
+    """Half of them are won, so the constant 1/2 explains nothing; of all a third is won."""
     found = ceiling(raw)
     assert found["judge_explained_variance"][0] == 0.0
     assert found["judge_auroc_fixed_turn"] == [0.5, 0.5, 0.5]

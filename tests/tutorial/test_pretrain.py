@@ -1,5 +1,6 @@
 """The small base: its text, its tokenizer, its loop, its card, and what the package ships."""
 
+import itertools
 import json
 import random
 import re
@@ -15,7 +16,7 @@ from agentprm_lite.env import make_env
 from agentprm_lite.models import load_chat, load_policy
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.cli import main
-from agentprm_lite.tutorial.corpus import WORLDS, episode, part_of, part_tasks
+from agentprm_lite.tutorial.corpus import WORLDS, WRONG, drill, episode, part_of, part_tasks
 from agentprm_lite.tutorial.mistakes import slip
 from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
 from agentprm_lite.tutorial.rows import SHAPES, WEIGHT_READ, Rows, copying, encoded
@@ -168,6 +169,30 @@ def test_slips_by_hand():
         ("craft 4 stick using 2 planks. I need 2 planks.", "get 2 planks"),
         ("I look at what I carry.", "inventory"),
     }
+
+
+def _is_false(turn):
+    """Is the sum of a turn false, or None where there is none?"""
+    found = re.search(r"(\d+) ([-+*/]) (\d+) = (\d+)$", turn)
+    if found is None:
+        return None
+    a, b, c = (int(found[k]) for k in (1, 3, 4))
+    return c != {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[found[2]]
+
+
+def test_in_a_drill_a_false_sum_and_no_other_is_called_wrong():
+    pairs = [two for seed in range(200) for two in itertools.pairwise(drill(seed).turns)]
+    told = [(_is_false(first), second.startswith(f"Thought:\n{WRONG}")) for first, second in pairs]
+    assert all(false == wrong for false, wrong in told)
+    assert 0.4 < sum(false for false, _ in told) / len(told) < 0.6
+
+
+def test_in_math_nothing_true_is_called_wrong_but_some_slips():
+    pairs = [two for seed in range(800) for two in itertools.pairwise(episode("math", seed).turns)]
+    wrong = [_is_false(first) for first, second in pairs if second.startswith(f"Thought:\n{WRONG}")]
+    passed = [first for first, second in pairs if not second.startswith(f"Thought:\n{WRONG}")]
+    assert len(wrong) > 250 and sum(wrong) / len(wrong) > 0.9  # the others: another sum, and true
+    assert sum(_is_false(turn) is True for turn in passed) < 0.2 * len(wrong)
 
 
 # --- tokenizer ----------------------------------------------------------------------------------
