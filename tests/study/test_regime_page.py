@@ -30,7 +30,7 @@ def world(**other: Any) -> dict[str, Any]:
         "judges": {"orm": JUDGE, "pvm": JUDGE, "agentprm": JUDGE},
         "agentprm_minus": {"orm": [0.1, 0.05, 0.15], "pvm": [0.1, 0.0, 0.2]},
         "beams": {"4x4": {"minus_greedy": [0.1, 0.05, 0.2], "minus_sample": [0.3, 0.2, 0.4]}},
-        **other,
+        "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None}, **other,
     }  # fmt: skip
 
 
@@ -60,10 +60,13 @@ def test_the_bars_of_two_worlds() -> None:
     greedy = at['<tr><th colspan="2" scope="colgroup">one greedy attempt</th></tr>']
     both = "<td><b>0.60</b><br>[0.50, 0.70]<br>✓ ≥ {}</td>"
     assert greedy == f"<tr>{both.format(0.6)}{both.format(0.5)}</tr>"
-    turn = at[
-        '<tr><th colspan="2" scope="colgroup">its AUROC within tasks after a fixed turn</th></tr>'
-    ]
+    label = "the judge's AUROC within tasks after a fixed turn"
+    turn = at[f'<tr><th colspan="2" scope="colgroup">{label}</th></tr>']
     assert "✓ ≥ 0.65" in turn and "<td>–<br>nothing to measure</td>" in turn
+    ceiling = at[
+        '<tr><th colspan="2" scope="colgroup">the same of measured Q: the ceiling</th></tr>'
+    ]
+    assert ceiling.count("<b>0.44</b><br>[0.40, 0.50]<br>reported") == 2
     few = at['<tr><th colspan="2" scope="colgroup">best judge − fewest turns</th></tr>']
     assert "[−0.10, 0.40]<br>reported" in few and "[−0.10, 0.40]<br>✗ &gt; 0" in few
 
