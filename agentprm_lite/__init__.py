@@ -1,6 +1,7 @@
 """Process reward models for LLM agents: labels, training, judging and search.
 
-The core is the files beside this one, folders are wings. Names below are imported when first used.
+The core is the files beside this one, folders are wings. Names below are imported when first used:
+so a name of a wing's can stand here, as text, and the core still imports no wing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, where bar
 _WHERE = {
     "types": "Task Trajectory Usage append_jsonl read_jsonl",
     "env": "TextEnv make_env",
-    "chat": "ChatFormat",
-    "models": "Lora load_chat load_policy load_reward_model new_reward_model save_policy",
+    "models": "Lora",
+    "hub": "ChatFormat load_chat load_policy load_reward_model new_reward_model save_policy",
     "episode": "SamplingConfig",
     "sampling": "PlainPlayer Player",
     "fast": "judge player",

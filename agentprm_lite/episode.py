@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat
+from agentprm_lite.chat import TOO_MANY_ACTIONS, Chat
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -57,7 +57,7 @@ class Episode:
 
     @classmethod
     def start(
-        cls, task: Task, sample: int, seed: int, chat: ChatFormat, config: SamplingConfig
+        cls, task: Task, sample: int, seed: int, chat: Chat, config: SamplingConfig
     ) -> Episode:
         """Reset an environment and write the prompt."""
         env = make_env(task.env, config.max_rounds)
@@ -96,7 +96,7 @@ class Episode:
         own: dict[str, Any] = {k: [*v] for k, v in vars(self).items() if isinstance(v, list)}
         return replace(self, sample=sample, env=env, rng=rng, usage=Usage(), **own)
 
-    def step(self, tokens: Sequence[int], logprobs: Sequence[float], chat: ChatFormat) -> list[int]:
+    def step(self, tokens: Sequence[int], logprobs: Sequence[float], chat: Chat) -> list[int]:
         """Take one turn in the environment."""
         start = len(self.ids)
         self.ids += tokens

@@ -1,9 +1,8 @@
-"""Policies, reward models and base models: ordinary Hugging Face checkpoints.
+"""Policies and reward models: modules of transformers, with adapters.
 
 A policy is an ``AutoModelForCausalLM``, a reward model the same trunk under a head with one output,
 whose sigmoid is M (:class:`Scorer`, for all families alike). Both may carry LoRA adapters (peft).
-Files are safetensors; beside every checkpoint lies ``agentprm.json`` with the boundary rule and
-fingerprints of template, tokenizer and base.
+They are ordinary Hugging Face checkpoints, which the wing hub reads and writes.
 
 Departure from the paper:
     1. M is the sigmoid of the head's output, so that it lies in [0, 1] as the outcome does.
@@ -12,27 +11,21 @@ Departure from the paper:
 from __future__ import annotations
 
 import copy
-import hashlib
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.pytorch_utils import Conv1D
 
-from agentprm_lite.chat import ChatFormat
-from agentprm_lite.forward import LinearHead, is_linear
-from agentprm_lite.loading import hide_old_torchao, read, read_ends, read_model
+from agentprm_lite.forward import LinearHead
 
-hide_old_torchao()
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # peft asks for it
 
 Head = Literal["sigmoid", "linear"]
-Base: TypeAlias = str | Path | PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
@@ -96,126 +89,20 @@ class Scorer(torch.nn.Module):
         return TokenClassifierOutput(logits=self.score(hidden.to(self.score.weight.dtype)))
 
 
-def load_chat(name: str | Path) -> ChatFormat:
-    """Tokenizer and chat format of a model, given as a folder or a hub id."""
-    return ChatFormat(read(AutoTokenizer, name), read_ends(name))
+def scorer_on(policy: Any, head: Head = "sigmoid") -> Scorer:
+    """A fresh head on a policy's own tensors, which are not held twice; its adapters are left out.
 
-
-def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> Any:
-    """A causal language model, in eval mode on the default device, from a folder or a hub id.
-
-    Of a model for texts and images the part for texts is taken. With ``lora`` it is a ``PeftModel``
-    with fresh float32 adapters to train, and without them the reference policy. What is no causal
-    language model is a ValueError, what can't be had an OSError, what doesn't fit a MemoryError.
+    The modules are copied, so that each model has its own adapters; the parameters aren't.
     """
-    model = read_model(name, default_dtype())
-    if lora is not None:
-        model = lora.add_to(model, "CAUSAL_LM", seed)
-    return model.to(default_device()).eval()
-
-
-def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") -> Any:
-    """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
-
-    Args:
-        base: the policy's folder or hub id; or a loaded one, whose weights are then shared and not
-            held twice (its adapters are left out).
-        lora: shape of the adapters.
-        seed: of the adapters.
-        head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
-            (``"linear"``), which may leave [0, 1]. A checkpoint says which.
-
-    Returns:
-        A ``PeftModel`` around a :class:`Scorer`; M is 0.5 everywhere, with a linear head 0.
-    """
-    return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
-
-
-def _scorer(base: Base, head: Head) -> Scorer:
-    net: Any
-    if isinstance(base, str | Path):
-        net = read_model(base, default_dtype())
-    else:  # the modules are copied, so that each model has its own adapters; the parameters aren't
-        net = copy.deepcopy(base, memo={id(p): p for p in base.parameters()})
-        net = net.unload() if isinstance(net, PeftModel) else net
+    net = copy.deepcopy(policy, memo={id(p): p for p in policy.parameters()})
+    net = net.unload() if isinstance(net, PeftModel) else net
     return Scorer(getattr(net, net.base_model_prefix), net.name_or_path, head)
-
-
-def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
-    """Write a policy as a full checkpoint, with its adapters merged into the weights.
-
-    That changes the model's own weights, and those of a reward model that shares them.
-    """
-    whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
-    stops = whole.generation_config.eos_token_id
-    if not chat.end_ids <= {*(stops if isinstance(stops, list) else [stops])}:
-        whole.generation_config.eos_token_id = sorted(chat.end_ids)
-    whole.save_pretrained(folder)
-    chat.tokenizer.save_pretrained(folder)
-    chat.save(folder)
-
-
-def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None:
-    """Write the adapters and the head of a reward model."""
-    model.save_pretrained(str(folder))
-    scorer = model.get_base_model()
-    head = "linear" if is_linear(scorer.score) else "sigmoid"
-    chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head)
-
-
-def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
-    """Read what :func:`save_adapter` wrote: a reward model in eval mode on the default device.
-
-    Boundary rule, template, tokenizer and base must be those of the training, else a ValueError.
-    For ``base`` see :func:`new_reward_model`.
-    """
-    record = chat.verify(folder)
-    if not (Path(folder) / "adapter_config.json").exists():
-        raise ValueError(
-            f"{folder} holds no adapters: a whole model is read by interop.load_exported(folder)"
-        )
-    scorer = _scorer(base, record.get("head", "sigmoid"))
-    trained, here = record.get("base", {}), weights_fingerprint(scorer.trunk)
-    if any(trained.get(dtype, digest) != digest for dtype, digest in here.items()):
-        raise ValueError(
-            f"{folder} was trained on another base than {scorer.name_or_path!r}: its weights "
-            f"differ ({here} for {trained}); give the base that it was trained on"
-        )
-    scorer.config.agentprm_chat = chat.fingerprint
-    model = PeftModel.from_pretrained(scorer, str(folder))
-    return model.to(default_device()).eval()
-
-
-@torch.no_grad()
-def weights_fingerprint(trunk: torch.nn.Module) -> dict[str, str]:
-    """Hashes of a few numbers of every weight of a trunk, by the precisions it may be loaded in."""
-    found = {n.replace(".base_layer.", "."): p for n, p in trunk.named_parameters()}
-    own = [p for n, p in sorted(found.items()) if "lora_" not in n and p.is_floating_point()]
-    coarsest = min((p.dtype for p in own), key=lambda dtype: dtype.itemsize)
-    dtype = torch.float32 if coarsest == torch.float64 else coarsest
-    exact = torch.cat([p.flatten()[:: max(1, p.numel() // 8)].to(dtype) for p in own]).cpu()
-    rounded = (torch.float16, torch.bfloat16) if exact.dtype == torch.float32 else ()
-    digests = {}
-    for dtype in (exact.dtype, *rounded):
-        data = exact.to(dtype).float().numpy().tobytes()
-        digests[str(dtype).removeprefix("torch.")] = hashlib.sha256(data).hexdigest()[:16]
-    return digests
-
-
-def default_device() -> torch.device:
-    """A CUDA device if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def half_dtype() -> torch.dtype:
     """Half precision of the default device: bfloat16, or float16 on a GPU older than Ampere."""
     old = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8
     return torch.float16 if old else torch.bfloat16
-
-
-def default_dtype() -> torch.dtype:
-    """What the weights of a base are loaded as: half precision on a GPU, float32 on a CPU."""
-    return half_dtype() if torch.cuda.is_available() else torch.float32
 
 
 def count_parameters(model: Any) -> int:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import Chat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
@@ -224,12 +224,12 @@ def learn(
 
 def train_ppo(
     model: Any,
-    chat: ChatFormat,
+    chat: Chat,
     tasks: Sequence[Task],
     config: PPOConfig,
     sampling: SamplingConfig,
     judge: Judge | None = None,
-    make_player: Callable[[Any, ChatFormat, SamplingConfig], Player] = PlainPlayer,
+    make_player: Callable[[Any, Chat, SamplingConfig], Player] = PlainPlayer,
     checkpoint: str | Path | None = None,
 ) -> Log:
     """Improve a policy with adapters on its own episodes, with process rewards from any judge.

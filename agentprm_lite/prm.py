@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import Chat
 from agentprm_lite.forward import check_lengths, microbatches, step_values
 from agentprm_lite.types import Trajectory
 
@@ -44,7 +44,7 @@ class RewardModel:
     """A trained reward model, which reads trajectories whole.
 
     Args:
-        model: from :func:`agentprm_lite.models.load_reward_model`.
+        model: from :func:`agentprm_lite.hub.load_reward_model`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -63,7 +63,7 @@ class RewardModel:
         return [out[i] for i in range(len(trajectories))]
 
 
-def check_ids(judge: Judge | None, chat: ChatFormat) -> None:
+def check_ids(judge: Judge | None, chat: Chat) -> None:
     """Refuse a reward model that was trained on other ids than a policy's."""
     config = judge.model.config if isinstance(judge, RewardModel) else None
     trained = getattr(config, "agentprm_chat", None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import Chat, react
 from agentprm_lite.env import AGENTGYM
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.sampling import Player
@@ -106,9 +106,7 @@ def _check_settings(player: Player, path: Path, done: Sequence[Trajectory]) -> N
                 )
 
 
-def demonstrate(
-    chat: ChatFormat, tasks: Sequence[Task], config: SamplingConfig
-) -> list[Trajectory]:
+def demonstrate(chat: Chat, tasks: Sequence[Task], config: SamplingConfig) -> list[Trajectory]:
     """Trajectories of the environment's expert, in the ids of a policy that will learn from them.
 
     Tasks that the expert can't finish within ``config``'s limits are left out.

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import Chat
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.forward import context_limit, inner_model
 from agentprm_lite.types import Task, Trajectory, Usage
@@ -31,7 +31,7 @@ class Player(Protocol):
     """What plays episodes of one policy."""
 
     policy: str  #: Name that the trajectories carry.
-    chat: ChatFormat  #: The policy's chat format.
+    chat: Chat  #: The policy's chat format.
     config: SamplingConfig  #: How it is sampled.
 
     def start(self, task: Task, sample: int, seed: int) -> Episode:
@@ -56,7 +56,7 @@ class PlainPlayer(Player):
     """
 
     def __init__(
-        self, model: Any, chat: ChatFormat, config: SamplingConfig, policy: str = "policy"
+        self, model: Any, chat: Chat, config: SamplingConfig, policy: str = "policy"
     ) -> None:
         limit = context_limit(model.config)
         if config.max_context > limit:

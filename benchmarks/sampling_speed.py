@@ -27,7 +27,8 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 
 from agentprm_lite.episode import Episode
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.models import count_parameters, load_chat, load_policy
+from agentprm_lite.hub import load_chat, load_policy
+from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Task, Trajectory
 

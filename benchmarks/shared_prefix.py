@@ -32,7 +32,7 @@ from agentprm_lite.episode import Episode
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import read_m
-from agentprm_lite.models import load_chat, load_policy, new_reward_model
+from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.rollout import continue_from
 from agentprm_lite.sampling import PlainPlayer

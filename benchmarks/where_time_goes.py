@@ -38,13 +38,12 @@ from side_by_side import Row, Tokens, options, settings, spread, write
 from torch.utils.flop_counter import FlopCounterMode
 
 from agentprm_lite import episode, fast, sampling
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import env_class
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
+from agentprm_lite.hub import ChatFormat, default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample
-from agentprm_lite.models import default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.ppo import train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate

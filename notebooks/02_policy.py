@@ -59,10 +59,10 @@ import torch
 
 from agentprm_lite.tutorial import looks, plots
 from agentprm_lite.chat import parse_action
-from agentprm_lite.env import make_env
+from agentprm_lite import load_policy, make_env
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.study import bootstrap_interval
-from agentprm_lite.models import count_parameters, load_policy
+from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.stages import demonstrations, greedy_runs, player

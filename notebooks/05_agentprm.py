@@ -44,13 +44,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import metrics, study
+from agentprm_lite import metrics, new_reward_model, study
 from agentprm_lite.tutorial import plots, rewards, smoothing, stages
 from agentprm_lite.chat import parse_action
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.labels import pvm_labels, td_gae_labels
 from agentprm_lite.losses import advantage_loss, agentprm_loss, q_loss
-from agentprm_lite.models import count_parameters, new_reward_model
+from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.notebook import show_figure, show_source, stored
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.kinds import RewardLoss

@@ -357,7 +357,7 @@ assert np.allclose(sampled, slope(other))
 # sampled at temperature 1. A large gap at round 0 means wrong positions, a wrong mask, or weights of another checkpoint.
 
 # %%
-from agentprm_lite.models import load_policy
+from agentprm_lite import load_policy
 from agentprm_lite.forward import action_logprobs
 
 sampled = [t for t in stages.pool(profile) if t.logprobs][:4]

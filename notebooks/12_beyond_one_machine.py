@@ -56,7 +56,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from agentprm_lite import models, search, train
+from agentprm_lite import new_reward_model, search, train
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.tutorial import looks, memory, rewards, stages
@@ -79,7 +79,7 @@ def scoring(n):
     return judge.score(played[:n])
 
 def training(n):
-    student = models.new_reward_model(backend.model, profile.lora, 0)
+    student = new_reward_model(backend.model, profile.lora, 0)
     examples = [RewardExample(t) for t in played[:n]]
     config = replace(profile.reward, epochs=1)
     start = time.perf_counter()  # making the model doesn't count

@@ -52,7 +52,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from agentprm_lite import models
+from agentprm_lite import hub, models
 from agentprm_lite.tutorial import looks, memory, plots, smollm2
 from agentprm_lite.tutorial import base as small_base, stages, tiny
 from agentprm_lite.tutorial.notebook import (
@@ -121,9 +121,9 @@ for title, world in worlds.items():
 # | chat template | three marks | the model's own, with its system prompt | `ChatFormat` takes it apart |
 # | SFT | LoRA, merged into a checkpoint at the end | the same | `stages.policy` |
 # | rules of the game | not shown | not shown on two cores, shown on a GPU | `Profile.rules` |
-# | reward model | LoRA and a head on the policy's trunk | the same | `models.new_reward_model` |
+# | reward model | LoRA and a head on the policy's trunk | the same | `hub.new_reward_model` |
 # | where $M$ is read | the last token that the policy produced in its turn | the same | `chat.BOUNDARY_RULE` |
-# | checkpoint | an ordinary Hugging Face folder and `agentprm.json` | the same | `models.save_policy` |
+# | checkpoint | an ordinary Hugging Face folder and `agentprm.json` | the same | `hub.save_policy` |
 # | labels, losses, search, PPO | | the same | |
 #
 # One place of the pipeline asks which model it has: `stages.base`, which finds its folder. All the rest is data in a profile:
@@ -147,20 +147,20 @@ pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
 from huggingface_hub import try_to_load_from_cache
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.tutorial.tiny import vocabulary
 from agentprm_lite.episode import SamplingConfig
 
 texts = vocabulary(TextCraft.tasks("train") + TextCraft.tasks("test"))
-chats = {"small base": models.load_chat(small_base.folder())}
+chats = {"small base": hub.load_chat(small_base.folder())}
 folder = smollm2.local_folder()
 cached = try_to_load_from_cache(smollm2.HUB_ID, "tokenizer.json")
 if isinstance(cached, str):
     folder = Path(cached).parent
 if folder.exists():
-    chats["SmolLM2"] = models.load_chat(folder)
+    chats["SmolLM2"] = hub.load_chat(folder)
 else:
     print("SmolLM2 isn't in this machine's cache; "
           "agentprm show --profile llm-smoke puts it there")
@@ -248,10 +248,10 @@ assert trained == smol.adapters(lora.r)
 # that each model has its adapters, and the parameters are not.
 
 # %%
-show_source(models._scorer)
+show_source(models.scorer_on)
 actor = stages.policy(profile)
-acting = models.load_policy(actor.folder, profile.lora)
-judges = [models.new_reward_model(acting, profile.lora, s) for s in range(3)]
+acting = hub.load_policy(actor.folder, profile.lora)
+judges = [hub.new_reward_model(acting, profile.lora, s) for s in range(3)]
 
 
 def held(*loaded):

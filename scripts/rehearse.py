@@ -1,7 +1,7 @@
 """Every notebook as Colab opens it, in the profile smoke, then the tests, in this Python.
 
 python scripts/rehearse.py LABEL            add a record to results/rehearsals.json
-python scripts/rehearse.py LABEL --short    chapter 5 and tests/core alone
+python scripts/rehearse.py LABEL --short    chapter 5, tests/core and tests/hub alone
 
 LABEL says which packages: newest, or colab. It is what .github/workflows/weekly.yml calls in an
 environment of its own, and what the status page shows. Artifacts are made anew, and nothing of the
@@ -122,7 +122,7 @@ def rehearse(label: str, short: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         environment["AGENTPRM_ARTIFACTS"] = folder
         record["notebooks"] = run_notebooks(environment, SHORT if short else "*")
-    record["tests"] = run_tests(environment, *["tests/core"] * short)
+    record["tests"] = run_tests(environment, *["tests/core", "tests/hub"] * short)
     return record
 
 
@@ -170,7 +170,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("label", help="newest, or colab: what is installed")
-    parser.add_argument("--short", action="store_true", help="chapter 5 and tests/core alone")
+    parser.add_argument("--short", action="store_true", help="chapter 5 and the core alone")
     args = parser.parse_args()
     record = rehearse(args.label, args.short)
     records = json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else []

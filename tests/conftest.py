@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def chat(folder: Path) -> Any:
     """Chat format of the tiny policy."""
-    from agentprm_lite.models import load_chat
+    from agentprm_lite.hub import load_chat
 
     return load_chat(folder)
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import react
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.models import Lora, load_policy, new_reward_model
+from agentprm_lite.hub import ChatFormat, load_policy, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny, vocabulary
 from agentprm_lite.types import Task, Trajectory
 from agentprm_lite.worlds.textcraft import TextCraft

@@ -27,9 +27,10 @@ from agentprm_lite import loop, train
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
 from agentprm_lite.fast import FastPlayer
+from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.loop import Loop
-from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.train import SFTLoss, TrainConfig, fit
 from agentprm_lite.tutorial import artifacts, cli, profiles, stages
 from agentprm_lite.tutorial.profiles import SMOKE

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import Chat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast.judging import FastJudge
 from agentprm_lite.fast.play import FastPlayer
@@ -20,9 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def player(
-    model: Any, chat: ChatFormat, config: SamplingConfig, policy: str = "policy"
-) -> PlainPlayer:
+def player(model: Any, chat: Chat, config: SamplingConfig, policy: str = "policy") -> PlainPlayer:
     """The fastest player that a model allows; the log says, at INFO, if it is the plain one.
 
     Args:
@@ -44,7 +42,7 @@ def judge(model: Any) -> RewardModel:
     """The fastest judge for a search that a reward model allows; see :func:`player`.
 
     Args:
-        model: from :func:`agentprm_lite.models.load_reward_model`.
+        model: from :func:`agentprm_lite.hub.load_reward_model`.
 
     Returns:
         A :class:`FastJudge`, or a :class:`agentprm_lite.prm.RewardModel`.

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.chat import Chat
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast.rows import Rows, packed
 from agentprm_lite.sampling import PlainPlayer, Turn
@@ -44,7 +44,7 @@ class FastPlayer(PlainPlayer):
     """
 
     def __init__(
-        self, model: Any, chat: ChatFormat, config: SamplingConfig, policy: str = "policy"
+        self, model: Any, chat: Chat, config: SamplingConfig, policy: str = "policy"
     ) -> None:
         super().__init__(model, chat, config, policy)
         self.drop()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
 
 if TYPE_CHECKING:
-    from agentprm_lite.chat import ChatFormat
+    from agentprm_lite.hub import ChatFormat
     from agentprm_lite.interop.logs import Log
     from agentprm_lite.types import Trajectory
 
@@ -82,10 +82,10 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from transformers import AutoConfig
 
+    from agentprm_lite.hub import load_chat, new_reward_model, read
     from agentprm_lite.interop.hub import export
     from agentprm_lite.kinds import RewardExample
-    from agentprm_lite.loading import read
-    from agentprm_lite.models import Lora, load_chat, new_reward_model
+    from agentprm_lite.models import Lora
     from agentprm_lite.train import TrainConfig, train_reward_model
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)

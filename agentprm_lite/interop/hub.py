@@ -13,17 +13,18 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from agentprm_lite.chat import BOUNDARY_RULE, ChatFormat
+from agentprm_lite.chat import BOUNDARY_RULE
 from agentprm_lite.forward import is_linear
-from agentprm_lite.interop.outputs import new_folder
-from agentprm_lite.interop.whole import HEAD, read_whole, save_whole
-from agentprm_lite.models import (
-    count_parameters,
+from agentprm_lite.hub import (
+    ChatFormat,
     default_device,
     default_dtype,
     load_chat,
     load_reward_model,
 )
+from agentprm_lite.interop.outputs import new_folder
+from agentprm_lite.interop.whole import HEAD, read_whole, save_whole
+from agentprm_lite.models import count_parameters
 
 _CARD = """\
 ---
@@ -126,7 +127,7 @@ def export(
     What the card's program computes is compared with what this library does.
 
     Args:
-        model: from :func:`agentprm_lite.models.load_reward_model`. Its weights are changed, and
+        model: from :func:`agentprm_lite.hub.load_reward_model`. Its weights are changed, and
             those of a policy that shares them: do this last.
         chat: its chat format.
         folder: where to write; new or empty.
@@ -192,7 +193,7 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     """Read a reward model with its tokenizer: what :func:`export` wrote, or adapters.
 
     Args:
-        folder: of :func:`export`, or of :func:`agentprm_lite.models.save_adapter`.
+        folder: of :func:`export`, or of :func:`agentprm_lite.hub.save_adapter`.
 
     Returns:
         The model in eval mode on the default device, and its chat format.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.interop.logs import Log, read_reward
 from agentprm_lite.interop.readers import read_messages, read_tools
 from agentprm_lite.interop.render import trajectory

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.interop.logs import Log, Message, counted
 from agentprm_lite.interop.shapes import Shown, shaped
 from agentprm_lite.interop.template import Template, render, template_of

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from jinja2 import TemplateError
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 
 _U, _A, _W, _X = "zulu", "alpha", "whisky", "xerox"  # words that no template has
 _HALF = re.compile("[\ud800-\udfff]")  # of a character, in a call's arguments

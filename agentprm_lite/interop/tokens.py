@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.interop.template import Template
 
 #: The first mark, the one that parts names, and all of them.

@@ -22,8 +22,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.serve.address import short
 from agentprm_lite.serve.calls import Refused
 

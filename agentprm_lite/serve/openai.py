@@ -22,8 +22,8 @@ from typing import Any
 
 import openai
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.sampling import Player
 from agentprm_lite.serve.address import check_url, pause, short
 from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
@@ -142,7 +142,8 @@ class ServerPlayer(Player):
                 f"expected in_flight >= 1, timeout > 0 and retries >= 0, got {in_flight}, "
                 f"{timeout} and {retries}"
             )
-        self.chat, self.config, self.policy, self.model = chat, config, policy, model
+        self.chat: ChatFormat = chat
+        self.config, self.policy, self.model = config, policy, model
         self.in_flight, self.retries = in_flight, retries
         key = api_key or os.environ.get(KEY_VARIABLE) or "none"
         self._servers = [_Server(check_url(url), key, timeout) for url in urls]

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.env import env_class
+from agentprm_lite.hub import new_reward_model
 from agentprm_lite.kinds import RewardExample
-from agentprm_lite.models import new_reward_model
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import (

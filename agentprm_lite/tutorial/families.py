@@ -23,8 +23,9 @@ import transformers
 
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer, judge, player
+from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.interop import export, load_exported
-from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate

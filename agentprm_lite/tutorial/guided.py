@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agentprm_lite import fast
 from agentprm_lite.distributed import merge, place
-from agentprm_lite.models import load_policy, load_reward_model, save_policy
+from agentprm_lite.hub import load_policy, load_reward_model, save_policy
 from agentprm_lite.ppo import ProcessReward, train_ppo
 from agentprm_lite.search import beam_search
 from agentprm_lite.tutorial.artifacts import artifact

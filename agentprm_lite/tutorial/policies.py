@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from agentprm_lite import fast
-from agentprm_lite.chat import ChatFormat
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.sampling import PlainPlayer, Player
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.tasks import sampling_config

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.models import count_parameters
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial.card import write_card

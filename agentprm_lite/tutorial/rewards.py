@@ -11,9 +11,9 @@ import numpy as np
 from agentprm_lite import fast
 from agentprm_lite.distributed import Ranks, place
 from agentprm_lite.env import env_class
+from agentprm_lite.hub import load_reward_model, new_reward_model, save_adapter
 from agentprm_lite.kinds import Cut, RewardExample
 from agentprm_lite.labels import KINDS
-from agentprm_lite.models import load_reward_model, new_reward_model, save_adapter
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import best_of_n, by_task
 from agentprm_lite.train import TrainConfig, train_reward_model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.tutorial.corpus import Text, drill, episode
 from agentprm_lite.tutorial.tiny import episode_ids
 

@@ -19,8 +19,8 @@ import numpy as np
 from huggingface_hub import snapshot_download
 
 from agentprm_lite.distributed import Place, Ranks, collect, merge, place, wait
+from agentprm_lite.hub import load_chat, load_policy, save_policy
 from agentprm_lite.kinds import RewardExample
-from agentprm_lite.models import load_chat, load_policy, save_policy
 from agentprm_lite.rollout import continue_from, demonstrate
 from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft

@@ -11,8 +11,9 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, react
+from agentprm_lite.chat import TOO_MANY_ACTIONS, react
 from agentprm_lite.env import make_env
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.types import Task
 
 WORDS = (

@@ -22,11 +22,11 @@ from helpers import (
 )
 from torch import Tensor
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, split_model
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.loop import Loop
-from agentprm_lite.models import Lora, load_policy
+from agentprm_lite.models import Lora
 from agentprm_lite.ppo import (
     Credited,
     Critic,

@@ -23,9 +23,9 @@ from transformers import (
 )
 
 from agentprm_lite import prm
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import hidden_states, microbatches, pad_ids, split_model, step_values
-from agentprm_lite.models import Lora, new_reward_model
+from agentprm_lite.hub import ChatFormat, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.prm import FewestTurns, RewardModel, StepValues, check_finite
 from agentprm_lite.train import TrainConfig, spare_activations
 from agentprm_lite.types import Trajectory

@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from helpers import TASKS, Dice, backend, float64
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.rollout import collect, continue_from, demonstrate
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.types import Task, Trajectory, Usage, read_jsonl

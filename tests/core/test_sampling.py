@@ -16,12 +16,12 @@ import torch
 from helpers import TASKS, backend, float64, random_trajectories, whole_logprobs
 
 from agentprm_lite import sampling
-from agentprm_lite.chat import TOO_MANY_ACTIONS, ChatFormat, last_action, react
+from agentprm_lite.chat import TOO_MANY_ACTIONS, last_action, react
 from agentprm_lite.episode import Episode, SamplingConfig, random_stream
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.fast.kvbatch import CALL, KVBatch
 from agentprm_lite.forward import action_logprobs, split_model
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.sampling import PlainPlayer, choose
 from agentprm_lite.types import Task, Trajectory, Usage
 from agentprm_lite.worlds.textcraft import TextCraft

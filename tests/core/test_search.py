@@ -21,13 +21,13 @@ from helpers import (
     whole_logprobs,
 )
 
-from agentprm_lite.chat import ChatFormat, parse_action, react
+from agentprm_lite.chat import parse_action, react
 from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.prm import FewestTurns, RewardModel, StepValues
 from agentprm_lite.sampling import PlainPlayer, choose
 from agentprm_lite.search import (

@@ -17,18 +17,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agentprm_lite import kinds, loop, train
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
-from agentprm_lite.kinds import RewardExample, RewardLoss, split_families
-from agentprm_lite.labels import KINDS, Kind
-from agentprm_lite.loop import random_sets
-from agentprm_lite.models import (
-    Lora,
+from agentprm_lite.hub import (
+    ChatFormat,
     load_policy,
     load_reward_model,
     new_reward_model,
     save_adapter,
 )
+from agentprm_lite.kinds import RewardExample, RewardLoss, split_families
+from agentprm_lite.labels import KINDS, Kind
+from agentprm_lite.loop import random_sets
+from agentprm_lite.models import Lora
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     SFTLoss,

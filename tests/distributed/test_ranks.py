@@ -24,14 +24,14 @@ from helpers import TASKS, Dice, float64, random_reward_model, random_trajectori
 from safetensors.torch import load_file
 from torch import nn
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Place, alone, place
 from agentprm_lite.forward import microbatches
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.labels import KINDS
-from agentprm_lite.models import Lora, load_policy
+from agentprm_lite.models import Lora
 from agentprm_lite.train import SFTLoss
 from agentprm_lite.tutorial import artifacts, guided, stages
 from agentprm_lite.tutorial.profiles import SMOKE

@@ -35,7 +35,8 @@ from transformers import (
 from agentprm_lite.fast.kvbatch import CALL, KVBatch, _blocks
 from agentprm_lite.fast.rows import Rows
 from agentprm_lite.forward import context_limit, split_model
-from agentprm_lite.models import Lora, load_policy, new_reward_model
+from agentprm_lite.hub import load_policy, new_reward_model
+from agentprm_lite.models import Lora
 
 V = 60
 SHAPE: dict[str, Any] = {

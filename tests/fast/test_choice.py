@@ -27,11 +27,10 @@ from transformers import (
 )
 
 from agentprm_lite import fast
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import rows
 from agentprm_lite.forward import split_model
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.sampling import PlainPlayer
 

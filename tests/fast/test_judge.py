@@ -12,9 +12,9 @@ import pytest
 import torch
 from helpers import float64, random_reward_model, random_trajectories, shortened
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.fast import FastJudge
 from agentprm_lite.fast.kvbatch import KVBatch
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.types import Trajectory
 

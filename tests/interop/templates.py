@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 
 #: Roles and texts, whatever they are; nothing about tools. `{S}`, `{E}` begin and end a turn.
 PLAIN = (

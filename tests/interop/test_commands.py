@@ -12,11 +12,11 @@ import pytest
 from helpers import SIZE, random_reward_model
 from transformers import AutoModelForTokenClassification
 
+from agentprm_lite.hub import load_chat
 from agentprm_lite.interop.files import read_logs
 from agentprm_lite.interop.hub import export
 from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
 from agentprm_lite.interop.render import trajectory
-from agentprm_lite.models import load_chat
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said_before_the_first_step(
         raise AssertionError("training began")
 
     monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
-    monkeypatch.setattr("agentprm_lite.models.new_reward_model", never)
+    monkeypatch.setattr("agentprm_lite.hub.new_reward_model", never)
     runs, out = written(tmp_path, rows), tmp_path / "my-prm"
     command = ["train", "reward", "--logs", runs, "--base", str(base), "--out", str(out), *options]
     assert main(command) == 1

@@ -14,9 +14,8 @@ import torch
 from helpers import random_reward_model, random_trajectories
 from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_chat, load_reward_model, save_adapter
 from agentprm_lite.interop import export, load_exported
-from agentprm_lite.models import load_chat, load_reward_model, save_adapter
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial import cli, rewards, stages
 from agentprm_lite.tutorial.profiles import SMOKE

@@ -14,10 +14,10 @@ import pytest
 import torch
 from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_chat, new_reward_model
 from agentprm_lite.interop.recordings import from_messages
 from agentprm_lite.kinds import RewardExample
-from agentprm_lite.models import Lora, load_chat, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial.tiny import make_tiny

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from templates import ALTERNATE, BARE, CHANNELS, PLAIN, SPECIAL, THINKING, TOOLS, words_chat
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.interop.files import read_log
 from agentprm_lite.interop.logs import Log
 from agentprm_lite.interop.render import Rendered, rendered, trajectory

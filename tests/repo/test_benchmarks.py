@@ -25,7 +25,7 @@ from transformers import ContinuousBatchingConfig, LlamaConfig, LlamaForCausalLM
 from agentprm_lite import sampling
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import load_policy
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.tutorial.tasks import train_tasks

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.serve.completions import InexactAnswer, OddAnswer, read_turn, request
 
 CONFIG = SamplingConfig(max_new_tokens=4)

@@ -19,10 +19,9 @@ from urllib.request import Request, urlopen
 import pytest
 from helpers import TASKS, unused_url, whole_logprobs
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.rollout import collect
 from agentprm_lite.serve.openai import AllServersDown, ServerPlayer, ServerRefused
 from agentprm_lite.tutorial import cli, stages

@@ -19,7 +19,7 @@ import pytest
 from helpers import TASKS, unused_url
 
 from agentprm_lite.episode import SamplingConfig
-from agentprm_lite.models import load_chat
+from agentprm_lite.hub import load_chat
 from agentprm_lite.serve.openai import ServerPlayer, ServerRefused
 
 pytestmark = pytest.mark.network  # the model may have to be fetched

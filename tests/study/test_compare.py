@@ -11,7 +11,8 @@ import pytest
 from helpers import random_trajectories
 from hypothesis import given, settings
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import react
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n
 from agentprm_lite.study import (

@@ -13,7 +13,7 @@ import pytest
 from helpers import random_trajectories
 
 import agentprm_lite.study.curves  # noqa: F401
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.study import by_epoch, by_rollouts, curves, gain, learned
 from agentprm_lite.tutorial.profiles import SMOKE
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from helpers import TASKS, backend
 
-from agentprm_lite.chat import ChatFormat
-from agentprm_lite.models import load_policy
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import halving
 from agentprm_lite.study.bars import (

@@ -12,10 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agentprm_lite.chat import ChatFormat
 from agentprm_lite.env import make_env
+from agentprm_lite.hub import ChatFormat, load_chat
 from agentprm_lite.labels import KINDS
-from agentprm_lite.models import load_chat
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
 from agentprm_lite.rollout import demonstrate

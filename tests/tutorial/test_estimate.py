@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from agentprm_lite import fast
 from agentprm_lite.env import env_class
 from agentprm_lite.forward import split_model
+from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
-from agentprm_lite.models import Lora, load_chat, load_policy, new_reward_model
+from agentprm_lite.models import Lora
 from agentprm_lite.rollout import collect, demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial import base as small_base

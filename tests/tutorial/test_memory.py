@@ -9,10 +9,10 @@ import torch
 from helpers import TEXTS, random_trajectories
 from safetensors.torch import load_file
 
-from agentprm_lite import models
 from agentprm_lite.forward import pad_ids
+from agentprm_lite.hub import checkpoints, load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
-from agentprm_lite.models import Lora, count_parameters, load_chat, load_policy, new_reward_model
+from agentprm_lite.models import Lora, count_parameters
 from agentprm_lite.train import TrainConfig, spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
@@ -61,7 +61,7 @@ def test_activations_are_what_pytorch_saves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, checkpointing: bool
 ) -> None:
     make_tiny(tmp_path, TEXTS, TinySize(hidden=64, layers=6, heads=4), 0)
-    monkeypatch.setattr(models, "default_dtype", lambda: dtype)
+    monkeypatch.setattr(checkpoints, "default_dtype", lambda: dtype)
     model = new_reward_model(tmp_path, Lora(r=4, alpha=8), 0).train()
     spare_activations(model, TrainConfig(lr=1e-3, epochs=1, checkpointing=checkpointing))
     examples = [RewardExample(t) for t in random_trajectories(load_chat(tmp_path), 6, 0)]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentprm_lite.env import make_env
-from agentprm_lite.models import load_chat, load_policy
+from agentprm_lite.hub import load_chat, load_policy
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import WORLDS, WRONG, drill, episode, part_of, part_tasks

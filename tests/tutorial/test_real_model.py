@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from agentprm_lite.chat import parse_action
 from agentprm_lite.forward import action_logprobs
-from agentprm_lite.models import Lora, load_chat, load_policy
+from agentprm_lite.hub import load_chat, load_policy
+from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig
 from agentprm_lite.train import TrainConfig
 from agentprm_lite.tutorial import guided, rewards, stages

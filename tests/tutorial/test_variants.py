@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import random_trajectories
 
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.tutorial import rewards
 from agentprm_lite.tutorial.profiles import SMOKE

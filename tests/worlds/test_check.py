@@ -77,7 +77,7 @@ def test_a_world_from_a_file_outside_the_package(lights):
 
 def test_everything_that_plays_and_searches_takes_it(lights, tmp_path):
     from agentprm_lite import fast
-    from agentprm_lite.models import load_chat, load_policy
+    from agentprm_lite.hub import load_chat, load_policy
     from agentprm_lite.prm import FewestTurns
     from agentprm_lite.rollout import collect, continue_from, demonstrate
     from agentprm_lite.search import beam_search, best_of_n

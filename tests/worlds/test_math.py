@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from gymnasium.error import ResetNeeded
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import react
 from agentprm_lite.env import make_env
 from agentprm_lite.episode import Episode, SamplingConfig
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.study import majority
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary

@@ -25,12 +25,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from agentprm_lite.chat import ChatFormat, react
+from agentprm_lite.chat import react
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import split_model
-from agentprm_lite.models import (
-    Lora,
-    count_parameters,
+from agentprm_lite.hub import (
+    ChatFormat,
     load_chat,
     load_policy,
     load_reward_model,
@@ -39,6 +38,7 @@ from agentprm_lite.models import (
     save_policy,
     weights_fingerprint,
 )
+from agentprm_lite.models import Lora, count_parameters
 from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel, check_ids
 from agentprm_lite.sampling import PlainPlayer
@@ -409,7 +409,8 @@ def test_saved_policies_stop_where_their_turns_end(tmp_path: Path):
 OLD_TORCHAO = """
 import importlib.metadata, sys
 assert importlib.metadata.version("torchao") == "0.10.0"
-from agentprm_lite.models import Lora, load_policy, new_reward_model
+from agentprm_lite.models import Lora
+from agentprm_lite.hub import load_policy, new_reward_model
 load_policy(sys.argv[1], Lora(r=2)); new_reward_model(sys.argv[1], Lora(r=2), 0)
 print("works")
 """

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import transformers.utils.chat_template_utils as rendering
 from helpers import TEXTS
-from test_chat import chatml_tokenizer
+from test_format import chatml_tokenizer
 
-from agentprm_lite.chat import ChatFormat, last_action, parse_action
+from agentprm_lite.chat import last_action, parse_action
+from agentprm_lite.hub import ChatFormat
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
 from agentprm_lite.tutorial.tiny import episode_ids, tiny_tokenizer
 
@@ -244,7 +245,7 @@ def test_fingerprints_of_the_first_releases_stay_valid(
 
 
 def test_smollm2s_fingerprint_stays_valid(smollm2: str) -> None:
-    from agentprm_lite.models import load_chat
+    from agentprm_lite.hub import load_chat
 
     assert load_chat(smollm2).fingerprint == "059be2299066af6b"
 

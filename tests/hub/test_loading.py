@@ -13,19 +13,21 @@ import torch
 from helpers import random_trajectories, randomize
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, T5Config
 
-from agentprm_lite import loading, models
-from agentprm_lite.chat import ChatFormat
+from agentprm_lite import models
 from agentprm_lite.forward import split_model, step_values
-from agentprm_lite.interop.whole import save_whole
-from agentprm_lite.kinds import RewardExample, RewardLoss
-from agentprm_lite.models import (
-    Lora,
+from agentprm_lite.hub import (
+    ChatFormat,
+    checkpoints,
     load_chat,
     load_policy,
     load_reward_model,
+    loading,
     new_reward_model,
     save_adapter,
 )
+from agentprm_lite.interop.whole import save_whole
+from agentprm_lite.kinds import RewardExample, RewardLoss
+from agentprm_lite.models import Lora
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import (
     TrainConfig,
@@ -106,7 +108,7 @@ def test_a_model_that_does_not_fit_is_refused(
     message = r"3\.09 billion parameters: 11\.5 GiB in float32, and a small GPU has 10\.0 GiB free"
     with pytest.raises(MemoryError, match=message):
         load_policy(tmp_path)
-    monkeypatch.setattr(models, "default_dtype", lambda: torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "default_dtype", lambda: torch.bfloat16)
     with pytest.raises(OSError, match=r"model\.safetensors"):  # half as large: it would fit
         load_policy(tmp_path)
 
@@ -115,12 +117,12 @@ def test_a_model_that_does_not_fit_is_refused(
 
 
 def test_half_precision_depends_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert models.default_dtype() == torch.float32  # no GPU in tests
+    assert loading.default_dtype() == torch.float32  # no GPU in tests
     assert models.half_dtype() == torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for capability, expected in [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda c=capability: c)
-        assert models.default_dtype() == models.half_dtype() == expected
+        assert loading.default_dtype() == models.half_dtype() == expected
 
 
 def test_a_checkpoint_in_half_precision_is_float32_on_a_cpu(folder: Path, tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_checkpoint_in_half_precision_is_float32_on_a_cpu(folder: Path, tmp_pa
 def test_on_a_half_precision_base_adapters_and_head_are_float32(
     folder: Path, chat: ChatFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "default_dtype", lambda: torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "default_dtype", lambda: torch.bfloat16)
     model = new_reward_model(folder, LORA, 0)
     kinds = {p.requires_grad: set() for p in model.parameters()}
     for p in model.parameters():
@@ -155,7 +157,7 @@ def test_on_a_half_precision_base_adapters_and_head_are_float32(
 def test_what_is_trained_is_float32(
     folder: Path, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "default_dtype", lambda: torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "default_dtype", lambda: torch.bfloat16)
     model = load_policy(folder)  # all of it is trained
     assert model.dtype == torch.bfloat16
     sft(model, random_trajectories(chat, 2, 0), CONFIG)

@@ -20,6 +20,8 @@ from transformers import (
     GenerationConfig,
 )
 
+from agentprm_lite.models import half_dtype
+
 
 def where(name: str | Path) -> str:
     """What ``from_pretrained`` takes: a folder with a ``config.json``, or a hub id."""
@@ -129,3 +131,13 @@ def free_memory() -> tuple[int, str]:
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0], torch.cuda.get_device_name()
     return psutil.virtual_memory().available, "this machine"
+
+
+def default_device() -> torch.device:
+    """A CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def default_dtype() -> torch.dtype:
+    """What the weights of a base are loaded as: half precision on a GPU, float32 on a CPU."""
+    return half_dtype() if torch.cuda.is_available() else torch.float32
