@@ -96,24 +96,23 @@ class Profile:
 STUDY = Profile(
     name="study",
     base="small-base",
+    levels=(2,),
     max_new_tokens=64,
     max_rounds=10,
     lora=Lora(r=16, alpha=32),
     demo_goals=300,
-    demo_variants=1,
+    demo_variants=2,
     sft=TrainConfig(lr=1e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, microbatch_tokens=2048, bf16=True),
     rollout_tasks=120,
     rollout_samples=4,
-    rollout_temperature=1.3,
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True),
     reward_seeds=1,
     mc_tasks=32,
-    truth_tasks=24,
+    truth_tasks=16,
     truth_samples=16,
     eval_tasks=100,
-    eval_variants=(0, 1),
-    eval_temperature=1.3,
+    eval_variants=(0, 1, 2),
     beams=((4, 4),),
     beam_tasks=100,
     ppo=PPOConfig(iterations=6, tasks=16, samples=8, lr=1e-3, epochs=2, microbatch_tokens=8192),
@@ -141,8 +140,7 @@ SMOKE = replace(
     max_new_tokens=48,
     max_rounds=5,
     demo_goals=64,
-    rollout_temperature=1.0,
-    eval_temperature=1.0,
+    demo_variants=1,
     rollout_tasks=8,
     reward=TrainConfig(lr=2e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     mc_tasks=2,
@@ -227,16 +225,16 @@ LLM_SMOKE = replace(
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
-# The small base in the other worlds. The temperature is higher where its attempts at 1 are nearly
-# all right or all alike; it was chosen on training tasks.
+# The small base in the other worlds. Levels and temperature were chosen on training tasks: one
+# sample is right about half of the time; in WebShop, whose attempts are much alike, at 1.3.
 _WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
-    "webshop": {"levels": (1,)},
-    "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0},
+    "babyai": {"levels": (11, 19, 20, 21, 30), "max_rounds": 12},
+    "webshop": {"levels": (1,), "rollout_temperature": 1.3, "eval_temperature": 1.3},
+    "math": {"levels": (4, 5)},
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"eval_variants": (0, 1, 2)},
+    "babyai": {"eval_variants": (0, 1, 2, 3)},
     "webshop": {"eval_variants": (0,)},
     "math": {
         "eval_variants": (0,),

@@ -33,7 +33,7 @@ from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, tr
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
-MEASURED = 8
+MEASURED = 6
 """Candidates a task on which a study measures Q."""
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
