@@ -101,7 +101,7 @@ STUDY = Profile(
     max_rounds=10,
     lora=Lora(r=16, alpha=32),
     demo_goals=300,
-    demo_variants=2,
+    demo_variants=1,
     sft=TrainConfig(lr=1e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     rft=TrainConfig(lr=5e-4, epochs=1, microbatch_tokens=2048, bf16=True),
     rollout_tasks=120,
@@ -140,7 +140,6 @@ SMOKE = replace(
     max_new_tokens=48,
     max_rounds=5,
     demo_goals=64,
-    demo_variants=1,
     rollout_tasks=8,
     reward=TrainConfig(lr=2e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     mc_tasks=2,
@@ -229,7 +228,12 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 # sample is right about half of the time; in WebShop, whose attempts are much alike, at 1.3.
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (11, 19, 20, 21, 30), "max_rounds": 12},
-    "webshop": {"levels": (1,), "rollout_temperature": 1.3, "eval_temperature": 1.3},
+    "webshop": {
+        "levels": (1,),
+        "demo_variants": 2,
+        "rollout_temperature": 1.3,
+        "eval_temperature": 1.3,
+    },
     "math": {"levels": (4, 5)},
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
