@@ -63,7 +63,8 @@ import pandas as pd
 from IPython.display import HTML, display
 
 from agentprm_lite.tutorial import looks, plots, trees
-from agentprm_lite.env import env_class, TextEnv, make_env
+from agentprm_lite import TextEnv, make_env
+from agentprm_lite.env import env_class
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.study import bootstrap_interval
 from agentprm_lite.tutorial.floors import random_action, random_agent

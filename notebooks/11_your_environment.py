@@ -62,9 +62,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import search, study
+from agentprm_lite import TextEnv, make_env, search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
-from agentprm_lite.env import TextEnv, make_env
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.worlds.check import WorldFault, check_world, same_future
