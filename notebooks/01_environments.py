@@ -141,8 +141,8 @@ show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
 # from [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
-# reward and success can lie apart. Where random actions almost never succeed, an agent that starts from nothing
-# hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
+# reward and success can lie apart. Where random actions almost never succeed,
+# an agent that starts from nothing hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
 # imitation. (Where no episode succeeded, the printed interval has no width:
 # resampling zeros gives zeros. A rate of up to about 3 in the number of
 # episodes could hide behind it.)
@@ -333,9 +333,9 @@ play(env, ACTIONS)
 
 # %%
 ACTIONS = [
-    "search[educational card games]",
-    "click[B0MIBAMI84]",
-    "click[teen]",
+    "search[lightly salted rice crackers]",
+    "click[B09UJC4B15]",
+    "click[original]",
 ]
 env = make_env("webshop")
 observation, info = env.reset(options={"index": 14})

@@ -100,6 +100,12 @@ show_figure(
     alt=f"Success against N on held-out problems. At N = {NS[-1]}: {top}.",
     caption=f"At N = {NS[-1]}: {top}. {len(TASKS)} problems; bands: 95 %.")
 
+
+def explained(kind):  # variance, on held-out training problems
+    ends = [stages.training_log(rewards.reward_model_folder(
+        profile, kind, s))[-1] for s in SEEDS]
+    return np.mean([x.get("best_explained_variance", np.nan) for x in ends])
+
 # %% [markdown]
 # ## A case to solve by hand
 #
@@ -320,7 +326,9 @@ assert inside["steps"].mean() > 0.55
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
-# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes.
+# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the variance that $M$ explains on
+# training problems that were held out ([chapter 5](05_agentprm.ipynb#training)): where it is below 0.02 the judge has learned nothing, and the rest of its row,
+# the curves above and the beams below are those of a judge that guesses.
 
 # %%
 def verdict(what, difference):
@@ -335,7 +343,7 @@ for other in curves:
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
                 study.bootstrap_interval(*pair))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
-print(f"n = {len(TASKS)} problems, {len(SEEDS)} seeds, 95 % intervals; "
+print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
 pd.DataFrame(
     {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
@@ -344,8 +352,7 @@ pd.DataFrame(
 
 # %%
 won = [t.outcome for t in candidates]
-names = [t.task for t in candidates]
-record = []
+names, record = [t.task for t in candidates], []
 for name, runs in values.items():
     roots = [[run[GROUPS[task][0]].root for task in names] for run in runs]
     ends = [search.scores_of(run) for run in runs]
@@ -358,9 +365,9 @@ for name, runs in values.items():
         line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
         verdict(f"{name}, in a problem, minus 1/2", np.subtract(
             (mean, lo, hi), 0.5))
-    record.append([*line, inside.shape[1]])
-pd.DataFrame(record, columns=["judge", "question", "solution",
-                              "in a problem", "problems"]).round(3)
+    record.append([*line, inside.shape[1], explained(KINDS[name])])
+pd.DataFrame(record, columns=["judge", "question", "solution", "in a problem",
+                              "problems", "explained"]).round(3)
 
 # %% [markdown]
 # ## Where do wrong solutions go wrong?
@@ -483,7 +490,7 @@ n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
     verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(
         found["AgentPRM", n, m][0], found[other, n, m][0]))
-print(f"n = {len(places)} problems, {len(SEEDS)} seeds")
+print(f"n = {len(places)} problems, seeds: {len(SEEDS)}")
 
 # %% [markdown]
 # ### Exercise 09.1

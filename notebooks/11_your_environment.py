@@ -47,7 +47,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # earlier, where a thought carries a word on wrongly.
 #
 # **Predict before you run.** The result figure stands at the end, because its world does not exist yet.
-# 1. A policy with 0.1 million weights copies words badly. How much does Best-of-16 gain over one attempt, and over choosing the attempt with the fewest turns?
+# 1. A policy that has met vaults in a few hundred demonstrations only copies some words wrongly. How much does Best-of-N gain over one attempt, and over choosing the attempt with the fewest turns?
 # 2. When does $M$ tell a success from a failure: at the slip, or only at `open`?
 #
 # ## Four cells make a world
@@ -325,7 +325,7 @@ for name, ours, other in (
     mean, lo, hi = study.bootstrap_interval(ours, other)
     word = "higher" if lo > 0 else "lower" if hi < 0 else "undecided"
     print(f"{name}: {mean:+.2f} [{lo:+.2f}, {hi:+.2f}]: {word}")
-print(f"n = {len(base)} tasks, {len(SEEDS)} seeds, 95 % intervals")
+print(f"n = {len(base)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 
 # %% [markdown]
 # **Read *fewest turns* first.** It has no model at all. A policy that wanders through rooms that it has
