@@ -445,7 +445,8 @@ cost = {k: int(log["tokens"].sum()) for k, log in logs.items()}
 print("tokens sampled in training:", cost)
 
 # %% [markdown]
-# **How to read it.** If shaping and outcome are undecided, the process reward neither helped nor hurt at this size, which is what the theory allows: it changes how fast one learns, not what is best. For raw Q look at
+# **How to read it.** On two cores a run has a few rounds only, and the rates of the first figure move by chance more than by learning. So "undecided" is what to expect here; it says that the runs are too short to tell, not that the
+# rewards are worth the same. If shaping and outcome are undecided, the process reward neither helped nor hurt at this size, which is what the theory allows: it changes how fast one learns, not what is best. For raw Q look at
 # *turns* first. Longer episodes at equal or lower success are dithering. If its turns have not grown, ask why before calling raw Q safe: a success in TextCraft **ends** the episode and with it the income, and the KL term or too few
 # rounds can hide the incentive. Claim C5 of the paper has two parts. "Ends higher" is the difference shaping minus outcome. "More stable" is a statement about many runs, and one run a reward cannot decide it.
 #

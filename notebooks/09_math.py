@@ -106,7 +106,17 @@ def explained(kind):  # variance, on held-out training problems
         profile, kind, s))[-1] for s in SEEDS]
     return np.mean([x.get("best_explained_variance", np.nan) for x in ends])
 
+
+for name, kind in KINDS.items():
+    x = explained(kind)
+    print(f"{name} explains {x:.3f} of the variance on held-out training "
+          f"problems: it has learned {'something' if x > 0.02 else 'nothing'}")
+
 # %% [markdown]
+# **Read the printed lines before the figure.** A judge that explains less than 0.02 has learned nothing: its curve is that of *one sample*, up to chance, and the rest of the
+# chapter shows how such a judge looks by every measure. That is no accident in this world. A reward model is the policy with another head: to see a false sum it has to check sums, and to see a skipped
+# sentence it has to solve the problem, which a small policy can't do much better than it already did when it wrote the solution. *Majority* needs none of that, and *oracle* shows how much there would be to win.
+#
 # ## A case to solve by hand
 #
 # *Mia has 12 pens. She loses 5. Then she works until there are 3 times as many. How many pens does Mia have now?*
@@ -326,9 +336,8 @@ assert inside["steps"].mean() > 0.55
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
-# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the variance that $M$ explains on
-# training problems that were held out ([chapter 5](05_agentprm.ipynb#training)): where it is below 0.02 the judge has learned nothing, and the rest of its row,
-# the curves above and the beams below are those of a judge that guesses.
+# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the number printed under the first figure ([chapter 5](05_agentprm.ipynb#training)):
+# where it is below 0.02, the rest of the row and the beams below are those of a judge that guesses.
 
 # %%
 def verdict(what, difference):
@@ -610,7 +619,8 @@ attempt(check_first_wrong_step, first_wrong_step)
 #    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
-# 4. A majority vote needs no reward model: a judge below it isn't worth its training ([the experiment](09_math.ipynb#the-experiment)).
+# 4. A majority vote needs no reward model: a judge below it isn't worth its training. And a judge that explains nothing on held-out training problems
+#    is known to be useless before it chooses anything ([the experiment](09_math.ipynb#the-experiment)).
 # 5. A judge that sees a mistake drops at the first wrong step, measured against right steps of the same problems
 #    ([where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong)).
 #

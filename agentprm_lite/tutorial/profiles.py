@@ -130,8 +130,8 @@ CPU = replace(
     truth_samples=64,
     beams=((1, 1), (2, 2), (4, 4)),
     beam_tasks=16,
-    ppo=PPOConfig(iterations=4, tasks=8, samples=8, lr=1e-3, epochs=2, microbatch_tokens=8192),
-    ppo_samples=4,
+    ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=1e-3, epochs=2, microbatch_tokens=8192),
+    ppo_samples=2,
 )
 SMOKE = replace(
     CPU,
@@ -235,6 +235,7 @@ _WORLDS: dict[str, dict[str, Any]] = {
     "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0},
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
+_CPU_WORLDS: dict[str, dict[str, Any]] = {"math": {"beams": ((2, 2),)}}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},
     "webshop": {"eval_variants": (0,)},
@@ -276,6 +277,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _WORLDS.get(env, {})
     if profile is SMOKE:
         sizes |= _SMOKE_WORLDS.get(env, {})
+    if profile is CPU:
+        sizes |= _CPU_WORLDS.get(env, {})
     if profile is STUDY:
         sizes |= _STUDY_WORLDS.get(env, {})
     if profile is T4:
