@@ -116,8 +116,7 @@ if PROFILE == "smoke":
 fig, (left, right) = looks.new_axes(2, 6.8, 3.2)
 at = np.arange(4)
 limits = [env_class(world).default_rounds for world in WORLDS]
-left.boxplot(turns, positions=at, widths=0.5,
-             medianprops={"color": looks.INK})
+left.boxplot(turns, positions=at, medianprops={"color": looks.INK})
 left.hlines(limits, at - 0.4, at + 0.4, colors=looks.INK, linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
 rows = {"random agent, success": won, "random agent, reward": earned}
@@ -128,11 +127,12 @@ for shift, (name, look) in enumerate(looks.looks_of(rows).items()):
                    color=look.color, capsize=4, label=name)
 right.set(xticks=at, xticklabels=WORLDS)
 looks.finish(fig, right)
-show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
-            f"{[float(np.median(n)) for n in turns]}; success of random "
-            f"actions {[round(x.mean, 2) for x in won]}.",
-            caption="One reward after several decisions: turns of the expert "
-            "(dashed: the round limit), and what random actions earn, 95 %.")
+needs = ", ".join(f"{np.median(n):g}" for n in turns)
+finds = ", ".join(f"{x.mean:.0%}" for x in won)
+show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
+            caption=f"{', '.join(WORLDS)}: the expert needs {needs} turns "
+            "(medians; dashed: the limit), random actions succeed in "
+            f"{finds} of the episodes (bars: 95 %).")
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the

@@ -712,8 +712,10 @@ if seen:
     }
     turns = [str(t) for t in range(len(soft[i]))]
     outcome = "success" if trajectories[i].success else "failure"
+    fig = label_bars(shown, turns)
+    fig.axes[0].set_xlabel("turn")
     show_figure(
-        label_bars(shown, turns),
+        fig,
         alt=f"Four labels of each of {len(turns)} turns of one {outcome}; "
         f"soft Monte Carlo goes from {soft[i][0]:.2f} to {soft[i][-1]:.2f}.",
         caption=f"A {outcome} of the policy, the one with the most varied "

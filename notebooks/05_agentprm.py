@@ -477,8 +477,8 @@ for i in [found[key] for found in (good, bad) if key in found]:
     show_figure(fig,
         alt=f"Values along a {end}: AgentPRM from {q[0]:.2f} at the prompt to "
         f"{q[-1]:.2f} after turn {n - 1}.",
-        caption=f"A {end} of {t.num_steps} turns (at most 10 shown), mean of "
-        f"{len(SEEDS)} seeds. Where do the lines move, on which action?",
+        caption=f"A {end} of {t.num_steps} turns (at most 10 shown): "
+        f"AgentPRM goes from {q[0]:.2f} to {q[-1]:.2f}. On which actions?",
     )
 
 # %% [markdown]
@@ -727,7 +727,7 @@ for name, other in others.items():
 # | ours | $V(s_0)$ undefined | the root is read, labelled, and the first difference is $M_0 - M_{-1}$ |
 # | ours | range of $M$ not stated | sigmoid |
 # | simplified | full fine-tuning, ≤ 5 epochs, lr 1e-6 | LoRA and head, the profile's epochs |
-# | ours | values shown for examples | AUROC within goals, calibration, seeds, intervals |
+# | ours | values shown for examples | AUROC within goals beside a floor, calibration, intervals |
 #
 # And with a real language model? The same functions train its reward models;
 # [chapter 13](13_real_language_model.ipynb) shows how they rank attempts.

@@ -560,7 +560,7 @@ attempt(check_samples_needed, samples_needed)
 # |---|---|---|---|
 # | Faithful | the score of a trajectory is $M$ at its last step | the same | |
 # | Ours | one draw of $N$ samples | the expectation over all $N$-subsets of a stored pool | less noise, the same candidates for all judges |
-# | Ours | no seeds, no intervals | several seeds, bootstrap over seeds and tasks | with 100 tasks one standard error is 4 to 5 points |
+# | Ours | no seeds, no intervals | bootstrap over tasks, and over seeds where there are several | with 100 tasks one standard error is 4 to 5 points |
 # | Ours | "more than 8 times" | the multiple with an interval | where curves are flat a point estimate is nearly free |
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
 # | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a small policy at the profile's temperature | two cores |
