@@ -13,7 +13,8 @@ from typing import Any
 warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, where bars are plain text
 _WHERE = {
     "types": "Task Trajectory Usage append_jsonl read_jsonl",
-    "env": "TextEnv make_env",
+    "env": "make_env",
+    "worlds": "TextEnv",
     "models": "Lora",
     "hub": "ChatFormat load_chat load_policy load_reward_model new_reward_model save_policy",
     "episode": "SamplingConfig",

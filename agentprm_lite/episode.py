@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.chat import TOO_MANY_ACTIONS, Chat
-from agentprm_lite.env import TextEnv, make_env
+from agentprm_lite.env import World, make_env
 from agentprm_lite.types import Task, Trajectory, Usage
 
 
@@ -41,7 +41,7 @@ class Episode:
     task: Task
     sample: int
     seed: int
-    env: TextEnv
+    env: World
     rng: np.random.Generator
     ids: list[int]
     prompt_len: int

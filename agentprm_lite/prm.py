@@ -44,7 +44,7 @@ class RewardModel:
     """A trained reward model, which reads trajectories whole.
 
     Args:
-        model: from :func:`agentprm_lite.hub.load_reward_model`.
+        model: from :func:`agentprm_lite.hub.checkpoints.load_reward_model`.
     """
 
     def __init__(self, model: Any) -> None:

@@ -193,7 +193,7 @@ def train_reward_model(
     the end. Never hand over test tasks.
 
     Args:
-        model: from :func:`agentprm_lite.hub.new_reward_model`, changed in place.
+        model: from :func:`agentprm_lite.hub.checkpoints.new_reward_model`, changed in place.
         examples: trajectories, with Monte Carlo outcomes if the kind needs them.
         kind: a name in :data:`agentprm_lite.labels.KINDS`.
         config: how to train.

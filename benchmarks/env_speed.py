@@ -29,8 +29,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agentprm_lite.env import TextEnv, env_class
+from agentprm_lite.env import env_class
 from agentprm_lite.study import provenance
+from agentprm_lite.worlds import TextEnv
 from agentprm_lite.worlds.babyai import BabyAI
 from agentprm_lite.worlds.textcraft import TextCraft
 from agentprm_lite.worlds.textcraft.recipes import recipe_folder

@@ -63,7 +63,8 @@ import pandas as pd
 from IPython.display import HTML, display
 
 from agentprm_lite.tutorial import looks, plots, trees
-from agentprm_lite.env import env_class, TextEnv, make_env
+from agentprm_lite import TextEnv, make_env
+from agentprm_lite.env import env_class
 from agentprm_lite.worlds.textcraft import TextCraft, recipe_tree
 from agentprm_lite.study import bootstrap_interval
 from agentprm_lite.tutorial.floors import random_action, random_agent
@@ -115,8 +116,7 @@ if PROFILE == "smoke":
 fig, (left, right) = looks.new_axes(2, 6.8, 3.2)
 at = np.arange(4)
 limits = [env_class(world).default_rounds for world in WORLDS]
-left.boxplot(turns, positions=at, widths=0.5,
-             medianprops={"color": looks.INK})
+left.boxplot(turns, positions=at, medianprops={"color": looks.INK})
 left.hlines(limits, at - 0.4, at + 0.4, colors=looks.INK, linestyles="--")
 left.set(ylabel="turns of the expert", xticks=at, xticklabels=WORLDS)
 rows = {"random agent, success": won, "random agent, reward": earned}
@@ -127,11 +127,12 @@ for shift, (name, look) in enumerate(looks.looks_of(rows).items()):
                    color=look.color, capsize=4, label=name)
 right.set(xticks=at, xticklabels=WORLDS)
 looks.finish(fig, right)
-show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
-            f"{[float(np.median(n)) for n in turns]}; success of random "
-            f"actions {[round(x.mean, 2) for x in won]}.",
-            caption="One reward after several decisions: turns of the expert "
-            "(dashed: the round limit), and what random actions earn, 95 %.")
+needs = ", ".join(f"{np.median(n):g}" for n in turns)
+finds = ", ".join(f"{x.mean:.0%}" for x in won)
+show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
+            caption=f"{', '.join(WORLDS)}: the expert needs {needs} turns "
+            "(medians; dashed: the limit), random actions succeed in "
+            f"{finds} of the episodes (bars: 95 %).")
 
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
@@ -140,8 +141,8 @@ show_figure(fig, alt=f"{', '.join(WORLDS)}: median turns of the expert "
 # from [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
-# reward and success can lie apart. Where random actions almost never succeed, an agent that starts from nothing
-# hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
+# reward and success can lie apart. Where random actions almost never succeed,
+# an agent that starts from nothing hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
 # imitation. (Where no episode succeeded, the printed interval has no width:
 # resampling zeros gives zeros. A rate of up to about 3 in the number of
 # episodes could hide behind it.)
@@ -332,9 +333,9 @@ play(env, ACTIONS)
 
 # %%
 ACTIONS = [
-    "search[educational card games]",
-    "click[B0MIBAMI84]",
-    "click[teen]",
+    "search[lightly salted rice crackers]",
+    "click[B09UJC4B15]",
+    "click[original]",
 ]
 env = make_env("webshop")
 observation, info = env.reset(options={"index": 14})

@@ -54,7 +54,6 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %%
 import json
-import logging
 import math
 import tempfile
 from itertools import combinations
@@ -123,12 +122,22 @@ for name, base in bases.items():
 gap = study.bootstrap_interval(single, greedy)
 word = "above" if gap.lo > 0 else "below" if gap.hi < 0 else "undecided"
 print(f"one sample minus greedy: {gap.mean:+.3f}: {word}")
+share = (short - single).mean() / max((best - single).mean(), 1e-9)
+print(f"fewest turns wins {share:.0%} of the headroom, without any model")
 
 # %% [markdown]
 # The space between *one sample* and *oracle* is what chapters 6 and 7 fight for.
 # A reward model that chooses blindly stays on the lower line; none can rise
-# above the upper one. (Beam search can: it samples other episodes.) A reward
-# model that doesn't rise above *fewest turns* may have learned to count.
+# above the upper one. (Beam search can: it samples other episodes.)
+#
+# Now the other floor. In TextCraft a success ends the episode, and a failure
+# mostly uses up its rounds. So the shortest of N samples is a success whenever
+# there is one, up to a few failures that the world or the context's length cuts
+# early: the last line says which share of the headroom that wins. Among
+# *finished* attempts no reward model is needed here, and one that doesn't rise
+# above *fewest turns* may have learned to count. What is left for it is to
+# choose *before* the end, when no attempt is over yet, and the worlds in which a
+# wrong answer ends an episode as fast as a right one (WebShop, math).
 #
 # ## Where a judge can help at all
 #
@@ -142,14 +151,15 @@ fig, ax = looks.new_axes(height=2.6)
 bins = np.arange(K + 2) - 0.5
 ax.hist(solved, bins=bins, color=looks.SPARE[0].color, edgecolor="white")
 ax.set(xlabel=f"successes among {K} samples", ylabel="held-out goals")
+ax.set_xticks(range(0, K + 1, max(1, K // 8)))
 mixed = int(((solved > 0) & (solved < K)).sum())
 never, always = int((solved == 0).sum()), int((solved == K).sum())
 show_figure(
     fig,
     alt=f"{never} goals are never solved, {mixed} sometimes, {always} always.",
-    caption="Only the goals between the two ends can tell judges apart.",
+    caption=f"{never} goals are never solved, {always} always. Only the "
+    f"{mixed} between the two ends can tell judges apart.",
 )
-print(f"never {never}, mixed {mixed}, always {always}")
 
 # %% [markdown]
 # ## An unbiased estimate: a case to solve by hand
@@ -233,21 +243,10 @@ assert estimates["naive"][:, 7].mean() < truth[7] - 0.02
 # of JSON. Every episode has its own random stream, a function of (seed, task,
 # sample): so a run that was killed plays the missing episodes exactly as it
 # would have. Below a file is cut in the middle of a line, as a crash would
-# leave it; then the fields of one line are listed.
-
-
-# %%
-class Shown(logging.Handler):
-    """Prints the library's warnings, without the folder."""
-
-    def emit(self, record):
-        print("warning:", record.getMessage().split("/")[-1])
-
-
-logging.getLogger("agentprm_lite").addHandler(Shown())
+# leave it, and the library says so; then the fields of one line are listed.
 
 # %%
-backend = player(actor, 1.0)
+backend = player(actor, profile.eval_temperature)
 tasks = test_tasks(profile)[:4]
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "episodes.jsonl"
@@ -330,22 +329,26 @@ show_figure(
 # The samples must differ, or N of them are worth one. Temperature $\theta$
 # divides the logits before the softmax. A low one repeats the greedy episode; a
 # high one makes mistakes. The best temperature for one sample need not be the
-# best for sixteen.
+# best for many. One row is the profile's own temperature, from the stored
+# candidates. In the profile cpu it is 1.3, because at 1 four attempts of this
+# small policy reach hardly more goals than one: a judge would have nothing to
+# choose. It was chosen on training goals, for the sake of the experiment and
+# not of the agent: look at what it costs in the column pass@1.
 
 # %%
 few = test_tasks(profile)[:: max(1, len(groups) // 18)][:18]
 DRAWS = min(K, 4)
 rows = []
-for temperature in (0.5, 1.0, 1.5):
+own = [t for t in candidates if t.task in few and t.sample < DRAWS]
+for temperature in sorted({0.5, 1.0, profile.eval_temperature}):
     hot = player(actor, temperature)
     jobs = [hot.start(task, k, 3) for task in few for k in range(DRAWS)]
-    played = hot.run(jobs)
+    played = own if temperature == profile.eval_temperature else hot.run(jobs)
     won = np.array([t.success for t in played]).reshape(len(few), DRAWS)
     one = study.bootstrap_interval(won.mean(axis=1))
     any_ = study.bootstrap_interval(won.any(axis=1))
     texts = {(t.task, t.actions) for t in played}
-    rows.append((
-        temperature,
+    rows.append((temperature,
         f"{one.mean:.2f} [{one.lo:.2f}, {one.hi:.2f}]",
         f"{any_.mean:.2f} [{any_.lo:.2f}, {any_.hi:.2f}]",
         f"{len(texts) / len(played):.0%}",
@@ -409,13 +412,14 @@ if lost:
         ylabel="share of failed episodes",
     )
     fig.axes[0].set_xlabel("part of the episode that is played")
-    means = ", ".join(f"{k} {np.mean(v, axis=0).round(2)}"
+    means = ", ".join(f"{k} {np.mean(v, axis=0).round(2).tolist()}"
                       for k, v in shares.items())
     show_figure(
         fig,
         alt=f"Shares by part of the episode: {means}",
-        caption=f"From early to late: {means}. The gap is what the policy "
-        "can't do, though the world would allow it. Bands: 95 %.",
+        caption=f"{len(lost)} failed episodes, from early to late: {means}. "
+        "The gap is what the policy can't do, though the world would allow "
+        "it. Bars: 95 %, as wide as so few episodes make them.",
     )
 
 # %% [markdown]
@@ -435,7 +439,6 @@ if lost:
 
 # %%
 same = [backend.start(task, 0, 1) for task in few for _ in range(DRAWS)]
-own = [t for t in candidates if t.task in few and t.sample < DRAWS]
 sets = {"one stream for all": backend.run(same), "one each": own}
 
 # %%
@@ -556,9 +559,9 @@ attempt(check_still_to_play, still_to_play)
 #
 # | | the paper | here |
 # |---|---|---|
-# | faithful | collection at temperature 1.0 | the same |
+# | simplified | collection at temperature 1.0 | the profile's (`rollout_temperature`): 1.3 for the small base, so that both outcomes occur |
 # | simplified | 16 episodes a query (N_TD) | fewer in the profile cpu (`rollout_samples`), on more goals |
-# | ours | candidates at temperature 0.7 | 1.0 in the profile cpu (`eval_temperature`): the samples must differ |
+# | ours | candidates at temperature 0.7 | the profile's (`eval_temperature`), as high as in collection: the samples must differ |
 # | ours | samples are counted | tokens are counted, sampled, read and kept apart |
 # | ours | one run, no intervals | intervals over goals, pass@N without bias |
 #
@@ -578,8 +581,8 @@ attempt(check_still_to_play, still_to_play)
 # ## Summary
 #
 # 1. The headroom, oracle less one sample, comes from the mixed goals alone
-#    ([where a judge can help](#where-a-judge-can-help-at-all)). The random agent
-#    and fewest turns are the floors ([the question](#the-question)).
+#    ([where a judge can help](#where-a-judge-can-help-at-all)). In TextCraft the
+#    shortest attempt wins it without a model ([the question](#the-question)).
 # 2. pass@N over all subsets is unbiased and steadier than the first N; the
 #    formula with replacement is too low
 #    ([the hand case](#an-unbiased-estimate-a-case-to-solve-by-hand),

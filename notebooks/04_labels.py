@@ -695,6 +695,7 @@ if seen:
         mean, lo, hi = bootstrap_interval(rows)
         print(f"{name}: distance² to Q {mean:.3f} [{lo:.3f}, {hi:.3f}]")
     verdict("TD minus PVM", table["TD, trained M"], table["PVM"])
+    verdict("PVM minus 0.5", table["PVM"], table["0.5"])
 else:
     print("no trajectory with two turns or more: nothing to compare")
 
@@ -711,8 +712,10 @@ if seen:
     }
     turns = [str(t) for t in range(len(soft[i]))]
     outcome = "success" if trajectories[i].success else "failure"
+    fig = label_bars(shown, turns)
+    fig.axes[0].set_xlabel("turn")
     show_figure(
-        label_bars(shown, turns),
+        fig,
         alt=f"Four labels of each of {len(turns)} turns of one {outcome}; "
         f"soft Monte Carlo goes from {soft[i][0]:.2f} to {soft[i][-1]:.2f}.",
         caption=f"A {outcome} of the policy, the one with the most varied "
@@ -720,10 +723,13 @@ if seen:
     )
 
 # %% [markdown]
-# How to read the distances. If TD is lower, the model's own values have taken
-# noise out of the outcome. If it is undecided or higher, then at λ = 0.95 the
-# outcome still dominates these short episodes, or $M$ is off. Mind that these
-# trajectories are among those that AgentPRM was trained on.
+# How to read the distances. Both labels beat the constant 0.5 by far more than
+# they differ from each other: at λ = 0.95 the outcome dominates in short
+# episodes. Where "TD minus PVM" is lower, the model's own values have taken
+# noise out of the outcome. Two things make that comparison kind to TD: it rests
+# on the few trajectories that have Monte Carlo rollouts, and AgentPRM was trained
+# on these too. Where the bars of the figure part, the outcome of this one attempt
+# was luck, good or bad: fresh rollouts from the same state ended otherwise.
 #
 # ## What each number means, and what to vary
 #

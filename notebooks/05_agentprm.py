@@ -39,7 +39,6 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% tags=["hide-input"]
 import json
 from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import torch
@@ -54,9 +53,10 @@ from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.notebook import show_figure, show_source, stored
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.kinds import RewardLoss
+from agentprm_lite.prm import FewestTurns
 
 if PROFILE == "smoke":
-    print("smoke sizes: these numbers are no findings")
+    print("smoke sizes: no findings")
 
 # %% [markdown]
 # ## The question
@@ -73,9 +73,13 @@ if PROFILE == "smoke":
 # trajectories of the same goal, which is what search needs. Pooled flatters: a
 # model that only knows which goals are easy scores well.
 #
+# Beside them stands **fewest turns**, which has learned nothing: after $t$ turns
+# its score is $-t$. It says 0.5 at the first turn, and later it knows how many
+# turns have gone by.
+#
 # **Predict before you run:** ORM was never trained on turns in the middle. How
-# will it do there? And will the gap between the three be larger in the left or
-# in the right panel?
+# will it do there? And what of the three is left when *fewest turns* is taken
+# off?
 
 # %%
 profile = get_profile(PROFILE)
@@ -86,13 +90,14 @@ values = {
     name: [rewards.pool_values(profile, kind, s) for s in SEEDS]
     for name, kind in KINDS.items()
 }
+shown = values | {"fewest turns": [FewestTurns().score(candidates)]}
 success = np.array([float(t.success) for t in candidates])
 tasks = [t.task.key for t in candidates]
 lengths = [t.num_steps for t in candidates]
 mixed = sum(0 < success[np.array(tasks) == k].mean() < 1 for k in set(tasks))
 print(f"{len(set(tasks))} goals, {len(candidates)} trajectories")
 print(f"{success.sum():.0f} successes, {mixed} goals with both outcomes")
-print(f"{len(SEEDS)} seeds of each reward model")
+print(f"seeds of each reward model: {len(SEEDS)}")
 
 
 # %%
@@ -108,7 +113,7 @@ def mean(x):
 
 PARTS = [0.0, 0.25, 0.5, 0.75, 1.0]
 pooled, inside = {}, {}
-for name, seeds in values.items():
+for name, seeds in shown.items():
     inside[name] = [[mean(within(v, f)) for f in PARTS] for v in seeds]
     rows = [[v.q for v in seed] for seed in seeds]
     pooled[name] = [
@@ -122,7 +127,6 @@ show_figure(
     plots.training_curves(
         {
             title: {name: (PARTS, y) for name, y in panel.items()}
-            | {"coin": (PARTS, [0.5] * len(PARTS))}
             for title, panel in panels.items()
         },
         xlabel="part of the trajectory",
@@ -131,8 +135,8 @@ show_figure(
     + ", ".join(f"{k} {v:.2f}" for k, v in middle.items()),
     caption="Half-way, within a goal: "
     + ", ".join(f"{k} {v:.2f}" for k, v in middle.items())
-    + ". AUROC on held-out goals, thin lines are seeds. The last turn may "
-    "tell the outcome, so look at the left half.",
+    + ". Most of that is the number of turns that have gone by. AUROC on "
+    "held-out goals; the last turn may tell the outcome.",
 )
 
 
@@ -147,19 +151,22 @@ def compare(text, ours, base):
     print(f"{text}: {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]: {word}")
 
 
-half = {k: [within(v, 0.5) for v in rows] for k, rows in values.items()}
-first = {k: [within(v, 0.0) for v in rows] for k, rows in values.items()}
-print(f"AUROC within a goal, {mixed} goals, {len(SEEDS)} seeds")
+half = {k: [within(v, 0.5) for v in rows] for k, rows in shown.items()}
+first = {k: [within(v, 0.0) for v in rows] for k, rows in shown.items()}
+print(f"AUROC within a goal, n = {mixed} goals, seeds: {len(SEEDS)}")
 for where, table in (("first turn", first), ("half-way", half)):
-    for base in ("ORM", "PVM"):
+    for base in ("ORM", "PVM", "fewest turns"):
         text = f"{where}: AgentPRM minus {base}"
         compare(text, table["AgentPRM"], table[base])
 
 # %% [markdown]
-# One warning about "half-way". A success may take 4 turns and a failure 20, so
-# the middle of a failure comes later, when more has gone wrong. The first turn
-# is free of this, and chapters [6](06_best_of_n.ipynb) and
-# [7](07_beam_search.ipynb) test the values where they are used.
+# Why *fewest turns* does so well half-way: a success takes a few turns and a
+# failure all of its rounds, so the middle of a failure comes later. An AUROC of
+# 0.9 there is no merit; what counts is the difference to *fewest turns*, which the
+# last line prints. The first turn is free of this: there *fewest turns* minus
+# one half is 0, and a judge above it has read something in the turn itself.
+# Chapters [6](06_best_of_n.ipynb) and [7](07_beam_search.ipynb) test the values
+# where they are used.
 #
 # ## The model: a head on the policy's trunk
 #
@@ -413,29 +420,39 @@ if text := stored("smoothing.json"):
 
 # %%
 panels, folder = {}, rewards.reward_model_folder
+logs = {name: [stages.training_log(folder(profile, kind, s)) for s in SEEDS]
+        for name, kind in KINDS.items()}
+for name, runs in logs.items():
+    found = [log[-1].get("best_explained_variance", np.nan) for log in runs]
+    print(f"{name}: explained variance {np.round(found, 2)}")
 for key in ("loss", "mean_m"):
     panels[key] = {}
-    for name, kind in KINDS.items():
-        logs = [stages.training_log(folder(profile, kind, s)) for s in SEEDS]
-        n = min(map(len, logs))
-        rows, w = [[e[key] for e in log[:n]] for log in logs], n // 15 + 1
+    for name, runs in logs.items():
+        n = min(map(len, runs))
+        rows, w = [[e[key] for e in log[:n]] for log in runs], n // 15 + 1
         smooth = [np.convolve(r, np.ones(w) / w, "valid") for r in rows]
         panels[key][name] = (np.arange(w, n + 1), smooth)
 ends = {k: np.mean(y, axis=0)[-1] for k, (_, y) in panels["mean_m"].items()}
-show_figure(
-    plots.training_curves(panels, xlabel="step"),
-    alt="Loss and mean M over the steps of training. Last mean M: "
-    + ", ".join(f"{k} {v:.2f}" for k, v in ends.items()),
-    caption="Mean M ends at "
-    + ", ".join(f"{v:.2f} ({k})" for k, v in ends.items())
-    + ". Losses of different kinds can't be compared: the labels differ.",
-)
+says = ", ".join(f"{v:.2f} ({k})" for k, v in ends.items())
+show_figure(plots.training_curves(panels, xlabel="step"),
+            alt=f"Loss and mean M over the steps. Mean M ends at {says}.",
+            caption=f"Mean M ends at {says}. Losses of different kinds can't "
+            "be compared: the labels differ.")
 
 # %% [markdown]
 # Do not read the left panel as a race. AgentPRM's labels contain its own
 # values, so its loss is small from the first step and says little. What must
-# happen: mean $M$ moves from 0.5 toward the share of successes among the
-# rollouts. A line that stays at 0.5 has learned nothing.
+# happen: mean $M$ moves from 0.5 toward the share of successes, among the last
+# turns (ORM) or among all turns of the rollouts (PVM, AgentPRM; failures have
+# more turns). A line that stays at 0.5 has learned nothing.
+#
+# The printed number decides. It is the **explained variance** on training goals
+# that were held out of the training: one minus the squared error of $M$, divided
+# by that of the best constant. 1 is perfect, 0 is a constant. The best epoch by
+# this measure is kept, and below 0.02 the trainer says that the judge has learned
+# nothing. ORM's is high because its only question, was this last turn a success,
+# is easy in TextCraft; the numbers of the others belong to a harder question, so
+# a comparison between the kinds says nothing.
 #
 # ## Values along a success and a failure
 #
@@ -452,16 +469,16 @@ for i in [found[key] for found in (good, bad) if key in found]:
     t, n = candidates[i], min(10, candidates[i].num_steps)
     rows = {k: [[v[i].root, *v[i].q] for v in r] for k, r in values.items()}
     lines = {k: np.mean(r, axis=0)[: n + 1] for k, r in rows.items()}
-    actions = [(parse_action(a) or "(none)")[:40] for a in t.actions[:n]]
+    actions = [(parse_action(a) or "(none)").split(" using ")[0][:22]
+               for a in t.actions[:n]]
     end, q = "success" if t.success else "failure", lines["AgentPRM"]
     fig = plots.value_trajectory(lines, actions)
     fig.axes[0].set_ylim(0, 1)
-    show_figure(
-        fig,
+    show_figure(fig,
         alt=f"Values along a {end}: AgentPRM from {q[0]:.2f} at the prompt to "
         f"{q[-1]:.2f} after turn {n - 1}.",
-        caption=f"A {end} of {t.num_steps} turns (at most 10 shown), mean of "
-        f"{len(SEEDS)} seeds. Where do the lines move, on which action?",
+        caption=f"A {end} of {t.num_steps} turns (at most 10 shown): "
+        f"AgentPRM goes from {q[0]:.2f} to {q[-1]:.2f}. On which actions?",
     )
 
 # %% [markdown]
@@ -543,13 +560,19 @@ for what in ("got", "crafted", "none"):
             if e == what]) for g in some] for v in values[name]]  # fmt: skip
         x = study.bootstrap_interval(means)
         table.append((what, name, len(some), x.mean, x.lo, x.hi))
+    _, name, n, x, lo, hi = table[-1]  # AgentPRM's row
+    word = "above" if lo > 0 else "below" if hi < 0 else "not told from"
+    print(f"{what}: the mean progress of {name} is {word} 0 (n = {n} goals)")
 columns = ["turn", "model", "goals", "progress", "low", "high"]
 pd.DataFrame(table, columns=columns).round(3)
 
 # %% [markdown]
 # A useful model gives turns without effect no credit: their interval should
-# not lie above 0. ORM was not trained on differences, or on any turn but the
-# last; what it says here is extrapolation.
+# not lie above 0. But look at the turns that crafted something. Where their
+# progress is below 0 as well, the model has mostly learned that time passes: a
+# success is short, so every turn that does not end the episode makes one less
+# likely, useful or not. ORM was not trained on differences, or on any turn but
+# the last; what it says here is extrapolation.
 #
 # ### Exercise 05.2
 #
@@ -649,7 +672,9 @@ except AssertionError as error:
 # Claim C4 says that removing $L_A$ hurts. We train AgentPRM with β = 0 on the
 # same data, with the same seed, and compare the ranking within goals. MC-soft
 # stands beside it: a model trained on soft Monte Carlo labels of a few
-# trajectories. It had far fewer examples, so this is no test of the labels.
+# trajectories. It had far fewer examples, so this is no test of the labels. If
+# the trainer says below that it has learned nothing, believe it: its line then
+# shows how a judge looks that didn't learn.
 
 # %%
 others = {
@@ -670,8 +695,8 @@ for name, other in others.items():
 
 # %% [markdown]
 # One seed each: the interval covers the choice of goals, not the luck of the
-# training. A verdict here is a hint; the spread of the seeds in the first
-# figure says how large a difference has to be.
+# training. A verdict on $L_A$ here is a hint and no more: another seed can turn
+# it round.
 #
 # Another mistake that hides well is *dropout*. Some heads have dropout 0.1 by
 # default. The difference of two values is small, so noise in each of them can
@@ -702,7 +727,7 @@ for name, other in others.items():
 # | ours | $V(s_0)$ undefined | the root is read, labelled, and the first difference is $M_0 - M_{-1}$ |
 # | ours | range of $M$ not stated | sigmoid |
 # | simplified | full fine-tuning, ≤ 5 epochs, lr 1e-6 | LoRA and head, the profile's epochs |
-# | ours | values shown for examples | AUROC within goals, calibration, seeds, intervals |
+# | ours | values shown for examples | AUROC within goals beside a floor, calibration, intervals |
 #
 # And with a real language model? The same functions train its reward models;
 # [chapter 13](13_real_language_model.ipynb) shows how they rank attempts.
@@ -716,8 +741,9 @@ for name, other in others.items():
 # 2. The gradient holds the labels fixed, and β = 0 with λ = 1 is PVM
 #    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
 #    `tests/core/test_train.py`).
-# 3. Ranking within a goal is measured apart from knowing the easy goals
-#    ([the question](05_agentprm.ipynb#the-question)).
+# 3. Half-way through an episode *fewest turns*, which reads nothing, ranks
+#    attempts of a goal as well as the trained judges or better, so an AUROC needs
+#    this floor beside it ([the question](05_agentprm.ipynb#the-question)).
 # 4. A value can rank well without being a chance
 #    ([are the values chances?](05_agentprm.ipynb#are-the-values-chances)).
 # 5. One token off still looks like values; a check on the token catches it

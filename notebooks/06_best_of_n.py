@@ -45,8 +45,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # judges alone. [Chapter 3](03_rollouts.ipynb) has their bounds. *One sample* takes any of the $N$; *oracle* takes a success if there is one, which is
 # pass@N. And it has the floors: the *random agent*, which needs no policy, and *fewest turns*, which needs no reward model.
 #
-# The figure comes first. Each reward model is trained with several seeds; the bands are 95 % bootstrap intervals over
-# seeds and tasks. The greedy attempts of SFT and RFT ([chapter 2](02_policy.ipynb)) cost one sample each and are
+# The figure comes first. The bands are 95 % bootstrap intervals over tasks, and over the seeds of the reward models where there are several. The greedy attempts of SFT and RFT ([chapter 2](02_policy.ipynb)) cost one sample each and are
 # drawn as level lines.
 #
 # **Predict before you run.**
@@ -71,7 +70,7 @@ KINDS = {"ORM": "orm", "PVM": "pvm", "AgentPRM": "agentprm"}
 candidates = stages.pool(profile)
 TASKS = list(search.by_task(candidates))
 print(f"{len(TASKS)} held-out tasks, {profile.eval_samples} candidates each")
-print(f"{len(SEEDS)} seeds of each reward model; N = {NS}")
+print(f"seeds of each reward model: {len(SEEDS)}; N = {NS}")
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
 
@@ -132,10 +131,14 @@ show_figure(
     plots.curve_with_interval(NS, shown),
     alt=f"Success against N, by M at the last step. At N = {NS[-1]}: {top}.",
     caption=f"By M at the last step, N = {NS[-1]}: {top}. "
-    "Bands: 95 %, over seeds and tasks.",
+    "Bands: 95 %, over tasks (and seeds).",
 )
 
 # %% [markdown]
+# *Fewest turns* lies on the *oracle*, or next to it: in TextCraft the shortest attempt is a success if any is ([chapter 3](03_rollouts.ipynb#the-question)).
+# So no reward model can gain anything here that isn't free, and this figure can't tell a good one from a good counter. It shows how much a reward model
+# *loses* against counting. The rest of the chapter asks what is left when the end isn't seen.
+#
 # ## A case to solve by hand
 #
 # Four samples of one task. The judge likes a failure most:
@@ -300,7 +303,7 @@ def against(ours, others, curves, note=""):
 
 
 against("AgentPRM", ["ORM", "PVM", *baselines], by_last | baselines)
-print(f"n = {len(TASKS)} tasks, {len(SEEDS)} seeds, 95 % intervals")
+print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 columns = [f"N = {n}" for n in NS]
 text = {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
         for k, v in last.items()}
@@ -404,32 +407,35 @@ show_figure(
 )
 against("AgentPRM", ["ORM", "PVM", *extra], by_half | extra)
 
+
+def after(k):  # each judge sees the first k actions
+    blind = search.best_of_n(candidates, study.first(SHORT, k), NS)
+    return {"fewest turns": blind.success[None]} | curves_of(
+        lambda run: study.first(run, k))
+
 # %% [markdown]
 # The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
 # then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. *Fewest turns* knows one thing only: which candidates
-# are over within $k$ actions. What a judge has above it is foresight: it prefers good paths that are still under way.
+# are over within $k$ actions. What a judge has above it is foresight: it prefers good paths that are still under way. The last line counts at how many $k$ AgentPRM has any
+# that the interval can tell from 0. A judge *below* it is worse than counting: it prefers a path under way to one that has already succeeded, or to a better one.
 
 # %%
-def after(k):
-    blind = search.best_of_n(candidates, study.first(SHORT, k), NS)
-    return {"fewest turns": blind.success[None]} | curves_of(
-        lambda run: study.first(run, k)
-    )
-
-
 early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8, 12, 20)}
 at = [k + 1 for k in early]  # a log axis has no 0
 seen = {name: [study.bootstrap_interval(c[name][:, :, -1])
                for c in early.values()] for name in early[0]}
 says = ", ".join(f"{k} {v[2].mean:.2f}" for k, v in seen.items())
-show_figure(
-    plots.curve_with_interval(at, seen, xlabel="1 + actions seen"),
-    alt=f"Success by the actions that a judge sees; after two: {says}.",
-    caption=f"Best-of-{NS[-1]} by the beginnings of the candidates; after "
-    f"two actions: {says}.",
-)
-for k in (1, 2, 4):
-    against("AgentPRM", ["ORM", "PVM", "fewest turns"], early[k], f", k = {k}")
+show_figure(plots.curve_with_interval(at, seen, xlabel="1 + actions seen"),
+            alt=f"Success by the actions that a judge sees. Two: {says}.",
+            caption=f"Best-of-{NS[-1]} by the beginnings of the candidates. "
+            f"After two actions: {says}.")
+gaps = [study.bootstrap_interval(c["AgentPRM"][:, :, -1],
+                                 c["fewest turns"][:, :, -1])
+        for c in early.values()]
+print(f"AgentPRM against fewest turns at {len(gaps)} k: "
+      f"{sum(g.lo > 0 for g in gaps)} above, {sum(g.hi < 0 for g in gaps)} "
+      "below, the others undecided")
+against("AgentPRM", ["ORM", "PVM"], early[2], ", two actions")
 
 # %% [markdown]
 # ## Ranking tasks or ranking attempts?
@@ -554,7 +560,7 @@ attempt(check_samples_needed, samples_needed)
 # |---|---|---|---|
 # | Faithful | the score of a trajectory is $M$ at its last step | the same | |
 # | Ours | one draw of $N$ samples | the expectation over all $N$-subsets of a stored pool | less noise, the same candidates for all judges |
-# | Ours | no seeds, no intervals | several seeds, bootstrap over seeds and tasks | with 100 tasks one standard error is 4 to 5 points |
+# | Ours | no seeds, no intervals | bootstrap over tasks, and over seeds where there are several | with 100 tasks one standard error is 4 to 5 points |
 # | Ours | "more than 8 times" | the multiple with an interval | where curves are flat a point estimate is nearly free |
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
 # | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a small policy at the profile's temperature | two cores |
@@ -576,8 +582,8 @@ attempt(check_samples_needed, samples_needed)
 #    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/core/test_metrics.py`, `tests/core/test_search.py`).
 # 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
-# 4. Fewest turns needs no model. What a judge has above it, at a fixed number of actions, is what it has learned
-#    ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
+# 4. In TextCraft fewest turns wins the headroom without a model; what a judge has above it at a fixed number of actions is foresight, and the
+#    reward models here have little or none that can be told from 0 ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
 # 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
 #    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
 #

@@ -377,7 +377,7 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # ## The experiment: training goals and held-out goals
 #
 # Two questions. Did PPO learn what it was trained on? And does that carry over to goals that neither SFT nor PPO has seen? So each policy is sampled at temperature 1 on
-# both sets, before and after. On the training goals the baseline is sampled anew: PPO's goals were chosen because SFT's rollouts had both outcomes there, so those same rollouts would flatter or
+# both sets, before and after; the stored pool, which may be hotter, would not do. On the training goals, too, the baseline is sampled anew: PPO's goals were chosen because SFT's rollouts had both outcomes there, so those same rollouts would flatter or
 # punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
 # Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
@@ -393,7 +393,7 @@ def by_task(trajectories, value):
 new, held = guided.ppo_training_pool, guided.ppo_pool
 sft = stages.policy(profile)
 pools = {"training": {"SFT": new(profile, sft)},
-         "held-out": {"SFT": stages.pool(profile)}}
+         "held-out": {"SFT": held(profile, sft)}}
 for name, actor in trained.items():
     pools["training"][name] = new(profile, actor)
     pools["held-out"][name] = held(profile, actor)
@@ -445,7 +445,8 @@ cost = {k: int(log["tokens"].sum()) for k, log in logs.items()}
 print("tokens sampled in training:", cost)
 
 # %% [markdown]
-# **How to read it.** If shaping and outcome are undecided, the process reward neither helped nor hurt at this size, which is what the theory allows: it changes how fast one learns, not what is best. For raw Q look at
+# **How to read it.** On two cores a run has a few rounds only, and the rates of the first figure move by chance more than by learning. So "undecided" is what to expect here; it says that the runs are too short to tell, not that the
+# rewards are worth the same. If shaping and outcome are undecided, the process reward neither helped nor hurt at this size, which is what the theory allows: it changes how fast one learns, not what is best. For raw Q look at
 # *turns* first. Longer episodes at equal or lower success are dithering. If its turns have not grown, ask why before calling raw Q safe: a success in TextCraft **ends** the episode and with it the income, and the KL term or too few
 # rounds can hide the incentive. Claim C5 of the paper has two parts. "Ends higher" is the difference shaping minus outcome. "More stable" is a statement about many runs, and one run a reward cannot decide it.
 #

@@ -100,7 +100,23 @@ show_figure(
     alt=f"Success against N on held-out problems. At N = {NS[-1]}: {top}.",
     caption=f"At N = {NS[-1]}: {top}. {len(TASKS)} problems; bands: 95 %.")
 
+
+def explained(kind):  # variance, on held-out training problems
+    ends = [stages.training_log(rewards.reward_model_folder(
+        profile, kind, s))[-1] for s in SEEDS]
+    return np.mean([x.get("best_explained_variance", np.nan) for x in ends])
+
+
+for name, kind in KINDS.items():
+    x = explained(kind)
+    print(f"{name} explains {x:.3f} of the variance on held-out training "
+          f"problems: it has learned {'something' if x > 0.02 else 'nothing'}")
+
 # %% [markdown]
+# **Read the printed lines before the figure.** A judge that explains less than 0.02 has learned nothing: its curve is that of *one sample*, up to chance, and the rest of the
+# chapter shows how such a judge looks by every measure. That is no accident in this world. A reward model is the policy with another head: to see a false sum it has to check sums, and to see a skipped
+# sentence it has to solve the problem, which a small policy can't do much better than it already did when it wrote the solution. *Majority* needs none of that, and *oracle* shows how much there would be to win.
+#
 # ## A case to solve by hand
 #
 # *Mia has 12 pens. She loses 5. Then she works until there are 3 times as many. How many pens does Mia have now?*
@@ -320,7 +336,8 @@ assert inside["steps"].mean() > 0.55
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
-# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes.
+# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the number printed under the first figure ([chapter 5](05_agentprm.ipynb#training)):
+# where it is below 0.02, the rest of the row and the beams below are those of a judge that guesses.
 
 # %%
 def verdict(what, difference):
@@ -335,7 +352,7 @@ for other in curves:
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
                 study.bootstrap_interval(*pair))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
-print(f"n = {len(TASKS)} problems, {len(SEEDS)} seeds, 95 % intervals; "
+print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
 pd.DataFrame(
     {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
@@ -344,8 +361,7 @@ pd.DataFrame(
 
 # %%
 won = [t.outcome for t in candidates]
-names = [t.task for t in candidates]
-record = []
+names, record = [t.task for t in candidates], []
 for name, runs in values.items():
     roots = [[run[GROUPS[task][0]].root for task in names] for run in runs]
     ends = [search.scores_of(run) for run in runs]
@@ -358,9 +374,9 @@ for name, runs in values.items():
         line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
         verdict(f"{name}, in a problem, minus 1/2", np.subtract(
             (mean, lo, hi), 0.5))
-    record.append([*line, inside.shape[1]])
-pd.DataFrame(record, columns=["judge", "question", "solution",
-                              "in a problem", "problems"]).round(3)
+    record.append([*line, inside.shape[1], explained(KINDS[name])])
+pd.DataFrame(record, columns=["judge", "question", "solution", "in a problem",
+                              "problems", "explained"]).round(3)
 
 # %% [markdown]
 # ## Where do wrong solutions go wrong?
@@ -483,7 +499,7 @@ n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
     verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(
         found["AgentPRM", n, m][0], found[other, n, m][0]))
-print(f"n = {len(places)} problems, {len(SEEDS)} seeds")
+print(f"n = {len(places)} problems, seeds: {len(SEEDS)}")
 
 # %% [markdown]
 # ### Exercise 09.1
@@ -603,7 +619,8 @@ attempt(check_first_wrong_step, first_wrong_step)
 #    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
-# 4. A majority vote needs no reward model: a judge below it isn't worth its training ([the experiment](09_math.ipynb#the-experiment)).
+# 4. A majority vote needs no reward model: a judge below it isn't worth its training. And a judge that explains nothing on held-out training problems
+#    is known to be useless before it chooses anything ([the experiment](09_math.ipynb#the-experiment)).
 # 5. A judge that sees a mistake drops at the first wrong step, measured against right steps of the same problems
 #    ([where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong)).
 #

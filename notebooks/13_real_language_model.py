@@ -619,7 +619,7 @@ attempt(check_moves, moves)
 #
 # 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-stays); `tests/tutorial/test_real_model.py` runs SmolLM2 through every stage).
 # 2. LoRA saves gradients and moments, not the weights themselves ([the hand case](13_real_language_model.ipynb#a-case-to-solve-by-hand-what-lora-saves)).
-# 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/core/test_models.py`).
+# 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/hub/test_checkpoints.py`).
 # 4. Judges are compared inside a column: another model has other tasks and another $N$ ([the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other)).
 # 5. Text need not give the sampled ids back, and the error of one turn moves all later ones ([the misuse](13_real_language_model.ipynb#a-misuse-that-looks-right-the-history-as-text)).
 #

@@ -42,7 +42,7 @@ def judge(model: Any) -> RewardModel:
     """The fastest judge for a search that a reward model allows; see :func:`player`.
 
     Args:
-        model: from :func:`agentprm_lite.hub.load_reward_model`.
+        model: from :func:`agentprm_lite.hub.checkpoints.load_reward_model`.
 
     Returns:
         A :class:`FastJudge`, or a :class:`agentprm_lite.prm.RewardModel`.

@@ -2,7 +2,7 @@
 
 A template is known by what it renders. It is asked to show conversations of marks; the texts around
 the marks are its pieces. Put together again around other texts they must be what the template shows
-of these, which is checked when a :class:`agentprm_lite.hub.ChatFormat` is made.
+of these, which is checked when a :class:`agentprm_lite.hub.format.ChatFormat` is made.
 
 A template that prints today's date would show another prompt tomorrow, so the date is fixed.
 """

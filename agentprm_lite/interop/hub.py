@@ -127,8 +127,8 @@ def export(
     What the card's program computes is compared with what this library does.
 
     Args:
-        model: from :func:`agentprm_lite.hub.load_reward_model`. Its weights are changed, and
-            those of a policy that shares them: do this last.
+        model: from :func:`agentprm_lite.hub.checkpoints.load_reward_model`. Its weights are
+            changed, and those of a policy that shares them: do this last.
         chat: its chat format.
         folder: where to write; new or empty.
         kind: which labels it was trained on, for the card.
@@ -193,7 +193,7 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     """Read a reward model with its tokenizer: what :func:`export` wrote, or adapters.
 
     Args:
-        folder: of :func:`export`, or of :func:`agentprm_lite.hub.save_adapter`.
+        folder: of :func:`export`, or of :func:`agentprm_lite.hub.checkpoints.save_adapter`.
 
     Returns:
         The model in eval mode on the default device, and its chat format.

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
-from agentprm_lite.env import AGENTGYM, Split, TextEnv, env_class
+from agentprm_lite.env import AGENTGYM, Split, env_class
 from agentprm_lite.serve.address import pause
 from agentprm_lite.serve.agentgym_http import (
     AgentGymError,
@@ -17,6 +17,7 @@ from agentprm_lite.serve.agentgym_http import (
     Server,
 )
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import TextEnv
 
 Turn = tuple[str, str, float, bool]  # action, observation, reward, done
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentprm_lite.env import TextEnv, make_env
+from agentprm_lite.env import World, make_env
 from agentprm_lite.episode import random_stream
 from agentprm_lite.metrics import Floats
 from agentprm_lite.tutorial.artifacts import artifact
@@ -19,7 +19,7 @@ from agentprm_lite.types import Task
 EPISODES = 16  # of the random agent on every held-out task
 
 
-def random_action(env: TextEnv, texts: Sequence[str], rng: np.random.Generator) -> str:
+def random_action(env: World, texts: Sequence[str], rng: np.random.Generator) -> str:
     """One of the actions that the text suggests; ``texts``: all observations and actions so far."""
     if env.name == "textcraft":  # the recipes and their ingredients
         shown = [x for x in texts[0].split("\n") if x.startswith("craft ")]

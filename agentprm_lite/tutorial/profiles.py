@@ -120,17 +120,19 @@ STUDY = Profile(
 CPU = replace(
     STUDY,
     name="cpu",
+    max_rounds=8,
     rollout_tasks=60,
-    reward_seeds=2,
+    reward=replace(STUDY.reward, epochs=4),
     mc_tasks=8,
     eval_tasks=40,
     eval_variants=(0,),
+    eval_samples=8,
     truth_tasks=3,
     truth_samples=64,
     beams=((1, 1), (2, 2), (4, 4)),
     beam_tasks=16,
-    ppo=PPOConfig(iterations=4, tasks=8, samples=8, lr=1e-3, epochs=2, microbatch_tokens=8192),
-    ppo_samples=4,
+    ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=1e-3, epochs=2, microbatch_tokens=8192),
+    ppo_samples=2,
 )
 SMOKE = replace(
     CPU,
@@ -237,6 +239,7 @@ _WORLDS: dict[str, dict[str, Any]] = {
     "math": {"levels": (4, 5)},
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
+_CPU_WORLDS: dict[str, dict[str, Any]] = {"math": {"beams": ((2, 2),)}}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2, 3)},
     "webshop": {"eval_variants": (0,)},
@@ -278,6 +281,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _WORLDS.get(env, {})
     if profile is SMOKE:
         sizes |= _SMOKE_WORLDS.get(env, {})
+    if profile is CPU:
+        sizes |= _CPU_WORLDS.get(env, {})
     if profile is STUDY:
         sizes |= _STUDY_WORLDS.get(env, {})
     if profile is T4:

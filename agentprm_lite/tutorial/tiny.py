@@ -15,6 +15,7 @@ from agentprm_lite.chat import TOO_MANY_ACTIONS, react
 from agentprm_lite.env import make_env
 from agentprm_lite.hub import ChatFormat
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import TextEnv
 
 WORDS = (
     r"Thought:\n|\n\nAction:\n| ?[A-Z](?=[A-Z0-9])|(?<=[A-Z0-9])[A-Z]"  # product numbers by letters
@@ -139,7 +140,8 @@ def vocabulary(tasks: Sequence[Task]) -> list[str]:
     for task in {task.env: task for task in tasks}.values():
         env = make_env(task.env)
         env.reset(options={"index": task.index})
-        texts += [env.step(action)[0] for action in env.clumsy_actions] + [*env.rare_replies]
+        if isinstance(env, TextEnv):
+            texts += [*(env.step(a)[0] for a in env.clumsy_actions), *env.rare_replies]
     for task in tasks:
         env = make_env(task.env)
         observation, _ = env.reset(options={"index": task.index, "variant": task.variant})

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite.env import AFTER_END, TextEnv, env_class
+from agentprm_lite.env import env_class
+from agentprm_lite.worlds.textenv import AFTER_END, TextEnv
 
 Answers = list[tuple[str, float, bool, bool, dict[str, Any]]]
 

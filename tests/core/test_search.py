@@ -22,7 +22,7 @@ from helpers import (
 )
 
 from agentprm_lite.chat import parse_action, react
-from agentprm_lite.env import TextEnv, make_env
+from agentprm_lite.env import make_env
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.fast import FastJudge, FastPlayer
 from agentprm_lite.fast.kvbatch import KVBatch
@@ -40,6 +40,7 @@ from agentprm_lite.search import (
     scores_of,
 )
 from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds import TextEnv
 from agentprm_lite.worlds.textcraft import TextCraft
 
 # --- choosing from a pool

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "agentprm_lite"
 WINGS = {"hub", "fast", "distributed", "serve", "worlds", "interop", "tutorial", "study"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, PUBLIC_NAMES, DEPENDENCIES = 300, 50, 9
-CORE_LINES = 3349  # the goal is 3,000; this number may only fall
+CORE_LINES = 3223  # the goal is 3,000; this number may only fall
 
 
 def module_of(path: Path) -> str:
@@ -95,7 +95,7 @@ def test_the_core_names_a_wing_in_two_tables_only() -> None:
                     naming.add(module)
     assert naming == {"", "env"}
     faces = set(agentprm_lite._WHERE) & WINGS
-    assert faces == {"hub", "fast", "interop"}, "a public name comes from a wing's face"
+    assert faces == {"hub", "worlds", "fast", "interop"}, "a public name comes from a wing's face"
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if wing_of(m)])
@@ -112,7 +112,7 @@ def test_a_world_does_not_know_another() -> None:
         if module.startswith("worlds."):
             world = module.split(".")[1]
             for name in imports_of(ast.parse(MODULES[module].read_text())):
-                assert not name.startswith("worlds.") or name.split(".")[1] == world
+                assert not name.startswith("worlds.") or name.split(".")[1] in (world, "textenv")
 
 
 def test_imports_run_in_no_circle() -> None:

@@ -15,7 +15,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from agentprm_lite.env import AFTER_END, WORLDS, make_env
+from agentprm_lite.env import WORLDS, make_env
 from agentprm_lite.serve.address import pause
 from agentprm_lite.serve.agentgym import _IDLE, AgentGymEnv, ReplayDiffers, close_idle
 from agentprm_lite.serve.agentgym_http import (
@@ -25,6 +25,7 @@ from agentprm_lite.serve.agentgym_http import (
     Server,
 )
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import AFTER_END
 from agentprm_lite.worlds.textcraft import TextCraft
 
 SLEEP = time.sleep  # the client's own pauses are left out below

@@ -155,7 +155,7 @@ def test_eval_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 COIN = """
-from agentprm_lite.env import TextEnv
+from agentprm_lite.worlds import TextEnv
 
 class Coin(TextEnv):
     default_rounds, instructions, acknowledgement = 1, "Say heads or tails.", "OK."

@@ -10,8 +10,8 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from agentprm_lite.env import TextEnv
 from agentprm_lite.tutorial.code import ROOT, code_hash, world_hash
+from agentprm_lite.worlds import TextEnv
 
 STAGES = {
     "base": "stages",

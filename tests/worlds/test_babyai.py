@@ -25,7 +25,7 @@ from agentprm_lite.worlds.babyai.blueprint import blueprint
 from agentprm_lite.worlds.babyai.expert import pending
 from agentprm_lite.worlds.babyai.levels import LEVEL_NAMES, SPLIT_LEVELS, indices, place_of
 from agentprm_lite.worlds.babyai.paths import Paths
-from agentprm_lite.worlds.babyai.world import World, visible
+from agentprm_lite.worlds.babyai.world import GridWorld, visible
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -339,7 +339,7 @@ def test_door_opened_on_the_way_counts():
 
 def twin(level: int, seed: int):
     """minigrid's environment and our world of it."""
-    world = World(blueprint(level, seed))
+    world = GridWorld(blueprint(level, seed))
     env = plans._level(level)
     with contextlib.redirect_stdout(io.StringIO()):
         env.reset(seed=seed)
@@ -347,7 +347,7 @@ def twin(level: int, seed: int):
 
 
 def theirs_as_ours(image: np.ndarray) -> list:
-    """minigrid's image in the words of World.image."""
+    """minigrid's image in the words of GridWorld.image."""
     kinds = {4: "door", 5: "key", 6: "ball", 7: "box"}
     cells = []
     for row in range(7):

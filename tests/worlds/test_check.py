@@ -7,14 +7,15 @@ import textwrap
 
 import pytest
 
-from agentprm_lite.env import TextEnv, env_class, make_env
+from agentprm_lite.env import env_class, make_env
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import TextEnv
 from agentprm_lite.worlds.check import WorldFault, check_world
 
 LIGHTS = '''
 """Three switches: press the one that the task names."""
-from agentprm_lite.env import TextEnv
+from agentprm_lite.worlds import TextEnv
 
 class Lights(TextEnv):
     default_rounds, instructions, acknowledgement = 4, "Press the switch that is named.", "OK."

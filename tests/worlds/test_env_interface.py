@@ -10,8 +10,9 @@ import time
 import pytest
 from gymnasium.error import ResetNeeded
 
-from agentprm_lite.env import AFTER_END, WORLDS, AnyText, env_class, make_env
+from agentprm_lite.env import WORLDS, env_class, make_env
 from agentprm_lite.worlds.check import check_world
+from agentprm_lite.worlds.textenv import AFTER_END, AnyText
 
 SECTIONS = (
     "Description",

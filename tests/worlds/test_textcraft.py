@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from gymnasium.error import ResetNeeded
 
-from agentprm_lite.env import AFTER_END
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import AFTER_END
 from agentprm_lite.worlds.textcraft import RecipeTree, TextCraft, recipe_tree
 from agentprm_lite.worlds.textcraft import recipes as recipes_module
 from agentprm_lite.worlds.textcraft.env import first_text

@@ -745,3 +745,17 @@ def test_reset_options_and_snapshots_of_another_catalogue(shop):
             env.reset(options={"index": 0} | bad)
     with pytest.raises(ValueError, match="expected catalogue made-up shops"):
         WebShop().restore(kept)
+
+
+def test_the_list_in_chapter_1_forgets_one_option() -> None:
+    chapter = (REPOSITORY / "notebooks" / "01_environments.py").read_text(encoding="utf-8")
+    cell = next(c for c in chapter.split("# %%") if 'make_env("webshop")' in c)
+    found = re.search(r'"index": (\d+)', cell)
+    assert found
+    env = WebShop()
+    env.reset(options={"index": int(found[1])})
+    *_, (_, paid, over, _, _) = map(
+        env.step, [*re.findall(r'^    "(.+)",$', cell, re.M), "click[Buy Now]"]
+    )
+    # two attributes, one of two options and the price, of five things
+    assert (paid, over) == (pytest.approx(4 / 5), True)

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from agentprm_lite.env import Info, Split, TextEnv
 from agentprm_lite.worlds.babyai.blueprint import EMPTY, blueprint
 from agentprm_lite.worlds.babyai.expert import advise
 from agentprm_lite.worlds.babyai.levels import LARGEST_INDEX, LEVEL_COUNT, indices, place_of
 from agentprm_lite.worlds.babyai.text import Menu, look
-from agentprm_lite.worlds.babyai.world import World
+from agentprm_lite.worlds.babyai.world import GridWorld
+from agentprm_lite.worlds.textenv import Info, Split, TextEnv
 
 
 class BabyAI(TextEnv):
@@ -159,7 +159,7 @@ class BabyAI(TextEnv):
         self.available_actions = available_actions
         self._known: set[int] = set()  # cells that an observation has shown
         self._last_reward = self._score = 0.0
-        self._world: World
+        self._world: GridWorld
         self._menu: Menu
 
     @classmethod
@@ -183,7 +183,7 @@ class BabyAI(TextEnv):
         return self._world.render(tile_size)
 
     def _start(self, **options: Any) -> str:
-        self._world = World(blueprint(*place_of(self.index, self.variant)))
+        self._world = GridWorld(blueprint(*place_of(self.index, self.variant)))
         self._last_reward = self._score = 0.0
         self._known = set()
         self._look()
@@ -294,7 +294,7 @@ class BabyAI(TextEnv):
     def _load(self, state: dict[str, Any]) -> None:
         self.compat, self.available_actions = state["compat"], state["available_actions"]
         self._last_reward, self._score = state["last_reward"], state["score"]
-        self._world = World(blueprint(*place_of(self.index, self.variant)))
+        self._world = GridWorld(blueprint(*place_of(self.index, self.variant)))
         self._world.load(state["world"])
         self._known = set(state["known"])
         self._look()

@@ -8,7 +8,7 @@ from agentprm_lite.worlds.babyai.blueprint import EMPTY, FORWARD, LEFT, LOCKED, 
 from agentprm_lite.worlds.babyai.known import Known, Pose
 from agentprm_lite.worlds.babyai.mission import Clause, is_done
 from agentprm_lite.worlds.babyai.text import Menu, name_of
-from agentprm_lite.worlds.babyai.world import World
+from agentprm_lite.worlds.babyai.world import GridWorld
 
 Advice = tuple[str, str]  # thought and action
 
@@ -36,7 +36,7 @@ def pending(clause: Clause, flags: list[int]) -> list[Clause]:
     return [clause]
 
 
-def advise(world: World, menu: Menu, known: set[int], *, mended: bool) -> Advice:
+def advise(world: GridWorld, menu: Menu, known: set[int], *, mended: bool) -> Advice:
     """What an expert would do.
 
     Args:
@@ -76,7 +76,7 @@ class _Planner(Known):
     """Plans in one state."""
 
     def __init__(
-        self, world: World, menu: Menu, known: set[int], mended: bool, clearing: bool
+        self, world: GridWorld, menu: Menu, known: set[int], mended: bool, clearing: bool
     ) -> None:
         super().__init__(world, known, clearing)
         self.menu, self.mended = menu, mended

@@ -18,7 +18,7 @@ from agentprm_lite.worlds.babyai.blueprint import (
     VIEW,
     WALL,
 )
-from agentprm_lite.worlds.babyai.world import World, steps_of, view_offsets, visible
+from agentprm_lite.worlds.babyai.world import GridWorld, steps_of, view_offsets, visible
 
 Pose = tuple[int, int]  # a cell and a direction
 
@@ -44,7 +44,7 @@ class Known:
         clearing: Whether a way may lead through things that can be carried away.
     """
 
-    def __init__(self, world: World, known: set[int], clearing: bool) -> None:
+    def __init__(self, world: GridWorld, known: set[int], clearing: bool) -> None:
         self.world, self.known, self.clearing = world, known, clearing
         self.things = world.plan.things
         self.steps = steps_of(world.plan.width)

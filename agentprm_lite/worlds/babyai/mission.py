@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from minigrid.core.world_object import WorldObj
     from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 
-    from agentprm_lite.worlds.babyai.world import World
+    from agentprm_lite.worlds.babyai.world import GridWorld
 
 _PICKUP, _DROP, _TOGGLE = 3, 4, 5
 
@@ -148,7 +148,7 @@ def is_done(clause: Clause, flags: list[int]) -> bool:
     return bool(flags[2 * clause.slot + 1])
 
 
-def verify(clause: Clause, world: World, action: int) -> str:
+def verify(clause: Clause, world: GridWorld, action: int) -> str:
     """Look at a mission after a low-level action; notes in the world's flags what is done.
 
     Args:
@@ -175,7 +175,7 @@ def verify(clause: Clause, world: World, action: int) -> str:
     return status
 
 
-def _verify_leaf(clause: Clause, world: World, action: int) -> str:
+def _verify_leaf(clause: Clause, world: GridWorld, action: int) -> str:
     before = world.flags[2 * clause.slot]
     world.flags[2 * clause.slot] = world.carried
     done = False

@@ -24,7 +24,7 @@ from agentprm_lite.worlds.babyai.blueprint import (
     WALL,
 )
 from agentprm_lite.worlds.babyai.paths import WIDE, Paths
-from agentprm_lite.worlds.babyai.world import World
+from agentprm_lite.worlds.babyai.world import GridWorld
 
 CHECK = "check available actions"
 _STATES = ("open", "closed", "locked")
@@ -49,14 +49,14 @@ class Menu:
     """Offered action -> number of the object in it."""
 
 
-def name_of(world: World, thing: int) -> str:
+def name_of(world: GridWorld, thing: int) -> str:
     """An object as the text calls it: "red ball", "grey closed door"."""
     it = world.plan.things[thing]
     state = f" {_STATES[world.states[thing]]}" if it.kind == "door" else ""
     return f"{it.colour}{state} {it.kind}"
 
 
-def look(world: World, *, mended: bool) -> Menu:
+def look(world: GridWorld, *, mended: bool) -> Menu:
     """Description and offered actions of a state.
 
     Args:
@@ -97,7 +97,7 @@ def look(world: World, *, mended: bool) -> Menu:
     return menu
 
 
-def _barrier(world: World, view: list[int]) -> tuple[str, int]:
+def _barrier(world: GridWorld, view: list[int]) -> tuple[str, int]:
     """The nearest wall or box straight ahead and its distance; ("", 0) without one in sight."""
     for distance, cell in enumerate(_AHEAD, 1):
         seen = view[cell]
@@ -109,7 +109,7 @@ def _barrier(world: World, view: list[int]) -> tuple[str, int]:
 
 
 def _describe(
-    world: World, sights: list[tuple[int, int]], anything: bool, barrier: str, distance: int
+    world: GridWorld, sights: list[tuple[int, int]], anything: bool, barrier: str, distance: int
 ) -> str:
     counts: dict[str, int] = {}
     parts = []
@@ -137,7 +137,7 @@ def _describe(
 
 def _offer(
     menu: Menu,
-    world: World,
+    world: GridWorld,
     paths: Paths,
     verb: str,
     seen: list[tuple[int, int]],
@@ -157,7 +157,7 @@ def _offer(
             menu.meant[action] = thing
 
 
-def _offer_drop(menu: Menu, world: World, ahead: int) -> None:
+def _offer_drop(menu: Menu, world: GridWorld, ahead: int) -> None:
     if world.carried < 0:
         menu.refusals["drop"] = "You cannot drop the object, as you are not carrying anything."
     elif ahead in (EMPTY, UNSEEN) or (ahead >= 0 and world.plan.things[ahead].kind == "door"):
@@ -169,7 +169,7 @@ def _offer_drop(menu: Menu, world: World, ahead: int) -> None:
 
 
 def _offer_doors(
-    menu: Menu, world: World, paths: Paths, seen: list[tuple[int, int]], mended: bool
+    menu: Menu, world: GridWorld, paths: Paths, seen: list[tuple[int, int]], mended: bool
 ) -> None:
     """Actions that go through doors. All doors in sight are counted."""
     counts: dict[str, int] = {}

@@ -98,7 +98,7 @@ def visible(clear: list[bool]) -> list[bool]:
     return seen
 
 
-class World:
+class GridWorld:
     """A world in play.
 
     Args:

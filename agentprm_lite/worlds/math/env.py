@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from agentprm_lite.chat import last_action
-from agentprm_lite.env import Info, Split, TextEnv
 from agentprm_lite.worlds.math.answers import final_answer, parse_number
 from agentprm_lite.worlds.math.problems import (
     DRAWS,
@@ -17,6 +16,7 @@ from agentprm_lite.worlds.math.problems import (
     make_problem,
     templates,
 )
+from agentprm_lite.worlds.textenv import Info, Split, TextEnv
 
 
 class MathWorld(TextEnv):

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from agentprm_lite.env import Info, Split, TextEnv
 from agentprm_lite.worlds.textcraft.listing import shown_commands
 from agentprm_lite.worlds.textcraft.planning import make_plan
 from agentprm_lite.worlds.textcraft.recipes import Recipe, RecipeTable, recipe_table
+from agentprm_lite.worlds.textenv import Info, Split, TextEnv
 
 LARGEST_COUNT = 10**100
 

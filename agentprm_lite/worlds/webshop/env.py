@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agentprm_lite.chat import last_action
-from agentprm_lite.env import Info, Split, TextEnv
+from agentprm_lite.worlds.textenv import Info, Split, TextEnv
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import (
     NO_CAP,
