@@ -11,7 +11,7 @@ from typing import Any
 _WHERE = {
     "commands": "add_commands add_log_options train_on_logs",
     "files": "read_logs",
-    "hub": "export load_exported",
+    "exports": "export load_exported",
     "outputs": "new_file new_folder",
     "recordings": "from_messages trajectories",
 }

@@ -83,7 +83,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from transformers import AutoConfig
 
     from agentprm_lite.hub import load_chat, new_reward_model, read
-    from agentprm_lite.interop.hub import export
+    from agentprm_lite.interop.exports import export
     from agentprm_lite.kinds import RewardExample
     from agentprm_lite.models import Lora
     from agentprm_lite.train import TrainConfig, train_reward_model
@@ -160,7 +160,7 @@ def _read(paths: Sequence[str], *, quiet: bool = False) -> list[Log]:
 
 
 def _scored(folder: str, logs: Sequence[Log], *, quiet: bool = False) -> list[Any]:
-    from agentprm_lite.interop.hub import load_exported
+    from agentprm_lite.interop.exports import load_exported
     from agentprm_lite.prm import RewardModel
 
     model, chat = load_exported(folder)
