@@ -19,7 +19,7 @@ PACKAGE = ROOT / "agentprm_lite"
 WINGS = {"hub", "fast", "distributed", "serve", "worlds", "interop", "tutorial", "study"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, PUBLIC_NAMES, DEPENDENCIES = 300, 50, 9
-CORE_LINES = 3223  # the goal is 3,000; this number may only fall
+CORE_LINES = 3222  # the goal is 3,000; this number may only fall
 
 
 def module_of(path: Path) -> str:
