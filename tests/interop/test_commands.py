@@ -13,8 +13,8 @@ from helpers import SIZE, random_reward_model
 from transformers import AutoModelForTokenClassification
 
 from agentprm_lite.hub import load_chat
-from agentprm_lite.interop.files import read_logs
 from agentprm_lite.interop.exports import export
+from agentprm_lite.interop.files import read_logs
 from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
 from agentprm_lite.interop.render import trajectory
 from agentprm_lite.prm import RewardModel
