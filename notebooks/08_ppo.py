@@ -92,7 +92,8 @@ show_figure(
 )
 
 # %% [markdown]
-# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. What counts is the comparison on the same goals
+# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. And look where it starts: at temperature 1 the SFT policy
+# reaches most of these goals already, so there is little that PPO could win on them. What counts is the comparison on the same goals
 # [below](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
 #
 # ## From imitation to reinforcement
