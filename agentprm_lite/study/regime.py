@@ -65,8 +65,9 @@ def gather(p: Profile, command: str) -> Raw:
                      for k, runs in logs.items()},
         "values": {k: [value_rows(pool_values(p, k, seed), groups)
                        for seed in range(p.reward_seeds)] for k in COMPARED},
-        "measured": measure(p),
     }  # fmt: skip
+    if p.truth_tasks:
+        raw["measured"] = measure(p)
     judge = process_judge(raw)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m)] for n, m in p.beams}
     raw["beams"] = {

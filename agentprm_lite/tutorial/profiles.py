@@ -109,7 +109,9 @@ STUDY = Profile(
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True),
     reward_seeds=1,
     mc_tasks=32,
-    truth_tasks=16,
+    rollout_temperature=1.3,
+    eval_temperature=1.3,
+    truth_tasks=0,
     truth_samples=16,
     eval_tasks=100,
     eval_variants=(0, 1, 2),
@@ -142,6 +144,8 @@ SMOKE = replace(
     max_new_tokens=48,
     max_rounds=5,
     demo_goals=64,
+    rollout_temperature=1.0,
+    eval_temperature=1.0,
     rollout_tasks=8,
     reward=TrainConfig(lr=2e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     mc_tasks=2,
@@ -227,21 +231,21 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
 # The small base in the other worlds. Levels and temperature were chosen on training tasks: one
-# sample is right about half of the time; in WebShop, whose attempts are much alike, at 1.3.
+# sample is right about half of the time; where attempts at 1 are much alike, at 1.3.
 _WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"levels": (11, 19, 20, 21, 30), "max_rounds": 12},
-    "webshop": {
-        "levels": (1,),
-        "demo_variants": 2,
-        "rollout_temperature": 1.3,
-        "eval_temperature": 1.3,
+    "babyai": {
+        "levels": (11, 19, 20, 21, 30),
+        "max_rounds": 12,
+        "rollout_temperature": 1.0,
+        "eval_temperature": 1.0,
     },
-    "math": {"levels": (4, 5)},
+    "webshop": {"levels": (1,), "demo_variants": 2},
+    "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0},
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
 _CPU_WORLDS: dict[str, dict[str, Any]] = {"math": {"beams": ((2, 2),)}}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"eval_variants": (0, 1, 2, 3)},
+    "babyai": {"eval_variants": (0, 1, 2, 3), "truth_tasks": 16},
     "webshop": {"eval_variants": (0,)},
     "math": {
         "eval_variants": (0,),
