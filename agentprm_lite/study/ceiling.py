@@ -32,7 +32,7 @@ def measure(p: Profile) -> dict[str, Any]:
     return {
         "tasks": [tasks.index(task) for task in groups],
         "outcomes": [
-            [np.rint(1000 * examples[i].outcomes).astype(int).tolist() for i in group]
+            [np.rint(1000 * np.asarray(examples[i].outcomes)).astype(int).tolist() for i in group]
             for group in groups.values()
         ],
     }
@@ -48,15 +48,16 @@ def ceiling(raw: Raw) -> dict[str, Any] | None:
     if "measured" not in raw:
         return None
     some, judge, turn = measured_part(raw), process_judge(raw), fixed_turn(raw)
-    ranks = {kind: auroc_after(some, kind, turn) for kind in (judge, "measured")}
+    ranked = auroc_after(some, "measured", turn)
+    judged = auroc_after(some, judge, turn)
     return {
         "tasks": len(some["candidates"]),
         "attempts": sum(len(task) for task in some["candidates"]),
         "explained_variance": explained_by_states(some),
-        "auroc_fixed_turn": ranks["measured"] and ranks["measured"][0],
-        "auroc_tasks": ranks["measured"] and ranks["measured"][1],
+        "auroc_fixed_turn": ranked and ranked[0],
+        "auroc_tasks": ranked and ranked[1],
         "judge_explained_variance": explained(some, judge),
-        "judge_auroc_fixed_turn": ranks[judge] and ranks[judge][0],
+        "judge_auroc_fixed_turn": judged and judged[0],
     }
 
 

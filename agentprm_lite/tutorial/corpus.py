@@ -189,14 +189,7 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
 
 
 def drill(seed: int) -> Text:
-    """Sums one after the other, half of them false at first and mended at once.
-
-    Example:
-        >>> drill(7).observations[0]
-        'Do these sums: 49 + 46, 10 + 2, 14 / 2.'
-        >>> [turn.split("Action:")[1] for turn in drill(7).turns[:2]]
-        ['\\n49 + 46 = 94', '\\n49 + 46 = 85']
-    """
+    """Sums one after the other, half of the results false at first and mended at once."""
     rng = random.Random(f"drill/{seed}")
     sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
     turns: list[Turn] = []
