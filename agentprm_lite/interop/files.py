@@ -12,7 +12,8 @@ from typing import Any
 
 from agentprm_lite.interop.atif import is_atif, read_atif
 from agentprm_lite.interop.logs import Log, Message, counted, read_reward
-from agentprm_lite.interop.readers import read_messages, read_text, read_tools
+from agentprm_lite.interop.readers import read_messages, read_tools
+from agentprm_lite.interop.texts import read_text
 
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
 REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct")
@@ -68,6 +69,8 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Any]]:
         except json.JSONDecodeError as err:
             at = text.count("\n", 0, err.pos) + 1
             raise ValueError(f"{path}, line {at}: not JSON: {err.msg}") from err
+        except (ValueError, RecursionError) as err:  # a number or nesting beyond all bounds
+            raise ValueError(f"{path}, line {line}: not JSON that can be read: {err}") from err
         if isinstance(value, list) and not _is_conversation(value):
             yield from enumerate(value, start=line)
         else:
@@ -139,7 +142,7 @@ def _conversation(
     root: Any = fields if is_atif(fields) else fields.get("trajectory")
     if is_atif(root):
         messages, left = read_atif(root)
-        return messages, left, read_tools(root.get("agent", {}).get("tool_definitions"))
+        return messages, left, read_tools((root.get("agent") or {}).get("tool_definitions"))
     key = next((k for k in CONVERSATION if fields.get(k) is not None), None)
     if key is None:
         raise ValueError(
@@ -154,23 +157,24 @@ def _conversation(
     if not any(m.role == "user" for m in messages):
         asked = next((fields[k] for k in _ASKED if isinstance(fields.get(k), str)), None)
         messages = [Message("user", asked, -1), *messages] if asked else messages
-    return messages, left, read_tools(fields.get("tools") or fields.get("functions"))
+    return messages, left, read_tools(_first([fields], ("tools", "functions")))
 
 
 def _reward(fields: Mapping[str, Any]) -> float | None:
     """What is written beside the conversation, or in its extra fields."""
     inner = fields.get("trajectory")
     root = inner if isinstance(inner, Mapping) else fields
-    metrics = root.get("final_metrics") or {}
-    extras = [root.get("extra"), metrics, metrics.get("extra"), fields.get("metadata")]
+    metrics = root.get("final_metrics")
+    more = metrics.get("extra") if isinstance(metrics, Mapping) else None
+    extras = [root.get("extra"), metrics, more, fields.get("metadata")]
     value = _first([fields, *(e for e in extras if isinstance(e, Mapping))], REWARD)
     label = str(fields.get("final_label", ""))  # 1 or -1: right or wrong
     return read_reward({"-1": 0}.get(label, label) if value is None else value)
 
 
 def _first(places: Sequence[Mapping[str, Any]], names: Sequence[str], default: Any = None) -> Any:
-    found = (place[name] for place in places for name in names if place.get(name) is not None)
-    return next(found, default)
+    values = (place.get(k) for place in places for k in names)
+    return next((v for v in values if v is not None and str(v).strip()), default)
 
 
 def _name(value: Any) -> str:
@@ -181,12 +185,29 @@ def _labels(
     fields: Mapping[str, Any], messages: Sequence[Message]
 ) -> tuple[tuple[int, float], ...]:
     steps = [m.index for m in messages if m.step]
-    labels = fields.get("step_labels")
-    if isinstance(labels, Mapping):
-        return tuple((int(k), float(v)) for k, v in labels.items())
+    labels, mistake = fields.get("step_labels"), fields.get("mistake_step")
+    if isinstance(labels, str) and labels.strip():
+        labels = json.loads(labels) if labels.lstrip()[0] in "[{" else labels
     if isinstance(labels, list):
         if len(labels) != len(steps):
             raise ValueError(f"step_labels are {len(labels)}, the steps {len(steps)}")
-        return tuple((i, float(v)) for i, v in zip(steps, labels, strict=True))
-    mistake = fields.get("mistake_step")
-    return () if mistake in (None, "") else ((int(mistake), -1.0),)
+        pairs = list(zip(steps, labels, strict=True))
+    elif isinstance(labels, Mapping):
+        pairs = [(_number("step_labels", k, int), v) for k, v in labels.items()]
+    elif labels:
+        raise ValueError(f"step_labels are {labels!r}, expected one a step, or by message")
+    else:
+        pairs = [] if mistake in (None, "") else [(_number("mistake_step", mistake, int), -1)]
+    known = [(i, v) for i, v in pairs if v not in (None, "") and v == v]  # not NaN
+    return tuple((i, _number("step_labels", v, float)) for i, v in known)
+
+
+def _number(field: str, value: Any, kind: type[Any]) -> Any:
+    try:
+        number = float(value)
+        if number == kind(number):
+            return kind(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    what = "the index of a message" if kind is int else "a number"
+    raise ValueError(f"{field}: got {value!r}, expected {what}")

@@ -120,7 +120,7 @@ def read_reward(value: Any) -> float | None:
     try:
         word = value.strip().lower() if isinstance(value, str) else ""
         number = _WORDS[word] if word in _WORDS else float(value)
-    except (TypeError, ValueError, RuntimeError) as err:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as err:
         raise ValueError(_bad_reward(value)) from err
     if math.isnan(number) or not 0 <= number <= 1:
         raise ValueError(_bad_reward(value))

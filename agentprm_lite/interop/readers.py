@@ -12,34 +12,38 @@ with the speaker's name.
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agentprm_lite.interop.logs import Call, Message, Role, arguments_text
+from agentprm_lite.interop.texts import plain, read_text
 
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "environment"), "user"),
     **dict.fromkeys(("assistant", "agent", "gpt", "chatgpt", "ai", "model", "bot"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation", "ipython", "function_response"), "tool"),
-    "function_call": "assistant",
+    **dict.fromkeys(("tool_response", "tool_result"), "tool"),
+    **dict.fromkeys(("function_call", "tool_call"), "assistant"),
 }
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-_READ = {
-    *("role", "from", "type", "content", "value", "tool_calls", "function_call", "tool_call_id"),
-    *("name", "refusal", "weight", *_THOUGHTS),
+_HEAD = {"role", "from", "type", "content", "value", "weight"}
+_ACTS = {"tool_calls", "function_call", "refusal", *_THOUGHTS}
+#: What is read of a message, by its role.
+_READ: dict[Role, set[str]] = {
+    "system": _HEAD,
+    "user": _HEAD,
+    "assistant": _HEAD | _ACTS,
+    "tool": {*_HEAD, "tool_call_id", "tool_use_id", "name"},
 }
+_MADE_OF = ("arguments", "args", "input", "parameters")
 #: Bookkeeping that no reader of the conversation misses.
 _UNREAD = {
     *("id", "uuid", "index", "timestamp", "created", "created_at", "date", "model", "usage"),
     *("logprobs", "token_ids", "finish_reason", "stop_reason", "stop_sequence", "metadata"),
     *("response_metadata", "additional_kwargs", "usage_metadata", "extra", "status", "cost"),
 }
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_TEXTS = ("text", "input_text", "output_text")
 
 
 def read_messages(
@@ -64,12 +68,11 @@ def read_messages(
             raise ValueError(f"messages are a text that isn't JSON: {err}") from err
     left: list[tuple[str, int]] = []
     raws = [_mapping(i, m, left) for i, m in enumerate(_sequence(raw))]
-    if several and _all_named(raws):
-        return [_spoken(i, m, left) for i, m in enumerate(raws)], left
+    read = _spoken if several and _all_named(raws) else _message
     found: list[Message] = []
     for i, message in enumerate(raws):
         try:
-            found += _message(i, message, left)
+            found += read(i, message, left)
         except ValueError as err:
             text = str(err)
             raise ValueError(text if "message" in text[:9] else f"message {i}: {text}") from err
@@ -86,109 +89,117 @@ def read_tools(raw: Any) -> tuple[Mapping[str, Any], ...]:
         ``{"type": "function", "function": {"name", "description", "parameters"}}`` each.
     """
     if isinstance(raw, str):
-        raw = json.loads(raw) if raw.strip() else None
+        raw = _parsed(raw, "tools") if raw.strip() else None
+    raw = plain(raw, [])
     out = []
-    for tool in _sequence(raw or []):
+    for tool in _sequence([raw] if isinstance(raw, Mapping) else raw or [], "tools"):
+        schema = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        if not isinstance(schema, Mapping) or not isinstance(schema.get("name"), str):
+            raise ValueError(f"tools have {tool!r}, expected a schema with a name")
         if "function" in tool:
             out.append({"type": "function", **tool})
             continue
-        schema = tool.get("parameters", tool.get("input_schema")) or {"type": "object"}
         kept = {k: tool[k] for k in ("name", "description") if tool.get(k)}
-        out.append({"type": "function", "function": {**kept, "parameters": schema}})
+        parameters = tool.get("parameters", tool.get("input_schema")) or {"type": "object"}
+        out.append({"type": "function", "function": {**kept, "parameters": parameters}})
     return tuple(out)
 
 
-def read_text(content: Any, left: list[tuple[str, int]]) -> str:
-    """The text of a content: a text, parts, a JSON value, or nothing."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, Mapping) and "type" not in content:
-        return json.dumps(content, ensure_ascii=False)
-    if not isinstance(content, Mapping | list):
-        raise ValueError(f"a content is {content!r}, expected a text, parts or nothing")
-    parts = [content] if isinstance(content, Mapping) else content
-    return "\n".join(t for p in parts if (t := _part_text(p, left)) is not None)
-
-
-def _part_text(part: Any, left: list[tuple[str, int]]) -> str | None:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, Mapping):
-        return json.dumps(part, ensure_ascii=False)
-    kind = str(part.get("type", "text" if "text" in part else ""))
-    if kind in _TEXTS:
-        return str(part.get("text") or "")
-    if kind == "refusal":
-        return str(part.get("refusal") or "")
-    if kind == "json":
-        return json.dumps(part.get("json"), ensure_ascii=False)
-    if not kind:
-        return json.dumps(part, ensure_ascii=False)
-    kind = kind.removeprefix("input_").removesuffix("_url")
-    left.append((f"{kind} parts", 1))
-    return f"({kind} left out)"
-
-
 def _message(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> list[Message]:
-    """A message, after the replies to tools that Anthropic puts into it."""
-    name = str(raw.get("role", raw.get("from", raw.get("type")))).lower()
+    """A message, and the replies to tools that Anthropic puts into it."""
+    name = str(_first(raw, "role", "from", "type")).lower()
     if name not in _ROLES:
         raise ValueError(
             f"message {i} has the role {name!r}, expected one of {', '.join(_ROLES)}; rename it, "
-            "or name the speaker of every message in 'name' if several agents talk"
+            "or, if several agents talk, put the messages under 'history'"
         )
-    role, content = _ROLES[name], raw.get("content", raw.get("value"))
-    left += [(f"field {k!r}", 1) for k, v in raw.items() if k not in _READ | _UNREAD and v]
-    if role == "tool":
-        text = read_text(content, left)
-        tool = str(raw.get("name") or "")
-        return [Message("tool", text, i, call_id=str(raw.get("tool_call_id") or ""), name=tool)]
+    role, content = _ROLES[name], _first(raw, "content", "value")
+    if role == "assistant":
+        own = {k: v for k, v in raw.items() if v or k == "weight"}
+        raw = {**_mapped(raw.get("additional_kwargs")), **own}
+    unread = [k for k, v in raw.items() if k not in _READ[role] | _UNREAD and v]
+    other = [k for k in unread if k != "name" and isinstance(raw[k], str | list | Mapping)]
+    if content is None and other and not (role == "assistant" and _ACTS & raw.keys()):
+        raise ValueError(
+            f"message {i} has no content, but {', '.join(map(repr, other))}; put what is said in "
+            "'content'"
+        )
+    left += [(f"field {k!r}", 1) for k in unread]
     blocks = [b for b in content if isinstance(b, Mapping)] if isinstance(content, list) else []
-    special = {"tool_use", "tool_result", "thinking", "redacted_thinking"}
+    found = [_result(i, b, left) for b in blocks if b.get("type") == "tool_result"]
+    special = {"tool_result"}
+    if role == "assistant":
+        special |= {"tool_use", "thinking", "redacted_thinking"}
     rest: Any = content
     if any(b.get("type") in special for b in blocks):
-        rest = [b for b in blocks if b.get("type") not in special]
-    replies = [_result(i, b, left) for b in blocks if b.get("type") == "tool_result"]
+        rest = [b for b in content if not isinstance(b, Mapping) or b.get("type") not in special]
     text = read_text(rest, left)
-    if role != "assistant":
-        return [*replies, Message(role, text, i)] if rest or not replies else replies
+    if role == "assistant":
+        left += [("replies within a turn after all of it", len(found))] * bool(found)
+        return [_turn(i, raw, name, text, blocks, left), *found]
+    if found and not rest:
+        return found
+    if role == "tool":
+        call_id, tool = _first(raw, "tool_call_id", "tool_use_id"), raw.get("name")
+        found.append(Message("tool", text, i, call_id=str(call_id or ""), name=str(tool or "")))
+        return found
+    return [*found, Message(role, text, i)]
+
+
+def _turn(
+    i: int,
+    raw: Mapping[str, Any],
+    name: str,
+    text: str,
+    blocks: Sequence[Mapping[str, Any]],
+    left: list[tuple[str, int]],
+) -> Message:
+    """An assistant's message."""
     calls = [*_calls(i, raw), *(_call(i, b) for b in blocks if b.get("type") == "tool_use")]
-    if name == "function_call":  # ShareGPT: the text is the call
-        calls, text = [_call(i, _parsed(text))], ""
+    if name in ("function_call", "tool_call"):  # ShareGPT: the text is the call, or a list of them
+        asked = _parsed(text, f"message {i}")
+        calls = [_call(i, c) for c in (asked if isinstance(asked, list) else [asked])]
+        text = ""
     if raw.get("refusal"):
         text = f"{text}\n{raw['refusal']}" if text else str(raw["refusal"])
-    thoughts = [raw[k] for k in _THOUGHTS if raw.get(k)][:1]
+    thoughts = [raw[k] for k in _THOUGHTS if raw.get(k)]
     thoughts += [b.get("thinking") for b in blocks if b.get("type") == "thinking"]
+    reasoning = "\n".join(dict.fromkeys(t for x in thoughts if (t := read_text(x, left))))
     hidden = sum(b.get("type") == "redacted_thinking" for b in blocks)
     left += [("thoughts that the log has only encrypted", hidden)] * bool(hidden)
-    reasoning = "\n".join(read_text(t, left) for t in thoughts)
-    step = raw.get("weight") != 0
+    step = raw.get("weight", 1) != 0
     left += [] if step else [("assistant messages of weight 0 as steps", 1)]
-    return [Message("assistant", text, i, tuple(calls), reasoning, step=step)]
+    return Message("assistant", text, i, tuple(calls), reasoning, step=step)
 
 
 def _result(i: int, block: Mapping[str, Any], left: list[tuple[str, int]]) -> Message:
     call_id = str(block.get("tool_use_id") or "")
+    left += [("marks of failed calls", 1)] * bool(block.get("is_error"))
     return Message("tool", read_text(block.get("content"), left), i, call_id=call_id)
 
 
 def _calls(i: int, raw: Mapping[str, Any]) -> list[Call]:
     calls = raw.get("tool_calls") or []
-    calls = _sequence(_parsed(calls) if isinstance(calls, str) else calls)
+    calls = _parsed(calls, "tool_calls")
+    calls = _sequence([calls] if isinstance(calls, Mapping) else calls, "tool_calls")
     if raw.get("function_call"):
-        calls = [*calls, _parsed(raw["function_call"])]
+        calls = [*calls, _parsed(raw["function_call"], "function_call")]
     return [_call(i, c) for c in calls]
 
 
 def _call(i: int, raw: Any) -> Call:
     if not isinstance(raw, Mapping):
         raise ValueError(f"message {i} has the tool call {raw!r}, expected a mapping with a name")
-    inner = raw.get("function", raw.get("custom", raw))
+    inner = _first(raw, "function", "custom") or raw
     if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
         raise ValueError(f"message {i} has a tool call without a name: {dict(raw)}")
-    given = next((inner[k] for k in ("arguments", "args", "input") if k in inner), None)
+    given = _first(inner, *_MADE_OF)
+    more = inner.keys() - {"name", "id", "type", "index", "caller", "cache_control", *_MADE_OF}
+    if given is None and any(inner[k] for k in more):
+        raise ValueError(
+            f"message {i} has a tool call with the fields {', '.join(inner)}, expected name and "
+            "arguments"
+        )
     return Call(inner["name"], arguments_text(given), str(raw.get("id") or ""))
 
 
@@ -202,7 +213,9 @@ def _calls_named(messages: Iterable[Message]) -> list[Message]:
             waiting = list(m.calls)
             names |= {c.id: c.name for c in m.calls if c.id}
         elif m.role == "tool":
-            call = next((c for c in waiting if m.call_id in ("", c.id)), None)
+            fits = [c for c in waiting if m.call_id == c.id]
+            fits += [c for c in waiting if "" in (m.call_id, c.id)]
+            call = fits[0] if fits else None
             if call:
                 waiting.remove(call)
             name = m.name or names.get(m.call_id) or (call.name if call else "")
@@ -212,31 +225,53 @@ def _calls_named(messages: Iterable[Message]) -> list[Message]:
 
 
 def _all_named(raws: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether each message names its speaker: in ``name``, or in place of a role."""
-    speakers = {str(m.get("name") or m.get("role")) for m in raws}
-    return not speakers & {"user", "assistant", "tool"}
+    """Whether agents talk: each message names its speaker, in ``name`` or in place of a role."""
+    talk = [m for m in raws if not _replies(m)]
+    strange = {_speaker(m).lower() for m in talk if not m.get("name")} - _ROLES.keys()
+    return bool(strange) or not {_speaker(m) for m in talk} & {"user", "assistant"}
 
 
-def _spoken(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> Message:
-    text, speaker = read_text(raw.get("content"), left), str(raw.get("name") or raw.get("role"))
-    if speaker in ("human", "system"):
-        return Message("user" if speaker == "human" else "system", text, i)
-    return Message("assistant", f"{speaker}:\n{text}", i, step=True)
+def _replies(raw: Mapping[str, Any]) -> bool:
+    return raw.get("role") in ("tool", "function")
 
 
-def _parsed(value: Any) -> Any:
+def _speaker(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("name") or _first(raw, "role", "from"))
+
+
+def _spoken(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> list[Message]:
+    """A message of one of several agents."""
+    speaker, others = _speaker(raw), {k: v for k, v in raw.items() if k != "name"}
+    if _replies(raw):
+        return _message(i, raw, left)
+    if speaker.lower() in ("human", "user", "system"):
+        return _message(i, {**others, "role": speaker}, left)
+    turn, *replies = _message(i, {**others, "role": "assistant"}, left)
+    return [replace(turn, text=f"{speaker}:\n{turn.text}"), *replies]
+
+
+def _parsed(value: Any, what: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError as err:
-        raise ValueError(f"expected JSON, got {value[:60]!r}: {err}") from err
+        raise ValueError(f"{what}: expected JSON, got {value[:60]!r}: {err}") from err
 
 
-def _sequence(value: Any) -> list[Any]:
+def _first(raw: Mapping[str, Any], *names: str) -> Any:
+    """The first field that holds something."""
+    return next((raw[k] for k in names if raw.get(k) is not None), None)
+
+
+def _mapped(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: Any, what: str = "messages") -> list[Any]:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return list(value)
-    raise ValueError(f"messages are {type(value).__name__}, expected a list of messages")
+    raise ValueError(f"{what} are {type(value).__name__}, expected a list of {what}")
 
 
 def _mapping(i: int, message: Any, left: list[tuple[str, int]]) -> Mapping[str, Any]:
@@ -248,26 +283,3 @@ def _mapping(i: int, message: Any, left: list[tuple[str, int]]) -> Mapping[str, 
             f"message {i} is of type {type(message).__name__}, expected a mapping with 'role' and "
             "'content'; objects of client libraries have message.model_dump()"
         ) from err
-
-
-def plain(value: Any, left: list[tuple[str, int]]) -> Any:
-    """The same in plain lists and mappings; what a table has for "nothing" is None."""
-    if isinstance(value, str):
-        if not value.isascii() and (whole := _SURROGATE.sub("\ufffd", value)) != value:
-            left.append(("texts with half a character", 1))
-            return whole
-        return value
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, left) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v, left) for v in value]
-    if callable(getattr(type(value), "tolist", None)):  # numpy's arrays and numbers
-        return plain(value.tolist(), left)
-    try:
-        return {str(k): plain(v, left) for k, v in dict(value).items()}
-    except (TypeError, ValueError):  # a date, say
-        return str(value)

@@ -7,13 +7,17 @@ from urllib.parse import urlsplit
 
 def check_url(url: str) -> str:
     """A server's address without the slash at its end; one with a secret is refused unseen."""
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        host, good = parts.hostname, parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        host, good = None, False
+    if not set("@?#").isdisjoint(url):  # in whatever stands there
         raise ValueError(
-            f"url of {parts.hostname}: expected http://host:port/path without name, password or "
-            "query; a key is given by an argument or the environment"
+            f"url of {host}: expected http://host:port/path without name, password or query; a key "
+            "is given by an argument or the environment"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not good or not host or not url.isascii() or any(c.isspace() for c in url):
         raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
     return url.rstrip("/")
 

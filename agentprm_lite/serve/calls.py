@@ -104,8 +104,11 @@ def _retry_after(headers: Any) -> float:
     try:
         seconds = float(value)
     except ValueError:
-        moment = email.utils.parsedate_tz(value)
-        seconds = email.utils.mktime_tz(moment) - time.time() if moment else 0.0
+        try:
+            moment = email.utils.parsedate_tz(value)
+            seconds = email.utils.mktime_tz(moment) - time.time() if moment else 0.0
+        except (ValueError, OverflowError):  # a day that no calendar has
+            seconds = 0.0
     return min(max(0.0, seconds), LONGEST_WAIT) if seconds == seconds else 0.0
 
 

@@ -130,7 +130,7 @@ def test_atif() -> None:
         Message("assistant", "old", 2),
         Message("assistant", "so", 3, both, "hm", step=True),
         Message("tool", "two", 3, call_id="c2", name="calc"),
-        Message("tool", "one\n(image left out)", 3, call_id="c2", name="calc"),
+        Message("tool", "one\n(image left out)", 3, call_id="c1", name="calc"),
         Message("user", "the screen", 3),
         Message("user", "", 3),
         Message("assistant", "tick", 4),
@@ -194,6 +194,143 @@ def test_a_refusal_is_said_and_an_unknown_field_counted() -> None:
     log = read([ASK, turn, {**turn, "content": "No."}, {**DONE, "mood": None}])
     assert [m.text for m in log.messages[1:]] == ["I can't.", "No.\nI can't.", "It is 42."]
     assert dict(log.left_out) == {"field 'mood'": 2}
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "left"),
+    [
+        ({**ASK, "tool_calls": [CALL]}, "6 times 7?", {"field 'tool_calls'": 1}),
+        ({**ASK, "name": "Bo", "reasoning": "x"}, "6 times 7?",
+         {"field 'name'": 1, "field 'reasoning'": 1}),
+        ({"role": "user", "content": [{"type": "thinking", "thinking": "x"}]},
+         '{"type": "thinking", "thinking": "x"}', {"thinking parts as JSON": 1}),
+        ({**REPLY, "content": {"type": "flight", "id": 7}}, '{"type": "flight", "id": 7}',
+         {"flight parts as JSON": 1}),
+        ({**REPLY, "content": 42}, "42", {}),
+        ({**REPLY, "content": [{"type": "tool_result", "content": "42", "is_error": True}]}, "42",
+         {"marks of failed calls": 1}),
+        ({"role": "user", "content": [{"type": "text", "text": {"value": "hi"}}]}, "hi", {}),
+        ({"role": "user", "content": [{"type": "text", "content": "hi"}]}, "hi", {}),
+        ({"role": None, "from": "human", "content": None, "value": "hi"}, "hi", {}),
+        ({"role": "user", "content": [{"type": "document", "source": {
+            "type": "text", "data": "page"}}]}, "page", {}),
+    ],
+)  # fmt: skip
+def test_nothing_of_a_message_is_dropped_silently(raw: Any, text: str, left: Any) -> None:
+    log = read([raw, DONE])
+    assert log.messages[0].text == text and dict(log.left_out) == left
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"tool_calls": CALL},
+        {"content": "", "tool_calls": [], "additional_kwargs": {"tool_calls": [CALL]}},
+        {"tool_calls": [{"id": "c1", "name": "calc", "parameters": '{"e": "6*7"}'}]},
+    ],
+)
+def test_calls_of_other_shapes(turn: dict[str, Any]) -> None:
+    thoughts = {"reasoning_content": "let me see", "reasoning": "let me see"}
+    log = read([ASK, {"role": "assistant", **turn, **thoughts}, REPLY, DONE])
+    assert log.messages == RUN and log.left_out == ()
+
+
+def test_thoughts_in_two_places_and_replies_within_a_turn() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "c"},
+        {"type": "tool_use", "id": "c1", "name": "calc", "input": {}},
+        {"type": "tool_result", "tool_use_id": "c1", "content": "42"},
+        {"type": "text", "text": "so"},
+    ]
+    turn = {"role": "assistant", "reasoning_content": "a", "reasoning": "b", "content": blocks}
+    log = read([ASK, turn])
+    assert log.messages[1:] == (
+        Message("assistant", "so", 1, (Call("calc", "{}", "c1"),), "a\nb\nc", step=True),
+        Message("tool", "42", 1, call_id="c1", name="calc"),
+    )
+    assert dict(log.left_out) == {"replies within a turn after all of it": 1}
+
+
+def test_replies_find_their_calls() -> None:
+    """By id, out of order; by place where the call or the reply has none."""
+
+    def names(calls: list[Any], replies: list[Any]) -> list[str]:
+        turn = {"role": "assistant", "tool_calls": [{"name": n, "id": i} for n, i in calls]}
+        said = [{"role": "tool", "content": "x", "tool_call_id": i} for i in replies]
+        return [m.name for m in read([ASK, turn, *said, DONE]).messages if m.role == "tool"]
+
+    assert names([("a", "1"), ("b", "2")], ["2", "1"]) == ["b", "a"]
+    assert names([("a", None), ("b", None)], [None, None]) == ["a", "b"]
+    assert names([("a", None), ("b", "2")], ["2", "z"]) == ["b", "a"]
+    assert names([("a", "1"), ("b", "2")], [None, "z"]) == ["a", ""]
+
+
+def test_sharegpt_with_other_names_and_calls_side_by_side() -> None:
+    calls = '[{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]'
+    log = read_log([
+        {"from": "User", "value": "6 times 7?"},
+        {"from": "tool_call", "value": calls},
+        {"from": "tool_response", "value": "1"},
+        {"from": "tool_response", "value": "2"},
+        {"from": "Assistant", "value": "42"},
+    ], "a, line 1")  # fmt: skip
+    assert log.messages[1].calls == (Call("a", "{}"), Call("b", "{}"))
+    assert [m.name for m in log.messages] == ["", "", "a", "b", ""] and log.steps == (1, 4)
+
+
+def test_agents_in_a_history_keep_calls_and_thoughts() -> None:
+    log = read_log({"history": [
+        {"role": "user", "content": "6 times 7?"},
+        {"role": "assistant", "name": "Coder", "tool_calls": [CALL], "reasoning": "hm"},
+        {"role": "tool", "name": "shell", "tool_call_id": "c1", "content": "42"},
+        {"role": "Critic", "content": "ok", "weight": 0},
+    ]}, "a, line 1")  # fmt: skip
+    assert log.messages == (
+        Message("user", "6 times 7?", 0),
+        Message("assistant", "Coder:\n", 1, (Call("calc", '{"e": "6*7"}', "c1"),), "hm", step=True),
+        Message("tool", "42", 2, call_id="c1", name="shell"),
+        Message("assistant", "Critic:\nok", 3),
+    )
+    named = read_log({"history": [{**ASK, "name": "Bo"}, DONE]}, "a, line 1")
+    assert [m.step for m in named.messages] == [False, True]
+
+
+def test_atif_says_what_it_can_not_keep() -> None:
+    calls = [{"tool_call_id": f"c{k}", "function_name": f"f{k}"} for k in (1, 2)]
+    results = [
+        {"source_call_id": "other", "content": "b"},
+        {"source_call_id": "c1", "content": "a"},
+    ]
+    log = read_log({"schema_version": "atif-v1", "agent": None, "final_metrics": [], "steps": [
+        {"source": "User", "message": "q", "reasoning_content": "x", "tool_calls": calls},
+        {"source": "agent", "message": "so", "thought": "y", "tool_calls": calls,
+         "observation": {"results": results}},
+    ], "continued_trajectory_ref": "b.json"}, "a, line 1")  # fmt: skip
+    assert [(m.role, m.text, m.name, len(m.calls)) for m in log.messages] == [
+        ("user", "q", "", 0),
+        ("assistant", "so", "", 2),
+        ("tool", "b", "f2", 0),
+        ("tool", "a", "f1", 0),
+    ]
+    assert dict(log.left_out) == {
+        "field 'reasoning_content'": 1,
+        "field 'tool_calls'": 1,
+        "field 'thought'": 1,
+        "what goes on in another file": 1,
+    }
+
+
+def test_fields_beside_the_conversation_that_say_nothing() -> None:
+    log = read(
+        [ASK, DONE], reward=" ", success=True, task="", task_id="t", id="", step_labels=[None]
+    )
+    assert (log.reward, log.task, log.id, log.labels) == (1.0, "t", "", ())
+    assert read([ASK, DONE], mistake_step="1.0").labels == ((1, -1.0),)
+    assert read([ASK, DONE], step_labels='{"1": -1}').labels == ((1, -1.0),)
+    assert read([ASK, DONE], tools=np.array([{"name": "a"}, {"name": "b"}])).tools[1] == {
+        "type": "function",
+        "function": {"name": "b", "parameters": {"type": "object"}},
+    }
 
 
 def test_rows_of_a_table() -> None:
@@ -260,9 +397,26 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
         ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
          "message 1 has a tool call without a name"),
         ({"messages": [ASK, {"role": "assistant", "tool_calls": "calc()"}]},
-         "message 1: expected JSON, got 'calc()'"),
-        ({"messages": [ASK, {"role": "assistant", "content": 3}]},
-         "message 1: a content is 3, expected a text, parts or nothing"),
+         "message 1: tool_calls: expected JSON, got 'calc()'"),
+        ({"messages": [{"role": "user", "parts": [{"text": "hi"}]}, DONE]},
+         "message 0 has no content, but 'parts'; put what is said in 'content'"),
+        ({"messages": [ASK, {"role": "assistant", "tool_calls": [{"name": "f", "body": "x"}]}]},
+         "message 1 has a tool call with the fields name, body, expected name and arguments"),
+        ({"messages": [ASK, DONE], "tools": ["calc"]},
+         "tools have 'calc', expected a schema with a name"),
+        ({"messages": [ASK, DONE], "tools": "You may"}, "tools: expected JSON, got 'You may'"),
+        ({"messages": [ASK, DONE], "reward": 10**400}, "reward is 1000"),
+        ({"messages": [ASK, DONE], "mistake_step": "x"},
+         "mistake_step: got 'x', expected the index of a message"),
+        ({"messages": [ASK, DONE], "mistake_step": [1]}, "mistake_step: got [1], expected"),
+        ({"messages": [ASK, DONE], "step_labels": "good"}, "step_labels are 'good', expected one"),
+        ({"messages": [ASK, DONE], "step_labels": ["x"]}, "step_labels: got 'x', expected a numb"),
+        ({"schema_version": "ATIF-v1.4", "steps": []}, "steps is empty, expected steps"),
+        ({"schema_version": "ATIF-v1.4", "steps": [None]}, "step 0 is None, expected an object"),
+        ({"schema_version": "ATIF-v1.4", "steps": [{"source": "agent", "observation": "ok"}]},
+         "step 0 has the observation 'ok', expected an object with a list of results"),
+        ({"schema_version": "ATIF-v1.4", "steps": [{"source": "agent", "tool_calls": ["f"]}]},
+         "step 0 has a tool call without a function_name: 'f'"),
         ({"messages": [ASK, DONE], "reward": "NaN"}, "reward is 'NaN', expected 0 to 1 or None"),
         ({"messages": [ASK, DONE], "reward": 7}, "reward is 7, expected 0 to 1 or None; scale it"),
         ({"messages": [ASK, DONE], "step_labels": {"0": 1}},

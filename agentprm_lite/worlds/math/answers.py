@@ -7,6 +7,7 @@ states several numbers, or a calculation without its result, is no answer.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from math import gcd
 
@@ -18,8 +19,8 @@ _WHOLE = (
     r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]{1,3}(?: [0-9]{3})+|[0-9]+"
 )
 _NUMBER = re.compile(
-    rf"(?<![0-9A-Za-z.^+-])(?<![0-9][:/,'])(?P<sign>[-+]?)(?P<space> *)"
-    rf"(?:(?:(?P<more>[0-9]+)[ -])?(?P<top>[0-9]+) ?/ ?(?P<bottom>[0-9]+)"
+    rf"(?<![0-9A-Za-z.^+±-])(?<![0-9][:/,'])(?P<sign>[-+]?)(?P<space> *)"
+    rf"(?:(?:(?P<more>[0-9]+)(?: +|-))?(?P<top>[0-9]+) ?/ ?(?P<bottom>[0-9]+)"
     rf"|(?P<value>(?:{_WHOLE})(?:\.[0-9]*)?|\.[0-9]+))"
     r"(?![0-9]|[.,:/'^][0-9]| ?[*^²³π√!](?=[0-9])| ?[²³π√^])"
     r"(?P<times>[kK](?![A-Za-z])| (?:hundred|thousand|million|billion|trillion)\b)?"
@@ -56,6 +57,19 @@ _CODE = re.compile(r"\b(?:USD|EUR|GBP|INR|CAD|AUD|US|Rs\.?) ?(?=[-0-9.])")
 _NAME = re.compile(r"(?<![0-9A-Za-z.,/^-])[A-Za-z]+[0-9]+[A-Za-z0-9]*")  # CO2, B12
 _POWER = re.compile(r"(?<=[A-Za-z]) *\^ *\{?-?[0-9]+\}?")  # cm^2
 
+_SCIENTIFIC = re.compile(
+    r"(?<![0-9A-Za-z.,])"
+    r"(?:([0-9]+(?:\.[0-9]+)?)[eE]|([1-9](?:\.[0-9]+)?) ?[*×] ?10 ?\^ ?\{?)"
+    r"([-+]?[0-9]{1,2})\}?(?![0-9A-Za-z.])"
+)
+_UNITS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SMALL = {w: k for k, w in enumerate(_UNITS)} | {w: 20 + 10 * k for k, w in enumerate(_TENS)}
+
 _HEADING = re.compile(
     r"\W*(?i:step|part|case|section|calculation|method|question|problem|phase|stage|example) *[0-9]"
     r"|\W*[0-9]{1,2}[.)]\W+[A-Z][a-z]+ [a-zA-Z]"
@@ -70,7 +84,8 @@ def final_answer(text: str) -> str | None:
 
     Returns:
         The rest of the first such line, or the next line where it only announces the answer; None
-        if the step gives none. Words without a number, and "Step 1", are headings of Markdown.
+        if the step gives none. Words without a number, and "Step 1", are headings of Markdown. Of
+        lines with boxes the last one's box, or the whole line if it has different ones.
 
     Example:
         >>> final_answer("So:\n#### 72 clips"), final_answer("48 + 24 = 72")
@@ -81,10 +96,11 @@ def final_answer(text: str) -> str | None:
         bare = not re.search(r"[^\W_]", line)
         if bare or (not re.search(_DIGIT, line) and "answer" in line.lower()):
             return next(filter(None, below), line)
-        if re.search(_DIGIT, line) and not _HEADING.match(line):
+        if (re.search(_DIGIT, line) and not _HEADING.match(line)) or _words(plain(line)):
             return line
-    boxed = _boxed(text)
-    return boxed[-1] if boxed else None
+    ends = [line for line in text.split("\n") if _boxed(line)] or [text]
+    boxed = _boxed(ends[-1])
+    return ends[-1].strip() if len({plain(b) for b in boxed}) > 1 else boxed[-1] if boxed else None
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -122,6 +138,7 @@ def plain(text: str) -> str:
         text = re.sub(pattern, new, text)
     for _ in range(4):  # one inside the other
         text = _WRAPPED.sub(r" \1 ", text)
+    text = _SCIENTIFIC.sub(_written_out, text)
     text = re.sub(rf"([-+]) *[{_CURRENCY}] *", r"\1", text.translate(_SIGNS))
     text = _CODE.sub(" ", re.sub(rf"[{_CURRENCY}]", " ", text))
     text = re.sub(r"\b(?:minus|negative) +(?=[0-9.])", "-", text, flags=re.IGNORECASE)
@@ -131,7 +148,8 @@ def plain(text: str) -> str:
 def _boxed(text: str) -> list[str]:
     r"""What stands in each \boxed{...}, braces within it included."""
     found = []
-    for part in re.split(r"\\f?boxed\s*\{", text)[1:]:
+    text = re.sub(r"\\boxed +([-0-9.,]+)", r"\\boxed{\1}", text)
+    for part in re.split(r"\\(?:boxed|fbox)\s*\{", text)[1:]:
         depth = 1
         for place, sign in enumerate(part):
             depth += (sign == "{") - (sign == "}")
@@ -141,8 +159,31 @@ def _boxed(text: str) -> list[str]:
     return found
 
 
+def _written_out(found: re.Match[str]) -> str:
+    """1.2e3 as 1200."""
+    return format(Decimal(found[1] or found[2]).scaleb(int(found[3])), "f")
+
+
+def _words(text: str) -> str | None:
+    """ "Minus twenty-one" as "-21", up to "nine hundred thousand"; None for any other text."""
+    words = re.sub(r"[-,]|\band\b", " ", text.lower().strip(" .!|")).split()
+    minus = words[:1] in (["minus"], ["negative"])
+    words, total, part, last = words[minus:], 0, 0, 1000
+    for word in words:
+        if word in _SMALL and (last >= 100 or (last >= 20 and 0 < _SMALL[word] < 10)):
+            part, last = part + _SMALL[word], _SMALL[word] if part == 0 or last >= 100 else 1
+        elif word == "hundred" and 0 < part < 10:
+            part, last = 100 * part, 100
+        elif word == "thousand" and part and not total:
+            total, part, last = 1000 * part, 0, 1000
+        else:
+            return None
+    return f"{'-' * minus}{total + part}" if words else None
+
+
 def _read(text: str) -> Fraction | None:
     """The one number of a plain text."""
+    text = _words(text) or text
     if re.search(r"[0-9].*\bor\b.*[0-9]|\bbetween\b", text, re.IGNORECASE):
         return None
     if "\\" in text or len(re.findall(r"\b[A-Za-z] *=", text)) > 1:
