@@ -97,7 +97,7 @@ def _checked(args: argparse.Namespace) -> Profile:
     profile = get_profile(args.profile, env)
     env_class(env)
     for url in getattr(args, "server", ()):
-        from agentprm_lite.serve.address import check_url
+        from agentprm_lite.serve import check_url
 
         check_url(url)
     if args.base is not None:
