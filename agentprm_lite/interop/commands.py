@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,8 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     if kind_named(args.kind).rollouts:
         raise ValueError(f"{args.kind} learns from rollouts out of every state, and logs have none")
+    if not 0 < args.lr < math.inf or args.epochs < 1:
+        raise ValueError(f"expected lr > 0 and epochs >= 1, got {args.lr} and {args.epochs}")
     folder, logs = new_folder(args.out), _read(args.logs)
     _check_outcomes(logs)
 

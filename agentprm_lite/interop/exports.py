@@ -203,7 +203,10 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     """
     folder = Path(folder)
     if (folder / "adapter_config.json").exists():
-        base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+        said = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        base = said.get("base_model_name_or_path") if isinstance(said, dict) else None
+        if not isinstance(base, str):
+            raise ValueError(f"{folder}/adapter_config.json names no base_model_name_or_path")
         chat = load_chat(base)
         return load_reward_model(base, folder, chat), chat
     if not (folder / "config.json").exists():

@@ -65,4 +65,9 @@ def write_whole(path: Path, text: str) -> None:
 def _named(name: str | Path) -> Path:
     if not str(name).strip():
         raise ValueError("the name of the output is empty")
-    return Path(name)
+    path = Path(name)
+    above = next((p for p in path.absolute().parents if p.exists()), path)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "can't be written to" if above.is_dir() else "is a file"
+        raise ValueError(f"{path} can't be made: {above} {why}")
+    return path

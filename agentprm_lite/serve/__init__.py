@@ -5,10 +5,12 @@ Names are imported when they are used: sampling needs the extra [serve], AgentGy
 
 from typing import TYPE_CHECKING, Any
 
+from agentprm_lite.serve.address import check_url as check_url
+
 if TYPE_CHECKING:
     from agentprm_lite.serve.openai import ServerPlayer
 
-__all__ = ["ServerPlayer"]
+__all__ = ["ServerPlayer", "check_url"]
 
 
 def __getattr__(name: str) -> Any:

@@ -105,6 +105,6 @@ class _number:
         self.least = least
 
     def __call__(self, text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < self.least:
+        if not text.strip().isdecimal() or not self.least <= int(text[:20]) < 2**32:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {self.least} up")
         return int(text)

@@ -96,7 +96,11 @@ def _checked(args: argparse.Namespace) -> Profile:
         sys.path.insert(0, os.getcwd())  # where a reader's own world lies
     profile = get_profile(args.profile, env)
     env_class(env)
-    if args.base:
+    for url in getattr(args, "server", ()):
+        from agentprm_lite.serve import check_url
+
+        check_url(url)
+    if args.base is not None:
         from agentprm_lite.tutorial.smollm2 import resolve
 
         if args.base != "small-base":
@@ -111,8 +115,7 @@ def _checked(args: argparse.Namespace) -> Profile:
         args.worlds = args.worlds or list(WORLDS)
         if unknown := [world for world in args.worlds if world not in WORLDS]:
             raise ValueError(f"world {unknown[0]!r} is unknown, expected some of {list(WORLDS)}")
-        if args.command == "study":
-            new_file(args.out)
+        new_file(args.out)
     if args.command == "export":
         new_folder(args.out)
     return profile

@@ -123,7 +123,9 @@ LONG = row(9, 1, "turn left " * 40)
         ([row(1, 1, "turn"), row(2, 1, "turn")], [],
          "all 2 runs have the reward 1: there is nothing to tell apart; add runs that end"),
         ([row(1, float("nan"), "turn")], [], "RUNS, line 1: reward is nan, expected 0 to 1"),
-        (ROWS, ["--epochs", "0"], "epochs"),
+        (ROWS, ["--epochs", "0"], "expected lr > 0 and epochs >= 1, got 0.0001 and 0"),
+        (ROWS, ["--lr", "inf"], "expected lr > 0 and epochs >= 1, got inf and 10"),
+        (ROWS, ["--out", "RUNS/my-prm"], "RUNS is a file"),
         (ROWS, ["--base", "no such model"], "model 'no such model' is neither a folder with"),
         (ROWS, ["--out", ""], "train reward needs --out"),
         (ROWS, ["--out", "/"], "/ is a folder that isn't empty"),
@@ -139,6 +141,7 @@ def test_what_is_wrong_is_said_before_the_first_step(
     monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
     monkeypatch.setattr("agentprm_lite.hub.new_reward_model", never)
     runs, out = written(tmp_path, rows), tmp_path / "my-prm"
+    options = [o.replace("RUNS", runs) for o in options]
     command = ["train", "reward", "--logs", runs, "--base", str(base), "--out", str(out), *options]
     assert main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -189,6 +192,8 @@ def test_outputs(tmp_path: Path) -> None:
         (new_file, "", "the name of the output is empty"),
         (new_file, tmp_path, "is a folder, expected the name of a file"),
         (new_file, "new/", "is a folder, expected the name of a file"),
+        (new_file, tmp_path / "full" / "a.txt" / "b" / "c", "can't be made: .*a.txt is a file"),
+        (new_folder, tmp_path / "full" / "a.txt" / "b", "can't be made: .*a.txt is a file"),
     ):
         with pytest.raises(ValueError, match=message):
             check(name)
@@ -208,3 +213,12 @@ def test_score_never_replaces_what_it_reads(
     assert Path(runs).read_bytes() == before and not (tmp_path / "x").exists()
     err = capsys.readouterr().err
     assert re.search("is what is read", err) and re.search("both name", err)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"base_model_name_or_path": null}'])
+def test_adapters_without_a_base_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "adapter_config.json").write_text(text)
+    assert main(["diagnose", written(tmp_path, ROWS), "--model", str(tmp_path)]) == 1
+    assert "names no base_model_name_or_path" in capsys.readouterr().err

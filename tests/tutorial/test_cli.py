@@ -40,6 +40,8 @@ WRONG: list[tuple[str, str, int]] = [
     ("train reward --logs nothing.jsonl --base x/y --epochs two --out {new}", "invalid int", 2),
     ("collect --split dev", "invalid choice: 'dev' (choose from", 2),
     ("collect --server", "expected one argument", 2),
+    ("collect --server http://bo:secret@host/v1", "url of host: expected http://host:port/path", 2),
+    ("collect --server host:8000", "url: expected http://host:port or https", 2),
     ("search --kind agentprn", "kind of reward model is 'agentprn', expected one of orm", 2),
     ("search --model x", "kind of reward model is 'x', expected one of orm", 2),
     ("search -n 0", "'0' is no whole number from 1 up", 2),
@@ -56,6 +58,7 @@ WRONG: list[tuple[str, str, int]] = [
     ("export --out {full}", "a folder that isn't empty, expected a new folder", 2),
     ("export --out {repository}", "the root of a repository, expected a new folder", 2),
     ("export --out {file}", "is a file, expected the name of a new folder", 2),
+    ("export --out {file}/new", "file is a file", 2),
     ("export --out {new} --kind prm", "kind of reward model is 'prm'", 2),
     ("study", "the following arguments are required: --out", 2),
     ("study --out {empty}", "the name of the output is empty", 2),
@@ -64,6 +67,9 @@ WRONG: list[tuple[str, str, int]] = [
     ("study --out {new} --parts beams", "invalid choice: 'beams' (choose from", 2),
     ("study --out {new} --profile big", "profile 'big' is unknown, expected one of", 2),
     ("curves", "the following arguments are required: --out", 2),
+    ("curves --out {empty}", "the name of the output is empty", 2),
+    ("curves --out {full}", "is a folder, expected the name of a file", 2),
+    ("regime --out {full}", "is a folder, expected the name of a file", 2),
     ("curves --out {new} --worlds chess", "world 'chess' is unknown, expected some of", 2),
     ("curves --out {new} --rollouts 0", "'0' is no whole number from 1 up", 2),
     ("score", "the following arguments are required: logs, --model", 2),
@@ -78,6 +84,8 @@ WRONG: list[tuple[str, str, int]] = [
     *((f"{c} --seed -1", "'-1' is no whole number from 0 up", 2) for c in STAGED[:3]),
     ("eval --env nowhere:World", "expected \"module:Class\", got 'nowhere:World'", 2),
     ("eval --env json:JSONDecoder", "expected a subclass of TextEnv", 2),
+    ("eval --base {empty}", "model '' is neither a folder with a config.json", 2),
+    ("eval --seed 99999999999", "is no whole number from 0 up", 2),
     ("eval --base llama", "model 'llama' is neither a folder with a config.json", 2),
     ("eval --base {full}", "neither a folder with a config.json", 2),
     ("eval --base a/b/c", "neither a folder with a config.json", 2),
@@ -108,7 +116,7 @@ def test_sixty_wrong_command_lines_say_one_line_each(
     monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path / "artifacts"))
     assert len(WRONG) >= 60
     for line, expected, status in WRONG:
-        words = [names.get(w[1:-1], "") if w.startswith("{") else w for w in line.split()]
+        words = [w.format(**names, empty="") for w in line.split()]
         try:
             found = cli.main(words)
         except SystemExit as stop:
