@@ -167,6 +167,25 @@ if found:
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
 # In WebShop PVM ranks attempts after the second turn with 0.74 [0.67, 0.79]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is how long an attempt has gone on.
 #
+# ### Could any judge do better?
+#
+# Who sees a state can't tell more of an attempt's end than the policy's own chances there. Where judges missed what we had hoped for, the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound.
+
+# %%
+pd.DataFrame({
+    NAMES[w]: {
+        "tasks": c["tasks"], "attempts": c["attempts"],
+        "measured Q explains": text(c["explained_variance"]),
+        "the process judge": text(c["judge_explained_variance"]),
+        "measured Q, AUROC": text(c["auroc_fixed_turn"]),
+        "the process judge, AUROC": text(c["judge_auroc_fixed_turn"]),
+    }
+    for w, x in found.items() if (c := x["ceiling"])
+})
+
+# %% [markdown]
+# In BabyAI measured Q explains 0.59 [0.51, 0.70], PVM 0.18 [0.00, 0.40] of the same 90 attempts: the world would allow far more than these judges have learned. The rank of measured Q after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+#
 # ## Best-of-N in four worlds
 #
 # Three floors stand beside the judges: the random agent, one sample (N = 1), and the attempt with the fewest turns, which costs nothing to find.

@@ -21,15 +21,17 @@ from agentprm_lite.study.bars import (
 )
 from agentprm_lite.study.compare import rounded
 from agentprm_lite.study.measures import bootstrap_interval
+from agentprm_lite.study.provenance import provenance
 from agentprm_lite.tutorial import Profile, measured, test_tasks
 
 
 def measure(p: Profile) -> dict[str, Any]:
     """Places of some tasks, and 1,000 × the outcomes of the rollouts after each turn of the first
     attempts at each."""
-    tasks, examples = test_tasks(p), measured(p)
+    tasks, examples = test_tasks(p), measured(p)  # maybe later than the rest: with its commit
     groups = by_task([example.trajectory for example in examples])
     return {
+        **provenance(),
         "tasks": [tasks.index(task) for task in groups],
         "outcomes": [
             [np.rint(1000 * np.asarray(examples[i].outcomes)).astype(int).tolist() for i in group]
