@@ -31,6 +31,10 @@ MOVED = {
     "import agentprm_lite.train as tr": "import agentprm_lite.kinds as tr",
     ", batch_tokens=": ", microbatch_tokens=",
     "load_policy, make_tiny, TinySize": "load_policy",
+    "load_chat, Lora, new_reward_model": "load_chat, new_reward_model",
+    "models import Lora, load_chat": "models import load_chat",
+    "from agentprm_lite.models": "from agentprm_lite import Lora\nfrom agentprm_lite.hub",
+    "from agentprm_lite.chat import ChatFormat": "from agentprm_lite import ChatFormat",
     ".rollout import": ".tutorial.tiny import make_tiny, TinySize,",
     "ppo.ppo(": "ppo.train_ppo(",
 }  # fmt: skip

@@ -278,7 +278,7 @@ def test_an_example_is_steps_and_an_answer():
     [
         ("2*3=<<2*3=7>>7\n#### 7", r"mark <<2\*3=7>> is wrong"),
         ("<<x=7>>7\n#### 7", "is wrong"),
-        ("7\n#### seven", "expected a number after '####'"),
+        ("7\n#### some", "expected a number after '####'"),
         ("7", "expected a number after '####'"),
         ("#### 7\nmore", "expected a number after '####'"),
     ],
