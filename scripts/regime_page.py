@@ -82,7 +82,7 @@ def met(row: Row, how: str, bar: Any) -> bool:
 def cell(row: Row | None, how: str, bar: Any) -> str:
     """Value, interval, bar and whether it is met."""
     if row is None:
-        return "<td>–<br>nothing to measure</td>"
+        return "<td>–<br>not measured</td>"
     digits = 3 if how == "≤" else 2
     mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}".replace("-", "−") for x in row)
     if bar is None:

@@ -62,7 +62,7 @@ def test_the_bars_of_two_worlds() -> None:
     assert greedy == f"<tr>{both.format(0.6)}{both.format(0.5)}</tr>"
     label = "the judge's AUROC within tasks after a fixed turn"
     turn = at[f'<tr><th colspan="2" scope="colgroup">{label}</th></tr>']
-    assert "✓ ≥ 0.65" in turn and "<td>–<br>nothing to measure</td>" in turn
+    assert "✓ ≥ 0.65" in turn and "<td>–<br>not measured</td>" in turn
     ceiling = at[
         '<tr><th colspan="2" scope="colgroup">the same of measured Q: the ceiling</th></tr>'
     ]
