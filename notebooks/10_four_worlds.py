@@ -169,22 +169,21 @@ if found:
 #
 # ### Could any judge do better?
 #
-# Who sees a state can't tell more of an attempt's end than the policy's own chances there. Where judges missed what we had hoped for, the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound.
+# Who sees a state can't tell more of an attempt's end than the policy's own chances there. Where judges missed what we had hoped for, the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound. After the last turn Q is the outcome itself, so look at the turns before it.
 
 # %%
 pd.DataFrame({
-    NAMES[w]: {
-        "tasks": c["tasks"], "attempts": c["attempts"],
-        "measured Q explains": text(c["explained_variance"]),
-        "the process judge": text(c["judge_explained_variance"]),
-        "measured Q, AUROC": text(c["auroc_fixed_turn"]),
-        "the process judge, AUROC": text(c["judge_auroc_fixed_turn"]),
+    (NAMES[w], f"{c['attempts']} attempts, {turns}"): {
+        "measured Q": text(x["explained_variance"]),
+        JUDGES[found[w]["process_judge"]]: text(x["judge_explained_variance"]),
+        "the turn number alone": f"{x['turn_number_explains']:.2f}",
     }
-    for w, x in found.items() if (c := x["ceiling"])
+    for w in found if (c := found[w]["ceiling"])
+    for turns, x in (("all turns", c), ("before the last", c["before_last"]))
 })
 
 # %% [markdown]
-# In BabyAI measured Q explains 0.59 [0.51, 0.70], PVM 0.18 [0.00, 0.40] of the same 90 attempts: the world would allow far more than these judges have learned. The rank of measured Q after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+# In BabyAI measured Q explains 0.59 [0.51, 0.70] at all turns of these attempts and 0.45 [0.28, 0.54] before the last one; PVM explains 0.18 [0.00, 0.40] and 0.03 [-0.20, 0.23], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
 #
 # ## Best-of-N in four worlds
 #

@@ -18,17 +18,20 @@ from agentprm_lite.study.bars import (
     fixed_turn,
     process_judge,
     share_explained,
+    turn_number_explains,
 )
 from agentprm_lite.study.compare import rounded
 from agentprm_lite.study.measures import bootstrap_interval
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.tutorial import Profile, measured, test_tasks
+from agentprm_lite.tutorial import Profile, test_tasks, truth
+
+CANDIDATES = 6  # attempts a task from whose states the policy plays on
 
 
 def measure(p: Profile) -> dict[str, Any]:
     """Places of some tasks, and 1,000 × the outcomes of the rollouts after each turn of the first
-    attempts at each."""
-    tasks, examples = test_tasks(p), measured(p)  # maybe later than the rest: with its commit
+    attempts at each. It may be made later than the rest of a world, so it has its own commit."""
+    tasks, (examples, _) = test_tasks(p), truth(p, CANDIDATES)
     groups = by_task([example.trajectory for example in examples])
     return {
         **provenance(),
@@ -41,11 +44,13 @@ def measure(p: Profile) -> dict[str, Any]:
 
 
 def ceiling(raw: Raw) -> dict[str, Any] | None:
-    """What measured Q explains at all turns and how it ranks after the fixed one, and the process
-    judge on the same attempts; None where nothing was measured.
+    """What measured Q explains, at all turns and before the last, and how it ranks after the fixed
+    one; beside it, on the same attempts, the process judge and the turn number. None where nothing
+    was measured.
 
-    What a state leaves open is estimated from its rollouts without bias, so a few of them are
-    enough. They rank as a noisy Q does: that is a lower bound.
+    After the last turn Q is the outcome itself, so what counts is what is known before. What a
+    state leaves open is estimated from its rollouts without bias, so a few of them are enough. They
+    rank as a noisy Q does: that is a lower bound.
     """
     if "measured" not in raw:
         return None
@@ -55,11 +60,34 @@ def ceiling(raw: Raw) -> dict[str, Any] | None:
     return {
         "tasks": len(some["candidates"]),
         "attempts": sum(len(task) for task in some["candidates"]),
-        "explained_variance": explained_by_states(some),
+        **shares(some, judge),
+        "before_last": shares(before_last(some), judge),
         "auroc_fixed_turn": ranked and ranked[0],
         "auroc_tasks": ranked and ranked[1],
-        "judge_explained_variance": explained(some, judge),
         "judge_auroc_fixed_turn": judged and judged[0],
+    }
+
+
+def shares(some: Raw, judge: str) -> dict[str, Any]:
+    """What measured Q, a judge and the turn number explain of the same turns."""
+    return {
+        "explained_variance": explained_by_states(some),
+        "judge_explained_variance": explained(some, judge),
+        "turn_number_explains": turn_number_explains(some),
+    }
+
+
+def before_last(some: Raw) -> Raw:
+    """The same attempts without their last turns; outcomes stay."""
+
+    def cut(tasks: list[list[list[Any]]]) -> list[list[list[Any]]]:
+        return [[attempt[:-1] for attempt in task] for task in tasks]
+
+    return {
+        **some,
+        "candidates": [[[*a[:3], a[3][:-1]] for a in task] for task in some["candidates"]],
+        "values": {kind: [cut(run) for run in runs] for kind, runs in some["values"].items()},
+        "measured": {**some["measured"], "outcomes": cut(some["measured"]["outcomes"])},
     }
 
 
@@ -86,7 +114,7 @@ def explained_by_states(some: Raw) -> list[float] | None:
     turns = np.array([sum(len(a[3]) for a in task) for task in some["candidates"]])
     ends = [[(len(a[3]), a[0]) for a in task] for task in some["candidates"]]
     left = [
-        sum(float(np.var(np.array(a) / 1e3, axis=1, ddof=1).sum()) for a in task)
+        sum(float(np.var(np.array(turn) / 1e3, ddof=1)) for a in task for turn in a)
         for task in some["measured"]["outcomes"]
     ]
     sums = [[sum(n * r**k for n, r in task) for task in ends] for k in (1, 2)]

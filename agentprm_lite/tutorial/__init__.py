@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agentprm_lite.tutorial.stages import (
         Policy,
         greedy_runs,
-        measured,
         policy,
         pool,
         pool_file,
@@ -46,8 +45,7 @@ _HOMES = {
     "profiles": "Profile get_profile",
     "rewards": "USUAL Variant family pool_values reward_config reward_data reward_model_folder",
     "smollm2": "resolve",
-    "stages": "Policy greedy_runs measured policy pool pool_file read rollouts sample "
-    "training_log truth",
+    "stages": "Policy greedy_runs policy pool pool_file read rollouts sample training_log truth",
     "tasks": "beam_tasks sampling_config test_tasks train_tasks",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -33,8 +33,6 @@ from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, tr
 from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
 
 logger = logging.getLogger(__name__)
-MEASURED = 6
-"""Candidates a task on which a study measures Q."""
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
@@ -210,24 +208,17 @@ def mc_files(p: Profile) -> tuple[list[Trajectory], Path]:
     return starts, play_on(p, "mc", rollouts_file(p), starts, p.mc_samples)
 
 
-def truth(p: Profile) -> tuple[list[RewardExample], int]:
+def truth(p: Profile, candidates: int = 1) -> tuple[list[RewardExample], int]:
     """Held-out trajectories with the outcomes of many rollouts from every state: Q itself, nearly.
 
     They are the first candidates of ``truth_tasks`` tasks of :func:`pool`.
     """
-    first = [t for t in pool(p) if t.sample == 0 and t.num_steps]
-    starts, data = spread(first, p.truth_tasks), pool_file(p, policy(p))
+    played = [t for t in pool(p) if t.num_steps]
+    tasks = {t.task for t in spread([t for t in played if t.sample == 0], p.truth_tasks)}
+    starts = [t for t in played if t.task in tasks and t.sample < candidates]
+    data = pool_file(p, policy(p))
     examples, tokens = outcomes(starts, play_on(p, "truth", data, starts, p.truth_samples))
     return examples, sum(tokens)
-
-
-def measured(p: Profile) -> list[RewardExample]:
-    """As :func:`truth`, but the first :data:`MEASURED` candidates of each of the tasks."""
-    tasks = set(spread(test_tasks(p), p.truth_tasks))
-    starts = [t for t in pool(p) if t.task in tasks and t.sample < MEASURED and t.num_steps]
-    return outcomes(
-        starts, play_on(p, "measured", pool_file(p, policy(p)), starts, p.truth_samples)
-    )[0]
 
 
 def outcomes(starts: list[Trajectory], path: Path) -> tuple[list[RewardExample], list[int]]:

@@ -31,6 +31,7 @@ def test_what_states_explain(raw: dict[str, Any]) -> None:
     nothing; all outcomes have 1/4."""
     found = ceiling(raw)
     assert found["explained_variance"][0] == pytest.approx(1 - (2 / 3 * 0.25) / 0.25, abs=1e-4)
+    assert found["before_last"]["explained_variance"][0] == pytest.approx(1 - 0.25 / 0.25, abs=1e-4)
     assert found["auroc_fixed_turn"] == [1.0, 1.0, 1.0]
     assert (found["tasks"], found["attempts"], found["auroc_tasks"]) == (2, 4, 2)
 
@@ -39,7 +40,17 @@ def test_the_judge_is_asked_about_the_same_attempts(raw: dict[str, Any]) -> None
     """Half of them are won, so the constant 1/2 explains nothing; of all a third is won."""
     found = ceiling(raw)
     assert found["judge_explained_variance"][0] == 0.0
+    assert found["turn_number_explains"] == 0.0  # won and lost attempts are equally long
     assert found["judge_auroc_fixed_turn"] == [0.5, 0.5, 0.5]
+
+
+def test_the_last_turn_is_left_out(raw: dict[str, Any]) -> None:
+    """A judge that is right after the last turn alone explains nothing before it."""
+    late = [[500, 500, 500, 1000], [500, 500, 500, 0], [500, 500, 500, 0]]
+    raw["values"]["pvm"] = [[late] * 3]
+    found = ceiling(raw)
+    assert found["judge_explained_variance"][0] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["before_last"]["judge_explained_variance"][0] == 0.0
 
 
 def test_few_rollouts_are_without_bias() -> None:
