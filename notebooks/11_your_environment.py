@@ -62,7 +62,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from agentprm_lite import TextEnv, make_env, search, study
+from agentprm_lite import Lora, TextEnv, make_env, search, study
 from agentprm_lite.tutorial import guided, plots, rewards, stages
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
@@ -252,7 +252,7 @@ else:
 # ## The whole pipeline
 #
 # A profile is plain data. We take the one in use, name our world, and choose sizes for it: new demonstrations
-# for each variant, and short histories. The small base has never read of vaults. Everything else is what the other chapters call. Artifacts go to
+# for each variant, and short histories. The small base has never read of vaults, so its adapters are larger and see each demonstration four times. Everything else is what the other chapters call. Artifacts go to
 # `artifacts/<profile>/`, in a folder that carries the world's name; their names carry a hash of the cells that hold the class, so a changed world is computed anew.
 
 # %%
@@ -260,8 +260,9 @@ profile = replace(get_profile(PROFILE, Vault.name), max_rounds=None)
 if profile.base == "small-base":
     profile = replace(
         profile, max_new_tokens=24, max_context=384, demo_goals=800,
-        demo_variants=1, sft=replace(profile.sft, lr=2e-3, epochs=2),
-        rollout_tasks=80, rollout_samples=4, beam_tasks=40,
+        lora=Lora(r=64, alpha=128), demo_variants=1,
+        sft=replace(profile.sft, lr=5e-3, epochs=4), rollout_tasks=80,
+        rollout_temperature=1.0, eval_temperature=1.0, beam_tasks=40,
     )
 if PROFILE == "smoke":
     print("smoke sizes: these numbers are no findings")
