@@ -86,6 +86,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from transformers import AutoConfig
 
     from agentprm_lite.hub import load_chat, new_reward_model, read
+    from agentprm_lite.interop.card import program
     from agentprm_lite.interop.exports import export
     from agentprm_lite.kinds import RewardExample
     from agentprm_lite.models import Lora
@@ -93,12 +94,13 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
     chat = load_chat(args.base)
+    program(chat, recorded=True)  # of the card: what can't be exported isn't trained
     played = _trajectories(chat, logs)
     config_of_base = read(AutoConfig, args.base).get_text_config()
     _check_lengths(logs, played, config_of_base, args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
     log = train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
-    export(model, chat, folder, kind=args.kind)
+    export(model, chat, folder, kind=args.kind, recorded=True)
     print(f"{folder}: {args.kind} on {args.base}, learned from {len(logs)} runs")
     if log[-1].get("learned"):
         share = log[-1]["best_explained_variance"]

@@ -15,10 +15,14 @@ from helpers import random_reward_model, random_trajectories
 from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
 
 from agentprm_lite.hub import ChatFormat, load_chat, load_reward_model, save_adapter
-from agentprm_lite.interop import export, load_exported
-from agentprm_lite.prm import RewardModel
+from agentprm_lite.interop import export, from_messages, load_exported
+from agentprm_lite.interop.card import program
+from agentprm_lite.prm import RewardModel, check_ids
 from agentprm_lite.tutorial import cli, rewards, stages
+from agentprm_lite.tutorial.families import make
 from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
+from agentprm_lite.types import Task
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +102,65 @@ def test_the_card_doesnt_invite_a_softmax_over_one_label(exported: Path) -> None
     assert "is 1.0 for every token" in " ".join(text.split())
 
 
-def test_a_template_whose_last_turn_is_another_is_refused(folder: Path, tmp_path: Path) -> None:
-    """As gpt-oss does: the card's program would read M at another token."""
-    chat = load_chat(folder)
-    shouting = chat.tokenizer.chat_template.replace(
-        "m['content']", "(m['content'] + '!!!' if loop.last and not add_generation_prompt else "
-        "m['content'])")  # fmt: skip
-    assert shouting != chat.tokenizer.chat_template
-    chat.tokenizer.chat_template = shouting
-    with pytest.raises(ValueError, match=r"would read M = 0\.\d+ where this library reads 0\.\d+"):
-        export(random_reward_model(folder), chat, tmp_path / "judge", kind="orm")
-    assert not (tmp_path / "judge").exists()
+WHOLE = "texts = [tokenizer.apply_chat_template(messages, tokenize=False)]  # one or many"
+CUT = "texts = [tokenizer.apply_chat_template(messages, tokenize=False).rstrip()]  # one or many"
+
+
+@pytest.mark.parametrize(
+    ("style", "of_logs", "of_a_policy"),
+    [
+        ("qwen2.5", WHOLE, WHOLE),
+        ("phi3", WHOLE, WHOLE),  # something stands after the last turn
+        ("gpt-oss", WHOLE, WHOLE),  # turns of the past end otherwise
+        ("qwen3", WHOLE, "+ said + '<|im_end|>'"),  # only the last turn has an empty thought
+        ("glm4", CUT, "+ said + '<|user|>'"),  # turns end where the next role begins
+        ("qwen3-thinking", WHOLE, "no program"),  # the past is shown without its thoughts
+        ("deepseek-r1", WHOLE, "no program"),
+    ],
+)
+def test_the_cards_program_has_the_ids_that_the_model_was_trained_on(
+    style: str, of_logs: str, of_a_policy: str
+) -> None:
+    stops = STYLES[style].stops.split()
+    tokenizer = small_tokenizer(STYLES[style])
+    chat = ChatFormat(tokenizer, tokenizer.convert_tokens_to_ids(stops))
+    assert program(chat, recorded=True).texts == of_logs
+    if of_a_policy == "no program":
+        with pytest.raises(ValueError, match=r"no program that renders .* save the adapters"):
+            program(chat, recorded=False)
+    else:
+        assert of_a_policy in program(chat, recorded=False).texts
+
+
+@pytest.mark.parametrize(("family", "recorded"), [("Qwen3", False), ("GLM-4", True)])
+def test_the_cards_program_where_a_last_turn_is_shown_otherwise(
+    tmp_path: Path, family: str, recorded: bool
+) -> None:
+    """Read by transformers alone; and the folder comes back, whatever ends a turn."""
+    make(family, tmp_path / "base")
+    chat = load_chat(tmp_path / "base")
+    out = tmp_path / 'my "judge"'
+    export(random_reward_model(tmp_path / "base"), chat, out, kind="orm", recorded=recorded)
+    model, again = load_exported(out)
+    asked, said = "Goal: craft stick.", "Planks first: get 2 planks"
+    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+    ids = chat.opening_ids(asked) + chat.turn_ids(said)
+    if recorded:
+        ids = list(from_messages(chat, messages, 1, Task("vault", 0)).ids)
+    with torch.no_grad():
+        expected = float(model(torch.tensor([ids])).logits[0, -1, 0].sigmoid())
+    (code,) = re.findall(r"```python\n(.+?)```", (out / "README.md").read_text(), re.S)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
+    assert abs(expected - 0.5) > 1e-3 and again.fingerprint == chat.fingerprint
+
+
+def test_an_exported_model_refuses_ids_of_another_chat_format(exported: Path) -> None:
+    judge, chat = load_exported(exported)
+    check_ids(RewardModel(judge), chat)
+    other = ChatFormat(small_tokenizer(STYLES["qwen2.5"]))
+    with pytest.raises(ValueError, match=f"{chat.fingerprint}, .* {other.fingerprint}"):
+        check_ids(RewardModel(judge), other)
 
 
 def test_an_exported_model_comes_back(folder: Path, exported: Path, tmp_path: Path) -> None:
