@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def new_folder(name: str | Path) -> Path:
@@ -41,18 +42,21 @@ def new_file(name: str | Path, *, sources: Sequence[str | Path] = ()) -> Path:
         The path.
 
     Raises:
-        ValueError: the name is empty or a folder's, or one of the sources.
+        ValueError: the name is empty, a folder's or a device's, or one of the sources.
     """
     path = _named(name)
     if path.is_dir() or str(name).endswith(("/", os.sep)):
         raise ValueError(f"{path} is a folder, expected the name of a file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a device or a pipe, expected the name of a file")
     if any(path.resolve() == Path(source).resolve() for source in sources):
         raise ValueError(f"{path} is what is read, expected another file to write to")
     return path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is whole or not there at all."""
+    """Write a file that is whole or not there at all; a link stays one."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("w", encoding="utf-8") as f:
@@ -66,8 +70,15 @@ def _named(name: str | Path) -> Path:
     if not str(name).strip():
         raise ValueError("the name of the output is empty")
     path = Path(name)
-    above = next((p for p in path.absolute().parents if p.exists()), path)
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        why = "can't be written to" if above.is_dir() else "is a file"
-        raise ValueError(f"{path} can't be made: {above} {why}")
+    if "\0" in str(name):
+        raise ValueError(f"the name of the output is {str(name)!r}, which has a null character")
+    try:
+        above = next((p for p in path.absolute().parents if p.exists()), path)
+        if above.is_dir():  # permissions don't say whether something can be made there
+            TemporaryFile(dir=above).close()
+        path.exists()
+    except OSError as err:
+        raise ValueError(f"{str(path)[:60]} can't be made: {err.strerror}") from err
+    if not above.is_dir():
+        raise ValueError(f"{path} can't be made: {above} is a file")
     return path
