@@ -56,10 +56,10 @@ def add_log_options(train: argparse.ArgumentParser) -> None:
     group = train.add_argument_group("reward, from logs")
     group.add_argument("--logs", nargs="+", help=_LOGS)
     group.add_argument("--base", help="model to start from: a folder or a hub id")
-    group.add_argument("--kind", default="agentprm", help="which labels, such as orm or pvm")
+    group.add_argument("--kind", help="which labels, such as orm or pvm; default: agentprm")
     group.add_argument("--out", help="new folder for the reward model")
-    group.add_argument("--epochs", type=int, default=10, help="most passes over the logs")
-    group.add_argument("--lr", type=float, default=1e-4, help="peak learning rate")
+    group.add_argument("--epochs", type=int, help="most passes over the logs; default: 10")
+    group.add_argument("--lr", type=float, help="peak learning rate; default: 1e-4")
 
 
 def train_on_logs(args: argparse.Namespace) -> None:
@@ -76,10 +76,12 @@ def train_on_logs(args: argparse.Namespace) -> None:
         raise ValueError(f"train reward needs {' and '.join(missing)}")
     from agentprm_lite.labels import kind_named
 
-    if kind_named(args.kind).rollouts:
-        raise ValueError(f"{args.kind} learns from rollouts out of every state, and logs have none")
-    if not 0 < args.lr < math.inf or args.epochs < 1:
-        raise ValueError(f"expected lr > 0 and epochs >= 1, got {args.lr} and {args.epochs}")
+    kind = "agentprm" if args.kind is None else args.kind
+    lr, epochs = (1e-4 if args.lr is None else args.lr), (10 if args.epochs is None else args.epochs)
+    if kind_named(kind).rollouts:
+        raise ValueError(f"{kind} learns from rollouts out of every state, and logs have none")
+    if not 0 < lr < math.inf or epochs < 1:
+        raise ValueError(f"expected lr > 0 and epochs >= 1, got {lr} and {epochs}")
     folder, logs = new_folder(args.out), _read(args.logs)
     _check_outcomes(logs)
 
@@ -92,16 +94,16 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from agentprm_lite.models import Lora
     from agentprm_lite.train import TrainConfig, train_reward_model
 
-    config = TrainConfig(lr=args.lr, epochs=args.epochs, seed=args.seed)
+    config = TrainConfig(lr=lr, epochs=epochs, seed=args.seed)
     chat = load_chat(args.base)
     program(chat, recorded=True)  # of the card: what can't be exported isn't trained
     played = _trajectories(chat, logs)
     config_of_base = read(AutoConfig, args.base).get_text_config()
     _check_lengths(logs, played, config_of_base, args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
-    log = train_reward_model(model, [RewardExample(t) for t in played], args.kind, config)
-    export(model, chat, folder, kind=args.kind, recorded=True)
-    print(f"{folder}: {args.kind} on {args.base}, learned from {len(logs)} runs")
+    log = train_reward_model(model, [RewardExample(t) for t in played], kind, config)
+    export(model, chat, folder, kind=kind, recorded=True)
+    print(f"{folder}: {kind} on {args.base}, learned from {len(logs)} runs")
     if log[-1].get("learned"):
         share = log[-1]["best_explained_variance"]
         print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")

@@ -50,9 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "run" in args:  # a command of another wing
             args.run(args)
             return 0
-        if (args.command, getattr(args, "kind_or_policy", "")) == ("train", "reward"):
-            _train_on_logs(args)
-            return 0
+        if args.command == "train":
+            if other := _of_the_other_kind(args):
+                return _said(args, other, 2)
+            if args.kind_or_policy == "reward":
+                _train_on_logs(args)
+                return 0
         command = shlex.join(["agentprm", *words])
         if args.command == "pretrain":
             _pretrain(args, command)
@@ -83,10 +86,19 @@ def _said(args: argparse.Namespace, err: object, status: int) -> int:
     return status
 
 
+def _of_the_other_kind(args: argparse.Namespace) -> str:
+    """Which given options of ``train`` would be ignored; empty if none would."""
+    if reward := args.kind_or_policy == "reward":
+        usual = {"profile": "cpu", "env": "textcraft"}
+    else:
+        usual = dict.fromkeys(("logs", "kind", "out", "epochs", "lr"))
+    given = [f"--{name}" for name, default in usual.items() if getattr(args, name) != default]
+    whose = "the book's models, not to 'reward'" if reward else "'train reward'"
+    return f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to {whose}" * bool(given)
+
+
 def _checked(args: argparse.Namespace) -> Profile:
     """The profile that is asked for; every other name is looked up, too."""
-    if args.command == "train" and (args.logs or args.out):
-        raise ValueError("--logs and --out are those of 'train reward'")
     from agentprm_lite.env import env_class
     from agentprm_lite.kinds import kind_named
     from agentprm_lite.tutorial.profiles import get_profile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,21 @@ def test_train_reward_then_score_then_diagnose(
     assert "is a folder that isn't empty, expected a new folder" in capsys.readouterr().err
 
 
-def test_options_of_logs_are_never_ignored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "pvm", "--logs", "runs.jsonl"]) == 2
-    assert capsys.readouterr().err == (
-        "agentprm train: --logs and --out are those of 'train reward'\n"
-    )
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("pvm --logs runs.jsonl", "--logs belongs to 'train reward'"),
+        ("sft --epochs 3 --lr 1e-3", "--epochs and --lr belong to 'train reward'"),
+        ("agentprm --kind pvm", "--kind belongs to 'train reward'"),
+        ("reward --profile study", "--profile belongs to the book's models, not to 'reward'"),
+        ("reward --env math --profile t4", "--profile and --env belong to the book's models, not"),
+    ],
+)
+def test_options_of_the_other_kind_of_training_are_never_ignored(
+    command: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *command.split()]) == 2
+    assert capsys.readouterr().err.startswith(f"agentprm train: {message}")
 
 
 LONG = row(9, 1, "turn left " * 40)
@@ -194,10 +205,18 @@ def test_outputs(tmp_path: Path) -> None:
         (new_file, "new/", "is a folder, expected the name of a file"),
         (new_file, tmp_path / "full" / "a.txt" / "b" / "c", "can't be made: .*a.txt is a file"),
         (new_folder, tmp_path / "full" / "a.txt" / "b", "can't be made: .*a.txt is a file"),
+        (new_file, "/proc/x", "/proc/x can't be made: "),  # root may write, and yet nothing is made
+        (new_folder, "/proc/x/y", "/proc/x/y can't be made: "),
+        (new_file, "x" * 300, "x{60} can't be made: File name too long"),
+        (new_file, os.devnull, "is a device or a pipe, expected the name of a file"),
+        (new_folder, "a\0b", "which has a null character"),
     ):
         with pytest.raises(ValueError, match=message):
             check(name)
     source = tmp_path / "full" / "a.txt"
+    (tmp_path / "link").symlink_to(source)
+    write_whole(tmp_path / "link", "y")
+    assert (tmp_path / "link").is_symlink() and source.read_text() == "y"
     with pytest.raises(ValueError, match="is what is read, expected another file to write to"):
         new_file(tmp_path / "full" / ".." / "full" / "a.txt", sources=[source])
 
