@@ -77,7 +77,8 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from agentprm_lite.labels import kind_named
 
     kind = "agentprm" if args.kind is None else args.kind
-    lr, epochs = (1e-4 if args.lr is None else args.lr), (10 if args.epochs is None else args.epochs)
+    lr = 1e-4 if args.lr is None else args.lr
+    epochs = 10 if args.epochs is None else args.epochs
     if kind_named(kind).rollouts:
         raise ValueError(f"{kind} learns from rollouts out of every state, and logs have none")
     if not 0 < lr < math.inf or epochs < 1:
