@@ -185,7 +185,7 @@ def told(found: dict[str, Any]) -> str:
         lines += ["", "the judge, after turn    runs  explained variance  which attempt won"]
         for row in found["judge"]["by_turn"]:
             ev = row["explained_variance"]
-            shown = "-" if ev is None else f"{ev:.2f}"
+            shown = "-" if ev is None else f"{round(ev, 2) + 0.0:.2f}"  # no -0.00
             lines.append(
                 f"  {row['turn']!s:>22} {row['runs']:>6} {shown:>19}  {_auroc(row['ranking'])}"
             )
@@ -247,7 +247,7 @@ def verdicts(found: dict[str, Any]) -> list[str]:
     if "judge" in found:
         last = found["judge"]["by_turn"][-1]
         start = found["judge"]["by_turn"][0]
-        if (last["explained_variance"] or 0) <= 0:
+        if round(last["explained_variance"] or 0.0, 2) <= 0:
             out.append("The judge predicts the outcome no better than its mean would.")
         elif last["ranking"] and last["ranking"]["auroc"] - (last["ranking"]["error"] or 0) <= 0.5:
             out.append("The judge knows which tasks are hard, not which attempt is good.")

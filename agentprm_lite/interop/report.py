@@ -68,8 +68,8 @@ def page(runs: Sequence[Scored], judge: str, source: str) -> str:
     """
     turns, tasks = sum(len(s.q) for s in runs), len({s.log.task for s in runs})
     worst = min(range(len(runs)), key=lambda k: min(runs[k].progress))
-    drop = min(runs[worst].progress)
-    turn = 1 + runs[worst].progress.index(drop)
+    drop = round(min(runs[worst].progress), 2)
+    turn = 1 + runs[worst].progress.index(min(runs[worst].progress))
     found = [
         f"{name}: last M {fmean(m):.2f} on average ({_count(len(m), 'run')})"
         for name, wanted in (("Reward 1", 1.0), ("Reward 0", 0.0))
@@ -87,7 +87,7 @@ def page(runs: Sequence[Scored], judge: str, source: str) -> str:
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>{_text(judge)} on {_text(source)}</title><style>{STYLE}</style></head><body>
-<header><h1>{_text(judge)} reads {_text(source)}</h1>
+<header><h1><bdi>{_text(judge)}</bdi> reads <bdi>{_text(source)}</bdi></h1>
 <p>{_count(len(runs), "run")} of {_count(tasks, "task")}, {_count(turns, "turn")}.
 <b>M</b> is how promising a run is after a turn, from 0 (will fail) to 1 (will succeed);
 <b>progress</b> is what the turn changed.</p>
@@ -116,7 +116,7 @@ def _entry(k: int, s: Scored, title: str) -> str:
     )
     return (
         f'<li><a href="#run-{k}"><span class="reward" title="reward">{_reward(s)}</span>'
-        f'<span class="title">{k}. {_text(_short(title, 80))}</span>'
+        f'<span class="title" dir="auto">{k}. {_text(_short(title, 80))}</span>'
         f'<svg class="spark" viewBox="0 0 76 22" aria-hidden="true"><line x2="76" y1="11" y2="11"/>'
         f'<path d="M{points}"/></svg><span title="last M">{s.q[-1]:.2f}</span></a></li>\n'
     )
@@ -125,13 +125,13 @@ def _entry(k: int, s: Scored, title: str) -> str:
 def _article(k: int, s: Scored, title: str, labelled: bool) -> str:
     reward, name = s.log.reward, f"run-{k}"
     wrong = "" if reward is None else f"{abs(reward - s.q[-1]):.4f}"
-    own = f", id {_text(_short(s.log.id, 40))}" * (s.log.id not in ("", str(k)))
+    own = f", id <bdi>{_text(_short(s.log.id, 40))}</bdi>" * (s.log.id not in ("", str(k)))
     drop = min(s.progress)
     facts = [
         "reward unknown" if reward is None else f"reward {reward:g}",
         _count(len(s.q), "turn"),
         f"M from {s.root:.2f} to {s.q[-1]:.2f}",
-        f"largest drop {_signed(drop)} in turn {1 + s.progress.index(drop)}" * (drop < 0),
+        f"largest drop {_signed(drop)} in turn {1 + s.progress.index(drop)}" * (round(drop, 2) < 0),
     ]
     ends = [m for m, message in enumerate(s.log.messages) if message.step]
     told = [s.log.messages[a + 1 : b] for a, b in zip([-1, *ends], [*ends, None], strict=True)]
@@ -157,7 +157,7 @@ def _article(k: int, s: Scored, title: str, labelled: bool) -> str:
     return (
         f'<article id="{name}" data-drop="{drop:.4f}" data-last="{s.q[-1]:.4f}" '
         f'data-wrong="{wrong}"><div class="about"><h2>Run {k}{own}: '
-        f"{_text(_short(title, 160))}</h2>"
+        f"<bdi>{_text(_short(title, 160))}</bdi></h2>"
         f'<p class="facts">{" · ".join(filter(None, facts))}</p><p class="step">{buttons}</p></div>'
         f'<div class="table"><table><caption>M after each turn</caption><thead><tr>'
         f"{''.join(f'<th scope=col>{h}</th>' for h in heads)}</tr></thead>"
@@ -167,13 +167,14 @@ def _article(k: int, s: Scored, title: str, labelled: bool) -> str:
 
 
 def _row(name: str, t: int, m: float, change: float | None, text: str, label: str | None) -> str:
-    kind = "" if change is None else "up" if change >= 0 else "down"
+    moved = 0.0 if change is None else round(change, 2)
+    kind = "up" if moved > 0 else "down" if moved < 0 else ""
     cell = "" if label is None else f"<td>{label}</td>"
     return (
         f'<tr><td><a href="#{name}-turn-{t}">{t or "start"}</a></td><td class="m">'
         f'<span class="bar" style="--v:{100 * _inside(m):.0f}%"></span>{m:.2f}</td>'
         f'<td class="{kind}">{"" if change is None else _signed(change)}</td>{cell}'
-        f'<td class="what">{_text(_short(text, 120))}</td></tr>\n'
+        f'<td class="what" dir="auto">{_text(_short(text, 120))}</td></tr>\n'
     )
 
 
@@ -189,9 +190,9 @@ def _details(
     """What was said in a turn, folded."""
     moved = "" if change is None else f", {_signed(change)}"
     parts = "".join(
-        f'<p class="who">{message.role}{f" {_text(message.name)}" * bool(message.name)}</p>'
-        + f"<pre>{_text(message.reasoning)}</pre>" * bool(message.reasoning)
-        + f"<pre>{_text(said(message)) or '(nothing)'}</pre>"
+        f'<p class="who">{message.role} <bdi>{_text(message.name)}</bdi></p>'
+        + f'<pre dir="auto">{_text(message.reasoning)}</pre>' * bool(message.reasoning)
+        + f'<pre dir="auto">{_text(said(message)) or "(nothing)"}</pre>'
         for message in messages
     )
     by_hand = f"; label {label}" * bool(label)
@@ -229,7 +230,8 @@ def _reward(s: Scored) -> str:
 
 
 def _signed(x: float) -> str:
-    return f"{x:+.2f}".replace("-", "−")
+    """With its sign, unless it is nothing at two digits."""
+    return f"{x:+.2f}".replace("-", "−") if round(x, 2) else "0.00"
 
 
 def _count(n: int, what: str) -> str:

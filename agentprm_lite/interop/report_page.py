@@ -15,7 +15,7 @@ h1 { font-size: 21px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 0 0 2px; 
 header p, .facts { margin: 2px 0; } .facts, .keys, caption { color: var(--faint); }
 a { color: inherit; } kbd { border: 1px solid var(--line); border-radius: 4px; padding: 0 5px; font: inherit; }
 nav { padding: 8px 12px; } nav ol { list-style: none; margin: 6px 0 0; padding: 0; }
-nav a, .heads { display: grid; grid-template-columns: 3.1em 1fr 62px 2.4em; gap: 8px; align-items: center;
+nav a, .heads { display: grid; grid-template-columns: 46px 1fr 62px 36px; gap: 8px; align-items: center;
   padding: 4px 6px; border-radius: 6px; text-decoration: none; min-height: 32px; }
 nav a:hover { background: var(--soft); } nav a[aria-current] { background: var(--here); }
 .heads { color: var(--faint); font-size: 13px; margin: 6px 0 -4px; padding-bottom: 0; min-height: 0; }

@@ -88,10 +88,9 @@ def _said(args: argparse.Namespace, err: object, status: int) -> int:
 
 def _of_the_other_kind(args: argparse.Namespace) -> str:
     """Which given options of ``train`` would be ignored; empty if none would."""
+    usual: dict[str, str | None] = dict.fromkeys(("logs", "kind", "out", "epochs", "lr"))
     if reward := args.kind_or_policy == "reward":
         usual = {"profile": "cpu", "env": "textcraft"}
-    else:
-        usual = dict.fromkeys(("logs", "kind", "out", "epochs", "lr"))
     given = [f"--{name}" for name, default in usual.items() if getattr(args, name) != default]
     whose = "the book's models, not to 'reward'" if reward else "'train reward'"
     return f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to {whose}" * bool(given)

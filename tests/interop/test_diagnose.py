@@ -102,6 +102,8 @@ def test_turns_that_give_it_away_and_judges_that_know_too_little() -> None:
 
     half, easy = [0.5] * 60, [0.5] * 40 + [1.0] * 20
     assert judged(half, half) == "The judge predicts the outcome no better than its mean would."
+    nearly = [0.5] * 40 + [0.5001] * 20  # it explains 0.0001
+    assert judged(nearly, nearly) == "The judge predicts the outcome no better than its mean would."
     assert judged(easy, easy) == "The judge knows which tasks are hard, not which attempt is good."
     right = [1.0, 0.0] * 20 + [1.0] * 20
     assert judged(right, right) == "Most of what the judge knows it knows before the first turn."

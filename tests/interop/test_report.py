@@ -112,6 +112,31 @@ def test_the_table_of_turns_and_values_is_there_without_the_script() -> None:
     assert "reply 3" in [t for tag, t in reader.texts if tag == "pre"]
 
 
+def test_what_rounds_to_nothing_is_no_drop() -> None:
+    """0.5 → 0.498 → 0.5: both changes are 0.00 at two digits."""
+    text = page([scored(1, 1.0, 0.498, 0.5)], "j", "s")
+    reader = read(text)
+    assert (
+        "argest drop:" not in text
+        and "largest drop −" not in text
+        and "−0.00" not in text
+        and "+0.00" not in text
+    )
+    assert [t for tag, t in reader.texts if t == "0.00" and tag == "td"] == ["0.00"] * 2
+    assert not [a for _, a in reader.tags if a.get("class") in ("up", "down")]
+
+
+def test_texts_from_right_to_left_have_their_own_direction() -> None:
+    """What a text does to the direction ends with it (U+202E), and its begin is what is cut off
+    last."""
+    reader = read(page([scored(1, 1.0, 0.25, text="שלום \u202e", id="\u202ex")], "\u202ej", "s"))
+    blocks = [a for tag, a in reader.tags if tag == "pre" or a.get("class") in ("what", "title")]
+    assert len(blocks) == 6 and all(a["dir"] == "auto" for a in blocks)
+    inline = [t for tag, t in reader.texts if tag == "bdi"]
+    assert "\u202ej" in inline and "\u202ex" in inline
+    assert not [t for tag, t in reader.texts if tag in ("h1", "h2") and "\u202e" in t]
+
+
 def test_texts_are_only_text_and_nothing_is_asked_of_the_network() -> None:
     whole = page(RUNS, EVIL, EVIL)
     reader = read(whole)
