@@ -26,7 +26,8 @@ from agentprm_lite.models import half_dtype
 def where(name: str | Path) -> str:
     """What ``from_pretrained`` takes: a folder with a ``config.json``, or a hub id."""
     text = str(name)
-    if (Path(text) / "config.json").exists() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text):
+    folder = text.strip() and (Path(text) / "config.json").exists()
+    if folder or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text):
         return text
     raise ValueError(
         f"model {text!r} is neither a folder with a config.json nor a hub id of the form owner/name"

@@ -8,6 +8,26 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 
+def run_folder(name: str | Path) -> Path:
+    """The folder of a run that goes on where it was stopped.
+
+    Args:
+        name: what the user gave.
+
+    Returns:
+        The path; nothing is made yet.
+
+    Raises:
+        ValueError: the name is empty, a file's or a repository's.
+    """
+    path = _named(name)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file, expected the name of a folder")
+    if (path / ".git").exists():
+        raise ValueError(f"{path} is the root of a repository, expected a folder of its own")
+    return path
+
+
 def new_folder(name: str | Path) -> Path:
     """A folder to write to.
 

@@ -68,7 +68,7 @@ def curves(
 
     What the file holds already stays. Commit, date and device of a row are those of its training.
     """
-    told: Row = json.loads(out.read_text()) if out.exists() else {"profile": profile, "worlds": {}}
+    told = _held(out) if out.exists() else {"profile": profile, "worlds": {}}
     if told["profile"] != profile:
         raise ValueError(
             f"{out} is of the profile {told['profile']}, got {profile}: use a new file"
@@ -87,6 +87,16 @@ def curves(
                     rows[_name(row)] = row | {"command": command}
                     told["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}
                     out.write_text(as_text(told))
+
+
+def _held(out: Path) -> Row:
+    try:
+        told: Row = json.loads(out.read_text("utf-8"))
+        if {"profile", "worlds"} <= told.keys():
+            return told
+    except (ValueError, AttributeError):
+        pass
+    raise ValueError(f"{out} holds something else than curves: use a new file")
 
 
 def _name(row: Row) -> tuple[float, ...]:

@@ -26,7 +26,9 @@ def parser() -> Parser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--profile", default="cpu", help=PROFILES)
-        sub.add_argument("--seed", type=_number(0), default=0, help="of the reward model or run")
+        if name in ("train", "search", "ppo", "show", "export"):
+            text = "of the reward model or run"
+            sub.add_argument("--seed", type=_number(0), default=0, help=text)
         if name in ("study", "regime", "curves"):
             sub.set_defaults(base=None)
             return sub

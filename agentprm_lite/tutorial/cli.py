@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentprm_lite.interop import new_file, new_folder, train_on_logs
+from agentprm_lite.interop import new_file, new_folder, run_folder, train_on_logs
 from agentprm_lite.tutorial.arguments import parser
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def _of_the_other_kind(args: argparse.Namespace) -> str:
     usual: dict[str, str | None] = dict.fromkeys(("logs", "kind", "out", "epochs", "lr"))
     if reward := args.kind_or_policy == "reward":
         usual = {"profile": "cpu", "env": "textcraft"}
+    elif args.kind_or_policy in ("sft", "rft") and args.seed:
+        return f"--seed belongs to reward models, not to {args.kind_or_policy!r}"
     given = [f"--{name}" for name, default in usual.items() if getattr(args, name) != default]
     whose = "the book's models, not to 'reward'" if reward else "'train reward'"
     return f"{' and '.join(given)} belong{'s' * (len(given) == 1)} to {whose}" * bool(given)
@@ -107,6 +109,11 @@ def _checked(args: argparse.Namespace) -> Profile:
         sys.path.insert(0, os.getcwd())  # where a reader's own world lies
     profile = get_profile(args.profile, env)
     env_class(env)
+    if args.command == "estimate":
+        from agentprm_lite.tutorial.estimate import LENGTHS
+
+        if env not in LENGTHS:
+            raise ValueError(f"no lengths of {env!r} are known, expected one of {list(LENGTHS)}")
     for url in getattr(args, "server", ()):
         from agentprm_lite.serve import check_url
 
@@ -117,7 +124,7 @@ def _checked(args: argparse.Namespace) -> Profile:
         if args.base != "small-base":
             resolve(args.base)
         profile = replace(profile, base=args.base)
-    kind = getattr(args, "kind_or_policy", None) or getattr(args, "kind", None)
+    kind = getattr(args, "kind_or_policy", getattr(args, "kind", None))
     if kind not in (None, "sft", "rft"):
         kind_named(kind)
     if args.command in ("study", "regime", "curves"):
@@ -126,6 +133,9 @@ def _checked(args: argparse.Namespace) -> Profile:
         args.worlds = args.worlds or list(WORLDS)
         if unknown := [world for world in args.worlds if world not in WORLDS]:
             raise ValueError(f"world {unknown[0]!r} is unknown, expected some of {list(WORLDS)}")
+        given = [*args.worlds, *getattr(args, "rollouts", ())]
+        if twice := [x for x in given if given.count(x) > 1]:
+            raise ValueError(f"{twice[0]} is given twice")
         new_file(args.out)
     if args.command == "export":
         new_folder(args.out)
@@ -135,7 +145,7 @@ def _checked(args: argparse.Namespace) -> Profile:
 def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
     from agentprm_lite.tutorial import guided, rewards, stages
 
-    seed = args.seed
+    seed = getattr(args, "seed", 0)
     if args.command == "collect":
         sample = stages.rollouts if args.split == "train" else stages.pool
         _report(f"{args.split} rollouts", sample(profile, servers=args.server))
@@ -197,7 +207,7 @@ def _pretrain(args: argparse.Namespace, command: str) -> None:
 
     steps = {} if args.steps is None else {"steps": args.steps}
     config = PretrainConfig(seed=args.seed, **steps)
-    pretrain(config, args.folder, until=args.until, command=command)
+    pretrain(config, run_folder(args.folder), until=args.until, command=command)
     print(args.folder)
 
 

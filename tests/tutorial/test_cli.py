@@ -81,11 +81,23 @@ WRONG: list[tuple[str, str, int]] = [
     ("pretrain {new} --steps 0", "'0' is no whole number from 1 up", 2),
     *((f"{c} --profile huge", "profile 'huge' is unknown, expected one of", 2) for c in STAGED),
     *((f"{c} --env chess", "expected one of ['babyai', 'gsm8k', 'math'", 2) for c in STAGED),
-    *((f"{c} --seed -1", "'-1' is no whole number from 0 up", 2) for c in STAGED[:3]),
+    *((f"{c} --seed -1", "'-1' is no whole number from 0 up", 2) for c in STAGED[3:]),
+    *((f"{c} --seed 1", "unrecognized arguments: --seed 1", 2) for c in STAGED[:3]),
+    ("train sft --seed 1", "--seed belongs to reward models, not to 'sft'", 2),
+    ("train {empty}", "kind of reward model is '', expected one of orm, pvm", 2),
+    ("estimate --env gsm8k", "no lengths of 'gsm8k' are known, expected one of ['textcraft'", 2),
+    ("estimate --env agentprm_lite.worlds.math.env:MathWorld", "no lengths of 'agentprm", 2),
+    ("study --out {new} --worlds math babyai math", "math is given twice", 2),
+    ("curves --out {new} --rollouts 60 120 60", "60 is given twice", 2),
+    ("curves --out {file}", "file holds something else than curves: use a new file", 1),
+    ("curves --out {json}", "json holds something else than curves: use a new file", 1),
+    ("pretrain {empty}", "the name of the output is empty", 1),
+    ("pretrain {file}", "file is a file, expected the name of a folder", 1),
+    ("pretrain {repository}", "is the root of a repository, expected a folder of its own", 1),
     ("eval --env nowhere:World", "expected \"module:Class\", got 'nowhere:World'", 2),
     ("eval --env json:JSONDecoder", "expected a subclass of TextEnv", 2),
     ("eval --base {empty}", "model '' is neither a folder with a config.json", 2),
-    ("eval --seed 99999999999", "is no whole number from 0 up", 2),
+    ("show --seed 99999999999", "is no whole number from 0 up", 2),
     ("eval --base llama", "model 'llama' is neither a folder with a config.json", 2),
     ("eval --base {full}", "neither a folder with a config.json", 2),
     ("eval --base a/b/c", "neither a folder with a config.json", 2),
@@ -111,7 +123,9 @@ def test_sixty_wrong_command_lines_say_one_line_each(
     (tmp_path / "full" / "thing").touch()
     (tmp_path / "repository" / ".git").mkdir(parents=True)
     (tmp_path / "file").touch()
-    names = {n: str(tmp_path / n) for n in ("full", "repository", "file", "new")}
+    (tmp_path / "json").write_text("[]")
+    (tmp_path / "config.json").write_text("{}")  # what a folder without a name would be
+    names = {n: str(tmp_path / n) for n in ("full", "repository", "file", "json", "new")}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path / "artifacts"))
     assert len(WRONG) >= 60
