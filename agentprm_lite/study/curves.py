@@ -68,7 +68,7 @@ def curves(
 
     What the file holds already stays. Commit, date and device of a row are those of its training.
     """
-    told = _held(out) if out.exists() else {"profile": profile, "worlds": {}}
+    told: Row = _held(out) if out.exists() else {"profile": profile, "worlds": {}}
     if told["profile"] != profile:
         raise ValueError(
             f"{out} is of the profile {told['profile']}, got {profile}: use a new file"
