@@ -19,7 +19,9 @@ import numpy as np
 
 from agentprm_lite.env import env_class
 from agentprm_lite.hub import new_reward_model
-from agentprm_lite.kinds import RewardExample
+from agentprm_lite.kinds import MLoss, RewardExample
+from agentprm_lite.losses import Progress
+from agentprm_lite.models import Head
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import (
@@ -53,6 +55,12 @@ from agentprm_lite.tutorial import (
 
 KIND = "agentprm"  # at β = 0 its labels alone
 BETAS = (0.0, 1.0, 4.0)
+LOSSES: dict[str, tuple[Head, MLoss, Progress]] = {
+    "usual": ("sigmoid", "squared", "difference"),
+    "cross-entropy": ("sigmoid", "cross_entropy", "difference"),
+    "linear head": ("linear", "squared", "difference"),  # the paper's
+    "target gae": ("sigmoid", "squared", "gae"),
+}
 Row = dict[str, Any]
 
 
@@ -127,20 +135,23 @@ def files_of(p: Profile, n: int) -> list[Path]:
     ]
 
 
-def judged(p: Profile, n: int, seed: int, beta: float) -> Path:
+def judged(p: Profile, n: int, seed: int, beta: float, loss: str = "usual") -> Path:
     """Folder with the row of a reward model that has learned from the first n rollouts."""
+    head, m_loss, progress = LOSSES[loss]
     actor, config = policy(p), replace(reward_config(p, KIND, beta=beta), seed=seed)
     files, candidates = files_of(p, n), pool_file(p, actor)
 
     def make(folder: Path) -> None:
         played = [t for file in files for t in read(file)][:n]
-        model = new_reward_model(actor.folder, p.lora, seed)
+        model = new_reward_model(actor.folder, p.lora, seed, head)
         log = train_reward_model(
             model,
             [RewardExample(t) for t in played if t.num_steps],
             KIND,
             config,
             beta=beta,
+            m_loss=m_loss,
+            progress=progress,
             family=family,
             checkpoint=folder / "unfinished",
         )
@@ -149,6 +160,7 @@ def judged(p: Profile, n: int, seed: int, beta: float) -> Path:
         row = {
             "rollouts": n,
             "beta": beta,
+            "loss": loss,
             "seed": seed,
             "kind": KIND,
             "held_out": [x if x is None else round(x, 4) for x in reports],
@@ -166,6 +178,7 @@ def judged(p: Profile, n: int, seed: int, beta: float) -> Path:
         "config": asdict(config),
         "lora": asdict(p.lora),
         "beta": beta,
+        "loss": LOSSES[loss],
     }
     return artifact(p, f"curve{n}_{beta:g}_{seed}", make, inputs)
 

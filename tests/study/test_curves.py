@@ -107,6 +107,9 @@ def test_a_row_of_a_toy(
     for name, stand_in in patches.items():
         monkeypatch.setattr(module, name, stand_in)
     p = replace(SMOKE, reward=replace(SMOKE.reward, epochs=2))
+    for loss in list(module.LOSSES)[1:]:
+        other = json.loads((module.judged(p, 30, 1, 4.0, loss) / "row.json").read_text())
+        assert other["loss"] == loss and inputs["loss"] == module.LOSSES[loss]
     found = json.loads((module.judged(p, 30, 1, 4.0) / "row.json").read_text())
     assert (found["rollouts"], found["beta"], found["seed"]) == (30, 4.0, 1)
     assert inputs["count"] == 30 and inputs["config"]["seed"] == 1 and inputs["beta"] == 4.0
