@@ -23,6 +23,14 @@ FIGURE = ROOT / "results" / "regime.png"
 README = ROOT / "README.md"
 MARKS = ("<!-- made by scripts/results_page.py -->\n", "<!-- end of what is made -->\n")
 COMMAND = "agentprm regime --profile study --out results/regime.json"
+COMMANDS = """Two commands do all of it, on two CPU cores:
+
+```bash
+make book
+make test
+```
+"""
+BEAM = "4x4"
 MISSING = f"Not measured yet: `{COMMAND}` does it, in hours on two cores.\n"
 
 Row = list[float]
@@ -167,6 +175,8 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     found.append(
         verdicts("The best reward model", "the candidate with the fewest turns", few, numbers)
     )
+    beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
+    found.append(verdicts("A beam of 4×4", "one greedy attempt", beams, numbers))
     if missing := [name for w, name in WORLDS.items() if w not in worlds]:
         found.append(f"Not measured yet: {listed(missing)}.")
     return found
@@ -197,13 +207,14 @@ def alt(regime: dict[str, Any]) -> str:
 
 
 def methods(world: dict[str, Any]) -> dict[str, Row]:
-    """The figure's rows: floors, one attempt, Best-of-N by every judge, a perfect choice."""
+    """The figure's rows: floors, one attempt, Best-of-N by each judge, a beam, a perfect choice."""
     return {
         "random agent": world["random"],
         "one sample": world["sample"],
         "SFT, greedy": world["greedy"],
         "fewest turns": world["fewest_turns"],
         **{JUDGES[k]: x["best_of_n"] for k, x in world["judges"].items()},
+        "beam": world["beams"][BEAM]["success"],
         "oracle": world["oracle16"],
     }
 
@@ -219,7 +230,7 @@ def front() -> str:
         "````{grid-item}\n:columns: 12 12 7 7\n"
         f"```{{figure}} ../results/{FIGURE.name}\n:alt: {alt(regime)}\n:width: 480px\n\n"
         f"{caption(regime)}\n```\n````\n````{{grid-item}}\n:columns: 12 12 5 5\n"
-        f"{sentences}\n\nNumbers and bars: [results](results.md).\n````\n`````\n"
+        f"{COMMANDS}\n{sentences}\n\nNumbers and bars: [results](results.md).\n````\n`````\n"
     )
 
 
@@ -245,7 +256,8 @@ def caption(regime: dict[str, Any]) -> str:
     world = next(iter(regime["worlds"].values()))
     return (
         "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
-        f"the best of {world['candidates']} samples by that judge. {seeds_said(regime)}."
+        f"the best of {world['candidates']} samples by that judge; beam: 4 paths, 4 turns tried on "
+        f"each, by the best process judge. {seeds_said(regime)}."
     )
 
 

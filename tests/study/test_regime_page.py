@@ -29,7 +29,8 @@ def world(**other: Any) -> dict[str, Any]:
         "fixed_turn": 3, "process_judge": "pvm", "best_judge": "orm", **rows,
         "judges": {"orm": JUDGE, "pvm": JUDGE, "agentprm": JUDGE},
         "agentprm_minus": {"orm": [0.1, 0.05, 0.15], "pvm": [0.1, 0.0, 0.2]},
-        "beams": {"4x4": {"minus_greedy": [0.1, 0.05, 0.2], "minus_sample": [0.3, 0.2, 0.4]}},
+        "beams": {"4x4": {"success": [0.7, 0.6, 0.8], "minus_greedy": [0.1, 0.05, 0.2],
+                          "minus_sample": [0.3, 0.2, 0.4]}},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None}, **other,
     }  # fmt: skip
 
@@ -74,7 +75,7 @@ def test_the_bars_of_two_worlds() -> None:
 def test_sentences_follow_the_intervals() -> None:
     lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
-    sample, orm, pvm, few, missing = page.said({"worlds": worlds})
+    sample, orm, pvm, few, beam, missing = page.said({"worlds": worlds})
     assert sample.replace("\u00a0", " ") == (
         "Success of one sample, of the best of 16 by the reward model that chooses best, and by a "
         "perfect choice: 30 %, 70 % and 90 % in TextCraft; 30 %, 70 % and 90 % in BabyAI."
@@ -90,6 +91,7 @@ def test_sentences_follow_the_intervals() -> None:
     short = page.said({"worlds": worlds}, numbers=False)[1]
     assert short == "AgentPRM against ORM: better in TextCraft; worse in BabyAI."
     assert few.startswith("The best reward model against the candidate with the fewest turns: und")
+    assert beam.startswith("A beam of 4×4 against one greedy attempt: better in TextCraft (10.0 po")
     assert missing == "Not measured yet: WebShop and Math."
 
 
