@@ -34,7 +34,7 @@ lint: $(READY)
 	$(PY) -m mypy
 	$(PY) -m pydoclint.main -q agentprm_lite
 
-# tests/core, tests/hub and tests/fast with other releases; TORCH=2.13.0 chooses another torch
+# tests/core, tests/files, tests/hub and tests/fast with other releases; TORCH=2.13.0 chooses another torch
 floors newest:
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install --disable-pip-version-check $$($(PYTHON) scripts/releases.py $@ --pins) \

@@ -12,7 +12,7 @@ from typing import Any
 
 warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm, where bars are plain text
 _WHERE = {
-    "types": "Task Trajectory Usage append_jsonl read_jsonl",
+    "types": "Task Trajectory Usage",
     "env": "make_env",
     "worlds": "TextEnv",
     "models": "Lora",
@@ -20,9 +20,10 @@ _WHERE = {
     "episode": "SamplingConfig",
     "sampling": "PlainPlayer Player",
     "fast": "judge player",
-    "rollout": "collect continue_from demonstrate",
+    "files": "Checkpoint append_jsonl collect read_jsonl",
+    "rollout": "continue_from demonstrate",
     "labels": "KINDS gae mc_hard_labels mc_soft_labels outcome_labels pvm_labels td_gae_labels",
-    "losses": "agentprm_loss q_loss",
+    "losses": "agentprm_loss",
     "kinds": "RewardExample",
     "train": "TrainConfig rft sft train_reward_model",
     "prm": "FewestTurns Judge RewardModel StepValues",

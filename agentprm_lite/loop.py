@@ -10,16 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agentprm_lite.forward import at_least_float32, microbatches
@@ -31,11 +27,28 @@ Share = tuple[Tensor, dict[str, float]]  # of a step's loss, and of what is logg
 SAVE_SECONDS = 60.0  # a run that can be cut off loses about this much
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """Keeps the state of a run that may be cut off; ``agentprm_lite.Checkpoint`` does, in a folder.
+
+    A state is tensors by name and a record, plain data of JSON; ``run`` says whose it is.
+    """
+
+    def load(self, run: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any] | None:
+        """What was saved last, None if nothing was; that of another run is a ValueError."""
+
+    def save(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor], record: Any) -> None:
+        """Replace what was saved before."""
+
+    def remove(self) -> None:
+        """The run is over: nothing of its state stays."""
+
+
 class Loop:
     """Weights in training and all that belongs to them, in one process.
 
     ``optimizer`` makes an optimizer of the module; the gradient of its first group is clipped.
-    What it goes on from is kept in ``folder``, if there is one; ``run`` says whose it is.
+    What it goes on from is in ``keeper``, if there is one; ``run`` says whose it is.
     """
 
     first = True  #: This process writes and shows what all share.
@@ -45,15 +58,16 @@ class Loop:
         module: nn.Module,
         optimizer: Callable[[Any], torch.optim.Optimizer],
         microbatch_tokens: int,
-        folder: str | Path | None,
+        keeper: Keeper | None,
         run: Mapping[str, Any],
         bf16: bool = False,
     ) -> None:
+        if not isinstance(keeper, Keeper | None):
+            raise ValueError(f"checkpoint is {keeper!r}, expected a Checkpoint({keeper!r}) or None")
         for p in module.parameters():
             if p.requires_grad:
                 p.data = at_least_float32(p.data)
-        self.path = Path(folder) / "state.safetensors" if folder else None
-        self.run, self.saved = run, time.monotonic()
+        self.keeper, self.run, self.saved = keeper, run, time.monotonic()
         self.microbatch_tokens, self.bf16 = microbatch_tokens, bf16
         self.best: list[Tensor] = []
         self.module: Any = self.prepared(module).train()
@@ -160,7 +174,7 @@ class Loop:
 
     def save(self, log: Log) -> None:
         """Weights, the optimizer's moments, the best weights and the log."""
-        if self.path is None:
+        if self.keeper is None:
             return
         named = {f"param.{i}": p.detach() for i, p in enumerate(self.params)}
         named |= {f"best.{i}": x for i, x in enumerate(self.best)}
@@ -169,14 +183,15 @@ class Loop:
         tensors = {name: self.whole(x).clone() for name, x in named.items()}
         if self.first:
             record = {"log": log, "scaler": self.scaler.state_dict()}
-            write_state(self.path, tensors, self.run, record)
+            self.keeper.save(self.run, tensors, record)
         self.saved = time.monotonic()
 
     def load(self) -> Log:
         """Go on from a saved state, if there is one; its log."""
-        if self.path is None or not self.path.exists():
+        state = None if self.keeper is None else self.keeper.load(self.run)
+        if state is None:
             return []
-        tensors, record = read_state(self.path, self.run)
+        tensors, record = state
         count = range(len(self.params))
         self.take([tensors.pop(f"param.{i}") for i in count])
         if "best.0" in tensors:
@@ -193,8 +208,8 @@ class Loop:
     def end(self) -> None:
         """The run is over: nothing of its state stays."""
         self.module.eval()
-        if self.first and self.path is not None:
-            self.path.unlink(missing_ok=True)
+        if self.first and self.keeper is not None:
+            self.keeper.remove()
 
 
 def trajectory_of(example: Any) -> Trajectory:
@@ -228,41 +243,6 @@ def schedule(step: int, steps: int) -> float:
     return min((step + 1) / warmup, 0.5 * (1 + math.cos(angle)))
 
 
-def write_state(path: Path, tensors: Mapping[str, Tensor], run: Any, record: Any) -> None:
-    """Replace a state; a crash at any moment leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name("state.new")
-    metadata = {"record": json.dumps(record), "run": json.dumps(run)}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
-    _sync(new)
-    os.replace(new, path)
-    _sync(path.parent)
-
-
-def read_state(path: Path, run: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
-    """Tensors and record of a run; those of another one are refused."""
-    with safe_open(path, "pt") as f:
-        metadata = f.metadata() or {}
-    saved = json.loads(metadata.get("run", "{}"))
-    other = [
-        f"{name} ({saved.get(name)} there, {value} here)"
-        for name, value in run.items()
-        if saved.get(name) != value
-    ]
-    if other:
-        raise ValueError(
-            f"{path} belongs to another run, which differs in {', '.join(other)}; give another "
-            "folder or remove this file"
-        )
-    return load_file(path), json.loads(metadata["record"])
-
-
 def digest(data: Any) -> str:
     """Eight letters that tell plain data apart."""
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -31,7 +30,7 @@ from agentprm_lite.chat import Chat
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, split_model
 from agentprm_lite.labels import gae
-from agentprm_lite.loop import Log, Loop, Share, digest, random_sets
+from agentprm_lite.loop import Keeper, Log, Loop, Share, digest, random_sets
 from agentprm_lite.losses import kl_penalty, policy_loss
 from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import PlainPlayer, Player
@@ -230,14 +229,15 @@ def train_ppo(
     sampling: SamplingConfig,
     judge: Judge | None = None,
     make_player: Callable[[Any, Chat, SamplingConfig], Player] = PlainPlayer,
-    checkpoint: str | Path | None = None,
+    checkpoint: Keeper | None = None,
 ) -> Log:
     """Improve a policy with adapters on its own episodes, with process rewards from any judge.
 
     The adapters are changed in place; with them off the model is the reference. Without a judge the
     reward has to be ``"outcome"``. ``make_player`` makes a player anew each round, such as
-    :func:`agentprm_lite.fast.player`. ``checkpoint`` is a folder for the state after each round,
-    from which a run goes on. Returns the log, a dict a round. A NaN stops the run before its step.
+    :func:`agentprm_lite.fast.player`. ``checkpoint`` is a ``Checkpoint(folder)``: it has the state
+    after each round, from which a run goes on. Returns the log, a dict a round. A NaN stops the run
+    before its step.
     """
     if sampling.temperature != 1:
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")

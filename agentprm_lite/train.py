@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -27,7 +26,7 @@ from agentprm_lite.kinds import (
     check_examples,
     split_families,
 )
-from agentprm_lite.loop import Log, Loop, digest, random_sets, schedule, trajectory_of
+from agentprm_lite.loop import Keeper, Log, Loop, digest, random_sets, schedule, trajectory_of
 from agentprm_lite.losses import Progress
 from agentprm_lite.types import Task, Trajectory
 
@@ -66,7 +65,7 @@ def fit(
     config: TrainConfig,
     *,
     held_out: Sequence[Any] = (),
-    checkpoint: str | Path | None = None,
+    checkpoint: Keeper | None = None,
     label: str = "train",
     processes: MakeLoop = Loop,
 ) -> Log:
@@ -139,14 +138,15 @@ def sft(
     demonstrations: Sequence[Trajectory],
     config: TrainConfig,
     *,
-    checkpoint: str | Path | None = None,
+    checkpoint: Keeper | None = None,
     processes: MakeLoop = Loop,
 ) -> Log:
     """Behaviour cloning: maximum likelihood of the demonstrations' action tokens, over all epochs.
 
-    The model, a policy, is changed in place. ``checkpoint`` is a folder from which an interrupted
-    run goes on; ``processes`` is ``distributed.Ranks()`` under torchrun. Returns the log, a dict a
-    step. Unreadable data, another run's folder, or a NaN, before its step, is a ValueError.
+    The model, a policy, is changed in place. ``checkpoint`` is a ``Checkpoint(folder)``, from which
+    an interrupted run goes on; ``processes`` is ``distributed.Ranks()`` under torchrun. Returns the
+    log, a dict a step. Unreadable data, another run's folder, or a NaN, before its step, is a
+    ValueError.
     """
     check_examples(model, demonstrations)
     spare_activations(model, config)
@@ -183,7 +183,7 @@ def train_reward_model(
     m_loss: MLoss = "squared",
     held_out: float = 0.2,
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
-    checkpoint: str | Path | None = None,
+    checkpoint: Keeper | None = None,
     processes: MakeLoop = Loop,
 ) -> Log:
     """Train a reward model of any kind on the same trajectories.

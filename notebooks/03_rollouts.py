@@ -68,7 +68,7 @@ from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.stages import greedy_runs, player, policy, pool
 from agentprm_lite.tutorial.tasks import test_tasks
-from agentprm_lite.rollout import collect
+from agentprm_lite.files import collect, to_line
 from agentprm_lite.search import by_task, oracle
 from agentprm_lite.types import Usage
 
@@ -263,7 +263,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 example = max(candidates, key=lambda t: t.num_steps)
 record = {
-    "version": json.loads(example.to_json())["version"],
+    "version": json.loads(to_line(example))["version"],
     "task, sample": f"{example.task.key}, {example.sample}",
     "seed": example.seed,
     "ids": f"{len(example.ids)} tokens",

@@ -1,4 +1,4 @@
-"""tests/core, hub and fast with the oldest, the tested and the newest releases that they need.
+"""tests/core, files, hub and fast with the oldest, the tested and the newest releases that they need.
 
 python scripts/releases.py LABEL           run them in this Python, add to results/releases.json
 python scripts/releases.py LABEL --pins    what to install: the floors of pyproject.toml, or names
@@ -23,6 +23,7 @@ from typing import Any
 from rehearse import ROOT, clean_environment, commit, outcome, run_tests
 
 RECORDS = ROOT / "results" / "releases.json"
+ROOMS = ("core", "files", "hub", "fast")
 LABELS = ("floors", "constraints", "newest")
 
 
@@ -50,7 +51,7 @@ def run(label: str) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in needs()},
-        "tests": run_tests(clean_environment(), "tests/core", "tests/hub", "tests/fast"),
+        "tests": run_tests(clean_environment(), *(f"tests/{name}" for name in ROOMS)),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from agentprm_lite.chat import react
 from agentprm_lite.episode import Episode, SamplingConfig
@@ -17,7 +18,7 @@ from agentprm_lite.fast import FastPlayer
 from agentprm_lite.hub import ChatFormat, load_policy, new_reward_model
 from agentprm_lite.models import Lora
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny, vocabulary
-from agentprm_lite.types import Task, Trajectory
+from agentprm_lite.types import Task, Trajectory, Usage
 from agentprm_lite.worlds.textcraft import TextCraft
 
 torch.set_num_threads(1)  # these models are so small that threads only wait for each other
@@ -25,6 +26,28 @@ torch.set_num_threads(1)  # these models are so small that threads only wait for
 TASKS = TextCraft.tasks("train", levels=(1,))[::18]  # 7 goals of one step each
 TEXTS = [*vocabulary(TASKS), TextCraft.instructions, TextCraft.acknowledgement]
 SIZE = TinySize(hidden=32, layers=2, heads=2)
+
+# prompt 10 11 12 | turn 20 21 | observation 13 14 | turn 22
+#    ids   0  1  2 |       3  4 |             5  6 |       7
+TWO_STEPS = Trajectory(
+    task=Task("textcraft", 12, 3),
+    sample=5,
+    seed=7,
+    ids=(10, 11, 12, 20, 21, 13, 14, 22),
+    prompt_len=3,
+    spans=((3, 5), (7, 8)),
+    logprobs=(-0.1, -1 / 3, -1e-17),
+    actions=("Action:\nget 1 ☃\u2028\x00", "\ud800"),
+    observations=("first\nline", "", "last"),
+    rewards=(0.0, 1.0),
+    terminated=True,
+    truncated=False,
+    truncated_by="",
+    final=True,
+    success=True,
+    usage=Usage(3, 5, 8, 1, 2),
+    policy="p",
+)
 
 
 def tiny_folder(folder: Path, *, seed: int = 0) -> Path:
@@ -139,3 +162,39 @@ def unused_url() -> str:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{s.getsockname()[1]}/v1"
+
+
+def weights(model: Any) -> dict[str, Tensor]:
+    return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Bitwise."""
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+class Interrupted(Exception):
+    """Stands for a crash."""
+
+
+class Fragile(nn.Module):
+    """Raises at its k-th step."""
+
+    def __init__(self, inner: Any, at: int) -> None:
+        super().__init__()
+        self.inner, self.left = inner, at
+
+    def sizes(self, batch: Any) -> Any:
+        if self.left == 0:
+            raise Interrupted
+        self.left -= 1
+        return self.inner.sizes(batch)
+
+    def forward(self, part: Any, sizes: Any) -> Any:
+        return self.inner(part, sizes)
+
+    def values(self, part: Any) -> Any:
+        return self.inner.values(part)
+
+    def report(self, examples: Any, m: Any) -> Any:
+        return self.inner.report(examples, m)

@@ -23,10 +23,11 @@ from helpers import random_trajectories
 from safetensors.torch import save_file
 from torch import nn
 
-from agentprm_lite import loop, train
+from agentprm_lite import train
 from agentprm_lite.distributed import Ranks, ranks
 from agentprm_lite.distributed.ranks import place
 from agentprm_lite.fast import FastPlayer
+from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.loop import Loop
@@ -111,13 +112,13 @@ def training(folder: Path, out: Path) -> None:
 def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks) -> dict[str, Any]:
     """A run that breaks off at its 4th step, then at the 5th after step 2, and ends."""
     saves: list[int] = []
-    save = loop.write_state
+    save = Checkpoint.save
 
-    def noted(path: Path, tensors: Any, run: Any, record: Any) -> None:
+    def noted(self: Checkpoint, run: Any, tensors: Any, record: Any) -> None:
         saves.append(len(record["log"]))
-        save(path, tensors, run, record)
+        save(self, run, tensors, record)
 
-    loop.write_state = noted
+    Checkpoint.save = noted
     step = Loop.step
     for seed, steps in enumerate((3, 4, 100)):
         left = [steps]
@@ -132,11 +133,10 @@ def interrupted(folder: Path, state: Path, config: TrainConfig, processes: Ranks
         module, data = case("agentprm", folder, seed)
         train.spare_activations(module.model, config)
         with suppress(Interrupted), patience():
-            resumed = fit(
-                module, data[2:], config, held_out=data[:2], checkpoint=state, processes=processes
-            )
+            settings: Any = {"held_out": data[:2], "checkpoint": Checkpoint(state)}
+            resumed = fit(module, data[2:], config, processes=processes, **settings)
     Loop.step = step
-    loop.write_state = save
+    Checkpoint.save = save
     return {"log": resumed, "saves": saves, "left": os.listdir(state)}
 
 

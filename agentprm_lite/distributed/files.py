@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agentprm_lite.distributed.ranks import Place, place
-from agentprm_lite.rollout import play_jobs
+from agentprm_lite.files import append_jsonl, play_jobs, read_jsonl
 from agentprm_lite.sampling import Player
-from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+from agentprm_lite.types import Task, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def collect(
     batch: int = 128,
     shard: Place | None = None,
 ) -> list[Trajectory]:
-    """:func:`agentprm_lite.rollout.collect`, shared by blocks among the ranks of ``torchrun``.
+    """``agentprm_lite.collect``, shared by blocks among the ranks of ``torchrun``.
 
     Each rank writes its blocks to ``Place.part(path)`` and gets its own trajectories back;
     :func:`merge` joins the files to the one that a single process would have written.

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.env import env_class
+from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import new_reward_model
 from agentprm_lite.kinds import MLoss, RewardExample
 from agentprm_lite.losses import Progress
@@ -153,7 +154,7 @@ def judged(p: Profile, n: int, seed: int, beta: float, loss: str = "usual") -> P
             m_loss=m_loss,
             progress=progress,
             family=family,
-            checkpoint=folder / "unfinished",
+            checkpoint=Checkpoint(folder / "unfinished"),
         )
         reports = [x.get("explained_variance") for x in log if "held_out_loss" in x]
         values = RewardModel(model).score(read(candidates))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agentprm_lite import fast
 from agentprm_lite.distributed import merge, place
+from agentprm_lite.files import Checkpoint, append_jsonl, read_jsonl
 from agentprm_lite.hub import load_policy, load_reward_model, save_policy
 from agentprm_lite.ppo import ProcessReward, train_ppo
 from agentprm_lite.search import beam_search
@@ -23,7 +24,7 @@ from agentprm_lite.tutorial.stages import (
     sample,
 )
 from agentprm_lite.tutorial.tasks import beam_tasks, sampling_config, test_tasks
-from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+from agentprm_lite.types import Task, Trajectory
 
 
 def beam_runs(
@@ -94,7 +95,7 @@ def ppo_run(
         if adapters:  # on the policy's own weights: one copy in memory
             judge = fast.judge(load_reward_model(model, adapters, actor.chat))
         settings = sampling_config(p)
-        unfinished = folder / "unfinished"
+        unfinished = Checkpoint(folder / "unfinished")
         log = train_ppo(model, actor.chat, tasks, config, settings, judge, fast.player, unfinished)
         save_policy(model, actor.chat, folder)
         (folder / "log.json").write_text(json.dumps(log))

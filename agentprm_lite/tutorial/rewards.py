@@ -11,6 +11,7 @@ import numpy as np
 from agentprm_lite import fast
 from agentprm_lite.distributed import Ranks, place
 from agentprm_lite.env import env_class
+from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import load_reward_model, new_reward_model, save_adapter
 from agentprm_lite.kinds import Cut, RewardExample
 from agentprm_lite.labels import KINDS
@@ -111,7 +112,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
         scores = []
         for i, config in enumerate(configs):
             model = new_reward_model(actor.folder, p.lora, 0)
-            unfinished = folder / f"unfinished{i}"
+            unfinished = Checkpoint(folder / f"unfinished{i}")
             train_reward_model(
                 model,
                 examples,
@@ -153,7 +154,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
     config = replace(reward_config(p, kind, beta=beta), seed=seed)
 
     def make(folder: Path) -> None:
-        examples, unfinished = reward_data(p, kind, variant)[0], folder / "unfinished"
+        examples = reward_data(p, kind, variant)[0]
         model = new_reward_model(actor.folder, p.lora, seed)
         log = train_reward_model(
             model,
@@ -164,7 +165,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
             lam=lam,
             cut=variant.cut,
             family=family,
-            checkpoint=unfinished,
+            checkpoint=Checkpoint(folder / "unfinished"),
             processes=Ranks(),
         )
         if place().first:

@@ -19,6 +19,7 @@ import numpy as np
 from huggingface_hub import snapshot_download
 
 from agentprm_lite.distributed import Place, Ranks, collect, merge, place, wait
+from agentprm_lite.files import Checkpoint, append_jsonl, read_jsonl
 from agentprm_lite.hub import load_chat, load_policy, save_policy
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.rollout import continue_from, demonstrate
@@ -30,7 +31,7 @@ from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
-from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+from agentprm_lite.types import Task, Trajectory
 
 logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -80,7 +81,7 @@ def policy(p: Profile, kind: str = "sft") -> Policy:
     config = p.sft if first else p.rft
 
     def make(folder: Path) -> None:
-        model, unfinished = load_policy(start, p.lora), folder / "unfinished"
+        model, unfinished = load_policy(start, p.lora), Checkpoint(folder / "unfinished")
         train = sft if first else rft
         log = train(model, read_jsonl(data), config, checkpoint=unfinished, processes=Ranks())
         if place().first:

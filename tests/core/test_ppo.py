@@ -23,6 +23,7 @@ from helpers import (
 from torch import Tensor
 
 from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.files import Checkpoint
 from agentprm_lite.forward import action_logprobs, split_model
 from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.loop import Loop
@@ -441,13 +442,16 @@ def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_
     for seed, rounds in ((0, 1), (1, 1)):  # who goes on begins with other weights
         with pytest.raises(KeyboardInterrupt):
             train_ppo(load_policy(folder, LORA, seed), chat, TASKS, config, SAMPLING, Dies(rounds),
-                checkpoint=tmp_path)  # fmt: skip
+                checkpoint=Checkpoint(tmp_path))  # fmt: skip
     other = replace(config, lr=1e-3)
     with pytest.raises(ValueError, match=r"another run, which differs in lr \(0.01 there, 0.001"):
         train_ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, ShortTurns(),
-            checkpoint=tmp_path)  # fmt: skip
+            checkpoint=Checkpoint(tmp_path))  # fmt: skip
     again = load_policy(folder, LORA, 2)
-    assert train_ppo(again, chat, TASKS, config, SAMPLING, Dies(1), checkpoint=tmp_path) == logs
+    assert (
+        train_ppo(again, chat, TASKS, config, SAMPLING, Dies(1), checkpoint=Checkpoint(tmp_path))
+        == logs
+    )
     for a, b in zip(trained(whole), trained(again), strict=True):
         assert torch.equal(a, b)
     assert not list(tmp_path.iterdir())

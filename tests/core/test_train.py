@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import float64, random_reward_model, random_trajectories, randomize, whole_logprobs
-from safetensors.torch import load_file, save_file
+from helpers import (
+    Fragile,
+    Interrupted,
+    float64,
+    random_reward_model,
+    random_trajectories,
+    randomize,
+    same,
+    weights,
+    whole_logprobs,
+)
 from torch import Tensor, nn
 
 from agentprm_lite import kinds, loop, train
@@ -57,15 +66,6 @@ def examples(trajectories: list[Trajectory]) -> list[RewardExample]:
 def whole(module: Any, batch: Sequence[Any]) -> Any:
     """Loss and log of a step that is one part."""
     return module(batch, module.sizes(batch))
-
-
-def weights(model: Any) -> dict[str, Tensor]:
-    return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Bitwise."""
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_the_stand_ins_cover_the_cases(trajectories: list[Trajectory]) -> None:
@@ -724,31 +724,20 @@ def test_learning_rate_and_log(folder: Path, examples: list[RewardExample]) -> N
 # --- interruption
 
 
-class Interrupted(Exception):
-    """Stands for a crash."""
+class Memory:
+    """Keeps a state in memory, as bytes would: later steps don't change it."""
 
+    state: tuple[Any, Any] | None = None
+    saves = 0
 
-class Fragile(nn.Module):
-    """Raises at its k-th step."""
+    def load(self, run: Any) -> tuple[Any, Any] | None:
+        return None if self.state is None else copy.deepcopy(self.state)
 
-    def __init__(self, inner: Any, at: int) -> None:
-        super().__init__()
-        self.inner, self.left = inner, at
+    def save(self, run: Any, tensors: Any, record: Any) -> None:
+        self.state, self.saves = copy.deepcopy((dict(tensors), record)), self.saves + 1
 
-    def sizes(self, batch: Any) -> Any:
-        if self.left == 0:
-            raise Interrupted
-        self.left -= 1
-        return self.inner.sizes(batch)
-
-    def forward(self, part: Any, sizes: Any) -> Any:
-        return self.inner(part, sizes)
-
-    def values(self, part: Any) -> Any:
-        return self.inner.values(part)
-
-    def report(self, examples: Any, m: Any) -> Any:
-        return self.inner.report(examples, m)
+    def remove(self) -> None:
+        self.state = None
 
 
 @pytest.mark.parametrize("what", ["agentprm", "sft", "held out"])
@@ -756,7 +745,6 @@ class Fragile(nn.Module):
 def test_resuming_gives_the_same_weights(
     folder: Path,
     examples: list[RewardExample],
-    tmp_path: Path,
     what: str,
     steps: list[int],
     monkeypatch: pytest.MonkeyPatch,
@@ -779,106 +767,49 @@ def test_resuming_gives_the_same_weights(
     log = fit(whole, data, config, **settings)
     assert len(log) > sum(steps)
 
-    (tmp_path / "state.new").write_bytes(b"half of a checkpoint")
-    saved = False
+    keeper = Memory()
     for k in steps:
-        torn = Fragile(module(1 if saved else 0), k)
+        torn = Fragile(module(1 if keeper.state else 0), k)
         with pytest.raises(Interrupted):
-            fit(torn, data, config, checkpoint=tmp_path, **settings)
-        saved = (tmp_path / "state.safetensors").exists()
-        assert saved == (sum(steps) >= 2)
-    again = module(1 if saved else 0)
-    resumed = fit(again, data, config, checkpoint=tmp_path, **settings)
+            fit(torn, data, config, checkpoint=keeper, **settings)
+        assert (keeper.state is not None) == (sum(steps) >= 2)
+    again = module(1 if keeper.state else 0)
+    resumed = fit(again, data, config, checkpoint=keeper, **settings)
     assert same(weights(whole), weights(again))
     assert resumed == log
-    assert not (tmp_path / "state.safetensors").exists()
-
-
-def test_states_are_saved_by_time_too(
-    folder: Path,
-    examples: list[RewardExample],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A run whose steps take minutes doesn't lose a hundred of them; fsync comes before rename."""
-    done: list[str] = []
-    for name in ("fsync", "replace"):
-        real = getattr(os, name)
-        monkeypatch.setattr(
-            os, name, lambda *a, real=real, name=name: (done.append(name), real(*a))[1]
-        )
-    for seconds, saved in ((60.0, False), (0.0, True)):
-        monkeypatch.setattr(loop, "SAVE_SECONDS", seconds)
-        inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
-        with pytest.raises(Interrupted):
-            fit(
-                Fragile(inner, 1),
-                examples,
-                TrainConfig(lr=1e-2, epochs=2, batch=5),
-                checkpoint=tmp_path,
-            )
-        assert (tmp_path / "state.safetensors").exists() == saved
-    assert done == ["fsync", "replace", "fsync"]  # the file, its name, the folder
+    assert keeper.state is None
 
 
 def test_a_resumed_run_goes_on_and_does_not_begin_again(
     folder: Path,
     examples: list[RewardExample],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "SAVE_STEPS", 3)
     inner = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
-    config = TrainConfig(lr=1e-2, epochs=1, batch=1)
+    config, keeper = TrainConfig(lr=1e-2, epochs=1, batch=1), Memory()
     with pytest.raises(Interrupted):
-        fit(Fragile(inner, 7), examples, config, checkpoint=tmp_path)
+        fit(Fragile(inner, 7), examples, config, checkpoint=keeper)
     # six of ten steps are saved: four are left, and a fifth would raise
-    log = fit(Fragile(inner, 4), examples, config, checkpoint=tmp_path)
+    log = fit(Fragile(inner, 4), examples, config, checkpoint=keeper)
     assert len(log) == 10
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"lr": 2e-2}, r"in lr \(0.01 there, 0.02 here\); give another folder or remove this file"),
-        ({"epochs": 2}, r"in epochs \(1 there, 2 here\), batches \(10 of 10 examples, "),
-        ({"seed": 1}, r"in seed \(0 there, 1 here\), batches \("),
-        ({"data": slice(0, 9)}, r"in batches \(10 of 10 examples, .* there, 9 of 9 examples, "),
-        ({"data": slice(None, None, -1)}, r"in batches \(10 of 10 .* there, 10 of 10 .* here\);"),
-        ({"r": 8}, r"in parameters \(.* there, .* here\);"),
-        ({"label": "orm"}, r"in label \(pvm there, orm here\);"),
-        ({"old": True}, r"in label \(None there, pvm here\), lr \(None there"),
-    ],
-    ids=str,
-)
-def test_a_checkpoint_of_another_run_is_refused(
-    folder: Path,
-    examples: list[RewardExample],
-    tmp_path: Path,
-    change: dict[str, Any],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("seconds", "saves"), [(60.0, 0), (0.0, 3)])
+def test_states_are_saved_by_time_too(
+    examples: list[RewardExample], folder: Path, seconds: float, saves: int, monkeypatch: Any
 ) -> None:
-    """It would be continued with other batches or settings, or its weights would not fit."""
-    change = dict(change)
-    monkeypatch.setattr(train, "SAVE_STEPS", 2)
-    config = TrainConfig(lr=1e-2, epochs=1, batch=1)
+    """A run whose steps take minutes doesn't lose a hundred of them; the last one isn't saved."""
+    monkeypatch.setattr(loop, "SAVE_SECONDS", seconds)
+    module, keeper = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm"), Memory()
+    fit(module, examples, TrainConfig(lr=1e-2, epochs=2, batch=5), checkpoint=keeper)
+    assert keeper.saves == saves  # two steps an epoch
 
-    def go(data: Any, config: TrainConfig, r: int = 4, label: str = "pvm", at: int = 5) -> None:
-        module = RewardLoss(new_reward_model(folder, Lora(r=r, alpha=8), 0), "pvm")
-        fit(Fragile(module, at), data, config, checkpoint=tmp_path, label=label)
 
-    with pytest.raises(Interrupted):
-        go(examples, config)
-    state = tmp_path / "state.safetensors"
-    if change.pop("old", False):  # as they were written before the run was named
-        save_file(load_file(state), state, metadata={"log": "[]"})
-    before = state.read_bytes()
-    other: Any = {k: change.pop(k) for k in ("r", "label") if k in change}
-    data = examples[change.pop("data", slice(None))]
-    with pytest.raises(ValueError, match=rf"state\.safetensors belongs to another run.*{message}"):
-        go(data, replace(config, **change), **other)
-    assert state.read_bytes() == before
+def test_a_path_is_no_checkpoint(examples: list[RewardExample], folder: Path) -> None:
+    module = RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "pvm")
+    with pytest.raises(ValueError, match=r"checkpoint is 'run', expected a Checkpoint\('run'\) or"):
+        fit(module, examples, TrainConfig(lr=1e-2, epochs=1), checkpoint="run")
 
 
 # --- RFT

@@ -14,6 +14,7 @@ import pytest
 import torch
 from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
+from agentprm_lite.files import append_jsonl, from_line, read_jsonl, to_line
 from agentprm_lite.hub import ChatFormat, load_chat, new_reward_model
 from agentprm_lite.interop.recordings import from_messages
 from agentprm_lite.kinds import RewardExample
@@ -21,7 +22,7 @@ from agentprm_lite.models import Lora
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial.tiny import make_tiny
-from agentprm_lite.types import Task, Trajectory, append_jsonl, read_jsonl
+from agentprm_lite.types import Task, Trajectory
 
 TOLD = {"role": "user", "content": "Goal: craft 1 stick."}
 TURN = {"role": "assistant", "content": "Action: inventory"}
@@ -63,7 +64,7 @@ def test_a_log_has_the_ids_and_steps_of_its_episode(
         assert again.success == t.success and again.final and again.logprobs == ()
         assert again.observations[:-1] == t.observations[:-1]
         assert again.observations[-1] == (t.observations[-1] if last_reply else "")
-        assert Trajectory.from_json(again.to_json()) == again
+        assert from_line(to_line(again)) == again
 
 
 def test_what_is_not_over_bootstraps_and_scores_alike(

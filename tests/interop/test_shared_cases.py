@@ -37,6 +37,9 @@ MOVED = {
     "from agentprm_lite.chat import ChatFormat": "from agentprm_lite import ChatFormat",
     ".rollout import": ".tutorial.tiny import make_tiny, TinySize,",
     "ppo.ppo(": "ppo.train_ppo(",
+    "agentprm_lite.types import Task, append_jsonl": "agentprm_lite import Task, append_jsonl",
+    "agentprm_lite.types import Trajectory": "agentprm_lite.files import from_line, to_line",
+    "Trajectory.from_json(t.to_json())": "from_line(to_line(t))",
 }  # fmt: skip
 #: The README's loop is `read_logs` now.
 MOVED["return len(out)"] = "return len(out)\nfrom agentprm_lite import read_logs\n" + (

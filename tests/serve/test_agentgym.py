@@ -625,8 +625,9 @@ def test_wrong_arguments(remote):
 def test_rollouts_on_a_server(remote, folder, chat, tmp_path):
     from helpers import backend
 
+    from agentprm_lite.files import collect
     from agentprm_lite.hub import load_policy  # torch, which no other test here needs
-    from agentprm_lite.rollout import collect, continue_from
+    from agentprm_lite.rollout import continue_from
 
     env = remote.env()
     tasks = env.tasks("train", levels=(1,))[::50][:2]

@@ -21,12 +21,12 @@ from helpers import TASKS, unused_url, whole_logprobs
 
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer
+from agentprm_lite.files import collect, read_jsonl
 from agentprm_lite.hub import ChatFormat, load_policy
-from agentprm_lite.rollout import collect
 from agentprm_lite.serve.openai import AllServersDown, ServerPlayer, ServerRefused
 from agentprm_lite.tutorial import cli, stages
 from agentprm_lite.tutorial.profiles import SMOKE
-from agentprm_lite.types import Trajectory, read_jsonl
+from agentprm_lite.types import Trajectory
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = SamplingConfig(max_new_tokens=8, rules=False, max_rounds=4)

@@ -15,11 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agentprm_lite import fast
 from agentprm_lite.env import env_class
+from agentprm_lite.files import collect
 from agentprm_lite.forward import split_model
 from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.models import Lora
-from agentprm_lite.rollout import collect, demonstrate
+from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial import cli

@@ -78,12 +78,12 @@ def test_a_world_from_a_file_outside_the_package(lights):
 
 def test_everything_that_plays_and_searches_takes_it(lights, tmp_path):
     from agentprm_lite import fast
+    from agentprm_lite.files import collect, read_jsonl
     from agentprm_lite.hub import load_chat, load_policy
     from agentprm_lite.prm import FewestTurns
-    from agentprm_lite.rollout import collect, continue_from, demonstrate
+    from agentprm_lite.rollout import continue_from, demonstrate
     from agentprm_lite.search import beam_search, best_of_n
     from agentprm_lite.tutorial.tiny import TinySize, make_tiny, vocabulary
-    from agentprm_lite.types import read_jsonl
 
     tasks, name = lights.tasks("train"), "my_lights:Lights"
     texts = [*vocabulary(tasks), lights.instructions, lights.acknowledgement]

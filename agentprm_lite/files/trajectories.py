@@ -1,0 +1,136 @@
+"""Trajectories as JSON lines: one a line, appended and never rewritten.
+
+So a crash costs at most the line that was being written. What is read is checked field by field.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from agentprm_lite.types import Task, Trajectory, Usage
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+
+
+def to_line(trajectory: Trajectory) -> str:
+    """One line of JSON, without the line break."""
+    data = {"version": SCHEMA_VERSION, **asdict(trajectory)}
+    return json.dumps(data, separators=(",", ":"))
+
+
+def from_line(line: str) -> Trajectory:
+    """Read what :func:`to_line` wrote; a field that is missing or wrong is named."""
+    data = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError(f"a trajectory is a JSON object, got {type(data).__name__}")
+    version = data.pop("version", None)
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"schema version {version!r}, this library reads {SCHEMA_VERSION}: install the "
+            "agentprm_lite that wrote the file, or collect the file again"
+        )
+    try:
+        _check_fields(data)
+        task, usage = Task(**data.pop("task")), Usage(**data.pop("usage"))
+        spans = tuple((a, b) for a, b in data.pop("spans"))
+        lists = {name: tuple(value) for name, value in data.items() if type(value) is list}
+        return Trajectory(task=task, usage=usage, spans=spans, **data | lists)
+    except (KeyError, TypeError) as err:
+        missing = f"the field {err} is missing" if isinstance(err, KeyError) else err
+        raise ValueError(f"not a trajectory: {missing}") from err
+
+
+#: Type of a field -> types of a value in a file (bool is no int), and what is expected.
+_HELD: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "bool": ((bool,), "true or false"),
+    "str": ((str,), "a text"),
+    "Task": ((dict,), "an object"),
+    "Usage": ((dict,), "an object"),
+    "tuple[int, ...]": ((int,), "a list of whole numbers"),
+    "tuple[float, ...]": ((int, float), "a list of finite numbers"),
+    "tuple[str, ...]": ((str,), "a list of texts"),
+    "tuple[tuple[int, int], ...]": ((list,), "a list of pairs of whole numbers"),
+}
+
+
+def _check_fields(data: dict[str, Any]) -> None:
+    for field in fields(Trajectory):
+        value, (types, expected) = data[field.name], _HELD[str(field.type)]
+        if not expected.startswith("a list"):
+            if type(value) not in types:
+                raise ValueError(f"{field.name} is {value!r}, expected {expected}")
+            continue
+        odd = [v for v in value if type(v) not in types] if type(value) is list else [value]
+        if float in types:
+            odd = odd or [v for v in value if not math.isfinite(v)]
+        if list in types:
+            odd = odd or [v for v in value if list(map(type, v)) != [int, int]]
+        if odd:
+            raise ValueError(f"{field.name} has {odd[0]!r}, expected {expected}")
+
+
+def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
+    """Append trajectories to a file, made if absent, and flush it to the disk.
+
+    All lines are made before the first is written. A last line that a crash left unfinished is
+    cut off first.
+    """
+    path = Path(path)
+    lines = [to_line(trajectory).encode() + b"\n" for trajectory in trajectories]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as f:
+        end = f.tell()
+        while end > 0:
+            f.seek(end - 1)
+            if f.read(1) == b"\n":
+                break
+            end -= 1
+        f.truncate(end)
+        f.writelines(lines)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def read_jsonl(path: str | Path) -> list[Trajectory]:
+    """Trajectories of a file, in its order.
+
+    A broken last line (a crash while writing) is left out, with a warning in the log; a byte order
+    mark and empty lines, which editors leave, are passed over. Any other broken line, another
+    version, a field of another type or the same attempt twice is a ValueError that names file, line
+    and field.
+    """
+    found: list[Trajectory] = []
+    lines: dict[tuple[Task, int, int], int] = {}
+    with Path(path).open("rb") as f:
+        for number, raw in enumerate(f, start=1):
+            if not raw.removeprefix(b"\xef\xbb\xbf").strip():
+                continue
+            if not raw.endswith(b"\n"):
+                logger.warning(
+                    "%s: line %d is unfinished (the writer was interrupted); kept the %d whole "
+                    "lines before it",
+                    *(path, number, number - 1),
+                )
+                break
+            try:
+                trajectory = from_line(raw.decode("utf-8-sig"))
+            except ValueError as err:
+                raise ValueError(f"{path}, line {number}: {err}") from err
+            key = (trajectory.task, trajectory.sample, trajectory.seed)
+            if lines.setdefault(key, number) != number:
+                raise ValueError(
+                    f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
+                    f"({trajectory.key}), expected each attempt once"
+                )
+            found.append(trajectory)
+    return found

@@ -1,0 +1,164 @@
+"""Files of trajectories, crashes included."""
+
+import json
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import TWO_STEPS
+
+from agentprm_lite.files import append_jsonl, from_line, read_jsonl, to_line
+from agentprm_lite.types import Task
+
+
+def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
+    line = to_line(TWO_STEPS)
+    assert "\n" not in line
+    assert line.isascii()  # U+2028 or a lone surrogate could break a line or a decoder
+    assert from_line(line) == TWO_STEPS
+    assert json.loads(line)["version"] == 1
+    empty = replace(
+        TWO_STEPS, ids=(1, 2), prompt_len=2, spans=(), logprobs=(), actions=(), rewards=(),
+        observations=("first",), success=False, final=False,
+    )  # fmt: skip
+    assert from_line(to_line(empty)) == empty
+    other = replace(TWO_STEPS, sample=6)
+    append_jsonl(tmp_path / "new" / "a.jsonl", [TWO_STEPS, other])
+    third = replace(TWO_STEPS, sample=7)
+    append_jsonl(tmp_path / "new" / "a.jsonl", [third])
+    assert read_jsonl(tmp_path / "new" / "a.jsonl") == [TWO_STEPS, other, third]
+
+
+def test_every_crash_point_keeps_the_whole_lines_and_the_next_append_mends_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "a.jsonl"
+    second = replace(TWO_STEPS, sample=6, actions=("ß" * 3, "x"))
+    append_jsonl(path, [TWO_STEPS, second])
+    whole = path.read_bytes()
+    first_line = whole.index(b"\n") + 1
+    # 0 bytes of the second line, one, all but the line break, and some in between
+    for size in [0, 1, 2, 50, 200, len(whole) - first_line - 2, len(whole) - first_line - 1]:
+        path.write_bytes(whole[: first_line + size])
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert read_jsonl(path) == [TWO_STEPS]
+        warned = [r.getMessage() for r in caplog.records]
+        if size == 0:
+            assert warned == []
+        else:
+            assert len(warned) == 1
+            assert "a.jsonl: line 2 is unfinished" in warned[0]
+            assert "kept the 1 whole lines" in warned[0]
+        append_jsonl(path, [second])
+        assert path.read_bytes() == whole
+
+
+def test_an_unfinished_first_line_leaves_nothing(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(to_line(TWO_STEPS)[:20])
+    assert read_jsonl(path) == []
+    append_jsonl(path, [TWO_STEPS])
+    assert read_jsonl(path) == [TWO_STEPS]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"version":1,"task"',
+        b"[1]",
+        b"\xff\xfe",
+        b'{"version":1}',
+        to_line(TWO_STEPS).encode().replace(b'"sample":5', b'"sample":5,"colour":1'),
+        to_line(TWO_STEPS).encode().replace(b'"spans":[[3,5]', b'"spans":[[3,5,6]'),
+        to_line(TWO_STEPS).encode().replace(b'"spans":[[3,5]', b'"spans":[[2,5]'),
+    ],
+)
+def test_any_other_broken_line_is_an_error_that_names_file_and_line(tmp_path: Path, broken: bytes):
+    path = tmp_path / "a.jsonl"
+    good, other = (to_line(replace(TWO_STEPS, sample=k)).encode() for k in (5, 6))
+    path.write_bytes(good + b"\n" + broken + b"\n" + other + b"\n")
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: "):
+        read_jsonl(path)
+    path.write_bytes(good + b"\n" + broken + b"\n")  # the same on the last line: not a crash
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: "):
+        read_jsonl(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ids", [1.5], "ids has 1.5, expected a list of whole numbers"),
+        ("ids", [True], "ids has True, expected a list of whole numbers"),
+        ("ids", "123", "ids has '123', expected a list of whole numbers"),
+        ("spans", [[3.0, 5]], r"spans has [3.0, 5], expected a list of pairs of whole numbers"),
+        ("spans", [3], "spans has 3, expected a list of pairs of whole numbers"),
+        ("rewards", ["1"], "rewards has '1', expected a list of finite numbers"),
+        ("rewards", [None], "rewards has None, expected a list of finite numbers"),
+        ("rewards", [float("nan")], "rewards has nan, expected a list of finite numbers"),
+        ("logprobs", [float("-inf")], "logprobs has -inf, expected a list of finite numbers"),
+        ("actions", [3], "actions has 3, expected a list of texts"),
+        ("success", 1, "success is 1, expected true or false"),
+        ("success", "no", "success is 'no', expected true or false"),
+        ("sample", 1.0, "sample is 1.0, expected a whole number"),
+        ("policy", None, "policy is None, expected a text"),
+        ("usage", 3, "usage is 3, expected an object"),
+        ("task", {"env": "a", "index": "7"}, "a task's index is '7', expected a whole number"),
+    ],
+)
+def test_a_field_of_another_type_is_named(tmp_path: Path, field: str, value: object, message: str):
+    path = tmp_path / "a.jsonl"
+    data = json.loads(to_line(TWO_STEPS))
+    path.write_text("\n" + json.dumps(data | {field: value}) + "\n")
+    with pytest.raises(ValueError, match=re.escape(f"a.jsonl, line 2: {message}")):
+        read_jsonl(path)
+    del data[field]
+    path.write_text(json.dumps(data) + "\n")
+    with pytest.raises(ValueError, match=rf"line 1: not a trajectory: the field '{field}' is miss"):
+        read_jsonl(path)
+
+
+def test_the_same_attempt_twice_is_refused(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, [TWO_STEPS, replace(TWO_STEPS, sample=6), TWO_STEPS])
+    with pytest.raises(
+        ValueError, match=r"line 3: task, sample and seed are those of line 1 \(tex"
+    ):
+        read_jsonl(path)
+
+
+def test_what_editors_leave_is_passed_over(tmp_path: Path):
+    path, other = tmp_path / "a.jsonl", replace(TWO_STEPS, sample=6)
+    lines = ["\ufeff" + to_line(TWO_STEPS), "", to_line(other), "  ", ""]
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    assert read_jsonl(path) == [TWO_STEPS, other]
+    spoken = json.loads(to_line(TWO_STEPS)) | {"actions": ["a\u2028b", "c\x85d"]}
+    path.write_text(json.dumps(spoken, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_jsonl(path)[0].actions == ("a\u2028b", "c\x85d")
+
+
+def test_numbers_of_other_libraries_are_written_as_plain_ones(tmp_path: Path):
+    """numpy's and torch's numbers are written as JSON has them; what is none writes no line."""
+    path, task = tmp_path / "a.jsonl", Task("mine", np.int64(7), np.int32(1))
+    numbers = (np.float32(0.5), torch.tensor(1.0))
+    told = replace(TWO_STEPS, task=task, rewards=numbers, success=np.bool_(True))
+    append_jsonl(path, [told])
+    again = read_jsonl(path)
+    assert again == [told]
+    odd = replace(TWO_STEPS, ids=(*TWO_STEPS.ids[:-1], np.int64(22)))
+    with pytest.raises(TypeError, match="int64"):
+        append_jsonl(path, [replace(TWO_STEPS, sample=9), odd])
+    assert read_jsonl(path) == [told]
+
+
+@pytest.mark.parametrize("version", ["2", "null", '"1"'])
+def test_an_unknown_version_says_what_to_do(tmp_path: Path, version: str):
+    path = tmp_path / "a.jsonl"
+    line = to_line(TWO_STEPS).replace('"version":1', f'"version":{version}')
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"line 1: schema version .* install .* or collect"):
+        read_jsonl(path)
