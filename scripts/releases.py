@@ -1,4 +1,4 @@
-"""tests/core, files, hub and fast with the oldest, the tested and the newest releases that they need.
+"""tests/core, files, hub, fast with the oldest, the tested and the newest releases that they need.
 
 python scripts/releases.py LABEL           run them in this Python, add to results/releases.json
 python scripts/releases.py LABEL --pins    what to install: the floors of pyproject.toml, or names
