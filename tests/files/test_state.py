@@ -36,10 +36,11 @@ def test_a_run_goes_on_from_a_folder(
 
     What a crash left of a new state is passed over, and in the end nothing is left."""
     monkeypatch.setattr(train, "SAVE_STEPS", 2)
-    config = TrainConfig(lr=1e-2, epochs=4, batch=2)
+    config = TrainConfig(lr=0.1, epochs=4, batch=2)  # the first epoch, of five steps, is the best
     settings: dict[str, Any] = {"held_out": examples[:3]}
     whole = module(folder, "agentprm")
     log = fit(whole, examples, config, **settings)
+    assert log[-1]["best_epoch"] == 0
     (tmp_path / "state.new").write_bytes(b"half of a checkpoint")
     settings["checkpoint"] = Checkpoint(tmp_path)
     for seed, steps in ((0, 4), (1, 3)):
