@@ -30,7 +30,7 @@ class Unavailable(Exception):
         self.wait = wait
         """Seconds that the server wants to be left alone."""
         self.failed = failed
-        """The server said that it failed with this request; perhaps with no other."""
+        """The server was reached, and failed with this request; perhaps with no other."""
 
 
 class Refused(Exception):
@@ -64,14 +64,15 @@ def call(client: openai.OpenAI, method: str, path: str, body: dict[str, Any] | N
         if code in (400, 413, 422) and _TOO_LONG.search(said):
             raise TooLong(problem) from None
         raise Refused(problem, own=code in (400, 413, 422)) from None
-    except openai.APITimeoutError:
-        raise Unavailable(f"{method} {path}: no answer within {client.timeout:g} s") from None
+    except openai.APITimeoutError as err:
+        problem = f"{method} {path}: no answer within {client.timeout:g} s"
+        raise Unavailable(problem, failed=_reached(err)) from None
     except openai.APIConnectionError as err:
         cause: BaseException = err
         while cause.__cause__ is not None:
             cause = cause.__cause__
         problem = f"{method} {path}: {type(cause).__name__}: {cause}"
-        raise Unavailable(_hidden(problem, client)) from None
+        raise Unavailable(_hidden(problem, client), failed=_reached(err)) from None
     except (ValueError, RecursionError) as err:
         raise Unavailable(f"{method} {path}: not JSON ({err})", failed=True) from None
     if isinstance(answer, str):  # a server that calls it by another type, or something else
@@ -85,6 +86,14 @@ def call(client: openai.OpenAI, method: str, path: str, body: dict[str, Any] | N
         problem = _hidden(f"{method} {path}: {said}", client)
         raise (TooLong(problem) if _TOO_LONG.search(said) else Unavailable(problem, failed=True))
     return answer
+
+
+def _reached(err: openai.APIConnectionError) -> bool:
+    """Whether the connection was there, and then no answer or half of one, or none that is HTTP.
+
+    Told by the name, as openai takes httpx or its successor.
+    """
+    return not type(err.__cause__).__name__.startswith("Connect")  # ConnectError, ConnectTimeout
 
 
 def _said(text: str) -> str:

@@ -121,9 +121,13 @@ def _object(value: Any) -> dict[str, Any]:
 def _ids(choice: dict[str, Any]) -> list[int]:
     """The produced ids, in either form; if both came, they must agree."""
     given = choice.get("token_ids")
-    tokens = _object(choice.get("logprobs")).get("tokens") or []
+    tokens = _object(choice.get("logprobs")).get("tokens")
     named = None
-    if tokens and all(isinstance(t, str) and re.fullmatch(r"token_id:\d+", t) for t in tokens):
+    if (
+        isinstance(tokens, list)
+        and tokens
+        and all(isinstance(t, str) and re.fullmatch(r"token_id:\d+", t) for t in tokens)
+    ):
         named = [int(t.removeprefix("token_id:")) for t in tokens]
     ids = named if given is None else given
     if ids is None:
@@ -166,6 +170,8 @@ def _check(
             "server's limit of context or output is too small"
         )
     text = choice.get("text")
+    if text and not isinstance(text, str):
+        raise OddAnswer(f"the text is {short(text)}, expected a text")
     # a server may leave the last token out of the text
     shown = {_bare(chat.decode([*part, chat.end_id])) for part in (ids, ids[:-1])}
     if text and _bare(text) not in shown:

@@ -197,3 +197,13 @@ def test_without_a_reason_the_tokens_tell(chat: ChatFormat, answer: dict[str, An
 def test_no_answer_at_all(chat: ChatFormat, other: Any):
     with pytest.raises(OddAnswer, match="expected an object with one choice"):
         read_turn(other, PROMPT, chat, CONFIG)
+
+
+def test_fields_of_other_types(chat: ChatFormat, answer: dict[str, Any]):
+    for text in (5, 2.5, True, [1], {"a": 1}):
+        with pytest.raises(OddAnswer, match="expected a text"):
+            read_turn(changed(answer, text=text), PROMPT, chat, CONFIG)
+    for tokens in (5, 2.5, True, "x", {}):
+        odd = changed(answer, token_ids=None, logprobs={"tokens": tokens})
+        with pytest.raises(InexactAnswer, match="the answer has no token ids"):
+            read_turn(odd, PROMPT, chat, CONFIG)
