@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +90,12 @@ def train_on_logs(args: argparse.Namespace) -> None:
 
     from transformers import AutoConfig
 
-    from agentprm_lite.hub import load_chat, new_reward_model, read
+    from agentprm_lite.files import Checkpoint
+    from agentprm_lite.hub import load_chat, new_reward_model, read, weights_fingerprint
     from agentprm_lite.interop.card import program
     from agentprm_lite.interop.exports import export
     from agentprm_lite.kinds import RewardExample
+    from agentprm_lite.loop import digest
     from agentprm_lite.models import Lora
     from agentprm_lite.train import TrainConfig, train_reward_model
 
@@ -102,8 +106,14 @@ def train_on_logs(args: argparse.Namespace) -> None:
     config_of_base = read(AutoConfig, args.base).get_text_config()
     _check_lengths(logs, played, config_of_base, args.base)
     model = new_reward_model(args.base, Lora(), args.seed)
-    log = train_reward_model(model, [RewardExample(t) for t in played], kind, config)
+    data = [(t.ids, t.spans, t.rewards, t.final) for t in played]
+    weights = weights_fingerprint(model.get_base_model().trunk)
+    run = digest([kind, asdict(config), weights, data])  # what is interrupted goes on from here
+    state = folder.absolute().with_name(f".{folder.absolute().name}-{run}")
+    examples = [RewardExample(t) for t in played]
+    log = train_reward_model(model, examples, kind, config, checkpoint=Checkpoint(state))
     export(model, chat, folder, kind=kind, recorded=True)
+    shutil.rmtree(state, ignore_errors=True)
     print(f"{folder}: {kind} on {args.base}, learned from {len(logs)} runs")
     if log[-1].get("learned"):
         share = log[-1]["best_explained_variance"]

@@ -7,6 +7,7 @@ with the head in a file of its own, see whole.py. The card's program reads eithe
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +60,26 @@ def export(
         raise ValueError("the card's program squashes the head's output, and this head is linear")
     folder, lines = new_folder(folder), program(chat, recorded=recorded)
     whole = model.float().merge_and_unload().to(dtype)  # merged before it is rounded
-    save_whole(whole, folder)
-    chat.tokenizer.save_pretrained(folder)
-    chat.save(folder)
-    GenerationConfig(eos_token_id=sorted(chat.end_ids)).save_pretrained(folder)  # ends of turns
+    there = folder.absolute()
+    new = there.with_name(f".{there.name}.new")  # the folder is whole or not there
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    save_whole(whole, new)
+    chat.tokenizer.save_pretrained(new)
+    chat.save(new)
+    GenerationConfig(eos_token_id=sorted(chat.end_ids)).save_pretrained(new)  # ends of turns
     text = card(
         chat,
         lines,
         folder,
-        trunk_alone=(folder / HEAD).exists(),
+        trunk_alone=(new / HEAD).exists(),
         architecture=f"{whole.config.model_type} with one output",
         billions=count_parameters(whole) / 1e9,
         dtype=str(dtype).removeprefix("torch."),
         kind=kind,
     )
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (new / "README.md").write_text(text, encoding="utf-8")
+    new.replace(there)
 
 
 def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:

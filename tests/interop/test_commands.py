@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import SIZE, random_reward_model
+from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification
 
 from agentprm_lite.hub import load_chat
+from agentprm_lite.interop import exports
 from agentprm_lite.interop.exports import export
 from agentprm_lite.interop.files import read_logs
 from agentprm_lite.interop.outputs import new_file, new_folder, write_whole
 from agentprm_lite.interop.render import trajectory
+from agentprm_lite.loop import Loop
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
@@ -116,6 +120,42 @@ def test_options_of_the_other_kind_of_training_are_never_ignored(
 ) -> None:
     assert main(["train", *command.split()]) == 2
     assert capsys.readouterr().err.startswith(f"agentprm train: {message}")
+
+
+@pytest.mark.parametrize("where", ["in a step", "in the export"])
+def test_a_killed_training_goes_on_and_gives_the_same(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Killed in its fourth step, or with half an export written, and started again."""
+    runs = written(tmp_path, ROWS)
+    command = ["train", "reward", "--logs", runs, "--base", str(base), "--epochs", "6", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr("agentprm_lite.train.SAVE_STEPS", 1)
+    steps: list[str] = []
+    step, save = Loop.step, exports.save_whole
+
+    def killed(loop: Any, batch: Any, name: str) -> Any:
+        steps.append(name)
+        if where == "in a step" and len(steps) == 4:
+            raise KeyboardInterrupt
+        return step(loop, batch, name)
+
+    def half(model: Any, folder: Path) -> None:
+        save(model, folder)
+        if where == "in the export":
+            monkeypatch.setattr(exports, "save_whole", save)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loop, "step", killed)
+    monkeypatch.setattr(exports, "save_whole", half)
+    out = tmp_path / "cut"
+    assert main([*command, str(out)]) == 130 and not out.exists()
+    assert main([*command, str(out)]) == 0
+    if where == "in a step":
+        assert steps[:5] == ["step 0", "step 1", "step 2", "step 3", "step 3"]
+    files = [load_file(f / "model.safetensors") for f in (tmp_path / "whole", out)]
+    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+    assert not list(tmp_path.glob(".cut*"))
 
 
 LONG = row(9, 1, "turn left " * 40)
