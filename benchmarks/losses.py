@@ -58,8 +58,8 @@ def main() -> int:
         for loss in LOSSES:
             row = json.loads((judged(p, args.rollouts, seed, 1.0, loss) / "row.json").read_text())
             world["rows"].append(row | {"command": f"python benchmarks/losses.py --out {args.out}"})
-            told = {"profile": args.profile, "worlds": {args.world: world}}
-            args.out.write_text(as_text(told), encoding="utf-8")
+            kept = {"profile": args.profile, "worlds": {args.world: world}}
+            args.out.write_text(as_text(kept), encoding="utf-8")
     for name, found in verdicts(world).items():
         print(name, {k: tuple(round(x, 3) for x in v) for k, v in found.items()})
     return 0

@@ -210,7 +210,7 @@ table.drop(columns="dtype").rename(
 
 # %%
 from agentprm_lite.distributed import Ranks
-from agentprm_lite.distributed.ranks import Place
+from agentprm_lite.distributed.ranks import Rank
 
 show_source(Ranks.parts, RewardLoss.sizes, RewardLoss.forward)
 loss = RewardLoss(judge.model.float(), "agentprm")
@@ -220,7 +220,7 @@ sizes = loss.sizes(batch)
 with torch.no_grad():
     whole = float(loss(batch, sizes)[0])
     for size in (1, len(batch) // 2):
-        parts = [Place(rank, 2).blocks(batch, size) for rank in (0, 1)]
+        parts = [Rank(rank, 2).blocks(batch, size) for rank in (0, 1)]
         shares = [float(loss(part, sizes)[0]) for part in parts]
         means = [float(loss(p, loss.sizes(p))[0]) for p in parts]
         steps = [sum(e.trajectory.num_steps for e in p) for p in parts]

@@ -25,7 +25,7 @@ from torch import nn
 
 from agentprm_lite import train
 from agentprm_lite.distributed import Ranks, ranks
-from agentprm_lite.distributed.ranks import place
+from agentprm_lite.distributed.ranks import this_rank
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import load_chat, load_policy, new_reward_model
@@ -77,7 +77,7 @@ def trained(
 
 def training(folder: Path, out: Path) -> None:
     """Log and weights of every rank; runs that are interrupted twice; ranks with other data."""
-    rank = place().rank
+    rank = this_rank().rank
     held: list[list[int]] = []
     split = ranks.split
 
@@ -159,7 +159,7 @@ def collecting(out: Path, attempt: int) -> None:
 
     Every rank notes what it found, the blocks of rollouts it played and the demonstrations it made.
     """
-    here = place()
+    here = this_rank()
     found = {
         p.name: p.read_text().count("\n") for p in artifacts.artifacts_root().rglob("*of2.jsonl")
     }
@@ -186,8 +186,8 @@ def collecting(out: Path, attempt: int) -> None:
 
 def main(folder: str, out: str) -> None:
     """All of it, in two connected processes or not at all."""
-    if place().size != 2 or torch.distributed.get_world_size() != 2:
-        sys.exit(f"{place().size} process runs, 2 are needed: start this with torchrun")
+    if this_rank().size != 2 or torch.distributed.get_world_size() != 2:
+        sys.exit(f"{this_rank().size} process runs, 2 are needed: start this with torchrun")
     attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
     if attempt == 0:
         training(Path(folder), Path(out))

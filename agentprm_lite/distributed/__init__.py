@@ -2,6 +2,6 @@
 
 from agentprm_lite.distributed.files import collect, merge
 from agentprm_lite.distributed.fit import Ranks
-from agentprm_lite.distributed.ranks import Place, agree, alone, place, wait
+from agentprm_lite.distributed.ranks import Rank, agree, alone, this_rank, wait
 
-__all__ = ["Place", "Ranks", "agree", "alone", "collect", "merge", "place", "wait"]
+__all__ = ["Rank", "Ranks", "agree", "alone", "collect", "merge", "this_rank", "wait"]

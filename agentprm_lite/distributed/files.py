@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentprm_lite.distributed.ranks import Place, place
+from agentprm_lite.distributed.ranks import Rank, this_rank
 from agentprm_lite.files import append_jsonl, play_jobs, read_jsonl
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory
@@ -24,14 +24,14 @@ def collect(
     *,
     seed: int = 0,
     batch: int = 128,
-    shard: Place | None = None,
+    shard: Rank | None = None,
 ) -> list[Trajectory]:
     """``agentprm_lite.collect``, shared by blocks among the ranks of ``torchrun``.
 
-    Each rank writes its blocks to ``Place.part(path)`` and gets its own trajectories back;
+    Each rank writes its blocks to ``Rank.part(path)`` and gets its own trajectories back;
     :func:`merge` joins the files to the one that a single process would have written.
     """
-    shard = place() if shard is None else shard
+    shard = this_rank() if shard is None else shard
     jobs = [(task, sample) for task in tasks for sample in range(samples)]
     if shard.first and len(jobs) <= (shard.size - 1) * batch:
         logger.warning(
@@ -41,7 +41,7 @@ def collect(
             batch,
             shard.size,
         )
-    mine, hidden = shard.blocks(jobs, batch), None if place().first else True
+    mine, hidden = shard.blocks(jobs, batch), None if this_rank().first else True
     return play_jobs(player, mine, shard.part(Path(path)), seed, batch, hidden)
 
 
@@ -56,7 +56,7 @@ def merge(
     The ranks' files stay. A crash leaves the old file, or none, or the new one.
 
     Args:
-        path: the file to write; rank r of ``size`` wrote ``Place(r, size).part(path)``.
+        path: the file to write; rank r of ``size`` wrote ``Rank(r, size).part(path)``.
         keys: what the file has to hold, in its order.
         size: number of ranks.
         key: of a trajectory.
@@ -68,7 +68,7 @@ def merge(
         ValueError: a trajectory is missing, there twice or not wanted; names the keys.
     """
     path = Path(path)
-    parts = [Place(rank, size).part(path) for rank in range(size)]
+    parts = [Rank(rank, size).part(path) for rank in range(size)]
     played = [t for part in parts if part.exists() for t in read_jsonl(part)]
     found = Counter(key(t) for t in played)
     wanted = set(keys)

@@ -30,8 +30,8 @@ class Ranks:
     """
 
     def __init__(self, *, shard: bool = False) -> None:
-        self.place = ranks.place()
-        self.shard = shard and self.place.size > 1
+        self.rank = ranks.this_rank()
+        self.shard = shard and self.rank.size > 1
 
     def __call__(self, module: nn.Module, *args: Any) -> Loop:
         """This rank's loop; the arguments are those of :class:`agentprm_lite.loop.Loop`."""
@@ -44,7 +44,7 @@ class Ranks:
         without work computes the shortest example with weight 0. There the gradient is the mean
         over the ranks, and the weight of the others makes it the sum.
         """
-        size = self.place.size
+        size = self.rank.size
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         dealt = []
         for rank in range(size):
@@ -52,7 +52,7 @@ class Ranks:
             groups = microbatches([lengths[i] for i in mine], tokens)
             dealt.append([[mine[i] for i in group] for group in groups])
         passes = max(map(len, dealt)) if self.shard else 1  # one at least, to log the same
-        own = [(float(size) if self.shard else 1.0, part) for part in dealt[self.place.rank]]
+        own = [(float(size) if self.shard else 1.0, part) for part in dealt[self.rank.rank]]
         return own + [(0.0, order[:1])] * (passes - len(own))
 
 
@@ -60,7 +60,7 @@ class RankLoop(Loop):
     """The loop of one rank: what it does for the others, and waits for from them."""
 
     def __init__(self, here: Ranks, module: nn.Module, *args: Any) -> None:
-        self.here, self.first, self.given = here, here.place.first, module
+        self.here, self.first, self.given = here, here.rank.first, module
         super().__init__(module, *args)
 
     def prepared(self, module: nn.Module) -> nn.Module:
@@ -81,7 +81,7 @@ class RankLoop(Loop):
 
     def add_gradients(self) -> None:
         """The sum of all ranks' gradients, in one message."""
-        if self.here.shard or self.here.place.size == 1:
+        if self.here.shard or self.here.rank.size == 1:
             return
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.params]
         flat = torch.cat([g.flatten() for g in grads])
@@ -91,7 +91,7 @@ class RankLoop(Loop):
 
     def total(self, numbers: Tensor) -> Tensor:
         """Sum over the ranks."""
-        if self.here.place.size == 1:
+        if self.here.rank.size == 1:
             return numbers
         out: Tensor = reduce(numbers.to(PartialState().device), "sum")
         return out.cpu()

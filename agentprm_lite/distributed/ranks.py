@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """This process among those of its run.
 
     Raises:
@@ -65,7 +65,7 @@ class Place:
             The items of block ``rank``, ``rank + self.size``, and so on.
 
         Example:
-            >>> Place(1, 2).blocks("aabbccd", 2)
+            >>> Rank(1, 2).blocks("aabbccd", 2)
             ['b', 'b', 'd']
         """
         return [x for i, x in enumerate(items) if i // size % self.size == self.rank]
@@ -80,7 +80,7 @@ class Place:
             The same if there is one process; otherwise a name with the rank in it.
 
         Example:
-            >>> Place(0, 2).part(Path("rollouts.jsonl")).name
+            >>> Rank(0, 2).part(Path("rollouts.jsonl")).name
             'rollouts.rank0of2.jsonl'
         """
         if self.size == 1:
@@ -88,7 +88,7 @@ class Place:
         return path.with_name(f"{path.stem}.rank{self.rank}of{self.size}{path.suffix}")
 
 
-def place() -> Place:
+def this_rank() -> Rank:
     """This process's place in its run; the first call under ``torchrun`` connects the ranks.
 
     Call it before models are loaded: it gives each rank its own GPU.
@@ -102,7 +102,7 @@ def place() -> Place:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if _alone or size == 1:
-        return Place()
+        return Rank()
     missing = [
         n for n in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ
     ]
@@ -115,14 +115,14 @@ def place() -> Place:
     if state.num_processes != size:
         raise RuntimeError(
             f"WORLD_SIZE is {size}, but {state.num_processes} process is connected: something "
-            "used accelerate before; call agentprm_lite.distributed.ranks.place() first"
+            "used accelerate before; call agentprm_lite.distributed.ranks.this_rank() first"
         )
-    return Place(state.process_index, state.num_processes)
+    return Rank(state.process_index, state.num_processes)
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Work that one rank does while the others wait: within it :func:`place` has one process."""
+    """Work of one rank while the others wait: within it :func:`this_rank` has one process."""
     global _alone
     before, _alone = _alone, True
     try:
@@ -133,7 +133,7 @@ def alone() -> Iterator[None]:
 
 def wait() -> None:
     """Go on when every rank has come this far."""
-    if place().size > 1:
+    if this_rank().size > 1:
         PartialState().wait_for_everyone()
 
 
@@ -146,7 +146,7 @@ def agree(answer: bool) -> bool:
     Returns:
         Rank 0's.
     """
-    if place().size == 1:
+    if this_rank().size == 1:
         return answer
     said: Tensor = broadcast(torch.tensor([int(answer)], device=PartialState().device))
     return bool(said.item())
@@ -161,7 +161,7 @@ def check_same(what: str) -> None:
     Raises:
         RuntimeError: the descriptions differ; on every rank, with its own description.
     """
-    here = place()
+    here = this_rank()
     if here.size == 1:
         return
     digests = gather(torch.tensor([crc32(what.encode())], device=PartialState().device)).tolist()
@@ -186,7 +186,7 @@ def split(module: nn.Module, device: torch.device) -> nn.Module:
     Returns:
         The twin; gradients are means over the ranks, as DDP's are.
     """
-    mesh = init_device_mesh(device.type, (place().size,))
+    mesh = init_device_mesh(device.type, (this_rank().size,))
     twin = copy.deepcopy(module, {id(p): p for p in module.parameters()})
     names = {n for m in twin.modules() for n in getattr(m, "_no_split_modules", None) or ()}
     layers = [m for m in twin.modules() if type(m).__name__ in names]

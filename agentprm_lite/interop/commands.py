@@ -159,12 +159,12 @@ def diagnose_logs(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a log can't be read, or none has a reward.
     """
-    from agentprm_lite.interop.diagnose import diagnose, told
+    from agentprm_lite.interop.diagnose import diagnose, in_words
 
     logs = _read(args.logs, quiet=args.json)
     values = None if args.model is None else _scored(args.model, logs, quiet=args.json)
     found = diagnose(logs, values)
-    print(json.dumps(found, indent=1) if args.json else told(found))
+    print(json.dumps(found, indent=1) if args.json else in_words(found))
 
 
 def _read(paths: Sequence[str], *, quiet: bool = False) -> list[Log]:

@@ -35,7 +35,7 @@ def diagnose(logs: Sequence[Log], values: Sequence[StepValues] | None = None) ->
         values: M along each run, of a judge.
 
     Returns:
-        Numbers, as JSON has them; see :func:`told` for what they say.
+        Numbers, as JSON has them; see :func:`in_words` for what they say.
 
     Raises:
         ValueError: no run has a reward, or there is not one value a run.
@@ -164,7 +164,7 @@ def _by_turn(
     return rows
 
 
-def told(found: dict[str, Any]) -> str:
+def in_words(found: dict[str, Any]) -> str:
     """The report of :func:`diagnose` for a reader."""
     a, t, ns = found["attempts"], found["turns"], list(found["perfect_judge"])
     lines = [

@@ -61,7 +61,7 @@ def trajectory(
     """
     done = rendered(chat, log)
     steps = [k for k, m in enumerate(log.messages) if m.step]
-    told = [log.messages[a + 1 : b] for a, b in pairwise([-1, *steps, len(log.messages)])]
+    replies = [log.messages[a + 1 : b] for a, b in pairwise([-1, *steps, len(log.messages)])]
     over = log.reward is not None
     made = Trajectory(
         task=task,
@@ -72,7 +72,7 @@ def trajectory(
         spans=done.spans,
         logprobs=(),
         actions=tuple(said(log.messages[k]) for k in steps),
-        observations=tuple("\n\n".join(map(said, messages)) for messages in told),
+        observations=tuple("\n\n".join(map(said, messages)) for messages in replies),
         rewards=(*[0.0] * (len(steps) - 1), log.reward or 0.0),
         terminated=over,
         truncated=not over,

@@ -134,12 +134,12 @@ def _article(k: int, s: Scored, title: str, labelled: bool) -> str:
         f"largest drop {_signed(drop)} in turn {1 + s.progress.index(drop)}" * (round(drop, 2) < 0),
     ]
     ends = [m for m, message in enumerate(s.log.messages) if message.step]
-    told = [s.log.messages[a + 1 : b] for a, b in zip([-1, *ends], [*ends, None], strict=True)]
+    between = [s.log.messages[a + 1 : b] for a, b in zip([-1, *ends], [*ends, None], strict=True)]
     steps = [s.log.messages[m] for m in ends]
     marks = dict(s.log.labels)
     rows = [_row(name, 0, s.root, None, _asked(s.log), "" if labelled else None)]
-    texts = [_details(name, 0, "Before the first turn", s.root, None, told[0])]
-    values = zip(steps, s.q, s.progress, told[1:], strict=True)
+    texts = [_details(name, 0, "Before the first turn", s.root, None, between[0])]
+    values = zip(steps, s.q, s.progress, between[1:], strict=True)
     for t, (message, m, change, replies) in enumerate(values, start=1):
         label = f"{marks[message.index]:+g}".replace("-", "−") if message.index in marks else ""
         rows.append(_row(name, t, m, change, said(message), label if labelled else None))

@@ -19,7 +19,7 @@ from agentprm_lite.serve.agentgym_http import (
 from agentprm_lite.types import Task
 from agentprm_lite.worlds import TextEnv
 
-Turn = tuple[str, str, float, bool]  # action, observation, reward, done
+Exchange = tuple[str, str, float, bool]  # action, observation, reward, done
 
 # (process, world, url) -> instances that nobody plays on. A forked process must not use its
 # parent's: two players on one instance would read each other's answers.
@@ -123,7 +123,7 @@ class AgentGymEnv(TextEnv):
         super().__init__(max_rounds)
         self._instance: _Instance | None = None
         self._first = ""
-        self._turns: list[Turn] = []
+        self._turns: list[Exchange] = []
 
     @classmethod
     def from_name(cls, name: str, max_rounds: int | None = None) -> AgentGymEnv:
@@ -222,13 +222,13 @@ class AgentGymEnv(TextEnv):
         with instance:
             return instance, self._server.reset(instance.number, index)
 
-    def _replay(self, index: int, first: str, turns: Sequence[Turn]) -> _Instance:
+    def _replay(self, index: int, first: str, turns: Sequence[Exchange]) -> _Instance:
         """An instance on which an episode was played again, with the same answers."""
-        instance, told = self._begin(index)
+        instance, text = self._begin(index)
         call = f"replay on {self._server.url} ({self._server.dialect.instance} {instance.number})"
-        if told != first:
+        if text != first:
             raise ReplayDiffers(
-                call, 0, f"index {index} begins with {told!r}, it was {first!r} before"
+                call, 0, f"index {index} begins with {text!r}, it was {first!r} before"
             )
         with instance:
             for t, (action, *before) in enumerate(turns, start=1):
@@ -246,7 +246,7 @@ class AgentGymEnv(TextEnv):
         return {"first": self._first, "turns": [list(turn) for turn in self._turns]}
 
     def _load(self, state: dict[str, Any]) -> None:
-        turns: list[Turn] = [(a, o, float(r), d) for a, o, r, d in state["turns"]]
+        turns: list[Exchange] = [(a, o, float(r), d) for a, o, r, d in state["turns"]]
         instance = self._replay(self.index, state["first"], turns)
         self._first, self._turns = state["first"], turns
         over = bool(turns) and turns[-1][3]

@@ -45,7 +45,7 @@ class OddAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Turn:
+class Completion:
     """What a server answered."""
 
     ids: list[int]
@@ -79,7 +79,9 @@ def request(
     }
 
 
-def read_turn(answer: Any, prompt: list[int], chat: ChatFormat, config: SamplingConfig) -> Turn:
+def read_turn(
+    answer: Any, prompt: list[int], chat: ChatFormat, config: SamplingConfig
+) -> Completion:
     """The turn in an answer, if the answer proves it; raises InexactAnswer or OddAnswer.
 
     Log-probabilities are kept at temperature 1 only: at others, servers differ in what they mean.
@@ -102,16 +104,16 @@ def read_turn(answer: Any, prompt: list[int], chat: ChatFormat, config: Sampling
         raise InexactAnswer("prompt_token_ids aren't the prompt that was sent")
     usage = _object(answer.get("usage"))
     # a turn that ended by another end token is whole only if that token was counted and came
-    told = usage.get("completion_tokens", len(ids) if ids[-1] in chat.end_ids else None)
-    if told != len(ids) and (told is not None or reason == "stop"):
+    count = usage.get("completion_tokens", len(ids) if ids[-1] in chat.end_ids else None)
+    if count != len(ids) and (count is not None or reason == "stop"):
         raise InexactAnswer(
-            f"{len(ids)} token ids came, usage.completion_tokens is {told}: the token that ended "
+            f"{len(ids)} token ids came, usage.completion_tokens is {count}: the token that ended "
             "the turn may be missing"
         )
     cached = _object(usage.get("prompt_tokens_details")).get("cached_tokens")
     if type(cached) is not int or not 0 <= cached <= len(prompt):
         cached = 0
-    return Turn(ids, _logprobs(choice, ids, config), cached)
+    return Completion(ids, _logprobs(choice, ids, config), cached)
 
 
 def _object(value: Any) -> dict[str, Any]:

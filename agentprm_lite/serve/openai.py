@@ -27,7 +27,7 @@ from agentprm_lite.hub import ChatFormat
 from agentprm_lite.sampling import Player
 from agentprm_lite.serve.address import check_url, pause, short
 from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
-from agentprm_lite.serve.completions import OddAnswer, Turn, read_turn, request
+from agentprm_lite.serve.completions import Completion, OddAnswer, read_turn, request
 from agentprm_lite.types import Trajectory, Usage
 
 logger = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class ServerPlayer(Player):
             under_way = len(going)
             while under_way:
                 job, answer = answers.get()
-                if isinstance(answer, Turn):
+                if isinstance(answer, Completion):
                     goes_on = self._step(job.episode, answer) and to_the_end
                     job = self._job(job.number, job.episode) if goes_on else job
                 else:
@@ -192,7 +192,7 @@ class ServerPlayer(Player):
         seed = int(episode.rng.integers(2**31))
         return _Job(number, episode, request(list(episode.ids), seed, self.chat, self.config))
 
-    def _step(self, episode: Episode, turn: Turn) -> bool:
+    def _step(self, episode: Episode, turn: Completion) -> bool:
         """Take a turn in the environment; whether there is a next one."""
         prompt = len(episode.ids)
         episode.usage += Usage(prefilled=prompt - turn.cached, cached=turn.cached)
@@ -253,7 +253,7 @@ class ServerPlayer(Player):
                         return
                     answers.put((job, self._ask(server, job)))
 
-    def _ask(self, server: _Server, job: _Job) -> Turn | Exception:
+    def _ask(self, server: _Server, job: _Job) -> Completion | Exception:
         """The turn that a server gives, or what went wrong."""
         sent = time.monotonic()
         try:

@@ -77,15 +77,15 @@ def curves(
 
     What the file holds already stays. Commit, date and device of a row are those of its training.
     """
-    told: Row = _held(out) if out.exists() else {"profile": profile, "worlds": {}}
-    if told["profile"] != profile:
+    kept: Row = _held(out) if out.exists() else {"profile": profile, "worlds": {}}
+    if kept["profile"] != profile:
         raise ValueError(
-            f"{out} is of the profile {told['profile']}, got {profile}: use a new file"
+            f"{out} is of the profile {kept['profile']}, got {profile}: use a new file"
         )
     for world in worlds:
         p = get_profile(profile, world)
         shared = json.loads(json.dumps(tasks_of(p)))
-        before = told["worlds"].get(world, {**shared, "rows": []})
+        before = kept["worlds"].get(world, {**shared, "rows": []})
         if {**before, "rows": []} != {**shared, "rows": []}:
             raise ValueError(f"{out}: the candidates of {world} have changed, use a new file")
         rows = {_name(row): row for row in before["rows"]}
@@ -94,15 +94,15 @@ def curves(
                 for beta in BETAS:
                     row = json.loads((judged(p, n, seed, beta) / "row.json").read_text())
                     rows[_name(row)] = row | {"command": command}
-                    told["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}
-                    out.write_text(as_text(told))
+                    kept["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}
+                    out.write_text(as_text(kept))
 
 
 def _held(out: Path) -> Row:
     try:
-        told: Row = json.loads(out.read_text("utf-8"))
-        if {"profile", "worlds"} <= told.keys():
-            return told
+        kept: Row = json.loads(out.read_text("utf-8"))
+        if {"profile", "worlds"} <= kept.keys():
+            return kept
     except (ValueError, AttributeError):
         pass
     raise ValueError(f"{out} holds something else than curves: use a new file")
@@ -112,15 +112,15 @@ def _name(row: Row) -> tuple[float, ...]:
     return row["rollouts"], row["beta"], row["seed"]
 
 
-def as_text(told: Row) -> str:
+def as_text(kept: Row) -> str:
     """JSON with a line for each row."""
     worlds = [
         json.dumps(name) + ": " + json.dumps({**world, "rows": []})[:-2]
         + ",".join("\n" + json.dumps(row, allow_nan=False) for row in world["rows"]) + "\n]}"
-        for name, world in told["worlds"].items()
+        for name, world in kept["worlds"].items()
     ]  # fmt: skip
     return (
-        f'{{"profile": {json.dumps(told["profile"])}, "worlds": {{\n' + ",\n".join(worlds) + "}}\n"
+        f'{{"profile": {json.dumps(kept["profile"])}, "worlds": {{\n' + ",\n".join(worlds) + "}}\n"
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agentprm_lite.distributed import agree, alone, place, wait
+from agentprm_lite.distributed import agree, alone, this_rank, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.tutorial.code import code_hash, world_hash
 from agentprm_lite.tutorial.profiles import Profile
@@ -89,13 +89,13 @@ def artifact(
     key = hashlib.sha256(text.encode()).hexdigest()[:10]
     folder = artifacts_root() / profile.name / profile.env / f"{name}-{key}"
     if not agree(folder.exists()):
-        with _lock(folder) if place().first else nullcontext():
+        with _lock(folder) if this_rank().first else nullcontext():
             if not agree(folder.exists()):  # another process may have made it meanwhile
                 _make(folder, make, inputs, together)
         wait()
     if not folder.exists():
         raise FileNotFoundError(
-            f"rank 0 made {folder}, which rank {place().rank} doesn't see: all ranks need one "
+            f"rank 0 made {folder}, which rank {this_rank().rank} doesn't see: all ranks need one "
             "folder that they share, see AGENTPRM_ARTIFACTS"
         )
     check(folder)
@@ -110,11 +110,11 @@ def _make(
     started = time.perf_counter()
     if together:
         make(partial)
-    elif place().first:
+    elif this_rank().first:
         with alone():
             make(partial)
     wait()
-    if place().first:
+    if this_rank().first:
         write_json(partial / "inputs.json", inputs)
         write_json(partial / "made.json", {"seconds": round(time.perf_counter() - started, 2)})
         _seal(partial, folder)

@@ -69,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(report(profile))
             return 0
-        from agentprm_lite.distributed import place
+        from agentprm_lite.distributed import this_rank
 
-        quiet = io.StringIO() if not place().first else sys.stdout  # one report is enough
+        quiet = io.StringIO() if not this_rank().first else sys.stdout  # one report is enough
         with redirect_stdout(quiet):
             _run(args, profile, command)
         return 0
@@ -212,12 +212,12 @@ def _pretrain(args: argparse.Namespace, command: str) -> None:
 
 
 def _study(args: argparse.Namespace, command: str) -> None:
-    from agentprm_lite.distributed import place
+    from agentprm_lite.distributed import this_rank
     from agentprm_lite.study import study
 
     out = new_file(args.out)
     numbers = study(args.profile, args.worlds, command, args.parts)
-    if place().first:
+    if this_rank().first:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(numbers, indent=1) + "\n")
         print(out)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from agentprm_lite.chat import react
 from agentprm_lite.env import Split, env_class, make_env
-from agentprm_lite.tutorial.mistakes import Turn, false_sum, slip
+from agentprm_lite.tutorial.mistakes import Advice, false_sum, slip
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.math import DRAWS, free_problem, templates
 from agentprm_lite.worlds.textcraft import exchange, recipe_table, shuffle_words
@@ -192,7 +192,7 @@ def drill(seed: int) -> Text:
     """Sums one after the other, half of the results false at first and mended at once."""
     rng = random.Random(f"drill/{seed}")
     sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
-    turns: list[Turn] = []
+    turns: list[Advice] = []
     for left, right in sums:
         turn = ("I go on.", f"{left} = {right}")
         while rng.random() < 0.5:
@@ -213,10 +213,10 @@ def _sum(rng: random.Random) -> tuple[str, int]:
     return (f"{a} + {b}", a + b) if sign == "+" else (f"{a + b} - {b}", a)
 
 
-def _carried(turn: Turn, wrong: Turn, steps: list[Turn]) -> list[Turn]:
+def _carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
     """The later steps of a solution, with a wrong result in place of the right one."""
     old, new = turn[1].split()[-1], wrong[1].split()[-1]
-    out: list[Turn] = []
+    out: list[Advice] = []
     for k, (thought, action) in enumerate(steps):
         thought, action = (re.sub(rf"\b{old}\b", new, text) for text in (thought, action))
         match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)

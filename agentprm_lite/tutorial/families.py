@@ -191,8 +191,8 @@ def try_family(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for stage, run in stages(name, Path(folder)):
             try:
-                told = run()
-                done[stage] = told if isinstance(told, str) else True
+                came = run()
+                done[stage] = came if isinstance(came, str) else True
             except Exception as err:
                 done[stage] = f"{type(err).__name__}: {err}"
     return done

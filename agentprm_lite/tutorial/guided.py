@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from agentprm_lite import fast
-from agentprm_lite.distributed import merge, place
+from agentprm_lite.distributed import merge, this_rank
 from agentprm_lite.files import Checkpoint, append_jsonl, read_jsonl
 from agentprm_lite.hub import load_policy, load_reward_model, save_policy
 from agentprm_lite.ppo import ProcessReward, train_ppo
@@ -41,14 +41,14 @@ def beam_runs(
         plays = player(actor, p.eval_temperature)
         judge = fast.judge(load_reward_model(plays.model, adapters, actor.chat))
         size = max(1, p.batch // (n * m))
-        path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
-        part = place().part(path)
+        path, mine = folder / "answers.jsonl", this_rank().blocks(tasks, size)
+        part = this_rank().part(path)
         done = len(read_jsonl(part)) if part.exists() else 0
         for i in range(done // size * size, len(mine), size):
             found = beam_search(plays, judge, mine[i : i + size], n, m, seed=seed)
             append_jsonl(part, [r.trajectory for r in found][max(0, done - i) :])
         keys = [t.key for t in tasks]
-        join_ranks(path, lambda: merge(path, keys, place().size, lambda t: t.task.key))
+        join_ranks(path, lambda: merge(path, keys, this_rank().size, lambda t: t.task.key))
 
     inputs = {
         "policy": actor.folder,

@@ -10,14 +10,14 @@ import random
 import re
 from collections.abc import Sequence
 
-Turn = tuple[str, str]
+Advice = tuple[str, str]  # thought and action
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 _OFFERED = re.compile(r'"([^"]+)"')
 _HIT = re.compile(r"\[SEP\] (B0\w{8}) \[SEP\] (.+?) \[SEP\] (\$\S+)")
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
 
-def slip(world: str, seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
+def slip(world: str, seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     """What an imperfect player does in place of an expert.
 
     Args:
@@ -38,7 +38,7 @@ def slip(world: str, seen: Sequence[str], turn: Turn, rng: random.Random) -> Tur
     )
 
 
-def _craft(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
+def _craft(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     thought, action = turn
     lines = [line for line in seen[0].split("\n") if line.startswith("craft ")]
     kind = rng.random()
@@ -61,7 +61,7 @@ def _made(line: str) -> str:
     return line.split(" using ")[0].split(" ", 2)[2]
 
 
-def _move(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
+def _move(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     thought, action = turn
     others = [text for text in _OFFERED.findall(seen[-1]) if text != action and "check" not in text]
     if not others:
@@ -81,7 +81,7 @@ def _move(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
     return f"{need} I do not see it. I look around.", other
 
 
-def _shop(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
+def _shop(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     thought, action = turn
     hits = _HIT.findall(seen[-1])
     if action.startswith("search["):
@@ -139,7 +139,7 @@ def _options(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _sum(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
+def _sum(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     thought, action = turn
     match = _SUM.fullmatch(action)
     if match is None:
@@ -161,7 +161,7 @@ def _sum(seen: Sequence[str], turn: Turn, rng: random.Random) -> Turn:
     return (thought, f"{a} {sign} {b} = {results[sign]}") if 0 < results[sign] < 100 else turn
 
 
-def false_sum(turn: Turn, rng: random.Random) -> Turn:
+def false_sum(turn: Advice, rng: random.Random) -> Advice:
     """The turn with another result; itself where it is no sum.
 
     >>> false_sum(("Five and two.", "5 + 2 = 7"), random.Random(1))

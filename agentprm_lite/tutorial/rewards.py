@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agentprm_lite import fast
-from agentprm_lite.distributed import Ranks, place
+from agentprm_lite.distributed import Ranks, this_rank
 from agentprm_lite.env import env_class
 from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import load_reward_model, new_reward_model, save_adapter
@@ -127,7 +127,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
             halves = [StepValues(v.root, v.q[: -(-len(v.q) // 2)]) for v in values]
             ways = [best_of_n(judged, v, [most]).success.mean() for v in (values, halves)]
             scores.append(float(np.mean(ways)))
-        if place().first:
+        if this_rank().first:
             write_json(folder / "scores.json", scores)
 
     inputs = {
@@ -168,7 +168,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
             checkpoint=Checkpoint(folder / "unfinished"),
             processes=Ranks(),
         )
-        if place().first:
+        if this_rank().first:
             save_adapter(model, actor.chat, folder)
             (folder / "log.json").write_text(json.dumps(log))
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from huggingface_hub import snapshot_download
 
-from agentprm_lite.distributed import Place, Ranks, collect, merge, place, wait
+from agentprm_lite.distributed import Rank, Ranks, collect, merge, this_rank, wait
 from agentprm_lite.files import Checkpoint, append_jsonl, read_jsonl
 from agentprm_lite.hub import load_chat, load_policy, save_policy
 from agentprm_lite.kinds import RewardExample
@@ -84,7 +84,7 @@ def policy(p: Profile, kind: str = "sft") -> Policy:
         model, unfinished = load_policy(start, p.lora), Checkpoint(folder / "unfinished")
         train = sft if first else rft
         log = train(model, read_jsonl(data), config, checkpoint=unfinished, processes=Ranks())
-        if place().first:
+        if this_rank().first:
             save_policy(model, load_chat(start), folder)
             (folder / "log.json").write_text(json.dumps(log))
 
@@ -160,7 +160,7 @@ def sample(
         plays = (play or player)(actor, temperature)
         collect(plays, tasks, samples, path, seed=seed, batch=p.batch)
         keys = [f"{t.key}/{k}" for t in tasks for k in range(samples)]
-        join_ranks(path, lambda: merge(path, keys, place().size))
+        join_ranks(path, lambda: merge(path, keys, this_rank().size))
 
     inputs = {
         "policy": actor.folder,
@@ -179,7 +179,7 @@ def sample(
 def join_ranks(path: Path, write: Callable[[], Any]) -> None:
     """When every rank has written its file, rank 0 writes the joint one; theirs go."""
     wait()
-    if place().size > 1 and place().first:
+    if this_rank().size > 1 and this_rank().first:
         write()
         for part in path.parent.glob(f"{path.stem}.rank*of*{path.suffix}"):
             part.unlink()
@@ -238,7 +238,7 @@ def play_on(p: Profile, name: str, data: Path, starts: list[Trajectory], samples
     actor = policy(p)
 
     def make(folder: Path) -> None:
-        path, here = folder / "outcomes.jsonl", place()
+        path, here = folder / "outcomes.jsonl", this_rank()
         mine, part = here.blocks(starts, 1), here.part(path)
         part.touch()
         plays = player(actor, p.rollout_temperature)
@@ -265,8 +265,8 @@ def play_on(p: Profile, name: str, data: Path, starts: list[Trajectory], samples
 
 def join_rows(path: Path, starts: list[str]) -> None:
     """Write the rows of all ranks in the order of their trajectories."""
-    size = place().size
-    rows = [row for rank in range(size) for row in read_rows(Place(rank, size).part(path))]
+    size = this_rank().size
+    rows = [row for rank in range(size) for row in read_rows(Rank(rank, size).part(path))]
     of = {row["start"]: row for row in rows}
     new = path.with_name(f"{path.name}.new")
     new.write_text("".join(json.dumps(of[key]) + "\n" for key in starts))

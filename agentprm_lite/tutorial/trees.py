@@ -50,8 +50,8 @@ def calculation_tree(lines: Sequence[str]) -> Figure:
         match = re.fullmatch(r"(\S+) [-+*/] (\S+) = (\S+)", line)
         if match is None:
             raise ValueError(f'lines: expected lines such as "12 - 5 = 7", got {line!r}')
-        told = [made.get(x, {"text": x, "children": []}) for x in match.group(1, 2)]
-        last = made[match[3]] = {"text": line, "children": told}
+        parts = [made.get(x, {"text": x, "children": []}) for x in match.group(1, 2)]
+        last = made[match[3]] = {"text": line, "children": parts}
     if not last:
         raise ValueError("lines: expected at least one, got none")
 

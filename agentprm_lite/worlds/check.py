@@ -63,9 +63,9 @@ def any_string(world: type[TextEnv], episodes: int) -> str:
         env.reset(options={"index": index})
         for count in range(1, env.max_rounds + 1):
             action = garbage(rng)
-            told, reward, over, cut, info = env.step(action)
-            if not isinstance(told, str) or type(over) is not bool:
-                raise WorldFault(f"{action!r}: expected (text, number, bool, ...), got {told!r}")
+            reply, reward, over, cut, info = env.step(action)
+            if not isinstance(reply, str) or type(over) is not bool:
+                raise WorldFault(f"{action!r}: expected (text, number, bool, ...), got {reply!r}")
             if not isinstance(reward, float) or not math.isfinite(reward):
                 raise WorldFault(f"{action!r}: expected a finite float as reward, got {reward!r}")
             if type(info.get("success")) is not bool:

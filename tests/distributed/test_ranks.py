@@ -26,7 +26,7 @@ from torch import nn
 
 from agentprm_lite.distributed import Ranks, collect, merge, ranks
 from agentprm_lite.distributed import fit as distributed_fit
-from agentprm_lite.distributed.ranks import Place, alone, place
+from agentprm_lite.distributed.ranks import Rank, alone, this_rank
 from agentprm_lite.forward import microbatches
 from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.kinds import RewardExample, RewardLoss
@@ -100,7 +100,7 @@ def test_a_split_model_is_held_once(two: Path) -> None:
 def rank_of(rank: int, size: int, shard: bool) -> Ranks:
     """As it would be on a rank, without processes."""
     here = Ranks()
-    here.place, here.shard = Place(rank, size), shard
+    here.rank, here.shard = Rank(rank, size), shard
     return here
 
 
@@ -254,7 +254,7 @@ def shards(chat: ChatFormat, tmp_path_factory: pytest.TempPathFactory) -> Path:
     player = Dice(chat)
     collect(player, TASKS[:4], 4, folder / "one.jsonl", batch=6)
     for rank in range(3):
-        mine = collect(player, TASKS[:4], 4, folder / "many.jsonl", batch=6, shard=Place(rank, 3))
+        mine = collect(player, TASKS[:4], 4, folder / "many.jsonl", batch=6, shard=Rank(rank, 3))
         assert len(mine) == [6, 6, 4][rank]
     return folder
 
@@ -264,9 +264,9 @@ def test_ranks_without_work_are_told(
 ) -> None:
     """16 episodes in blocks of 6 are work for three ranks, and not for four."""
     for size in (3, 4):
-        collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Place(0, size))
+        collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Rank(0, size))
         assert ("16 episodes in blocks of 6: some of the 4 ranks" in caplog.text) == (size == 4)
-    assert collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Place(3, 4)) == []
+    assert collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Rank(3, 4)) == []
 
 
 KEYS = [f"{task.key}/{k}" for task in TASKS[:4] for k in range(4)]
@@ -386,7 +386,7 @@ def two_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 def test_one_process_is_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert place() == Place(0, 1) and place().first
+    assert this_rank() == Rank(0, 1) and this_rank().first
     assert ranks.agree(True) is True and ranks.agree(False) is False
     ranks.wait()
     ranks.check_same("nothing to compare with")
@@ -395,7 +395,7 @@ def test_one_process_is_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_world_size_without_ranks_is_an_error(folder: Path, two_said: Any) -> None:
     message = "WORLD_SIZE is 2, but RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT isn't set: start"
     with pytest.raises(RuntimeError, match=message):
-        place()
+        this_rank()
     with pytest.raises(RuntimeError, match=message):
         two_ranks.trained("sft", folder, processes=Ranks())
 
@@ -407,9 +407,9 @@ def test_a_world_that_is_not_connected_is_an_error(folder: Path, two_said: Any) 
     with pytest.raises(RuntimeError, match="WORLD_SIZE is 2, but 1 process is connected"):
         two_ranks.trained("sft", folder, processes=Ranks())
     with alone():  # what one rank does while the others wait
-        assert place() == Place(0, 1)
+        assert this_rank() == Rank(0, 1)
     with pytest.raises(RuntimeError, match="1 process is connected"):
-        place()
+        this_rank()
 
 
 def test_the_two_rank_script_refuses_one_process() -> None:
@@ -417,7 +417,7 @@ def test_the_two_rank_script_refuses_one_process() -> None:
         two_ranks.main("folder", "out")
 
 
-@pytest.mark.parametrize("place", [(1, 1), (-1, 2), (0, 0)])
-def test_a_rank_lies_within_its_world(place: tuple[int, int]) -> None:
+@pytest.mark.parametrize("numbers", [(1, 1), (-1, 2), (0, 0)])
+def test_a_rank_lies_within_its_world(numbers: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="expected 0 to size - 1"):
-        Place(*place)
+        Rank(*numbers)

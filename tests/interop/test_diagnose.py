@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agentprm_lite.interop.diagnose import diagnose, told, verdicts
+from agentprm_lite.interop.diagnose import diagnose, in_words, verdicts
 from agentprm_lite.interop.files import read_log
 from agentprm_lite.interop.logs import Log
 from agentprm_lite.prm import StepValues
@@ -39,7 +39,7 @@ def test_unequal_attempts_by_hand() -> None:
     assert ranking == pytest.approx({"auroc": 0.5, "error": 0.98, "tasks": 2})
     # all last turns say the same: chance
     assert found["ranking"]["last_turn_words"]["auroc"] == 0.5
-    text = told(found)
+    text = in_words(found)
     assert "7 runs of 3 tasks, 1 to 3 (median 2) attempts a task, 1 to 5 (median 2) turns" in text
     assert "2 of 3 tasks have attempts that end differently" in text
     assert "  a perfect judge            0.61      0.89      1.00" in text
@@ -63,7 +63,7 @@ def test_a_judge_by_hand() -> None:
     assert [r["ranking"]["auroc"] for r in rows] == [0.5, 1.0, 1.0, 1.0]
     assert rows[2]["ranking"]["tasks"] == 1 and rows[2]["ranking"]["error"] is None
     assert found["judge"]["best_of"] == {1: 0.5, 2: 1.0}
-    assert "                    last      4                0.94  1.00 ± 0.00 (2 tasks)" in told(
+    assert "                    last      4                0.94  1.00 ± 0.00 (2 tasks)" in in_words(
         found
     )
 
@@ -120,7 +120,7 @@ def test_turns_that_give_it_away_and_judges_that_know_too_little() -> None:
 def test_where_no_judge_can_help(logs: list[Log], said: str) -> None:
     found = diagnose(logs)
     assert found["both_outcomes"] == 0 and verdicts(found)[0].startswith(said)
-    assert "no task has both outcomes" in told(found)
+    assert "no task has both outcomes" in in_words(found)
 
 
 def test_without_rewards_nothing_is_said() -> None:

@@ -107,14 +107,14 @@ class _Planner(Known):
             return self._walk(need, self._facing(targets))
         if not self.menu.macros[direct]:
             return 2, (f"{need} I see it, but I must turn to it anew.", "turn left")
-        told = f"{need} It is {direct.removeprefix(verb + ' ')}."
-        return len(self.menu.macros[direct]), (told, direct)
+        thought = f"{need} It is {direct.removeprefix(verb + ' ')}."
+        return len(self.menu.macros[direct]), (thought, direct)
 
     def _fetch(self, need: str, targets: Iterable[int]) -> tuple[int, Advice] | None:
         direct = self._offered("pickup", targets)
         if direct:
-            told = f"{need} It is {direct.removeprefix('pickup ')}."
-            return len(self.menu.macros[direct]), (told, direct)
+            thought = f"{need} It is {direct.removeprefix('pickup ')}."
+            return len(self.menu.macros[direct]), (thought, direct)
         if self.world.carried >= 0 and self._offered("go to", targets):
             return self._put_down(f"{need} My hands are full.")
         return self._walk(need, self._facing(targets))
@@ -160,8 +160,8 @@ class _Planner(Known):
                 for number, thing in enumerate(self.things)
                 if (thing.kind, thing.colour) == ("key", colour)
             ]
-            told = f"{need} There is a {colour} locked door. I need the {colour} key."
-            found = self._fetch(told, keys)
+            thought = f"{need} There is a {colour} locked door. I need the {colour} key."
+            found = self._fetch(thought, keys)
             if found:
                 return found[1]
         return None

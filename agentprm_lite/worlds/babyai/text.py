@@ -199,8 +199,8 @@ def _offer_doors(
             continue
         path = paths.facing(cell)
         if path is None:
-            told = toggle if mended else f"toggle and go through {name} {counts}"
-            menu.refusals[toggle] = f"You cannot {told}, as there is no path leading to it."
+            action = toggle if mended else f"toggle and go through {name} {counts}"
+            menu.refusals[toggle] = f"You cannot {action}, as there is no path leading to it."
         else:
             menu.macros[toggle] = [*path, TOGGLE, FORWARD]
             menu.meant[toggle] = thing

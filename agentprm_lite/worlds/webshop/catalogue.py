@@ -153,8 +153,8 @@ def make_goals(products: Sequence[Product]) -> tuple[Goal, ...]:
 
 
 def _goal(place: int, product: Product, options: tuple[tuple[str, str], ...], cap: float) -> Goal:
-    told = ", and ".join(f"{name}: {value}" for name, value in options)
-    text = product.instruction + (f" with {told}" if told else "") + price_text(cap)
+    wanted = ", and ".join(f"{name}: {value}" for name, value in options)
+    text = product.instruction + (f" with {wanted}" if wanted else "") + price_text(cap)
     return Goal(place, text, product.asked, options, cap)
 
 

@@ -240,20 +240,20 @@ class WebShop(TextEnv):
 
     def _parts(self) -> list[pages.Part]:
         """The present page."""
-        told = self._instruction
+        wanted = self._instruction
         if self._page == "start":
-            return pages.start_page(told)
+            return pages.start_page(wanted)
         if self._page == "results":
             first = (self._number - 1) * pages.PER_PAGE
             shown = self._hits[first : first + pages.PER_PAGE]
             hits = [self._shop.products[place] for place in shown]
-            return pages.results_page(told, hits, self._number, len(self._hits))
+            return pages.results_page(wanted, hits, self._number, len(self._hits))
         if self._page == "done":
             return pages.done_page(self._asin, self._chosen, self._reward)
         product = self._shop.products[self._shop.places[self._asin]]
         if self._page == "item":
-            return pages.item_page(told, product)
-        return pages.detail_page(told, product, self._page)
+            return pages.item_page(wanted, product)
+        return pages.detail_page(wanted, product, self._page)
 
     def _facts(self) -> Info:
         return {
