@@ -60,7 +60,8 @@ import pandas as pd
 from agentprm_lite import metrics, search, study
 from agentprm_lite.tutorial import floors, plots, rewards, stages
 from agentprm_lite.prm import FewestTurns
-from agentprm_lite.tutorial.notebook import show_figure, show_source
+from agentprm_lite.tutorial.notebook import (
+    show_figure, show_source, stored_raw)
 from agentprm_lite.tutorial.profiles import get_profile
 
 profile = get_profile(PROFILE)
@@ -137,7 +138,38 @@ show_figure(
 # %% [markdown]
 # *Fewest turns* lies on the *oracle*, or next to it: in TextCraft the shortest attempt is a success if any is ([chapter 3](03_rollouts.ipynb#the-question)).
 # So no reward model can gain anything here that isn't free, and this figure can't tell a good one from a good counter. It shows how much a reward model
-# *loses* against counting. The rest of the chapter asks what is left when the end isn't seen.
+# *loses* against counting.
+#
+# ## A world that doesn't say who won
+#
+# In WebShop every attempt ends with a purchase, right or wrong, and the shop's verdict comes too late to choose by. There somebody has to judge. A command has kept the raw
+# numbers of larger runs in three worlds ([chapter 10](10_four_worlds.ipynb) has them all); here are WebShop's, by the same estimator.
+
+# %%
+raw = stored_raw("webshop")
+if raw:
+    shop = study.summary({"webshop": raw})["worlds"]["webshop"]
+    ways = {name: shop["tokens"][f"best of n by {kind}"]
+            for name, kind in KINDS.items()}
+    ways |= {"oracle": shop["tokens"]["oracle"],
+             "fewest turns": shop["tokens"]["best of n by fewest turns"]}
+    ns = [point["n"] for point in ways["oracle"]]
+    curves = {k: [y["success"] for y in row] for k, row in ways.items()}
+    for name, key in (("SFT", "greedy"), ("one sample", "sample"),
+                      ("random agent", "random")):
+        curves[name] = [shop[key]] * len(ns)
+    top = ", ".join(f"{k} {v[-1][0]:.2f}" for k, v in curves.items())
+    show_figure(
+        plots.curve_with_interval(ns, curves),
+        alt=f"Best-of-N in WebShop. At N = {ns[-1]}: {top}.",
+        caption=f"WebShop, N = {ns[-1]}, {shop['tasks']} tasks, seeds of a "
+        f"judge: {shop['seeds']}: {top}.",
+    )
+
+# %% [markdown]
+# *Fewest turns* isn't the oracle here: 0.66 [0.58, 0.73] against 0.82 [0.74, 0.89], so a judge who reads could win more than counting does. AgentPRM adds 0.15 [0.08, 0.22] to one sample, which is 0.46 [0.26, 0.66] of the headroom. That is about what fewest turns wins, and no reward model is shown to be above it. ORM, which has learned from last turns only, wins 0.26 [0.01, 0.51]. In the failures that we read, AgentPRM falls where a page is misread or a product is too dear, and stays high for a product that fits in part.
+#
+# Back in TextCraft, the rest of the chapter asks what is left when the end isn't seen.
 #
 # ## A case to solve by hand
 #
@@ -201,7 +233,6 @@ assert np.allclose(
 # %%
 show_source(metrics.best_of_n_curve, search.best_of_n)
 
-# %%
 # An independent check: enumeration, on random cases with many ties.
 rng = np.random.default_rng(0)
 worst = 0.0
@@ -319,6 +350,9 @@ pd.DataFrame(text, index=columns).T.iloc[:, ::2]
 # The point estimate alone misleads: where curves are flat, a small step up or down moves $N$ a lot. So it gets an interval. In
 # each bootstrap resample the target is the baseline's own best. A lower end of 0 says that in some resamples ours
 # never gets there. The paper reports more than 8 times without an interval (claim C2).
+#
+# Samples are not what one pays. So the figure has the same curves over tokens: what the policy generates for $N$ attempts. Greedy SFT is a single point here. What the judge reads comes on top; it is the same for all three reward models, which have
+# the same size.
 
 # %%
 assert study.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
@@ -331,21 +365,13 @@ for name in ("ORM", "PVM", "fewest turns", "one sample"):
             else "undecided: the interval holds 1")
     print(f"{name} over AgentPRM: {k:.2f} [{lo:.2f}, {hi:.2f}]: {says}")
 
-# %% [markdown]
-# Samples are not what one pays. The same curves over tokens: what the policy generates for $N$ attempts. The greedy
-# lines are single points here. What the judge reads comes on top; it is the same for all three reward models, which have
-# the same size.
-
 # %%
 per_sample = np.mean([t.usage.generated for t in candidates])
-read = np.mean([len(t.ids) for t in candidates])
 greedy = stages.greedy_runs(profile, "sft")
 drawn = (*by_last, "fewest turns", "oracle")
 x = {name: per_sample * np.array(NS) for name in drawn}
 x["SFT"] = [np.mean([t.usage.generated for t in greedy])]
 y = {name: last[name] for name in x} | {"SFT": last["SFT"][:1]}
-print(f"one sample: {per_sample:.0f} generated tokens;"
-      f" a judge reads {read:.0f}")
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens, {per_sample:.0f} a sample; "

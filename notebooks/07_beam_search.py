@@ -53,7 +53,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 import numpy as np
 from agentprm_lite import search, study
 from agentprm_lite.tutorial import (
-    floors, guided, looks, plots, rewards, stages)
+    floors, guided, looks, panels, plots, rewards, stages)
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.tasks import beam_tasks, test_tasks
@@ -175,11 +175,7 @@ assert beam == ["da", "dba"]
 # | $a^{(k)}$ | `children` | N·M episodes | paths with a new turn |
 # | $M_\phi(s, a)$ | `values` | [N·M] | value at the last token of each new turn |
 # | | `player`, `judge` | | each keeps what it has read of the kept paths |
-
-# %%
-show_source(search.beam_search)
-
-# %% [markdown]
+#
 # ## Forked environments, two caches
 #
 # Two branches of one path must not share a world. `Episode.fork` copies the episode: its ids, and a new environment that is restored from a snapshot. The
@@ -187,9 +183,10 @@ show_source(search.beam_search)
 # its ids; `select(rows)` repeats and reorders the rows as the beam does, so that no common prefix is computed twice.
 #
 # We run a small search and check it against two independent computations: the answer's actions **replayed** in a fresh environment must give the same
-# replies and the same outcome, and its score must equal $M$ from one **full pass** without any cache.
+# replies and the same outcome, and its score must equal $M$ from one **full pass** without any cache. Above the lines of the check stands the library's search.
 
 # %%
+show_source(search.beam_search)
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
 from agentprm_lite.env import make_env
 
@@ -375,6 +372,35 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it. Where a wide beam isn't above greedy SFT, either the values in the middle
 # are poor, or the policy's samples of one state are so alike that there is little to choose from, or both.
+#
+# ## Where a beam pays
+#
+# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the process judge that explained most on training tasks.
+
+# %%
+from agentprm_lite.tutorial.notebook import stored_raw
+
+if raw := stored_raw("webshop"):
+    shop = study.summary({"webshop": raw})["worlds"]["webshop"]
+    kind = shop["process_judge"]
+    names = {"beam": f"beam by {kind}", "Best-of-N": f"best of n by {kind}",
+             "fewest turns": "best of n by fewest turns",
+             "SFT, greedy": "greedy"}
+    ways = {k: [(y["tokens"], y["success"]) for y in shop["tokens"][way]]
+            for k, way in names.items()}
+    wide = shop["beams"]["4x4"]
+    more = ", ".join(f"{x:.2f}" for x in wide["minus_greedy"])
+    title = f"WebShop, by {study.JUDGES[kind]}"
+    show_figure(
+        panels.tokens_panels({title: ways}, {title: shop["random"][0]}),
+        alt=f"{title}: success against tokens. Beam minus greedy: {more}.",
+        caption=f"{title}, {wide['tasks']} tasks: beam 4×4 "
+        f"{wide['success'][0]:.2f}, greedy {shop['greedy'][0]:.2f}; the "
+        f"difference and its interval: {more}.",
+    )
+
+# %% [markdown]
+# The beam solves 0.70 [0.61, 0.79] of the tasks: 0.18 [0.09, 0.27] more than one greedy attempt, 0.21 [0.13, 0.27] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.05 [-0.04, 0.13]. So a beam pays where the judge ranks early; after the second turn this one's AUROC within tasks is 0.72 [0.65, 0.77]. It is one beam, by one seed of the judge.
 #
 # ## Where a beam goes wrong
 #

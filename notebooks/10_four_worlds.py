@@ -49,11 +49,13 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # That takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
+import json
+
 import pandas as pd
 
 from agentprm_lite import study
 from agentprm_lite.tutorial import panels, plots
-from agentprm_lite.tutorial.notebook import show_figure, stored_raw
+from agentprm_lite.tutorial.notebook import show_figure, stored, stored_raw
 from agentprm_lite.tutorial.profiles import get_profile
 
 NAMES, JUDGES = study.WORLDS, study.JUDGES
@@ -140,7 +142,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.50 [0.47, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
+# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
 
 # %%
 asked, ranks = {}, {}
@@ -165,7 +167,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.74 [0.67, 0.79]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is how long an attempt has gone on.
+# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is how long an attempt has gone on.
 #
 # ### Could any judge do better?
 #
@@ -184,6 +186,32 @@ pd.DataFrame({
 
 # %% [markdown]
 # In BabyAI measured Q explains 0.59 [0.51, 0.70] at all turns of these attempts and 0.45 [0.28, 0.54] before the last one; PVM explains 0.18 [0.00, 0.40] and 0.03 [-0.20, 0.23], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+#
+# ### More rollouts, more epochs
+#
+# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps.
+
+# %%
+if text := stored("curves.json"):
+    lines, said = {}, []
+    for w, x in json.loads(text)["worlds"].items():
+        most = max(row["rollouts"] for row in x["rows"])
+        lines[NAMES[w]] = {"AgentPRM": study.by_rollouts(x, 1.0)}
+        lines[f"{NAMES[w]}, {most} rollouts"] = {
+            "AgentPRM": study.by_epoch(x, 1.0, most)}
+        seeds = [r["rollouts"] for r in x["rows"] if r["beta"] == 1.0]
+        said += [f"{NAMES[w]}, {n} rollouts, seeds: {seeds.count(n)}: "
+                 f"{y.mean:.2f} [{y.lo:.2f}, {y.hi:.2f}]"
+                 for n, y in study.learned(x, 1.0).items()]
+    show_figure(
+        panels.seed_lines(lines, xlabels=["rollouts", "epochs"]
+                          * (len(lines) // 2), ylabel="explained variance"),
+        alt=f"Explained variance of AgentPRM. {'; '.join(said)}.",
+        caption=f"{'; '.join(said)}.",
+    )
+
+# %% [markdown]
+# From 60 rollouts to 240 AgentPRM comes from 0.10 [0.02, 0.13] to 0.38 [0.30, 0.44], and 480 add little, 0.41 [0.32, 0.49]. After its first epoch it is worse than a constant, after the fifth it gains nothing more. So neither more rollouts of the same kind nor more epochs is what these judges lack. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #
@@ -286,7 +314,7 @@ if found:
     )
 
 # %% [markdown]
-# At equal tokens nothing beats Best-of-N here. In WebShop, whose judges rank early, halving from sixteen equals it, -0.01 [-0.06, 0.05]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
+# At equal tokens nothing beats Best-of-N here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
 #
 # ## How much of the headroom?
 #
@@ -317,7 +345,7 @@ pd.DataFrame({
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few seeds.** A bootstrap over two or three seeds is a little too narrow.
+# - **Few seeds.** Some worlds have one seed a judge, so their intervals cover tasks alone; and a bootstrap over two or three seeds is a little too narrow.
 # - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving was chosen on training tasks.
 # - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
@@ -409,8 +437,8 @@ attempt(check_share_won, share_won)
 # ## Summary
 #
 # 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI and 0.33 in WebShop: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
-# 2. With a judge that ranks early (WebShop, 0.74 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
-# 3. At the last turn *fewest turns* and ORM do as well as AgentPRM; AgentPRM and PVM can't be told apart with one seed ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
+# 2. With a judge that ranks early (WebShop, 0.72 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 3. By the last $M$ no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz
 #

@@ -245,10 +245,12 @@ def readme() -> str:
 
 def seeds_said(regime: dict[str, Any]) -> str:
     """How many training runs of a reward model stand behind a number."""
-    seeds = min(x["seeds"] for x in regime["worlds"].values())
-    if seeds == 1:
-        return "One seed a reward model, so the intervals cover tasks and not the luck of training"
-    return f"At least {seeds} seeds a reward model; the intervals cover tasks and seeds"
+    worlds: dict[int, list[str]] = {}
+    for w, x in regime["worlds"].items():
+        worlds.setdefault(x["seeds"], []).append(WORLDS[w])
+    seeds = ", ".join(f"{n} in {listed(names)}" for n, names in sorted(worlds.items()))
+    alone = "; with one seed an interval covers tasks and not the luck of training" * (1 in worlds)
+    return f"Seeds of a reward model: {seeds}{alone}; one beam a world"
 
 
 def caption(regime: dict[str, Any]) -> str:

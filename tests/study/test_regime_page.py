@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import regime_page as page
 
-from agentprm_lite.study import WORLDS, read_raw, summary
+from agentprm_lite.study import WORLDS, learned, read_raw, summary
 
 JUDGE = {"best_of_n": [0.7, 0.6, 0.8]}
 
@@ -133,20 +133,36 @@ def test_the_stored_table_is_that_of_the_raw_numbers(name: str) -> None:
     assert json.loads(page.TABLE.read_text())["worlds"][name] == now["worlds"][name]
 
 
-def test_every_estimate_typed_in_chapter_10_stands_in_the_table() -> None:
-    """Estimates with an interval anywhere, and numbers of two digits in the summary."""
-    chapter = (page.ROOT / "notebooks" / "10_four_worlds.py").read_text(encoding="utf-8")
-    words = "\n".join(line for line in chapter.splitlines() if line.startswith("# "))
-    said = set(re.findall(r"[−-]?\d\.\d\d \[[−-]?\d\.\d\d, [−-]?\d\.\d\d\]", words))
-    last = words.split("# ## Summary")[1].split("# ## Quiz")[0]
-    numbers = set(re.findall(r"(?<![\d.])[−-]?\d\.\d\d(?!\d)", last))
-    rows, alone = [], set()
-    for row in estimates(page.stored() or {}):
+def test_every_estimate_typed_in_a_chapter_stands_in_a_file() -> None:
+    """Estimates with an interval anywhere, and numbers of two digits in chapter 10's summary."""
+    rows, alone = set(), set()
+    for row in [*estimates(page.stored() or {}), *learning()]:
         mean, low, high = (f"{x:.2f}" for x in row)
-        rows.append(f"{mean} [{low}, {high}]")
+        rows.add(f"{mean} [{low}, {high}]")
         alone |= {mean, low, high}
-    assert {x.replace("−", "-") for x in said} <= set(rows)
-    assert {x.replace("−", "-") for x in numbers} <= alone
+    found = {}
+    for path in sorted((page.ROOT / "notebooks").glob("*.py")):
+        pattern = r"-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]"
+        said = set(re.findall(pattern, words_of(path.stem)))
+        assert said <= rows, f"{path.name} says {sorted(said - rows)}"
+        found[path.stem] = len(said)
+    assert found["10_four_worlds"] > 5, "the chapter's estimates aren't found"
+    last = words_of("10_four_worlds").split("# ## Summary")[1].split("# ## Quiz")[0]
+    assert set(re.findall(r"(?<![\d.])-?\d\.\d\d(?!\d)", last)) <= alone
+
+
+def words_of(chapter: str) -> str:
+    """The text of a chapter, with the minus that code writes."""
+    lines = (page.ROOT / "notebooks" / f"{chapter}.py").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith("# ")).replace("−", "-")
+
+
+def learning() -> list[list[float]]:
+    """What the stored learning curves say: explained variances."""
+    path = page.ROOT / "results" / "curves.json"
+    worlds = json.loads(path.read_text())["worlds"].values() if path.exists() else ()
+    return [list(x) for world in worlds for b in (0.0, 1.0, 4.0)
+            for x in learned(world, b).values()]  # fmt: skip
 
 
 def estimates(node: Any) -> list[list[float]]:
