@@ -146,7 +146,7 @@ STUDY = replace(
     sft=TrainConfig(lr=1e-3, epochs=1, microbatch_tokens=2048, bf16=True),
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True), mc_tasks=32,
     eval_tasks=100, eval_variants=(0, 1), eval_temperature=1.3, beams=((4, 4),), beam_tasks=100,
-    reward_seeds=1,
+    reward_seeds=3,
 )  # fmt: skip
 GPU = Profile(
     name="gpu",
