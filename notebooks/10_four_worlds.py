@@ -142,7 +142,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# All process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns.
+# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. We think that the base has too few layers: a sum has to be computed before it can be compared with the one that is written.
 
 # %%
 asked, ranks = {}, {}
@@ -259,6 +259,8 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # %% [markdown]
 # In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM is even above AgentPRM: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
 #
+# In math the choice is *worse than chance*, and the more so the more there is to choose from: AgentPRM 0.24 [0.14, 0.33] of sixteen, one sample 0.42 [0.32, 0.53]. A judge that has learned nothing isn't neutral. Right attempts all end with the same number, so they get about one value; wrong ones differ, so they get many, and the highest of many values is one of theirs. That is why the trainer's warning counts, and why *majority* is a floor for math ([chapter 9](09_math.ipynb)).
+#
 # ## Beam search in four worlds
 #
 # A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part.
@@ -277,7 +279,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart.
+# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart. In math, where the judge knows nothing, it does harm: 0.22 [0.11, 0.33].
 #
 # ## Success against tokens
 #
@@ -314,7 +316,7 @@ if found:
     )
 
 # %% [markdown]
-# At equal tokens nothing beats Best-of-N here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
+# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
 #
 # ## How much of the headroom?
 #
@@ -436,9 +438,9 @@ attempt(check_share_won, share_won)
 # %% [markdown]
 # ## Summary
 #
-# 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI and 0.33 in WebShop: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
+# 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI, 0.33 in WebShop and 0.50 in math: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
 # 2. With a judge that ranks early (WebShop, 0.72 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
-# 3. By the last $M$ no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
+# 3. By the last $M$ no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart; in math judges that learned nothing choose worse than chance ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz
 #

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprm_lite.study import JUDGES, WORLDS, read_raw, summary
+from agentprm_lite.train import LEARNED
 
 ROOT = Path(__file__).resolve().parents[1]
 RAW = ROOT / "results" / "regime"
@@ -177,6 +178,15 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     )
     beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
     found.append(verdicts("A beam of 4×4", "one greedy attempt", beams, numbers))
+    for w, x in worlds.items():
+        share, chosen = x["explained_variance"], x["judges"][x["best_judge"]]["minus_sample"]
+        if share and share[0] < LEARNED:
+            said_so = f"explains {share[0]:.2f} of the outcome".replace("-", "−")
+            harm = ", and the best choice by one is worse than a random one" * (chosen[2] < 0)
+            found.append(
+                f"In {WORLDS[w]} no process judge has learned what holds on other tasks: "
+                f"{JUDGES[x['process_judge']]} {said_so}{harm}."
+            )
     if missing := [name for w, name in WORLDS.items() if w not in worlds]:
         found.append(f"Not measured yet: {listed(missing)}.")
     return found

@@ -13,7 +13,7 @@ import regime_page as page
 
 from agentprm_lite.study import WORLDS, learned, read_raw, summary
 
-JUDGE = {"best_of_n": [0.7, 0.6, 0.8]}
+JUDGE = {"best_of_n": [0.7, 0.6, 0.8], "minus_sample": [-0.2, -0.3, -0.1]}
 
 
 def world(**other: Any) -> dict[str, Any]:
@@ -87,6 +87,11 @@ def test_sentences_follow_the_intervals() -> None:
     assert pvm == (
         "AgentPRM against PVM: undecided in TextCraft (10.0 points [0.0, 20.0]) and BabyAI "
         "(1.0 points [−20.0, 30.0])."
+    )
+    blind = {"textcraft": world(explained_variance=[-0.01, -0.1, 0.1])}
+    assert page.said({"worlds": blind})[-2] == (
+        "In TextCraft no process judge has learned what holds on other tasks: PVM explains −0.01 "
+        "of the outcome, and the best choice by one is worse than a random one."
     )
     short = page.said({"worlds": worlds}, numbers=False)[1]
     assert short == "AgentPRM against ORM: better in TextCraft; worse in BabyAI."
