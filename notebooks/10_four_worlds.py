@@ -192,9 +192,9 @@ pd.DataFrame({
 # Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps.
 
 # %%
-if text := stored("curves.json"):
+if kept := stored("curves.json"):
     lines, said = {}, []
-    for w, x in json.loads(text)["worlds"].items():
+    for w, x in json.loads(kept)["worlds"].items():
         most = max(row["rollouts"] for row in x["rows"])
         lines[NAMES[w]] = {"AgentPRM": study.by_rollouts(x, 1.0)}
         lines[f"{NAMES[w]}, {most} rollouts"] = {
