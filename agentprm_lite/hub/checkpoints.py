@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel
 
 from agentprm_lite.forward import is_linear
@@ -113,7 +114,10 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
             f"differ ({here} for {trained}); give the base that it was trained on"
         )
     scorer.config.agentprm_chat = chat.fingerprint
-    model = PeftModel.from_pretrained(scorer, str(folder))
+    try:
+        model = PeftModel.from_pretrained(scorer, str(folder))
+    except SafetensorError as err:
+        raise ValueError(f"{folder}: the file of adapters is cut or garbled: {err}") from err
     return model.to(default_device()).eval()
 
 

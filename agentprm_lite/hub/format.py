@@ -153,7 +153,10 @@ class ChatFormat(Codec):
         path = Path(folder, "agentprm.json")
         if not path.exists():
             raise ValueError(f"{path} is missing: {folder} isn't a checkpoint of this library")
-        found = json.loads(path.read_text())
+        try:
+            found = dict(json.loads(path.read_text("utf-8")))
+        except (ValueError, TypeError) as err:
+            raise ValueError(f"{path} isn't what this library wrote: {err}") from err
         for key, ours in self.record.items():
             if found.get(key, ours if key == "ids" else None) != ours:
                 raise ValueError(
@@ -161,7 +164,7 @@ class ChatFormat(Codec):
                     "chat template or vocabulary would give other numbers; load the tokenizer that "
                     "the checkpoint was made with"
                 )
-        return dict(found)
+        return found
 
 
 def _hash(what: Any) -> str:

@@ -12,6 +12,7 @@ import peft.import_utils
 import psutil  # comes with accelerate
 import torch
 from huggingface_hub import constants
+from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -49,6 +50,8 @@ def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
     place = where(name)
     try:
         return auto_class.from_pretrained(place, **options)
+    except SafetensorError as err:
+        raise ValueError(f"{place}: a file of weights is cut or garbled: {err}") from err
     except OSError as err:
         if Path(place).is_dir():
             raise

@@ -6,6 +6,7 @@ with the head in a file of its own, see whole.py. The card's program reads eithe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -66,7 +67,7 @@ def export(
     new.mkdir(parents=True)
     save_whole(whole, new)
     chat.tokenizer.save_pretrained(new)
-    chat.save(new)
+    chat.save(new, files={p.name: _sum(p) for p in sorted(new.glob("*.safetensors"))})
     GenerationConfig(eos_token_id=sorted(chat.end_ids)).save_pretrained(new)  # ends of turns
     text = card(
         chat,
@@ -82,6 +83,11 @@ def export(
     new.replace(there)
 
 
+def _sum(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
 def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     """Read a reward model with its tokenizer: what :func:`export` wrote, or adapters.
 
@@ -92,7 +98,8 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
         The model in eval mode on the default device, and its chat format.
 
     Raises:
-        ValueError: the folder holds no reward model of this library.
+        ValueError: the folder holds no reward model of this library, or not the weights that were
+            exported.
     """
     folder = Path(folder)
     if (folder / "adapter_config.json").exists():
@@ -105,7 +112,12 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     if not (folder / "config.json").exists():
         raise ValueError(f"{folder} holds no model: there is no config.json")
     chat = load_chat(folder)
-    chat.verify(folder)
+    for name, digest in chat.verify(folder).get("files", {}).items():
+        if not (folder / name).exists() or _sum(folder / name) != digest:
+            raise ValueError(
+                f"{folder / name} isn't the file that was exported: it is missing, cut, garbled or "
+                "another model's; copy the folder or export the model again"
+            )
     model = read_whole(folder, default_dtype())
     model.config.agentprm_chat = chat.fingerprint
     return model.to(default_device()).eval(), chat

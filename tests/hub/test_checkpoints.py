@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -434,3 +435,15 @@ def test_an_old_torchao_is_left_alone(folder: Path, tmp_path: Path):
         [sys.executable, "-c", OLD_TORCHAO, str(folder)], env=env, capture_output=True, text=True
     )
     assert done.stdout == "works\n", done.stderr
+
+
+def test_weights_that_are_cut_are_named(folder: Path, tmp_path: Path) -> None:
+    chat, cut = load_chat(folder), tmp_path / "cut"
+    shutil.copytree(folder, cut)
+    save_adapter(new_reward_model(folder, LORA, 0), chat, tmp_path / "adapters")
+    for path in (cut / "model.safetensors", tmp_path / "adapters" / "adapter_model.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="cut: a file of weights is cut or garbled"):
+        load_policy(cut)
+    with pytest.raises(ValueError, match="adapters: the file of adapters is cut or garbled"):
+        load_reward_model(folder, tmp_path / "adapters", chat)

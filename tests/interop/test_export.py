@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import random_reward_model, random_trajectories
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, LlamaForTokenClassification
 
 from agentprm_lite.hub import ChatFormat, load_chat, load_reward_model, save_adapter
@@ -178,6 +180,32 @@ def test_an_exported_model_comes_back(folder: Path, exported: Path, tmp_path: Pa
         load_exported(folder)
     with pytest.raises(ValueError, match=r"holds no model: there is no config\.json"):
         load_exported(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbled", "swapped", "missing"])
+def test_damaged_weights_are_named(exported: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "judge"
+    shutil.copytree(exported, folder)
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    other = load_file(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "swapped":
+        save_file({k: v + 1 for k, v in other.items()}, path, metadata={"format": "pt"})
+    else:
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-8] + bytes(8))
+    with pytest.raises(ValueError, match=r"judge/model\.safetensors isn't the file that was exp"):
+        load_exported(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "5", "null"])
+def test_a_damaged_record_is_named(exported: Path, tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "judge"
+    shutil.copytree(exported, folder)
+    (folder / "agentprm.json").write_text(text)
+    with pytest.raises(ValueError, match=r"judge/agentprm\.json isn't what this library wrote"):
+        load_exported(folder)
 
 
 @pytest.mark.parametrize("made", ["full", "repository", "file"])
