@@ -88,7 +88,7 @@ class RewardLoss(nn.Module):
         m_loss: MLoss = "squared",
     ) -> None:
         super().__init__()
-        self.kind, self.row = kind, kind_named(kind)
+        self.model, self.kind, self.row = model, kind, kind_named(kind)
         self.beta = self.row.beta if beta is None else beta
         if self.row.loss == "ranking" and self.beta:
             raise ValueError(f"beta is {beta}, expected 0: {kind} ranks steps and has no L_A")
@@ -100,8 +100,7 @@ class RewardLoss(nn.Module):
         needs_logits = m_loss == "cross_entropy" or self.row.loss == "ranking"
         if needs_logits and model is not None and is_linear(split_model(model)[1]):
             raise ValueError("cross-entropy and ranking need M within [0, 1], this head is linear")
-        self.model, self.progress, self.lam, self.cut = model, progress, lam, cut
-        self.m_loss = m_loss
+        self.progress, self.lam, self.cut, self.m_loss = progress, lam, cut, m_loss
 
     def sizes(self, examples: Sequence[RewardExample]) -> Sizes:
         """How many terms the losses of a step have; that depends on the kind and the data alone."""

@@ -77,13 +77,14 @@ def fit(
     if not examples:
         raise ValueError("no examples to train on")
     plan = random_sets(len(examples), config.batch, config.epochs, f"{config.seed}")
-    lengths = [[len(trajectory_of(e).ids) for e in part] for part in (examples, held_out)]
+    data = [[(len(t.ids), t.outcome) for t in map(trajectory_of, p)] for p in (examples, held_out)]
     shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
     run = {
         "label": label,
         **asdict(config),
-        "batches": f"{len(plan)} of {len(examples)} examples, {digest([*lengths, plan])}",
+        "batches": f"{len(plan)} of {len(examples)} examples, {digest([*data, plan])}",
         "parameters": f"{len(shapes)} tensors, {digest(shapes)}",
+        "loss": {k: v for k, v in vars(module).items() if isinstance(v, str | float | int)},
     }
 
     def adamw(trained: nn.Module) -> AdamW:

@@ -182,12 +182,15 @@ class Fragile(nn.Module):
 
     def __init__(self, inner: Any, at: int) -> None:
         super().__init__()
-        self.inner, self.left = inner, at
+        vars(self).update(
+            {k: v for k, v in vars(inner).items() if isinstance(v, str | float | int)}
+        )
+        self.inner, self.left = inner, [at]
 
     def sizes(self, batch: Any) -> Any:
-        if self.left == 0:
+        if self.left == [0]:
             raise Interrupted
-        self.left -= 1
+        self.left[0] -= 1
         return self.inner.sizes(batch)
 
     def forward(self, part: Any, sizes: Any) -> Any:

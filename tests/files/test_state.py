@@ -118,3 +118,42 @@ def test_a_checkpoint_of_another_run_is_refused(
     with pytest.raises(ValueError, match=rf"state\.safetensors belongs to another run.*{message}"):
         go(data, replace(config, **change), **other)
     assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beta": 0.0},
+        {"lam": 0.9},
+        {"progress": "gae"},
+        {"m_loss": "cross_entropy"},
+        {"cut": "bootstrap"},
+    ],
+    ids=str,
+)
+def test_another_goal_is_another_run(
+    folder: Path,
+    examples: list[RewardExample],
+    tmp_path: Path,
+    change: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run that was cut off doesn't go on toward another loss, nor on other outcomes."""
+    monkeypatch.setattr(train, "SAVE_STEPS", 2)
+    config = TrainConfig(lr=1e-2, epochs=1, batch=1)
+
+    def go(data: list[RewardExample], **settings: Any) -> None:
+        model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
+        inner = RewardLoss(model, "agentprm", **settings)
+        fit(Fragile(inner, 5), data, config, checkpoint=Checkpoint(tmp_path))
+
+    with pytest.raises(Interrupted):
+        go(examples)
+    with pytest.raises(
+        ValueError, match=f"another run, which differs in loss .*{next(iter(change))}"
+    ):
+        go(examples, **change)
+    t = examples[0].trajectory
+    lost = replace(t, rewards=(*t.rewards[:-1], 1.0 - t.outcome))
+    with pytest.raises(ValueError, match="another run, which differs in batches"):
+        go([RewardExample(lost), *examples[1:]])
