@@ -25,12 +25,16 @@ _TOO_LONG = re.compile(
 class Unavailable(Exception):
     """No answer this time: connection lost, too slow, overloaded, a failure of the server."""
 
-    def __init__(self, problem: str, wait: float = 0.0, failed: bool = False) -> None:
+    def __init__(
+        self, problem: str, wait: float = 0.0, failed: bool = False, late: bool = False
+    ) -> None:
         super().__init__(problem)
         self.wait = wait
         """Seconds that the server wants to be left alone."""
         self.failed = failed
         """The server was reached, and failed with this request; perhaps with no other."""
+        self.late = late
+        """It took too long; meanwhile others may have been answered."""
 
 
 class Refused(Exception):
@@ -66,7 +70,7 @@ def call(client: openai.OpenAI, method: str, path: str, body: dict[str, Any] | N
         raise Refused(problem, own=code in (400, 413, 422)) from None
     except openai.APITimeoutError as err:
         problem = f"{method} {path}: no answer within {client.timeout:g} s"
-        raise Unavailable(problem, failed=_reached(err)) from None
+        raise Unavailable(problem, failed=_reached(err), late=True) from None
     except openai.APIConnectionError as err:
         cause: BaseException = err
         while cause.__cause__ is not None:

@@ -60,7 +60,9 @@ class _Job:
     odd: int = 0
     """How often it was answered with what can't be used."""
     others: int = 0
-    """How many turns had been answered when that happened first."""
+    """How many turns had been answered when that happened first, or when it was sent, if late."""
+    asked: int = 0
+    """How many turns had been answered when it was sent."""
 
     def __lt__(self, other: _Job) -> bool:
         return self.number < other.number
@@ -209,7 +211,8 @@ class ServerPlayer(Player):
             raise problem
         answered = sum(server.answered for server in self._servers)
         if not isinstance(problem, Unavailable) or problem.failed:
-            job.others = job.others if job.odd else answered
+            before = job.asked if getattr(problem, "late", False) else answered
+            job.others = job.others if job.odd else before
             job.odd += 1
             # a server that fails with every turn is down; one that fails with this one isn't
             own = isinstance(problem, OddAnswer) or getattr(problem, "own", False)
@@ -255,7 +258,7 @@ class ServerPlayer(Player):
 
     def _ask(self, server: _Server, job: _Job) -> Completion | Exception:
         """The turn that a server gives, or what went wrong."""
-        sent = time.monotonic()
+        sent, job.asked = time.monotonic(), sum(s.answered for s in self._servers)
         try:
             if self.model is None:
                 self.model = _only_model(server.client)

@@ -349,6 +349,7 @@ def test_a_server_that_never_gave_a_good_answer_is_refused_at_once(
         {"how": "malformed"},
         {"how": "drop"},
         {"how": "edit", "choice": {"text": 5}},
+        {"how": "edit", "seconds": 12},
     ],
     ids=str,
 )
@@ -357,13 +358,13 @@ def test_a_bad_answer_costs_at_most_its_episode(
 ):
     bad = played[1].ids[: played[1].spans[1][0]]  # the second turn of the second episode
     two[0].fault(answer.pop("how", "answer"), prompt=list(bad), times=1000, answer=answer, **answer)
-    got = play(backend(chat, two[0], in_flight=4, retries=1), JOBS)
+    got = play(backend(chat, two[0], in_flight=4, retries=1, timeout=10), JOBS)
     assert [*got[:1], *got[2:]] == [*played[:1], *played[2:]]
     assert (got[1].truncated_by, got[1].final, got[1].spans) == (
         "server", False, played[1].spans[:1],
     )  # fmt: skip
     # elsewhere it is answered, and nothing is lost
-    assert play(backend(chat, *two, in_flight=4, retries=9), JOBS[:4]) == played[:4]
+    assert play(backend(chat, *two, in_flight=4, retries=9, timeout=10), JOBS[:4]) == played[:4]
 
 
 @pytest.mark.parametrize(
