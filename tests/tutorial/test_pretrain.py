@@ -253,7 +253,7 @@ def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):
         lambda config, folder, **more: asked.update(config=config, folder=folder, **more),
     )
     assert main(["pretrain", str(tmp_path), "--steps", "7", "--until", "3"]) == 0
-    assert (asked["config"].steps, asked["until"], asked["folder"]) == (7, 3, str(tmp_path))
+    assert (asked["config"].steps, asked["until"], asked["folder"]) == (7, 3, tmp_path)
     assert asked["command"] == f"agentprm pretrain {tmp_path} --steps 7 --until 3"
     assert capsys.readouterr().out == f"{tmp_path}\n"
     with pytest.raises(ValueError, match="sizes must be positive"):
