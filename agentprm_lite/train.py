@@ -204,7 +204,7 @@ def train_reward_model(
         cut: an episode that was cut, say by the context's length, counts as ``"failed"`` (the
             paper's task ends there), or TD labels ``"bootstrap"`` on the model's own M there.
         m_loss: L_Q is the ``"squared"`` error (the paper's, which has it on a linear head) or the
-            ``"cross_entropy"``; the two chose equally well where they were compared.
+            ``"cross_entropy"``, which explains a little more in results/losses.json.
         held_out: share of the families of tasks that is held out; without any, all epochs run.
         family: which tasks belong together; by default the variants of one task.
         checkpoint: as in :func:`sft`.

@@ -10,37 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
-from agentprm_lite.study import Interval, bootstrap_interval
-from agentprm_lite.study.bars import share_explained
+from agentprm_lite.study import losses_compared
 from agentprm_lite.study.curves import LOSSES, as_text, judged, tasks_of
 from agentprm_lite.tutorial import get_profile
-
-
-def verdicts(world: dict[str, Any]) -> dict[str, dict[str, Interval]]:
-    """Of each loss what it explains on the pool, and how much of the variance the usual one
-    explains less."""
-    errors: dict[str, list[list[float]]] = {}
-    for row in world["rows"]:
-        errors.setdefault(row["loss"], []).append(row["error"])
-    sums = [world["turns"], world["returns"], world["squares"]]
-    base, families = errors[next(iter(LOSSES))], world["families"]
-    return {
-        name: {
-            "explained_variance": bootstrap_interval(
-                ours, *sums, of=share_explained, families=families
-            ),
-            "minus_usual": bootstrap_interval(
-                ours,
-                base,
-                *sums,
-                of=lambda o, b, *x: share_explained(o, *x) - share_explained(b, *x),
-                families=families,
-            ),
-        }
-        for name, ours in errors.items()
-    }
 
 
 def main() -> int:
@@ -60,7 +33,7 @@ def main() -> int:
             world["rows"].append(row | {"command": f"python benchmarks/losses.py --out {args.out}"})
             kept = {"profile": args.profile, "worlds": {args.world: world}}
             args.out.write_text(as_text(kept), encoding="utf-8")
-    for name, found in verdicts(world).items():
+    for name, found in losses_compared(world).items():
         print(name, {k: tuple(round(x, 3) for x in v) for k, v in found.items()})
     return 0
 

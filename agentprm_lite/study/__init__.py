@@ -19,7 +19,7 @@ from agentprm_lite.study.compare import (
     task_means,
 )
 from agentprm_lite.study.curves import curves
-from agentprm_lite.study.learning import by_epoch, by_rollouts, gain, learned
+from agentprm_lite.study.learning import by_epoch, by_rollouts, gain, learned, losses_compared
 from agentprm_lite.study.measures import (
     Interval,
     bootstrap_interval,
@@ -57,6 +57,7 @@ __all__ = [
     "likelihood",
     "majority",
     "learned",
+    "losses_compared",
     "powers_of_two",
     "provenance",
     "random_choice",

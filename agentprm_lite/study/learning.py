@@ -71,3 +71,27 @@ def tables(world: World, key: str, beta: float) -> dict[int, list[list[float]]]:
         if row["beta"] == beta:
             found.setdefault(row["rollouts"], []).append(row[key])
     return dict(sorted(found.items()))
+
+
+def losses_compared(world: World) -> dict[str, dict[str, Interval]]:
+    """Of each loss what it explains on the pool, and that minus what the usual one explains."""
+    errors: dict[str, list[list[float]]] = {}
+    for row in world["rows"]:
+        errors.setdefault(row["loss"], []).append(row["error"])
+    sums = [world["turns"], world["returns"], world["squares"]]
+    base, families = errors["usual"], world["families"]
+    return {
+        name: {
+            "explained_variance": bootstrap_interval(
+                ours, *sums, of=share_explained, families=families
+            ),
+            "minus_usual": bootstrap_interval(
+                ours,
+                base,
+                *sums,
+                of=lambda o, b, *x: share_explained(o, *x) - share_explained(b, *x),
+                families=families,
+            ),
+        }
+        for name, ours in errors.items()
+    }

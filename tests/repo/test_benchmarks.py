@@ -302,15 +302,3 @@ def test_a_trajectory_in_trls_words_has_our_ids(load: Callable[[str], Any], chat
             positions.append(len(ids) - 1)
         assert tuple(ids) == t.ids and tuple(positions) == t.score_positions
         assert len(row["labels"]) == t.num_steps
-
-
-def test_losses_compared_by_hand(load: Callable[[str], Any]) -> None:
-    """Two tasks of four turns, a constant's Brier score 0.25: errors of 1.2 leave 0.4 explained,
-    1.0 leave 0.5."""
-    said = {"usual": (1.0, 0.2), "cross-entropy": (0.8, 0.2)}
-    world = {"families": [0, 1], "turns": [4, 4], "returns": [4.0, 0.0], "squares": [4.0, 0.0],
-             "rows": [{"loss": name, "error": error} for name, error in said.items()]}  # fmt: skip
-    found = load("losses").verdicts(world)
-    assert found["usual"]["explained_variance"].mean == pytest.approx(0.4)
-    assert found["usual"]["minus_usual"] == (0, 0, 0)
-    assert found["cross-entropy"]["minus_usual"].mean == pytest.approx(0.1)

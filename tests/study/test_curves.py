@@ -14,7 +14,7 @@ from helpers import random_trajectories
 
 import agentprm_lite.study.curves  # noqa: F401
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.study import by_epoch, by_rollouts, curves, gain, learned
+from agentprm_lite.study import by_epoch, by_rollouts, curves, gain, learned, losses_compared
 from agentprm_lite.tutorial.profiles import SMOKE
 
 module = sys.modules["agentprm_lite.study.curves"]
@@ -120,3 +120,14 @@ def test_a_row_of_a_toy(
     share = learned(world, 4.0)[30].mean
     assert share == pytest.approx(found["explained_variance"], abs=2e-3)
     assert {"commit", "date", "device"} < found.keys()
+
+
+def test_losses_compared_by_hand() -> None:
+    """Two tasks of four turns, a constant's Brier score 0.25: errors of 1.2 leave 0.4 explained,
+    1.0 leave 0.5."""
+    said = {"usual": (1.0, 0.2), "cross-entropy": (0.8, 0.2)}
+    world = {**WORLD, "rows": [{"loss": name, "error": error} for name, error in said.items()]}
+    found = losses_compared(world)
+    assert found["usual"]["explained_variance"].mean == pytest.approx(0.4)
+    assert found["usual"]["minus_usual"] == (0, 0, 0)
+    assert found["cross-entropy"]["minus_usual"].mean == pytest.approx(0.1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import regime_page as page
 
-from agentprm_lite.study import WORLDS, learned, read_raw, summary
+from agentprm_lite.study import WORLDS, learned, losses_compared, read_raw, summary
 
 JUDGE = {"best_of_n": [0.7, 0.6, 0.8], "minus_sample": [-0.2, -0.3, -0.1]}
 
@@ -163,11 +163,15 @@ def words_of(chapter: str) -> str:
 
 
 def learning() -> list[list[float]]:
-    """What the stored learning curves say: explained variances."""
-    path = page.ROOT / "results" / "curves.json"
-    worlds = json.loads(path.read_text())["worlds"].values() if path.exists() else ()
-    return [list(x) for world in worlds for b in (0.0, 1.0, 4.0)
-            for x in learned(world, b).values()]  # fmt: skip
+    """What the stored learning curves and losses say: explained variances."""
+    worlds = {
+        name: json.loads(path.read_text())["worlds"].values() if path.exists() else ()
+        for name in ("curves", "losses")
+        for path in [page.ROOT / "results" / f"{name}.json"]
+    }
+    curves = [learned(world, b) for world in worlds["curves"] for b in (0.0, 1.0, 4.0)]
+    losses = [found for world in worlds["losses"] for found in losses_compared(world).values()]
+    return [list(x) for found in [*curves, *losses] for x in found.values()]
 
 
 def estimates(node: Any) -> list[list[float]]:
