@@ -143,7 +143,7 @@ show_figure(
 # ## A world that doesn't say who won
 #
 # In WebShop every attempt ends with a purchase, right or wrong, and the shop's verdict comes too late to choose by. There somebody has to judge. A command has kept the raw
-# numbers of larger runs in three worlds ([chapter 10](10_four_worlds.ipynb) has them all); here are WebShop's, by the same estimator.
+# numbers of larger runs in all four worlds ([chapter 10](10_four_worlds.ipynb) shows them); here are WebShop's, by the same estimator.
 
 # %%
 raw = stored_raw("webshop")

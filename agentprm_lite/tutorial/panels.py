@@ -29,7 +29,7 @@ def seed_lines(
     xlabels: Sequence[str],
     ylabel: str,
 ) -> Figure:
-    """For each panel and name the seeds as thin lines, and their mean where all of them are; what
+    """For each panel and name the seeds as thin lines, and the mean of those that are there; what
     counts rollouts has a log2 axis."""
     fig, axes = new_panels(len(panels))
     looks = looks_of(dict.fromkeys(name for panel in panels.values() for name in panel))
@@ -37,9 +37,9 @@ def seed_lines(
         for name, seeds in panel.items():
             for seed in seeds:
                 ax.plot(list(seed), list(seed.values()), color=looks[name].color, linewidth=0.6)
-            both = sorted(set.intersection(*map(set, seeds)))
-            mean = [float(np.mean([seed[x] for seed in seeds])) for x in both]
-            ax.plot(both, mean, label=name, **looks[name]._asdict())
+            places = sorted({x for seed in seeds for x in seed})
+            mean = [float(np.mean([seed[x] for seed in seeds if x in seed])) for x in places]
+            ax.plot(places, mean, label=name, **looks[name]._asdict())
         ax.axhline(0, color=GREY, linewidth=1)
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
         if xlabel == "rollouts":
