@@ -424,12 +424,12 @@ if text := stored("curves.json"):
     )
 
 # %% [markdown]
-# No. With β = 1 no interval but one leaves 0 out, and that one says harm; β = 4 harms
-# from 120 rollouts on. In the tree a state learns from its own episodes alone, so
-# smoothing has much noise to take away. A model shares what it learns among all
-# states and starts from a pretrained trunk: little noise is left, and the bias stays.
-# One seed at most sizes, so take this for the direction and not for the size. We keep
-# the paper's β = 1: nothing measured here speaks for another.
+# No. With β = 1 every interval holds 0; β = 4 harms from 120 rollouts on. In the tree
+# a state learns from its own episodes alone, so smoothing has much noise to take
+# away. A model shares what it learns among all states and starts from a pretrained
+# trunk: little noise is left, we think, and the bias stays. One or two seeds a size,
+# so take this for the direction and not for the size. We keep the paper's β = 1:
+# nothing measured here speaks for another.
 #
 # **For beams and Best-of-N.** Turns from one state keep their order (at equal
 # length), because all are drawn toward the same value. But both also compare turns from
