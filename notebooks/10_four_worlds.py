@@ -51,6 +51,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %%
 import json
 
+import numpy as np
 import pandas as pd
 
 from agentprm_lite import study
@@ -195,14 +196,15 @@ pd.DataFrame({
 if kept := stored("curves.json"):
     lines, said = {}, []
     for w, x in json.loads(kept)["worlds"].items():
-        most = max(row["rollouts"] for row in x["rows"])
+        rows = [row for row in x["rows"] if row["beta"] == 1.0]
+        most = max(row["rollouts"] for row in rows)
         lines[NAMES[w]] = {"AgentPRM": study.by_rollouts(x, 1.0)}
         lines[f"{NAMES[w]}, {most} rollouts"] = {
             "AgentPRM": study.by_epoch(x, 1.0, most)}
-        seeds = [r["rollouts"] for r in x["rows"] if r["beta"] == 1.0]
-        said += [f"{NAMES[w]}, {n} rollouts, seeds: {seeds.count(n)}: "
-                 f"{y.mean:.2f} [{y.lo:.2f}, {y.hi:.2f}]"
-                 for n, y in study.learned(x, 1.0).items()]
+        for n, y in study.learned(x, 1.0).items():
+            best = [r["best_of_n"] for r in rows if r["rollouts"] == n]
+            said.append(f"{NAMES[w]}, {n} rollouts, seeds: {len(best)}: "
+                        f"{text(y)}, best of 16 {np.mean(best):.2f}")
     show_figure(
         panels.seed_lines(lines, xlabels=["rollouts", "epochs"]
                           * (len(lines) // 2), ylabel="explained variance"),
@@ -211,7 +213,7 @@ if kept := stored("curves.json"):
     )
 
 # %% [markdown]
-# From 60 rollouts to 240 AgentPRM comes from 0.10 [0.02, 0.13] to 0.38 [0.30, 0.44], and 480 add little, 0.41 [0.32, 0.49]. After its first epoch it is worse than a constant, after the fifth it gains nothing more. So neither more rollouts of the same kind nor more epochs is what these judges lack. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
+# From 60 rollouts to 240 AgentPRM comes from 0.10 [0.02, 0.13] to 0.38 [0.30, 0.44], and 480 add little, 0.41 [0.32, 0.49]. After its first epoch it is worse than a constant, after the fifth it gains nothing more. So neither more rollouts of the same kind nor more epochs is what these judges lack. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #
@@ -259,8 +261,22 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # %% [markdown]
 # In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM is even above AgentPRM: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
 #
-# In math the choice is *worse than chance*, and the more so the more there is to choose from: AgentPRM 0.24 [0.14, 0.33] of sixteen, one sample 0.42 [0.32, 0.53]. A judge that has learned nothing isn't neutral. Right attempts all end with the same number, so they get about one value; wrong ones differ, so they get many, and the highest of many values is one of theirs. That is why the trainer's warning counts, and why *majority* is a floor for math ([chapter 9](09_math.ipynb)).
-#
+# In math the choice is *worse than chance*, and the more so the more there is to choose from: AgentPRM 0.24 [0.14, 0.33] of sixteen, one sample 0.42 [0.32, 0.53]. A judge that has learned nothing isn't neutral. Right attempts all end with the same number, so they get about one value; wrong ones differ, so they get many, and the highest of many values is one of theirs. The numbers stand below. That is why the trainer's warning counts, and why *majority* is a floor for math ([chapter 9](09_math.ipynb)).
+
+# %%
+if "math" in raws:
+    tasks = zip(raws["math"]["candidates"],
+                raws["math"]["values"]["agentprm"][0], strict=True)
+    last = [[[m[-1] / 1000 for a, m in zip(*pair, strict=True) if a[1] == won]
+             for won in (1, 0)] for pair in tasks]
+    both = [pair for pair in last if min(map(len, pair)) > 2]
+    right, wrong = np.mean([[np.std(m) for m in pair] for pair in both], 0)
+    worse = np.mean([max(b) > max(a) for a, b in both])
+    print(f"{len(both)} tasks with three right and three wrong attempts: the "
+          f"last M scatters by {right:.3f} among right ones, by {wrong:.3f} "
+          f"among wrong ones; the highest is a wrong one's in {worse:.0%}")
+
+# %% [markdown]
 # ## Beam search in four worlds
 #
 # A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part.

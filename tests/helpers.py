@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,24 @@ class Fragile(nn.Module):
 
     def report(self, examples: Any, m: Any) -> Any:
         return self.inner.report(examples, m)
+
+
+def in_another_process(work: Callable[[], object]) -> int:
+    """Start some work there and give the process's id."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of threads, of which there are none
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return child
+
+
+def until(ready: Callable[[], bool]) -> None:
+    """Wait for something to be the case, at most a minute."""
+    limit = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < limit
+        time.sleep(1e-4)

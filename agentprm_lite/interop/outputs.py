@@ -40,14 +40,11 @@ def new_folder(name: str | Path) -> Path:
     Raises:
         ValueError: the name is empty, a file's or a repository's, or the folder holds something.
     """
-    path = _named(name)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file, expected the name of a new folder")
+    path = run_folder(name)
     if path.is_dir() and any(path.iterdir()):
-        what = (
-            "the root of a repository" if (path / ".git").exists() else "a folder that isn't empty"
+        raise ValueError(
+            f"{path} is a folder that isn't empty, expected a new folder: nothing was written"
         )
-        raise ValueError(f"{path} is {what}, expected a new folder: nothing was written")
     return path
 
 

@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,15 @@ import pytest
 import torch
 import two_ranks
 from accelerate import PartialState
-from helpers import TASKS, Dice, float64, random_reward_model, random_trajectories
+from helpers import (
+    TASKS,
+    Dice,
+    float64,
+    in_another_process,
+    random_reward_model,
+    random_trajectories,
+    until,
+)
 from safetensors.torch import load_file
 from torch import nn
 
@@ -309,26 +315,6 @@ def test_merge_names_what_is_wrong(shards: Path, tmp_path: Path, harm: str, mess
 # --- processes that don't know of each other ------------------------------------------------------
 
 
-def in_another_process(work: Callable[[], object]) -> int:
-    """Start it and give its id."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of threads, of which there are none
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return child
-
-
-def until(ready: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("killed", [False, True])
 def test_one_process_makes_an_artifact_and_another_waits(
@@ -353,7 +339,7 @@ def test_one_process_makes_an_artifact_and_another_waits(
 
     here = os.getpid()
     child = in_another_process(made)
-    until(lambda: any(tmp_path.rglob("makers")))
+    until(lambda: any(path.read_text() for path in tmp_path.rglob("makers")))
 
     def end() -> None:  # when this process is waiting
         until(lambda: bool(caplog.records))

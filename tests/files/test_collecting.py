@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import TASKS, Dice, backend, float64
+from helpers import TASKS, Dice, backend, float64, in_another_process, until
 
 from agentprm_lite.episode import Episode
 from agentprm_lite.fast import FastPlayer
@@ -123,18 +122,8 @@ def test_resume_after_a_cut_at_any_byte(chat: ChatFormat, tmp_path: Path):
 
 def killed_when(ready: Callable[[], bool], work: Callable[[], object]) -> None:
     """Do some work in another process and kill it as soon as something is the case."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of threads, of which there are none
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    limit = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < limit
-        time.sleep(1e-4)
+    child = in_another_process(work)
+    until(ready)
     os.kill(child, signal.SIGKILL)  # a child that is done stays a zombie until waitpid
     os.waitpid(child, 0)
 

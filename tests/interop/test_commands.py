@@ -238,7 +238,7 @@ def test_outputs(tmp_path: Path) -> None:
         (new_folder, "", "the name of the output is empty"),
         (new_folder, " ", "the name of the output is empty"),
         (new_folder, tmp_path / "full", "a folder that isn't empty"),
-        (new_folder, tmp_path / "full" / "a.txt", "is a file, expected the name of a new folder"),
+        (new_folder, tmp_path / "full" / "a.txt", "is a file, expected the name of a folder"),
         (new_folder, Path(__file__).parents[2], "the root of a repository|isn't empty"),
         (new_file, "", "the name of the output is empty"),
         (new_file, tmp_path, "is a folder, expected the name of a file"),

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import regime_page as page
 
-from agentprm_lite.study import WORLDS, learned, losses_compared, read_raw, summary
+from agentprm_lite.study import (
+    WORLDS,
+    by_epoch,
+    gain,
+    learned,
+    losses_compared,
+    read_raw,
+    summary,
+)
 
 JUDGE = {"best_of_n": [0.7, 0.6, 0.8], "minus_sample": [-0.2, -0.3, -0.1]}
 
@@ -154,6 +162,21 @@ def test_every_estimate_typed_in_a_chapter_stands_in_a_file() -> None:
     assert found["10_four_worlds"] > 5, "the chapter's estimates aren't found"
     last = words_of("10_four_worlds").split("# ## Summary")[1].split("# ## Quiz")[0]
     assert set(re.findall(r"(?<![\d.])-?\d\.\d\d(?!\d)", last)) <= alone
+
+
+def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
+    """β = 1 can't be told from 0, β = 4 harms from 120 rollouts on; epochs, turns and choice."""
+    (world,) = json.loads((page.ROOT / "results" / "curves.json").read_text())["worlds"].values()
+    assert list(gain(world, 1.0)) == list(gain(world, 4.0)) == [60, 120, 240, 480]
+    assert all(x.lo < 0 < x.hi for x in gain(world, 1.0).values())
+    assert [x.hi < 0 for x in gain(world, 4.0).values()] == [False, True, True, True]
+    (epochs,) = by_epoch(world, 1.0, 480)
+    assert epochs[1] < 0 and round(epochs[6] - epochs[5], 2) == 0
+    turns = (page.stored() or {})["worlds"]["textcraft"]["turn_number_explains"]
+    shares = {n: x.mean for n, x in learned(world, 1.0).items()}
+    assert shares[60] < turns < shares[120] < turns + 0.05
+    chosen = {r["rollouts"]: r["best_of_n"] for r in world["rows"] if r["beta"] == 1.0}
+    assert chosen[60] < sum(world["sample"]) / len(world["sample"]) < chosen[120]
 
 
 def words_of(chapter: str) -> str:

@@ -254,3 +254,12 @@ def test_colours_read_on_white(look: looks.Look) -> None:
     ]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     assert 1.05 / (luminance + 0.05) >= 3.0
+
+
+def test_a_mean_is_of_the_seeds_that_are_there() -> None:
+    """Two seeds with 60 rollouts, one with 120: a line each, then 0.2 and 0.3."""
+    figure = panels.seed_lines(
+        {"pool": {"β = 0": [{60: 0.1, 120: 0.3}, {60: 0.3}]}}, xlabels=["rollouts"], ylabel="share"
+    )
+    lines = [(*line.get_xdata(), *line.get_ydata()) for line in figure.axes[0].lines[:3]]
+    assert lines == [(60, 120, 0.1, 0.3), (60, 0.3), (60, 120, pytest.approx(0.2), 0.3)]
