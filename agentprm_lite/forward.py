@@ -39,7 +39,7 @@ def split_model(model: Any) -> tuple[Any, Any]:
             )
         rescaled = _Rescaled(head, net.config.get_text_config())
         head = head if rescaled.factor == 1 and rescaled.cap is None else rescaled
-    return getattr(net, net.base_model_prefix), head
+    return getattr(net, net.base_model_prefix, None) or net.model, head  # Llama 4 says otherwise
 
 
 class _Rescaled(nn.Module):

@@ -1,16 +1,15 @@
 """Policies and reward models: modules of transformers, with adapters.
 
-A policy is an ``AutoModelForCausalLM``, a reward model the same trunk under a head with one output,
-whose sigmoid is M (:class:`Scorer`, for all families alike). Both may carry LoRA adapters (peft).
-They are ordinary Hugging Face checkpoints, which the wing hub reads and writes.
+A policy is an ``AutoModelForCausalLM``, a reward model the same trunk under a head with one output
+(:class:`Scorer`). Both may carry LoRA adapters (peft) and are ordinary Hugging Face checkpoints.
 
-Departure from the paper:
-    1. M is the sigmoid of the head's output, so that it lies in [0, 1] as the outcome does.
+Departure from the paper: M is the sigmoid of the head's output, to lie in [0, 1] as outcomes do.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.pytorch_utils import Conv1D
 
-from agentprm_lite.forward import LinearHead
+from agentprm_lite.forward import LinearHead, split_model
 
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # peft asks for it
 
@@ -39,15 +38,16 @@ class Lora:
 
     def add_to(self, model: Any, task: str, seed: int) -> Any:
         """A ``PeftModel`` with fresh adapters for "CAUSAL_LM" or "TOKEN_CLS", without dropout."""
-        reward = task == "TOKEN_CLS"
+        names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+        fused = bool(re.search("mamba|falcon_h1|nemotron_h", model.config.model_type))
         config = LoraConfig(
             task_type=task,
             r=self.r,
             lora_alpha=self.alpha,
             lora_dropout=0.0,
             target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
-            exclude_modules=["score"] if reward else None,
-            modules_to_save=["score"] if reward else None,
+            exclude_modules=sorted(names & {"score", "router", *["out_proj"] * fused}) or None,
+            modules_to_save=["score"] if task == "TOKEN_CLS" else None,
             fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),  # GPT-2
         )
         with torch.random.fork_rng(), warnings.catch_warnings():
@@ -96,7 +96,7 @@ def scorer_on(policy: Any, head: Head = "sigmoid") -> Scorer:
     """
     net = copy.deepcopy(policy, memo={id(p): p for p in policy.parameters()})
     net = net.unload() if isinstance(net, PeftModel) else net
-    return Scorer(getattr(net, net.base_model_prefix), net.name_or_path, head)
+    return Scorer(split_model(net)[0], net.name_or_path, head)
 
 
 def half_dtype() -> torch.dtype:

@@ -104,11 +104,14 @@ def check_architecture(config: Any, place: str | Path) -> Any:
 
 def _text_part(model: Any) -> Any:
     """The language model inside a model of texts and images, on its own."""
-    config = model.config.get_text_config()
-    with torch.device("meta"):
-        part = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
-    setattr(part, part.base_model_prefix, model.get_decoder())
-    part.set_output_embeddings(model.get_output_embeddings())
+    config, part = model.config.get_text_config(), model.get_decoder()
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    if not isinstance(part, causal):  # Llama 4's has its head within
+        decoder = part
+        with torch.device("meta"):
+            part = causal(config)
+        setattr(part, part.base_model_prefix, decoder)
+        part.set_output_embeddings(model.get_output_embeddings())
     part.generation_config = model.generation_config
     part.name_or_path = model.name_or_path
     return part

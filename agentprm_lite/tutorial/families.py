@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,114 +31,8 @@ from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import RewardExample, TrainConfig, sft, train_reward_model
-from agentprm_lite.tutorial.templates import STYLES, Splitting, small_tokenizer
+from agentprm_lite.tutorial.small_families import FAMILIES, make
 from agentprm_lite.worlds.textcraft import TextCraft
-
-_LINEAR = ["linear_attention", "full_attention"]
-_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
-_DELTA = {
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 2,
-    "linear_key_head_dim": 8,
-    "linear_value_head_dim": 8,
-    "head_dim": 8,
-}
-
-
-@dataclass(frozen=True)
-class Family:
-    """A family, and what its tiny member needs besides the usual sizes."""
-
-    config: str
-    """Configuration class of transformers."""
-    style: str
-    """One of :data:`agentprm_lite.tutorial.templates.STYLES`."""
-    splitting: Splitting = "bytes"
-    """How its tokenizer splits."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """More of the configuration."""
-    model: str = ""
-    """Class of the model; by default the configuration's ``ForCausalLM``."""
-
-
-_VISION = {
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_hidden_layers": 1,
-    "depth": 1,
-    "num_attention_heads": 2,
-    "num_heads": 2,
-    "image_size": 16,
-    "patch_size": 8,
-    "out_hidden_size": 32,
-}
-FAMILIES = {
-    "Llama 3": Family("LlamaConfig", "llama3"),
-    "Qwen2.5": Family("Qwen2Config", "qwen2.5"),
-    "Qwen3": Family("Qwen3Config", "qwen3", options={"head_dim": 8}),
-    "Qwen3-Next": Family(
-        "Qwen3NextConfig", "qwen3", options={"layer_types": _LINEAR, **_EXPERTS, **_DELTA}
-    ),
-    "Qwen3.5": Family("Qwen3_5TextConfig", "qwen3", options={"layer_types": _LINEAR, **_DELTA}),
-    "Qwen3.5, with images": Family(
-        "Qwen3_5Config", "qwen3", options={"layer_types": _LINEAR, **_DELTA}
-    ),
-    "SmolLM3": Family("SmolLM3Config", "smollm3"),
-    "Phi-3": Family("Phi3Config", "phi3", "first"),
-    "Mistral": Family("MistralConfig", "mistral", "first", {"sliding_window": 64}),
-    "Gemma": Family("GemmaConfig", "gemma", "spaces", {"head_dim": 8}),
-    "Gemma 2": Family("Gemma2Config", "gemma", "spaces", {"head_dim": 8, "sliding_window": 64}),
-    "Gemma 3": Family("Gemma3TextConfig", "gemma", "spaces", {"head_dim": 8, "sliding_window": 64}),
-    "Gemma 3, with images": Family(
-        "Gemma3Config", "gemma", "spaces", {"head_dim": 8, "sliding_window": 64}
-    ),
-    "Granite": Family("GraniteConfig", "granite", options={"logits_scaling": 4.0}),
-    "OLMo 2": Family("Olmo2Config", "olmo2"),
-    "OLMo 3": Family("Olmo3Config", "olmo2", options={"sliding_window": 64}),
-    "gpt-oss": Family(
-        "GptOssConfig",
-        "gpt-oss",
-        options={"num_local_experts": 4, "head_dim": 8, "sliding_window": 64},
-    ),
-    "LFM2": Family("Lfm2Config", "qwen2.5", options={"layer_types": ["conv", "full_attention"]}),
-    "GLM-4": Family("Glm4Config", "glm4", options={"head_dim": 8}),
-    "GPT-2": Family("GPT2Config", "zephyr", model="GPT2LMHeadModel"),
-    "GPT-NeoX": Family("GPTNeoXConfig", "zephyr"),
-}
-
-
-def make(name: str, folder: Path) -> None:
-    """Write a tiny random member of a family with a small tokenizer."""
-    family = FAMILIES[name]
-    style = STYLES[family.style]
-    tokenizer = small_tokenizer(style, family.splitting)
-    ends = [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(style.stops.split())]
-    sizes = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 2048,
-        "pad_token_id": None,
-        "bos_token_id": None,
-        "eos_token_id": ends[0],
-        **family.options,
-    }
-    config_class = getattr(transformers, family.config)
-    if "text_config" in config_class.sub_configs:
-        config = config_class(text_config=sizes, vision_config=_VISION)
-        model_class = family.config.replace("Config", "ForConditionalGeneration")
-    else:
-        config = config_class(**sizes)
-        model_class = family.config.replace("TextConfig", "Config").replace("Config", "ForCausalLM")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = getattr(transformers, family.model or model_class)(config)
-    model.generation_config.eos_token_id = ends
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def stages(name: str, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -21,8 +21,8 @@ from agentprm_lite.interop import export, from_messages, load_exported
 from agentprm_lite.interop.card import program
 from agentprm_lite.prm import RewardModel, check_ids
 from agentprm_lite.tutorial import cli, rewards, stages
-from agentprm_lite.tutorial.families import make
 from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.tutorial.small_families import make
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
 from agentprm_lite.types import Task
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentprm_lite.tutorial.families import FAMILIES, try_family
+from agentprm_lite.tutorial.families import try_family
+from agentprm_lite.tutorial.small_families import FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)
