@@ -9,11 +9,14 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from agentprm_lite.chat import Chat
 from agentprm_lite.types import Task, Trajectory, Usage
 
 logger = logging.getLogger(__name__)
@@ -101,8 +104,11 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
         os.fsync(f.fileno())
 
 
-def read_jsonl(path: str | Path) -> list[Trajectory]:
+def read_jsonl(path: str | Path, chat: Chat | None = None) -> list[Trajectory]:
     """Trajectories of a file, in its order.
+
+    Give the chat format of the model that is to read them: a file that was collected with another
+    tokenizer or template is then a ValueError, and doesn't train a judge on ids without meaning.
 
     A broken last line (a crash while writing) is left out, with a warning in the log; a byte order
     mark and empty lines, which editors leave, are passed over. Any other broken line, another
@@ -132,5 +138,35 @@ def read_jsonl(path: str | Path) -> list[Trajectory]:
                     f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
                     f"({trajectory.key}), expected each attempt once"
                 )
+            if chat is not None:
+                try:
+                    _check_words(trajectory, chat)
+                except ValueError as err:
+                    raise ValueError(f"{path}, line {number}: {err}") from err
             found.append(trajectory)
     return found
+
+
+def _check_words(t: Trajectory, chat: Chat) -> None:
+    """Refuse ids that don't say in a chat format what the turns say.
+
+    A recording's calls look otherwise in ids than in ``actions``, so only words are compared.
+    """
+    told = (reversed(chat.observation_ids(text)) for text in ("a", "b c"))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(*told, strict=False))
+    mark = tuple(a for a, _ in same)[::-1]  # of a turn; a recording has no "<think>" in it
+    heads = {mark[:k] for k in range(1, len(mark) + 1)}
+    read = " ".join(chat.decode(t.ids[a:b]) for a, b in t.spans)
+    words = set(re.findall(r"\w+", " ".join(t.actions)))
+    found = words.intersection(re.findall(r"\w+", read))
+    if 2 * len(found) < len(words):
+        raise ValueError(
+            f"the turns say {t.actions[0][:40]!r}, in this chat format their ids are "
+            f"{read[:40]!r}: they were made with another tokenizer; collect or translate again"
+        )
+    if any(heads.isdisjoint(t.ids[a - k : a] for k in range(1, len(mark) + 1)) for a, _ in t.spans):
+        before = t.ids[: t.prompt_len][-len(mark) :]
+        raise ValueError(
+            f"turns begin after the ids {before}, in this chat format after {mark}: they were made "
+            "with another chat template; collect or translate again"
+        )

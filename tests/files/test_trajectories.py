@@ -12,6 +12,11 @@ import torch
 from helpers import TWO_STEPS
 
 from agentprm_lite.files import append_jsonl, from_line, read_jsonl, to_line
+from agentprm_lite.hub import ChatFormat
+from agentprm_lite.interop.files import read_log
+from agentprm_lite.interop.render import trajectory
+from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
+from agentprm_lite.tutorial.tiny import episode_ids
 from agentprm_lite.types import Task
 
 
@@ -162,3 +167,58 @@ def test_an_unknown_version_says_what_to_do(tmp_path: Path, version: str):
     path.write_text(line + "\n")
     with pytest.raises(ValueError, match=r"line 1: schema version .* install .* or collect"):
         read_jsonl(path)
+
+
+TOLD = [
+    ("user", "add one and two please"),
+    ("assistant", "<think>I add them</think>it is certainly three"),
+    ("user", "are you sure?"),
+    ("assistant", "yes, I am sure"),
+]
+CHATS = {
+    name: ChatFormat(small_tokenizer(STYLES[style], splitting))
+    for name, style, splitting in (
+        ("qwen3", "qwen3", "bytes"),
+        ("thinking", "qwen3-thinking", "bytes"),
+        ("deepseek", "deepseek-r1", "bytes"),
+        ("llama3", "llama3", "bytes"),
+        ("llama2", "llama2", "prepend"),
+        ("gemma", "gemma", "spaces"),
+    )
+}
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_ids_of_another_tokenizer_or_template_are_refused(tmp_path: Path, name: str):
+    """A recording, and an episode as it is played, in every format's words; in no other's."""
+    chat, path = CHATS[name], tmp_path / "a.jsonl"
+    log = {"messages": [{"role": who, "content": text} for who, text in TOLD], "reward": 1}
+    recorded, _ = trajectory(chat, read_log(log, "a run"), Task("logs", 1))
+    asked, said = (
+        tuple(text for who, text in TOLD if who == role) for role in ("user", "assistant")
+    )
+    ids, spans = episode_ids(chat, asked, said)
+    played = replace(
+        recorded, sample=1, ids=tuple(ids), spans=tuple(spans), prompt_len=spans[0][0], actions=said
+    )
+    append_jsonl(path, [recorded, played])
+    assert read_jsonl(path, chat) == read_jsonl(path) == [recorded, played]
+    for other in {"qwen3", "llama3", "llama2", "gemma"} - {
+        name,
+        "qwen3" if name == "thinking" else "",
+    }:
+        with pytest.raises(
+            ValueError, match=r"a.jsonl, line 1: .*another (tokenizer|chat template)"
+        ):
+            read_jsonl(path, CHATS[other])
+
+
+def test_a_call_without_words_and_a_turn_of_signs_are_no_fault(tmp_path: Path):
+    chat, path = CHATS["llama3"], tmp_path / "a.jsonl"
+    ids, spans = episode_ids(chat, ["?", "!"], ["...", ""])
+    odd = replace(
+        TWO_STEPS, ids=tuple(ids), spans=tuple(spans), prompt_len=spans[0][0], logprobs=(),
+        actions=("...", ""), observations=("?", "!", ""),
+    )  # fmt: skip
+    append_jsonl(path, [odd])
+    assert read_jsonl(path, chat) == [odd]
