@@ -85,7 +85,7 @@ class RewardLoss(nn.Module):
         progress: Progress = "difference",
         lam: float = 0.95,
         cut: Cut = "failed",
-        m_loss: MLoss = "squared",
+        m_loss: MLoss = "cross_entropy",
     ) -> None:
         super().__init__()
         self.model, self.kind, self.row = model, kind, kind_named(kind)

@@ -181,7 +181,7 @@ def train_reward_model(
     progress: Progress = "difference",
     lam: float = 0.95,
     cut: Cut = "failed",
-    m_loss: MLoss = "squared",
+    m_loss: MLoss = "cross_entropy",
     held_out: float = 0.2,
     family: Callable[[Task], Hashable] = lambda task: (task.env, task.index),
     checkpoint: Keeper | None = None,
@@ -203,8 +203,8 @@ def train_reward_model(
         lam: λ of TD(λ) and GAE.
         cut: an episode that was cut, say by the context's length, counts as ``"failed"`` (the
             paper's task ends there), or TD labels ``"bootstrap"`` on the model's own M there.
-        m_loss: L_Q is the ``"squared"`` error (the paper's, which has it on a linear head) or the
-            ``"cross_entropy"``, which explains a little more in results/losses.json.
+        m_loss: L_Q is the ``"cross_entropy"`` on soft labels, which explains a little more in
+            results/losses.json, or the ``"squared"`` error (the paper's, there on a linear head).
         held_out: share of the families of tasks that is held out; without any, all epochs run.
         family: which tasks belong together; by default the variants of one task.
         checkpoint: as in :func:`sft`.

@@ -13,7 +13,7 @@ from agentprm_lite.distributed import Ranks, this_rank
 from agentprm_lite.env import env_class
 from agentprm_lite.files import Checkpoint
 from agentprm_lite.hub import load_reward_model, new_reward_model, save_adapter
-from agentprm_lite.kinds import Cut, RewardExample
+from agentprm_lite.kinds import Cut, MLoss, RewardExample
 from agentprm_lite.labels import KINDS
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import best_of_n, by_task
@@ -47,6 +47,8 @@ class Variant:
 
 
 USUAL = Variant()
+M_LOSS: MLoss = "squared"
+"""The paper's: what chapter 5 derives is about it."""
 
 
 def reward_data(
@@ -119,6 +121,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
                 kind,
                 config,
                 beta=beta,
+                m_loss=M_LOSS,
                 family=family,
                 checkpoint=unfinished,
                 processes=Ranks(),
@@ -164,6 +167,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
             beta=beta,
             lam=lam,
             cut=variant.cut,
+            m_loss=M_LOSS,
             family=family,
             checkpoint=Checkpoint(folder / "unfinished"),
             processes=Ranks(),

@@ -334,7 +334,8 @@ def test_loss_equals_an_independent_computation(
     if kind == "pqm":
         pairs = zip(examples, scored, strict=True)
         expected = np.mean([ranked(s.q, e.outcomes) for e, s in pairs])
-    module = RewardLoss(model, kind, beta=beta if kind == "agentprm" else 0.0, lam=lam, cut=cut)
+    beta = beta if kind == "agentprm" else 0.0
+    module = RewardLoss(model, kind, beta, lam=lam, cut=cut, m_loss="squared")
     loss, logs = whole(module, examples)
     assert loss.item() == pytest.approx(expected, abs=1e-12)
     labelled = [s.q[-1:] if kind == "orm" else s.q for s in scored]
@@ -362,8 +363,11 @@ def test_three_forms_of_the_loss_of_m(folder: Path, examples: list[RewardExample
             ]
         loss, _ = whole(RewardLoss(model, "pvm", m_loss=m_loss), examples)
         assert loss.item() == pytest.approx(np.concatenate(terms).mean(), abs=1e-9)
-    with pytest.raises(ValueError, match="this head is linear"):
-        RewardLoss(model, "pvm", m_loss="cross_entropy")
+    for usual in ({}, {"m_loss": "cross_entropy"}):  # the best in results/losses.json
+        with pytest.raises(ValueError, match="this head is linear"):
+            RewardLoss(model, "pvm", **usual)
+        with pytest.raises(ValueError, match="this head is linear"):
+            train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-3, epochs=1), **usual)
     with pytest.raises(ValueError, match="m_loss is 'log', expected one of squared, cross_entropy"):
         RewardLoss(model, "pvm", m_loss="log")  # type: ignore[arg-type]
 
@@ -384,7 +388,7 @@ def test_labels_come_from_the_same_pass_and_carry_no_gradient(
 ) -> None:
     """Algorithm 1. One forward pass; the gradient is that of a loss whose labels are numbers."""
     model = float64(random_reward_model(folder))
-    module = RewardLoss(model, "agentprm", beta=0.7, lam=0.8)
+    module = RewardLoss(model, "agentprm", beta=0.7, lam=0.8, m_loss="squared")
     calls: list[int] = []
     handle = split_model(model)[0].register_forward_hook(lambda *_: calls.append(1))
     whole(module, examples)[0].backward()
@@ -758,7 +762,8 @@ def test_resuming_gives_the_same_weights(
     def module(seed: int) -> nn.Module:
         if what == "sft":
             return SFTLoss(load_policy(folder, Lora(r=4, alpha=8), seed))
-        return RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), seed), "agentprm")
+        model = new_reward_model(folder, Lora(r=4, alpha=8), seed)
+        return RewardLoss(model, "agentprm", m_loss="squared")
 
     data: Any = [e.trajectory for e in examples] if what == "sft" else examples
     config, settings = TrainConfig(lr=1e-2, epochs=4, batch=3), {}

@@ -26,7 +26,7 @@ def examples(chat: ChatFormat) -> list[RewardExample]:
 
 
 def module(folder: Path, kind: str, seed: int = 0) -> RewardLoss:
-    return RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), seed), kind)
+    return RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), seed), kind, m_loss="squared")
 
 
 def test_a_run_goes_on_from_a_folder(
@@ -126,7 +126,7 @@ def test_a_checkpoint_of_another_run_is_refused(
         {"beta": 0.0},
         {"lam": 0.9},
         {"progress": "gae"},
-        {"m_loss": "cross_entropy"},
+        {"m_loss": "squared"},
         {"cut": "bootstrap"},
     ],
     ids=str,
