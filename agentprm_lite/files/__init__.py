@@ -4,7 +4,7 @@ The core computes, and reads and writes no file.
 """
 
 from agentprm_lite.files.collecting import collect, play_jobs
-from agentprm_lite.files.state import Checkpoint
+from agentprm_lite.files.state import Checkpoint, to_disk
 from agentprm_lite.files.trajectories import append_jsonl, from_line, read_jsonl, to_line
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "from_line",
     "play_jobs",
     "read_jsonl",
+    "to_disk",
     "to_line",
 ]

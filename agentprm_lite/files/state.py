@@ -55,16 +55,19 @@ class Checkpoint:
         new = self.path.with_name("state.new")
         metadata = {"record": json.dumps(record), "run": json.dumps(run)}
         save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
-        _sync(new)
+        to_disk(new)
         os.replace(new, self.path)
-        _sync(self.path.parent)
+        to_disk(self.path.parent)
 
     def remove(self) -> None:
         """The run is over: nothing of its state stays."""
         self.path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would outlive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

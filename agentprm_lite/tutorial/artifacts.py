@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from agentprm_lite.distributed import agree, alone, this_rank, wait
 from agentprm_lite.env import env_class
+from agentprm_lite.files import to_disk
 from agentprm_lite.tutorial.code import code_hash, world_hash
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.worlds import math as math_world
@@ -152,9 +153,9 @@ def _seal(partial: Path, folder: Path) -> None:
     files = {p.relative_to(partial).as_posix(): [p.stat().st_size, _sha256(p)] for p in paths}
     (partial / MANIFEST).write_text(_manifest(folder.name, files), "utf-8")
     for path in [*partial.rglob("*"), partial]:
-        _to_disk(path)
+        to_disk(path)
     os.replace(partial, folder)
-    _to_disk(folder.parent)
+    to_disk(folder.parent)
 
 
 def _manifest(name: str, files: dict[str, list[Any]]) -> str:
@@ -229,14 +230,6 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as f:
             _sums[key] = hashlib.file_digest(f, "sha256").hexdigest()
     return _sums[key]
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 # --- rows of an unfinished artifact ---------------------------------------------------------------

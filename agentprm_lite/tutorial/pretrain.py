@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from agentprm_lite.files import to_disk
 from agentprm_lite.hub import ChatFormat
 from agentprm_lite.models import count_parameters
 from agentprm_lite.study import provenance
@@ -256,6 +257,7 @@ class _Run:
             return
         new = self.folder / f"{STATE}.new"
         torch.save(state, new)
+        to_disk(new)
         os.replace(new, self.folder / STATE)
         finished = copy.deepcopy(self.model)
         finished.load_state_dict(self.mean)
