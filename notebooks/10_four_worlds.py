@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.41 [0.32, 0.49], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. We think that the base has too few layers: a sum has to be computed before it can be compared with the one that is written.
+# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. We think that the base has too few layers: a sum has to be computed before it can be compared with the one that is written.
 
 # %%
 asked, ranks = {}, {}
@@ -259,7 +259,7 @@ for w, x in found.items():
 pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 
 # %% [markdown]
-# In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM is even above AgentPRM: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
+# In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM, at the turns before the last worse than a constant, chooses as well: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
 #
 # In math the choice is *worse than chance*, and the more so the more there is to choose from: AgentPRM 0.24 [0.14, 0.33] of sixteen, one sample 0.42 [0.32, 0.53]. A judge that has learned nothing isn't neutral. Right attempts all end with the same number, so they get about one value; wrong ones differ, so they get many, and the highest of many values is one of theirs. The numbers stand below. That is why the trainer's warning counts, and why *majority* is a floor for math ([chapter 9](09_math.ipynb)).
 
@@ -332,7 +332,7 @@ if found:
     )
 
 # %% [markdown]
-# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.10 [-0.16, -0.04] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
+# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.09 [-0.15, -0.05] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
 #
 # ## How much of the headroom?
 #
