@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from itertools import takewhile
@@ -150,23 +151,32 @@ def read_jsonl(path: str | Path, chat: Chat | None = None) -> list[Trajectory]:
 def _check_words(t: Trajectory, chat: Chat) -> None:
     """Refuse ids that don't say in a chat format what the turns say.
 
-    A recording's calls look otherwise in ids than in ``actions``, so only words are compared.
+    Only words are compared, and one turn's mark is enough: a recording's ids lack thoughts that its
+    ``actions`` have, or the other way round, and after a tool or as the first message a turn may
+    have no mark.
     """
     told = (reversed(chat.observation_ids(text)) for text in ("a", "b c"))
     same = takewhile(lambda pair: pair[0] == pair[1], zip(*told, strict=False))
     mark = tuple(a for a, _ in same)[::-1]  # of a turn; a recording has no "<think>" in it
-    heads = {mark[:k] for k in range(1, len(mark) + 1)}
+    heads = {mark[max(0, k - 2) : k] for k in range(1, len(mark) + 1)}
     read = " ".join(chat.decode(t.ids[a:b]) for a, b in t.spans)
-    words = set(re.findall(r"\w+", " ".join(t.actions)))
-    found = words.intersection(re.findall(r"\w+", read))
-    if 2 * len(found) < len(words):
+    words = _words(" ".join(t.actions)), _words(read)
+    if 2 * len(words[0] & words[1]) < min(map(len, words)):
         raise ValueError(
             f"the turns say {t.actions[0][:40]!r}, in this chat format their ids are "
             f"{read[:40]!r}: they were made with another tokenizer; collect or translate again"
         )
-    if any(heads.isdisjoint(t.ids[a - k : a] for k in range(1, len(mark) + 1)) for a, _ in t.spans):
+    starts = [a for a, _ in t.spans]
+    if starts and not any(t.ids[a - len(h) : a] == h for a in starts for h in heads):
         before = t.ids[: t.prompt_len][-len(mark) :]
         raise ValueError(
             f"turns begin after the ids {before}, in this chat format after {mark}: they were made "
             "with another chat template; collect or translate again"
         )
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text; those in the arguments of a call may be escaped, as JSON does."""
+    escaped = r"\\u([0-9a-fA-F]{4})|\\[nrt]"
+    text = re.sub(escaped, lambda found: chr(int(found[1] or "20", 16)), text)
+    return set(re.findall(r"\w+", unicodedata.normalize("NFKC", text)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TWO_STEPS
+from tokenizers.normalizers import NFC
 
 from agentprm_lite.files import append_jsonl, from_line, read_jsonl, to_line
 from agentprm_lite.hub import ChatFormat
@@ -211,6 +212,58 @@ def test_ids_of_another_tokenizer_or_template_are_refused(tmp_path: Path, name: 
             ValueError, match=r"a.jsonl, line 1: .*another (tokenizer|chat template)"
         ):
             read_jsonl(path, CHATS[other])
+
+
+def said_by(role: str, content: str | None, **more: object) -> dict[str, object]:
+    return {"role": role, "content": content, **more}
+
+
+CALL = {"name": "find", "arguments": r'{"q": "\u5317\u4eac \u5929\u6c14 \u9884\u62a5\nnow"}'}
+TOOLS = (
+    "{% for m in messages %}{% if m.role == 'user' %}<|User|>{{ m.content }}"
+    "{% elif m.role == 'tool' %}[{{ m.content }}]{% else %}"
+    "{% if messages[loop.index0 - 1].role != 'tool' %}<|Assistant|>{% endif %}{{ m.content or '' }}"
+    "{% for call in m.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}{{ eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}<|Assistant|>{% endif %}"
+)
+#: By (format, what is odd); the last template shows calls and replies, and marks no turn after one.
+RECORDED = {
+    ("qwen3", "the agent begins"): [said_by("assistant", "Hello."), *(said_by(*t) for t in TOLD)],
+    ("qwen3", "it alone speaks"): [said_by("assistant", "Hello, what shall I do?")],
+    ("deepseek-r1", "thoughts in all turns"): [
+        said_by("user", "well?"),
+        said_by("assistant", "<think>what may the user want of me, I wonder</think>Three."),
+    ],
+    ("llama3", "arguments escaped as JSON"): [
+        said_by("user", "the weather?"),
+        said_by("assistant", None, tool_calls=[{"function": CALL}]),
+    ],
+    ("llama3", "letters in two parts"): [
+        said_by("user", "where?"),
+        said_by("assistant", "cafe\u0301 re\u0301sume\u0301"),
+    ],
+    ("tools", "a turn after a reply"): [
+        said_by("user", "the weather?"),
+        said_by("assistant", None, tool_calls=[{"function": CALL}]),
+        said_by("tool", "sun"),
+        said_by("assistant", "It will be sunny."),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", RECORDED, ids=" ".join)
+def test_recordings_whose_ids_look_odd_are_read(tmp_path: Path, name: tuple[str, str]):
+    """Each was refused as another model's once; a word-for-word or id-for-id comparison fails."""
+    styles = STYLES | {"tools": replace(STYLES["deepseek-r1"], template=TOOLS)}
+    tokenizer, path = small_tokenizer(styles[name[0]]), tmp_path / "a.jsonl"
+    tokenizer.backend_tokenizer.normalizer = NFC()
+    chat = ChatFormat(tokenizer)
+    log = read_log({"messages": RECORDED[name], "reward": 1}, "a run")
+    recorded, _ = trajectory(chat, log, Task("logs", 1))
+    append_jsonl(path, [recorded])
+    assert read_jsonl(path, chat) == [recorded]
+    with pytest.raises(ValueError, match=r"another (tokenizer|chat template)"):
+        read_jsonl(path, CHATS["gemma"])
 
 
 def test_a_call_without_words_and_a_turn_of_signs_are_no_fault(tmp_path: Path):
