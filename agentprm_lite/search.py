@@ -79,7 +79,7 @@ def best_of_n(
     """Best-of-N: the attempt with the highest score, in expectation over all N-subsets.
 
     ``values`` are a judge's, one a candidate. A task with fewer than N candidates takes part with
-    all that it has; no N may exceed what every task has.
+    all that it has; no N may exceed what the largest has.
     """
     if len(values) != len(candidates):
         raise ValueError(f"got {len(values)} values for {len(candidates)} candidates")

@@ -199,8 +199,11 @@ def _trajectories(
 
 
 def _check_outcomes(logs: Sequence[Log]) -> None:
+    from agentprm_lite.interop.files import REWARD
+
     lacking = [log for log in logs if log.reward is None]
-    _refuse(lacking, len(logs), "have no reward, which training needs", lambda log: log.source)
+    what = f"have no reward, which training needs (a field {', '.join(REWARD)})"
+    _refuse(lacking, len(logs), what, lambda log: log.source)
     first = {(log.id, log.messages): log for log in reversed(logs)}
     twice = [log for log in logs if first[log.id, log.messages] is not log]
     _refuse(twice, len(logs), "are there twice, with the same id and messages", lambda x: x.source)

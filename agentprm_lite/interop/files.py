@@ -12,11 +12,13 @@ from typing import Any
 
 from agentprm_lite.interop.atif import is_atif, read_atif
 from agentprm_lite.interop.logs import Log, Message, counted, read_reward
-from agentprm_lite.interop.readers import read_messages, read_tools
+from agentprm_lite.interop.readers import parsed, read_messages, read_tools
 from agentprm_lite.interop.texts import read_text
 
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
-REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct")
+REWARD = (
+    *("reward", "success", "score", "resolved", "passed", "is_correct", "correct", "is_success"),
+)
 TASK = (
     *("task", "task_id", "task_name", "instance_id", "problem_id", "question_id", "question_ID"),
     *("query_index", "question"),
@@ -26,11 +28,11 @@ ID = ("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index")
 _ASKED = ("question", "problem", "instruction", "task_description")
 
 
-def read_logs(paths: Sequence[str | Path]) -> list[Log]:
+def read_logs(paths: str | Path | Sequence[str | Path]) -> list[Log]:
     """All runs of some files.
 
     Args:
-        paths: files of logs.
+        paths: files of logs, or one.
 
     Returns:
         The runs, in order.
@@ -38,6 +40,7 @@ def read_logs(paths: Sequence[str | Path]) -> list[Log]:
     Raises:
         ValueError: a file isn't text or JSON, or a record is no log; names file, line and field.
     """
+    paths = [paths] if isinstance(paths, str | Path) else paths
     logs = [
         read_log(row, f"{path}, line {line}", default_id=str(line))
         for path in paths
@@ -84,7 +87,7 @@ def _text(path: Path) -> str:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (EOFError, zlib.error) as err:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             raise ValueError(f"{path}: the gzip file is cut or garbled: {err}") from err
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
@@ -187,7 +190,7 @@ def _labels(
     steps = [m.index for m in messages if m.step]
     labels, mistake = fields.get("step_labels"), fields.get("mistake_step")
     if isinstance(labels, str) and labels.strip():
-        labels = json.loads(labels) if labels.lstrip()[0] in "[{" else labels
+        labels = parsed(labels, "step_labels") if labels.lstrip()[0] in "[{" else labels
     if isinstance(labels, list):
         if len(labels) != len(steps):
             raise ValueError(f"step_labels are {len(labels)}, the steps {len(steps)}")

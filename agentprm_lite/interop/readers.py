@@ -89,7 +89,7 @@ def read_tools(raw: Any) -> tuple[Mapping[str, Any], ...]:
         ``{"type": "function", "function": {"name", "description", "parameters"}}`` each.
     """
     if isinstance(raw, str):
-        raw = _parsed(raw, "tools") if raw.strip() else None
+        raw = parsed(raw, "tools") if raw.strip() else None
     raw = plain(raw, [])
     out = []
     for tool in _sequence([raw] if isinstance(raw, Mapping) else raw or [], "tools"):
@@ -157,7 +157,7 @@ def _turn(
     """An assistant's message."""
     calls = [*_calls(i, raw), *(_call(i, b) for b in blocks if b.get("type") == "tool_use")]
     if name in ("function_call", "tool_call"):  # ShareGPT: the text is the call, or a list of them
-        asked = _parsed(text, f"message {i}")
+        asked = parsed(text, f"message {i}")
         calls = [_call(i, c) for c in (asked if isinstance(asked, list) else [asked])]
         text = ""
     if raw.get("refusal"):
@@ -167,7 +167,7 @@ def _turn(
     reasoning = "\n".join(dict.fromkeys(t for x in thoughts if (t := read_text(x, left))))
     hidden = sum(b.get("type") == "redacted_thinking" for b in blocks)
     left += [("thoughts that the log has only encrypted", hidden)] * bool(hidden)
-    step = raw.get("weight", 1) != 0
+    step = str(raw.get("weight")) not in ("0", "0.0", "False")
     left += [] if step else [("assistant messages of weight 0 as steps", 1)]
     return Message("assistant", text, i, tuple(calls), reasoning, step=step)
 
@@ -180,10 +180,10 @@ def _result(i: int, block: Mapping[str, Any], left: list[tuple[str, int]]) -> Me
 
 def _calls(i: int, raw: Mapping[str, Any]) -> list[Call]:
     calls = raw.get("tool_calls") or []
-    calls = _parsed(calls, "tool_calls")
+    calls = parsed(calls, "tool_calls")
     calls = _sequence([calls] if isinstance(calls, Mapping) else calls, "tool_calls")
     if raw.get("function_call"):
-        calls = [*calls, _parsed(raw["function_call"], "function_call")]
+        calls = [*calls, parsed(raw["function_call"], "function_call")]
     return [_call(i, c) for c in calls]
 
 
@@ -250,7 +250,8 @@ def _spoken(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> list
     return [replace(turn, text=f"{speaker}:\n{turn.text}"), *replies]
 
 
-def _parsed(value: Any, what: str) -> Any:
+def parsed(value: Any, what: str) -> Any:
+    """The value of a text of JSON."""
     if not isinstance(value, str):
         return value
     try:

@@ -60,6 +60,8 @@ def plain(value: Any, left: list[tuple[str, int]]) -> Any:
         return value
     if value is None or isinstance(value, int):
         return value
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, Mapping):

@@ -345,6 +345,11 @@ def test_rows_of_a_table() -> None:
         {**none, **DONE, "weight": np.nan},
     ])  # fmt: skip
     assert read(messages, task=np.int64(7), reward=np.float32(1)).messages == RUN
+    as_texts = [ASK, {**DONE, "weight": "0"}, {**DONE, "content": b"42", "weight": "1"}]
+    assert read(as_texts).messages[1:] == (
+        Message("assistant", DONE["content"], 1),
+        Message("assistant", "42", 2, step=True),
+    )
 
 
 def test_half_a_character_is_replaced_and_counted() -> None:
@@ -409,6 +414,7 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
         ({"messages": [ASK, DONE], "mistake_step": "x"},
          "mistake_step: got 'x', expected the index of a message"),
         ({"messages": [ASK, DONE], "mistake_step": [1]}, "mistake_step: got [1], expected"),
+        ({"messages": [ASK, DONE], "step_labels": "[1"}, "step_labels: expected JSON, got '[1'"),
         ({"messages": [ASK, DONE], "step_labels": "good"}, "step_labels are 'good', expected one"),
         ({"messages": [ASK, DONE], "step_labels": ["x"]}, "step_labels: got 'x', expected a numb"),
         ({"schema_version": "ATIF-v1.4", "steps": []}, "steps is empty, expected steps"),
@@ -465,6 +471,7 @@ def test_one_object_and_one_conversation_are_files_too(tmp_path: Path) -> None:
         (tmp_path / name).write_text(json.dumps(value, indent=2))
     logs = read_logs([tmp_path / "a.json", tmp_path / "b.json"])
     assert [log.task for log in logs] == ["7", "a\u20288"]
+    assert read_logs(tmp_path / "a.json") == logs[:1] == read_logs(str(tmp_path / "a.json"))
 
 
 @pytest.mark.parametrize(
@@ -473,6 +480,7 @@ def test_one_object_and_one_conversation_are_files_too(tmp_path: Path) -> None:
         (b"", "runs.jsonl: no records"),
         (b'{"messages": []}\n{"a": \n', "line 3: not JSON: Expecting value"),
         (gzip.compress(b"{}" * 99)[:-9], "runs.jsonl: the gzip file is cut or garbled"),
+        (gzip.compress(b"{}")[:-8] + bytes(8), "runs.jsonl: the gzip file is cut or garbled: CRC"),
         (b'{"a": "\x93"}', "line 1: byte 0x93 isn't UTF-8; save the file as UTF-8"),
     ],
 )

@@ -28,6 +28,8 @@ READ = [
     (r"\$72", 72),
     ("72!", 72),
     ("1 000", 1000),
+    ("1'000", 1000),
+    ("1’234’567.5", Fraction(2469135, 2)),
     ("72.00", 72),
     ("72 dollars", 72),
     ("So the answer is 72.", 72),
@@ -259,6 +261,7 @@ def test_what_states_no_number_or_several(text: str):
         ("#### Step 2: 9 + 9 = 18", None),
         ("#### Solution\n9 + 9 = 18", None),
         ("#### 1. Calculate the cost\n5 * 3 = 15", None),
+        ("#### 1. First, the cost\n5 * 3 = 15", None),
         ("#### **Step 1**\n3\n#### 7", "7"),
         ("#### Solution\n5 - 1 = 4\n#### 4", "4"),
         # the other way in which models end

@@ -35,6 +35,7 @@ _WRAPPED = re.compile(
     r"\s*\{([^{}]*)\}"
 )
 _LATEX = (
+    (r"(?<=[0-9])['’](?=[0-9]{3}(?![0-9]))", ","),  # of thousands
     (r"\{,\}", ","),
     (r"\\!", ""),
     (r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r" \1/\2 "),
@@ -72,7 +73,7 @@ _SMALL = {w: k for k, w in enumerate(_UNITS)} | {w: 20 + 10 * k for k, w in enum
 
 _HEADING = re.compile(
     r"\W*(?i:step|part|case|section|calculation|method|question|problem|phase|stage|example) *[0-9]"
-    r"|\W*[0-9]{1,2}[.)]\W+[A-Z][a-z]+ [a-zA-Z]"
+    r"|\W*[0-9]{1,2}[.)]\W+[A-Z][a-z]+,? [a-zA-Z]"
 )
 
 
