@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.28 [0.21, 0.34]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. We think that the base has too few layers: a sum has to be computed before it can be compared with the one that is written.
+# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. We think that the base has too few layers: a sum has to be computed before it can be compared with the one that is written.
 
 # %%
 asked, ranks = {}, {}
@@ -168,7 +168,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.52 [0.45, 0.58] is a coin: what its judges explain is how long an attempt has gone on.
+# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin: what its judges explain is how long an attempt has gone on.
 #
 # ### Could any judge do better?
 #
@@ -186,7 +186,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In BabyAI measured Q explains 0.59 [0.51, 0.70] at all turns of these attempts and 0.45 [0.28, 0.54] before the last one; PVM explains 0.18 [0.00, 0.40] and 0.03 [-0.20, 0.23], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+# In BabyAI measured Q explains 0.59 [0.51, 0.70] at all turns of these attempts and 0.45 [0.28, 0.54] before the last one; PVM explains 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
 #
 # ### More rollouts, more epochs
 #
@@ -332,7 +332,7 @@ if found:
     )
 
 # %% [markdown]
-# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.09 [-0.15, -0.05] in TextCraft, -0.11 [-0.17, -0.06] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
+# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.09 [-0.15, -0.05] in TextCraft, -0.12 [-0.18, -0.07] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
 #
 # ## How much of the headroom?
 #
@@ -363,7 +363,7 @@ pd.DataFrame({
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few seeds.** Some worlds have one seed a judge, so their intervals cover tasks alone; and a bootstrap over two or three seeds is a little too narrow.
+# - **Few seeds.** Math has one seed a judge, so its intervals cover tasks alone; the other worlds have three, and a bootstrap over three seeds is a little too narrow.
 # - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving was chosen on training tasks.
 # - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
