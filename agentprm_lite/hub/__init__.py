@@ -10,12 +10,13 @@ from agentprm_lite.hub.checkpoints import (
     save_policy,
     weights_fingerprint,
 )
-from agentprm_lite.hub.format import ChatFormat
+from agentprm_lite.hub.format import ChatFormat, checksum
 from agentprm_lite.hub.loading import default_device, default_dtype, read, where
 
 __all__ = [
     "Base",
     "ChatFormat",
+    "checksum",
     "default_device",
     "default_dtype",
     "load_chat",

@@ -7,6 +7,7 @@ fingerprints of template, tokenizer and base.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel
 
 from agentprm_lite.forward import is_linear
-from agentprm_lite.hub.format import ChatFormat
+from agentprm_lite.hub.format import ChatFormat, checksum
 from agentprm_lite.hub.loading import (
     default_device,
     default_dtype,
@@ -92,7 +93,8 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
     model.save_pretrained(str(folder))
     scorer = model.get_base_model()
     head = "linear" if is_linear(scorer.score) else "sigmoid"
-    chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head)
+    files = {p.name: checksum(p) for p in Path(folder).glob("*.safetensors")}
+    chat.save(folder, base=weights_fingerprint(scorer.trunk), head=head, files=files)
 
 
 def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
@@ -116,8 +118,8 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
     scorer.config.agentprm_chat = chat.fingerprint
     try:
         model = PeftModel.from_pretrained(scorer, str(folder))
-    except SafetensorError as err:
-        raise ValueError(f"{folder}: the file of adapters is cut or garbled: {err}") from err
+    except (SafetensorError, json.JSONDecodeError) as err:
+        raise ValueError(f"{folder}: a file of adapters is cut or garbled: {err}") from err
     return model.to(default_device()).eval()
 
 

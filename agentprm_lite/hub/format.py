@@ -149,7 +149,10 @@ class ChatFormat(Codec):
         Path(folder, "agentprm.json").write_text(text)
 
     def verify(self, folder: str | Path) -> dict[str, Any]:
-        """Refuse a checkpoint of another boundary rule, template or tokenizer; its whole record."""
+        """Refuse a checkpoint of another boundary rule, template or tokenizer; its whole record.
+
+        Weights whose checksums stand in the record have to be those that were written.
+        """
         path = Path(folder, "agentprm.json")
         if not path.exists():
             raise ValueError(f"{path} is missing: {folder} isn't a checkpoint of this library")
@@ -164,7 +167,19 @@ class ChatFormat(Codec):
                     "chat template or vocabulary would give other numbers; load the tokenizer that "
                     "the checkpoint was made with"
                 )
+        for name, digest in found.get("files", {}).items():
+            if not Path(folder, name).exists() or checksum(Path(folder, name)) != digest:
+                raise ValueError(
+                    f"{Path(folder, name)} isn't the file that was written: it is missing, cut, "
+                    "garbled or another model's; copy the folder or make it again"
+                )
         return found
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _hash(what: Any) -> str:

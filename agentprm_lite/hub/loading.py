@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -50,8 +51,9 @@ def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
     place = where(name)
     try:
         return auto_class.from_pretrained(place, **options)
-    except SafetensorError as err:
-        raise ValueError(f"{place}: a file of weights is cut or garbled: {err}") from err
+    except (SafetensorError, json.JSONDecodeError) as err:
+        kind = "weights" if isinstance(err, SafetensorError) else "JSON"
+        raise ValueError(f"{place}: a file of {kind} is cut or garbled: {err}") from err
     except OSError as err:
         if Path(place).is_dir():
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -118,7 +119,8 @@ def train_on_logs(args: argparse.Namespace) -> None:
     if log[-1].get("learned"):
         share = log[-1]["best_explained_variance"]
         print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")
-    print(f"agentprm score --model {folder} {' '.join(args.logs)} --html report.html")
+    command = ["agentprm", "score", "--model", str(folder), *args.logs, "--html", "report.html"]
+    print(shlex.join(command))
 
 
 def score_logs(args: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ with the head in a file of its own, see whole.py. The card's program reads eithe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -19,6 +18,7 @@ from transformers import GenerationConfig
 from agentprm_lite.forward import is_linear
 from agentprm_lite.hub import (
     ChatFormat,
+    checksum,
     default_device,
     default_dtype,
     load_chat,
@@ -67,7 +67,7 @@ def export(
     new.mkdir(parents=True)
     save_whole(whole, new)
     chat.tokenizer.save_pretrained(new)
-    chat.save(new, files={p.name: _sum(p) for p in sorted(new.glob("*.safetensors"))})
+    chat.save(new, files={p.name: checksum(p) for p in sorted(new.glob("*.safetensors"))})
     GenerationConfig(eos_token_id=sorted(chat.end_ids)).save_pretrained(new)  # ends of turns
     text = card(
         chat,
@@ -81,11 +81,6 @@ def export(
     )
     (new / "README.md").write_text(text, encoding="utf-8")
     new.replace(there)
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
@@ -103,7 +98,10 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     """
     folder = Path(folder)
     if (folder / "adapter_config.json").exists():
-        said = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        try:
+            said = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        except ValueError as err:
+            raise ValueError(f"{folder}/adapter_config.json is cut or garbled: {err}") from err
         base = said.get("base_model_name_or_path") if isinstance(said, dict) else None
         if not isinstance(base, str):
             raise ValueError(f"{folder}/adapter_config.json names no base_model_name_or_path")
@@ -112,12 +110,7 @@ def load_exported(folder: str | Path) -> tuple[Any, ChatFormat]:
     if not (folder / "config.json").exists():
         raise ValueError(f"{folder} holds no model: there is no config.json")
     chat = load_chat(folder)
-    for name, digest in chat.verify(folder).get("files", {}).items():
-        if not (folder / name).exists() or _sum(folder / name) != digest:
-            raise ValueError(
-                f"{folder / name} isn't the file that was exported: it is missing, cut, garbled or "
-                "another model's; copy the folder or export the model again"
-            )
+    chat.verify(folder)
     model = read_whole(folder, default_dtype())
     model.config.agentprm_chat = chat.fingerprint
     return model.to(default_device()).eval(), chat

@@ -437,13 +437,29 @@ def test_an_old_torchao_is_left_alone(folder: Path, tmp_path: Path):
     assert done.stdout == "works\n", done.stderr
 
 
-def test_weights_that_are_cut_are_named(folder: Path, tmp_path: Path) -> None:
-    chat, cut = load_chat(folder), tmp_path / "cut"
-    shutil.copytree(folder, cut)
+def test_files_that_are_cut_are_named(folder: Path, tmp_path: Path) -> None:
+    for name, kind in (("model.safetensors", "weights"), ("tokenizer.json", "JSON")):
+        cut = tmp_path / f"cut-{kind}"
+        shutil.copytree(folder, cut)
+        (cut / name).write_bytes((cut / name).read_bytes()[:100])
+        with pytest.raises(ValueError, match=f"cut-{kind}: a file of {kind} is cut or garbled"):
+            load_chat(cut) if kind == "JSON" else load_policy(cut)
+
+
+def test_adapters_that_are_damaged_are_named(folder: Path, tmp_path: Path) -> None:
+    """A byte in the middle, or another model's file, gave wrong numbers without a word."""
+    chat = load_chat(folder)
     save_adapter(new_reward_model(folder, LORA, 0), chat, tmp_path / "adapters")
-    for path in (cut / "model.safetensors", tmp_path / "adapters" / "adapter_model.safetensors"):
-        path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="cut: a file of weights is cut or garbled"):
-        load_policy(cut)
-    with pytest.raises(ValueError, match="adapters: the file of adapters is cut or garbled"):
+    path = tmp_path / "adapters" / "adapter_model.safetensors"
+    whole = path.read_bytes()
+    damaged = (whole[:100], whole * 2, whole[:-9] + b"\x01" + whole[-8:], None)
+    for data in damaged:
+        path.write_bytes(data) if data is not None else path.unlink()
+        with pytest.raises(ValueError, match=r"adapter_model\.safetensors isn't the file that was"):
+            load_reward_model(folder, tmp_path / "adapters", chat)
+    path.write_bytes(whole)
+    assert load_reward_model(folder, tmp_path / "adapters", chat)
+    config = path.with_name("adapter_config.json")
+    config.write_text(config.read_text()[:-3])
+    with pytest.raises(ValueError, match="adapters: a file of adapters is cut or garbled"):
         load_reward_model(folder, tmp_path / "adapters", chat)

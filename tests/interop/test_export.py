@@ -195,7 +195,7 @@ def test_damaged_weights_are_named(exported: Path, tmp_path: Path, damage: str) 
         save_file({k: v + 1 for k, v in other.items()}, path, metadata={"format": "pt"})
     else:
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[:-8] + bytes(8))
-    with pytest.raises(ValueError, match=r"judge/model\.safetensors isn't the file that was exp"):
+    with pytest.raises(ValueError, match=r"judge/model\.safetensors isn't the file that was wri"):
         load_exported(folder)
 
 
