@@ -67,15 +67,22 @@ def context_limit(config: Any) -> int:
     return most
 
 
-def check_lengths(model: Any, trajectories: Sequence[Trajectory]) -> None:
+def faults_of(model: Any, t: Trajectory) -> dict[str, bool]:
+    """What can keep a model from reading a trajectory, and whether it does."""
+    body = split_model(model)[0]
+    limit, known = context_limit(body.config), body.get_input_embeddings().num_embeddings
+    low, high, n = min(t.ids), max(t.ids), len(t.ids)
+    return {
+        f"has {n} tokens, the model reads {limit}: its last steps would be lost": n > limit,
+        f"has ids {low} to {high}, the model has {known}": not 0 <= low <= high < known,
+    }
+
+
+def check_readable(model: Any, trajectories: Sequence[Trajectory]) -> None:
     """Refuse trajectories that a model can't read whole: a labelled step is never cut off."""
-    limit = context_limit(split_model(model)[0].config)
     for t in trajectories:
-        if len(t.ids) > limit:
-            raise ValueError(
-                f"trajectory {t.key} has {len(t.ids)} tokens, the model reads {limit}: its last "
-                "steps would be lost"
-            )
+        for fault in (what for what, found in faults_of(model, t).items() if found):
+            raise ValueError(f"trajectory {t.key} {fault}")
 
 
 def refusal(body: Any) -> str:

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from agentprm_lite import losses
 from agentprm_lite.forward import (
     action_logprobs,
-    context_limit,
+    faults_of,
     is_linear,
     split_model,
     squash,
@@ -171,17 +171,10 @@ def _real_steps(examples: Sequence[RewardExample]) -> Tensor:
 
 def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = False) -> None:
     """Refuse what a model can't be trained on, before the first step; all faults are named."""
-    body = split_model(model)[0]
-    limit, known = context_limit(body.config), body.get_input_embeddings().num_embeddings
     faults, counts = [], set()
     for example in examples:
         t = trajectory_of(example)
-        low, high, n = min(t.ids), max(t.ids), len(t.ids)
-        wrong = {
-            "has no step to learn from": not t.num_steps,
-            f"has {n} tokens, the model reads {limit}: its last steps would be lost": n > limit,
-            f"has ids {low} to {high}, the model has {known}": not 0 <= low <= high < known,
-        }
+        wrong = {"has no step to learn from": not t.num_steps, **faults_of(model, t)}
         if isinstance(example, RewardExample):
             what = f"has rewards {list(t.rewards)}, expected the last in [0, 1]"
             wrong[what] = not 0 <= t.outcome <= 1

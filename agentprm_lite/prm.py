@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from agentprm_lite.chat import Chat
-from agentprm_lite.forward import check_lengths, microbatches, step_values
+from agentprm_lite.forward import check_readable, microbatches, step_values
 from agentprm_lite.types import Trajectory
 
 BATCH_TOKENS = 8192  # padded tokens of one pass; on a CPU larger ones are slower, out of its cache
@@ -53,7 +53,7 @@ class RewardModel:
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
         """M along trajectories, in their order; one that is too long, or a NaN, is an error."""
-        check_lengths(self.model, trajectories)
+        check_readable(self.model, trajectories)
         out: dict[int, StepValues] = {}
         for group in microbatches([len(t.ids) for t in trajectories], BATCH_TOKENS):
             q, root, _ = step_values(self.model, [trajectories[i] for i in group])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agentprm_lite.fast.rows import Rows, longest_beginning, packed
-from agentprm_lite.forward import check_lengths, read_m
+from agentprm_lite.forward import check_readable, read_m
 from agentprm_lite.prm import RewardModel, StepValues, check_finite
 from agentprm_lite.types import Trajectory
 
@@ -45,7 +45,7 @@ class FastJudge(RewardModel):
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:
         """M along trajectories, see :class:`RewardModel`."""
-        check_lengths(self.model, trajectories)
+        check_readable(self.model, trajectories)
         if not trajectories:
             return []
         if not any(t.num_steps for t in trajectories):

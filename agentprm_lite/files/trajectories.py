@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import operator
 import os
 import re
 import unicodedata
@@ -28,7 +29,7 @@ SCHEMA_VERSION = 1
 def to_line(trajectory: Trajectory) -> str:
     """One line of JSON, without the line break."""
     data = {"version": SCHEMA_VERSION, **asdict(trajectory)}
-    return json.dumps(data, separators=(",", ":"))
+    return json.dumps(data, separators=(",", ":"), default=operator.index)
 
 
 def from_line(line: str) -> Trajectory:

@@ -152,6 +152,10 @@ def test_too_long_is_an_error_before_the_first_pass(
     monkeypatch.setattr("agentprm_lite.prm.step_values", None)  # nothing may be computed
     with pytest.raises(ValueError, match="its last steps would be lost"):
         judge.score([short, long])
+    known = model.get_input_embeddings().num_embeddings
+    foreign = replace(short, ids=(*short.ids[:-1], known))
+    with pytest.raises(ValueError, match=rf"{short.key} has ids \d+ to {known}, the model has"):
+        judge.score([short, foreign])  # was an IndexError of torch's, on a GPU its last words
 
 
 def test_a_prompt_has_a_root_and_no_step(model64: Any, trajectories: list[Trajectory]) -> None:

@@ -151,12 +151,15 @@ def test_numbers_of_other_libraries_are_written_as_plain_ones(tmp_path: Path):
     """numpy's and torch's numbers are written as JSON has them; what is none writes no line."""
     path, task = tmp_path / "a.jsonl", Task("mine", np.int64(7), np.int32(1))
     numbers = (np.float32(0.5), torch.tensor(1.0))
-    told = replace(TWO_STEPS, task=task, rewards=numbers, success=np.bool_(True))
+    told = replace(
+        TWO_STEPS, task=task, rewards=numbers, success=np.bool_(True), sample=np.int64(5),
+        ids=(*TWO_STEPS.ids[:-1], np.int64(22)),
+    )  # fmt: skip
     append_jsonl(path, [told])
     again = read_jsonl(path)
     assert again == [told]
-    odd = replace(TWO_STEPS, ids=(*TWO_STEPS.ids[:-1], np.int64(22)))
-    with pytest.raises(TypeError, match="int64"):
+    odd = replace(TWO_STEPS, ids=(*TWO_STEPS.ids[:-1], np.float32(22)))
+    with pytest.raises(TypeError, match="float32"):
         append_jsonl(path, [replace(TWO_STEPS, sample=9), odd])
     assert read_jsonl(path) == [told]
 
