@@ -16,9 +16,7 @@ from agentprm_lite.interop.readers import parsed, read_messages, read_tools
 from agentprm_lite.interop.texts import read_text
 
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
-REWARD = (
-    *("reward", "success", "score", "resolved", "passed", "is_correct", "correct", "is_success"),
-)
+REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct", "is_success")
 TASK = (
     *("task", "task_id", "task_name", "instance_id", "problem_id", "question_id", "question_ID"),
     *("query_index", "question"),

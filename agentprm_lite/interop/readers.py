@@ -129,7 +129,7 @@ def _message(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> lis
     found = [_result(i, b, left) for b in blocks if b.get("type") == "tool_result"]
     special = {"tool_result"}
     if role == "assistant":
-        special |= {"tool_use", "thinking", "redacted_thinking"}
+        special |= {"tool_use", *_THOUGHTS, "redacted_thinking"}
     rest: Any = content
     if any(b.get("type") in special for b in blocks):
         rest = [b for b in content if not isinstance(b, Mapping) or b.get("type") not in special]
@@ -156,6 +156,7 @@ def _turn(
 ) -> Message:
     """An assistant's message."""
     calls = [*_calls(i, raw), *(_call(i, b) for b in blocks if b.get("type") == "tool_use")]
+    calls = [c for k, c in enumerate(calls) if not c.id or c not in calls[:k]]  # LangChain has both
     if name in ("function_call", "tool_call"):  # ShareGPT: the text is the call, or a list of them
         asked = parsed(text, f"message {i}")
         calls = [_call(i, c) for c in (asked if isinstance(asked, list) else [asked])]
@@ -163,7 +164,7 @@ def _turn(
     if raw.get("refusal"):
         text = f"{text}\n{raw['refusal']}" if text else str(raw["refusal"])
     thoughts = [raw[k] for k in _THOUGHTS if raw.get(k)]
-    thoughts += [b.get("thinking") for b in blocks if b.get("type") == "thinking"]
+    thoughts += [_first(b, *_THOUGHTS, "text") for b in blocks if b.get("type") in _THOUGHTS]
     reasoning = "\n".join(dict.fromkeys(t for x in thoughts if (t := read_text(x, left))))
     hidden = sum(b.get("type") == "redacted_thinking" for b in blocks)
     left += [("thoughts that the log has only encrypted", hidden)] * bool(hidden)

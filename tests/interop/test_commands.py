@@ -169,7 +169,7 @@ LONG = row(9, 1, "turn left " * 40)
          "RUNS, line 9 has 89; RUNS, line 11 has 89"),
         ([*ROWS, row(8, None, "turn"), row(9, None, "turn")], [],
          "2 of 10 runs have no reward, which training needs (a field reward, success, score, "
-         "resolved, passed, is_correct, correct, is_success): RUNS, line 9; RUNS, line 10"),
+         "resolved, passed, is_correct, is_success): RUNS, line 9; RUNS, line 10"),
         ([*ROWS, ROWS[3]], [],
          "1 of 9 runs are there twice, with the same id and messages: RUNS, line 9"),
         ([row(1, 1, "turn"), row(2, 1, "turn")], [],

@@ -40,6 +40,10 @@ def read(messages: Any, **fields: Any) -> Log:
         {"content": None, "tool_calls": [CALL], "reasoning_content": "let me see"},
         {"tool_calls": json.dumps([CALL]), "reasoning": "let me see"},
         {"content": "", "tool_calls": [CALL], "thinking": "let me see"},
+        {"content": [{"type": "reasoning", "text": "let me see"}], "tool_calls": [CALL]},
+        {"content": [{"type": "thinking", "text": "let me see"},
+                     {"type": "tool_use", "id": "c1", "name": "calc", "input": {"e": "6*7"}}],
+         "tool_calls": [{"id": "c1", "name": "calc", "args": {"e": "6*7"}}]},
         {"content": [], "tool_calls": [{"id": "c1", "name": "calc", "args": {"e": "6*7"}}],
          "reasoning_content": "let me see"},
         {"content": [
