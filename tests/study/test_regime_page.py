@@ -172,6 +172,13 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
     assert [x.hi < 0 for x in gain(world, 4.0).values()] == [False, True, True, True]
     (epochs,) = by_epoch(world, 1.0, 480)
     assert epochs[1] < 0 and round(epochs[6] - epochs[5], 2) == 0
+    for n in (60, 120, 240):
+        five = [
+            row["explained_variance"]
+            for row in world["rows"]
+            if (row["beta"], row["rollouts"]) == (1.0, n)
+        ]
+        assert len(five) == 5 and max(five) - min(five) < 0.03
     turns = (page.stored() or {})["worlds"]["textcraft"]["turn_number_explains"]
     shares = {n: x.mean for n, x in learned(world, 1.0).items()}
     assert shares[60] < turns < shares[120] < turns + 0.05
