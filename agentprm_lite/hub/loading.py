@@ -54,6 +54,9 @@ def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
     except (SafetensorError, json.JSONDecodeError) as err:
         kind = "weights" if isinstance(err, SafetensorError) else "JSON"
         raise ValueError(f"{place}: a file of {kind} is cut or garbled: {err}") from err
+    except (TypeError, AttributeError, KeyError) as err:  # a list where an object belongs
+        what = f"{type(err).__name__}: {err}"
+        raise ValueError(f"{place}: a file isn't what transformers wrote: {what}") from err
     except OSError as err:
         if Path(place).is_dir():
             raise
@@ -69,8 +72,10 @@ def read(auto_class: Any, name: str | Path, **options: Any) -> Any:
 def read_ends(place: str | Path) -> list[int]:
     """Tokens after which a model stops, as its ``generation_config.json`` lists them."""
     try:
-        ends = GenerationConfig.from_pretrained(str(place)).eos_token_id
+        ends = read(GenerationConfig, place).eos_token_id
     except OSError:  # none; a place that can't be reached has been noticed before
+        if (Path(place) / "generation_config.json").exists():
+            raise
         return []
     return ends if isinstance(ends, list) else [ends] * (ends is not None)
 

@@ -172,6 +172,8 @@ def diagnose_logs(args: argparse.Namespace) -> None:
 def _read(paths: Sequence[str], *, quiet: bool = False) -> list[Log]:
     from agentprm_lite.interop.files import read_logs
 
+    if len({Path(path).resolve() for path in paths}) < len(paths):
+        raise ValueError(f"{' '.join(paths)} names a file twice, and its runs would count twice")
     logs = read_logs(paths)
     tasks, turns = len({log.task for log in logs}), sum(len(log.steps) for log in logs)
     if not quiet:

@@ -446,6 +446,21 @@ def test_files_that_are_cut_are_named(folder: Path, tmp_path: Path) -> None:
             load_chat(cut) if kind == "JSON" else load_policy(cut)
 
 
+@pytest.mark.parametrize("held", ["[]", "3", "null", '{"a"'])
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]
+)
+def test_json_that_holds_something_else_is_an_error(
+    folder: Path, tmp_path: Path, name: str, held: str
+) -> None:
+    """It was a traceback; garbled end tokens were taken for none."""
+    odd = tmp_path / "odd"
+    shutil.copytree(folder, odd)
+    (odd / name).write_text(held)
+    with pytest.raises((ValueError, OSError), match=r"odd"):
+        load_policy(odd) if name == "config.json" else load_chat(odd)
+
+
 def test_adapters_that_are_damaged_are_named(folder: Path, tmp_path: Path) -> None:
     """A byte in the middle, or another model's file, gave wrong numbers without a word."""
     chat = load_chat(folder)

@@ -210,6 +210,8 @@ def test_runs_without_a_reward_are_scored(
     assert json.loads((tmp_path / "s.jsonl").read_text())["reward"] is None
     assert main(["diagnose", runs]) == 1
     assert "no run has a reward" in capsys.readouterr().err
+    assert main(["diagnose", runs, f"{tmp_path}/./{Path(runs).name}"]) == 1
+    assert "names a file twice, and its runs would count twice" in capsys.readouterr().err
 
 
 def test_what_the_template_shows_otherwise_is_said_in_one_line(
