@@ -99,7 +99,7 @@ def final_answer(text: str) -> str | None:
             return next(filter(None, below), line)
         if (re.search(_DIGIT, line) and not _HEADING.match(line)) or _words(plain(line)):
             return line
-    ends = [line for line in text.split("\n") if _boxed(line)] or [text]
+    ends = [line for line in text.split("\n") if "\\" in line and _boxed(line)] or [text]
     boxed = _boxed(ends[-1])
     return ends[-1].strip() if len({plain(b) for b in boxed}) > 1 else boxed[-1] if boxed else None
 
