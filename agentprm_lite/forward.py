@@ -22,7 +22,7 @@ from agentprm_lite.types import Trajectory
 
 def inner_model(model: Any) -> PreTrainedModel:
     """The model of transformers, with its adapters in place, without a peft wrapper."""
-    net: PreTrainedModel = model.get_base_model() if hasattr(model, "peft_config") else model
+    net: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
     return net
 
 
