@@ -213,7 +213,7 @@ if kept := stored("curves.json"):
     )
 
 # %% [markdown]
-# From 60 rollouts to 240, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480 add little, 0.41 [0.32, 0.49], and 960 nothing, 0.36 [0.28, 0.43], with one seed each. After its first epoch AgentPRM is worse than a constant; with 960 rollouts the second is already the best. So neither more rollouts of the same kind nor more epochs is what these judges lack. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
+# From 60 rollouts to 240, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is worse than a constant; with 960 rollouts the second is already the best. So neither more rollouts of the same kind nor more epochs is what these judges lack. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #
