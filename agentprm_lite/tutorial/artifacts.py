@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from agentprm_lite.distributed import agree, alone, this_rank, wait
 from agentprm_lite.env import env_class
 from agentprm_lite.files import to_disk
+from agentprm_lite.hub import checksum
 from agentprm_lite.tutorial.code import code_hash, world_hash
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.worlds import math as math_world
@@ -227,8 +228,7 @@ def _sha256(path: Path) -> str:
     stat = path.stat()
     key = (os.path.abspath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if key not in _sums:
-        with path.open("rb") as f:
-            _sums[key] = hashlib.file_digest(f, "sha256").hexdigest()
+        _sums[key] = checksum(path)
     return _sums[key]
 
 

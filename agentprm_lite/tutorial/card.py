@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentprm_lite.tutorial.base import CARD, checksum
+from agentprm_lite.hub import checksum
+from agentprm_lite.tutorial.base import CARD
 
 FILES = (
     *("model.safetensors", "config.json", "generation_config.json", "tokenizer.json"),

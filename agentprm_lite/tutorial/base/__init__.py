@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
+
+from agentprm_lite.hub import checksum
 
 CARD = "card.json"
 
@@ -34,8 +35,3 @@ def check(place: Path) -> None:
         found = checksum(path) if path.exists() else "no file"
         if found != expected:
             raise ValueError(f"{path}: expected SHA-256 {expected}, found {found}; install again")
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
