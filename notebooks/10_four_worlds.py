@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. Why is open. A false sum ends nearly every attempt that has one, so there is something to see; a base of the same shape can be taught to check sums, but a judge that started from it learned no more (trials that are in no file).
+# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. Why its judges learn nothing is open.
 
 # %%
 asked, ranks = {}, {}

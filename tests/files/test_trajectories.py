@@ -278,3 +278,19 @@ def test_a_call_without_words_and_a_turn_of_signs_are_no_fault(tmp_path: Path):
     )  # fmt: skip
     append_jsonl(path, [odd])
     assert read_jsonl(path, chat) == [odd]
+
+
+def test_another_template_of_the_same_tokenizer_is_refused(tmp_path: Path):
+    """The turns are in the same words; only what stands before them tells the two apart."""
+    chat, other = CHATS["qwen3"], small_tokenizer(STYLES["qwen3"], "bytes")
+    other.chat_template = other.chat_template.replace("assistant\\n", "model\\n")
+    assert other.chat_template != chat.tokenizer.chat_template
+    ids, spans = episode_ids(chat, ["are you sure?"], ["yes, I am sure"])
+    told = replace(
+        TWO_STEPS, ids=tuple(ids), spans=tuple(spans), prompt_len=spans[0][0], logprobs=(),
+        actions=("yes, I am sure",), observations=("are you sure?", ""), rewards=(1.0,),
+    )  # fmt: skip
+    append_jsonl(tmp_path / "a.jsonl", [told])
+    assert read_jsonl(tmp_path / "a.jsonl", chat) == [told]
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 1: .*with another chat template"):
+        read_jsonl(tmp_path / "a.jsonl", ChatFormat(other))
