@@ -193,15 +193,25 @@ def test_one_server_killed_midway_and_nothing_lost(
 def test_a_server_that_comes_back_gets_work_again(
     fleet: Fleet, two: list[Remote], chat: ChatFormat, played: list[Trajectory]
 ):
+    """The other one stands still until the one that came back has answered."""
     os.kill(two[1].pid, signal.SIGKILL)
-    port = two[1].port
-    two[0].fault("slow", times=1000, seconds=0.1)  # about 0.1 s a turn and place
-    player = backend(chat, *two, in_flight=4)
-    # the dead one is tried after 0.2, 0.4, 0.8 seconds
-    revive = threading.Timer(0.3, lambda: fleet.servers.__setitem__(1, fleet.start(port)))
-    revive.start()
-    assert play(player) == played
-    revive.join()
+    os.kill(two[0].pid, signal.SIGSTOP)
+
+    def revive() -> None:
+        try:
+            time.sleep(0.3)  # it is tried in vain at once and after 0.2 seconds
+            fleet.servers[1] = fleet.start(two[1].port)
+            for _ in range(600):
+                if len(fleet.servers[1].bodies()) > 2:
+                    return
+                time.sleep(0.1)
+        finally:
+            os.kill(two[0].pid, signal.SIGCONT)
+
+    helper = threading.Thread(target=revive)
+    helper.start()
+    assert play(backend(chat, *two, in_flight=4)) == played
+    helper.join()
     assert len(fleet.servers[1].bodies()) > 2
 
 
