@@ -39,8 +39,7 @@ MENDED = 0.5
 WRONG = "That is wrong. "
 """What the thought of a mended sum begins with: only who checks the sum foresees it."""
 SUMS = "Do these sums: "
-MISTAKEN = 0.25
-"""How often a turn that is graded is wrong."""
+"""What the question of a drill begins with."""
 FALSE = 0.4
 """How often a sum is false in a solution that is checked; each of them is mended at once."""
 
@@ -166,13 +165,13 @@ def _hidden_goals() -> frozenset[str]:
 
 
 @functools.cache
-def _hidden_templates() -> frozenset[int]:
+def hidden_templates() -> frozenset[int]:
     return frozenset(k for k in range(len(templates())) if part_of("math", k * DRAWS) != "practice")
 
 
 def _solution(seed: int, slips: float, rng: random.Random) -> Text:
     """A word problem with its solution, or with one that goes wrong and goes on from there."""
-    problem = free_problem(seed, rng.choice(LEVELS["math"]), _hidden_templates())
+    problem = free_problem(seed, rng.choice(LEVELS["math"]), hidden_templates())
     steps = [*problem.steps, (problem.closing, f"#### {problem.answer}")]
     seen = [problem.question]
     turns: list[str] = []
@@ -183,7 +182,7 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
             wrong = false_sum(turn, rng) if checked else slip("math", seen, turn, rng)
             mended = wrong != turn and (checked or rng.random() < MENDED)
             again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
-            steps = [again, *steps] if mended else _carried(turn, wrong, steps)
+            steps = [again, *steps] if mended else carried(turn, wrong, steps)
             turn = wrong
         turns.append(react(*turn))
         seen.append("")
@@ -194,7 +193,7 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
 def drill(seed: int) -> Text:
     """Sums one after the other, half of the results false at first and mended at once."""
     rng = random.Random(f"drill/{seed}")
-    sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
+    sums = [draw_sum(rng) for _ in range(rng.randint(3, 8))]
     turns: list[Advice] = []
     for left, right in sums:
         turn = ("I go on.", f"{left} = {right}")
@@ -202,65 +201,16 @@ def drill(seed: int) -> Text:
             turns.append(false_sum(turn, rng))
             turn = (f"{WRONG}I go on.", turn[1])
         turns.append(turn)
-    asked = f"Do these sums: {', '.join(left for left, _ in sums)}."
+    asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
     texts = tuple(react(*turn) for turn in turns)
     return Text("math", (asked, *[""] * (len(turns) - 1)), texts, True)
 
 
-def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
-    """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
-    rng = random.Random(f"graded/{seed}")
-    seen, steps = _exercise(seed, rng)
-    only_sums = seen[0].startswith(SUMS)
-    turns, right = [], []
-    fine = True
-    while steps:
-        turn = steps.pop(0)
-        fine = fine or turn[0].startswith(WRONG)
-        if fine and rng.random() < MISTAKEN:
-            wrong = turn[0], _false(turn[1], rng)
-            if not only_sums and rng.random() < 0.2:
-                wrong = slip("math", seen, turn, rng)
-            fine = wrong == turn
-            again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
-            mended = only_sums or rng.random() < 0.3
-            if not fine:
-                steps = [again, *steps] if mended else _carried(turn, wrong, steps)
-            turn = wrong
-        turns.append(react(*turn))
-        right.append(fine)
-        seen.append("")
-    return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
+def result_of(a: int, sign: str, b: int) -> int:
+    return {"+": a + b, "-": abs(a - b), "*": a * b, "/": a // max(b, 1)}[sign]
 
 
-def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
-    if rng.random() < 0.5:
-        sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
-        asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
-        return [asked], [("I go on.", f"{left} = {right}") for left, right in sums]
-    problem = free_problem(seed, rng.choice(LEVELS["math"]), _hidden_templates())
-    return [problem.question], [*problem.steps, (problem.closing, f"#### {problem.answer}")]
-
-
-def _false(action: str, rng: random.Random) -> str:
-    """False as policies make them: near, of another sign, of some other sum, or without a whole
-    result."""
-    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
-    kind = rng.random()
-    if kind < 0.4 or match is None:
-        return false_sum(("", action), rng)[1]
-    (a, sign, b), right = match.groups()[:3], int(match[4])
-    left = f"{a} {sign} {b}"
-    if kind < 0.6:  # 17 / 3, 5 - 12
-        sign, small, large = rng.choice("-/"), *sorted(rng.sample(range(2, 60), 2))
-        if sign == "-" or large % small:
-            left, right = f"{small} - {large}" if sign == "-" else f"{large} / {small}", -1
-            a, b = str(large), str(small)
-    others = {int(a) + int(b), abs(int(a) - int(b)), int(a) // max(1, int(b)), _sum(rng)[1]}
-    return f"{left} = {rng.choice(sorted(others - {right}))}"
-
-
-def _sum(rng: random.Random) -> tuple[str, int]:
+def draw_sum(rng: random.Random) -> tuple[str, int]:
     sign = rng.choice("+-*/")
     if sign in "*/":
         a, b = rng.randint(2, 12), rng.randint(2, 12)
@@ -269,7 +219,7 @@ def _sum(rng: random.Random) -> tuple[str, int]:
     return (f"{a} + {b}", a + b) if sign == "+" else (f"{a + b} - {b}", a)
 
 
-def _carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
+def carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
     """The later steps of a solution, with a wrong result in place of the right one."""
     old, new = turn[1].split()[-1], wrong[1].split()[-1]
     out: list[Advice] = []
@@ -280,8 +230,8 @@ def _carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
             out.append((thought, action))
             continue
         a, b = int(match[1]), int(match[3])
-        c = {"+": a + b, "-": abs(a - b), "*": a * b, "/": a // max(b, 1)}[match[2]]
+        c = result_of(a, match[2], b)
         before = (thought, f"{a} {match[2]} {b} = {match[4]}")
         after = (thought, f"{a} {match[2]} {b} = {c}")
-        return [*out, after, *_carried(before, after, steps[k + 1 :])]
+        return [*out, after, *carried(before, after, steps[k + 1 :])]
     return out

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.tutorial.corpus import Text, drill, episode, graded
+from agentprm_lite.tutorial.corpus import Text, drill, episode
+from agentprm_lite.tutorial.graded import graded
 from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {

@@ -21,10 +21,10 @@ from agentprm_lite.tutorial.corpus import (
     WRONG,
     drill,
     episode,
-    graded,
     part_of,
     part_tasks,
 )
+from agentprm_lite.tutorial.graded import graded
 from agentprm_lite.tutorial.mistakes import slip
 from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
 from agentprm_lite.tutorial.rows import (
@@ -216,7 +216,7 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
     for text, right in problems:
         fine = True
         for turn, told in zip(text.turns, right, strict=True):
-            fine = fine and not _is_false(turn) or turn.startswith(f"Thought:\n{WRONG}")
+            fine = (fine and not _is_false(turn)) or turn.startswith(f"Thought:\n{WRONG}")
             assert not told or fine
     assert 0.5 < sum(sum(r) for _, r in problems) / sum(len(r) for _, r in problems) < 0.8
     ends = [text.success for text, _ in problems]
@@ -230,8 +230,11 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     ids, weights, targets = verdicts(chat, 3)
     played, spans = episode_ids(chat, text.observations, text.turns)
     assert ids == [*played, *chat.observation_ids("")]
-    said = {end: chat.ids(" right" if fine else " no")[0] for (_, end), fine in zip(spans, right)}
-    assert {k: i for k, (i, w) in enumerate(zip(targets, weights)) if w} == said
+    said = {
+        end: chat.ids(" right" if fine else " no")[0]
+        for (_, end), fine in zip(spans, right, strict=True)
+    }
+    assert {k: i for k, (i, w) in enumerate(zip(targets, weights, strict=True)) if w} == said
     assert all(targets[k] == i for k, i in enumerate(ids) if k not in said)
 
 

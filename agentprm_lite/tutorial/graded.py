@@ -1,0 +1,98 @@
+"""Sums and solutions with a verdict after each turn, so that the checker learns to see mistakes."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from agentprm_lite.chat import react
+from agentprm_lite.tutorial.corpus import (
+    LEVELS,
+    SUMS,
+    WRONG,
+    Text,
+    carried,
+    draw_sum,
+    hidden_templates,
+    result_of,
+)
+from agentprm_lite.tutorial.mistakes import Advice, false_sum, slip
+from agentprm_lite.worlds.math import free_problem
+
+MISTAKEN = 0.25
+"""How often a turn is wrong."""
+
+
+def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
+    """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
+    rng = random.Random(f"graded/{seed}")
+    seen, steps = _exercise(seed, rng)
+    only_sums = seen[0].startswith(SUMS)
+    turns, right = [], []
+    fine = True
+    while steps:
+        turn = steps.pop(0)
+        fine = fine or turn[0].startswith(WRONG)
+        if fine and rng.random() < MISTAKEN:
+            wrong, then = turn, steps
+            if only_sums or rng.random() < 0.5:
+                wrong = turn[0], _false(turn[1], rng)
+            else:
+                wrong, then = _beside(seen, turn, steps, rng)
+            fine = wrong == turn
+            if not fine:
+                again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
+                mended = only_sums or rng.random() < 0.3
+                steps = [again, *steps] if mended else carried(turn, wrong, then)
+            turn = wrong
+        turns.append(react(*turn))
+        right.append(fine)
+        seen.append("")
+    return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
+
+
+def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
+    if rng.random() < 0.5:
+        sums = [draw_sum(rng) for _ in range(rng.randint(3, 8))]
+        asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
+        return [asked], [("I go on.", f"{left} = {right}") for left, right in sums]
+    problem = free_problem(seed, rng.choice(LEVELS["math"]), hidden_templates())
+    return [problem.question], [*problem.steps, (problem.closing, f"#### {problem.answer}")]
+
+
+def _beside(
+    seen: list[str], turn: Advice, steps: list[Advice], rng: random.Random
+) -> tuple[Advice, list[Advice]]:
+    """A turn that is no step of the solution, and what comes after it: a step left out, one made
+    twice, another sign, or a slip."""
+    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", turn[1])
+    kind = rng.random()
+    if match is None or not steps or kind > 0.9:
+        return slip("math", seen, turn, rng), steps
+    a, sign, b, c = match.groups()
+    if kind < 0.5:
+        wrong, *then = carried(turn, (turn[0], f"0 = {a}"), steps)
+        return wrong, then
+    if kind < 0.7:  # its result once more through the same
+        thought = re.sub(rf"\b{a}\b", c, turn[0])
+        return (thought, f"{c} {sign} {b} = {result_of(int(c), sign, int(b))}"), steps
+    sign = rng.choice([s for s in "+-*" if s != sign])
+    return (turn[0], f"{a} {sign} {b} = {result_of(int(a), sign, int(b))}"), steps
+
+
+def _false(action: str, rng: random.Random) -> str:
+    """False as policies make them: near, of another sign, of some other sum, or without a whole
+    result."""
+    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
+    kind = rng.random()
+    if kind < 0.4 or match is None:
+        return false_sum(("", action), rng)[1]
+    (a, sign, b), right = match.groups()[:3], int(match[4])
+    left = f"{a} {sign} {b}"
+    if kind < 0.6:  # 17 / 3, 5 - 12
+        sign, small, large = rng.choice("-/"), *sorted(rng.sample(range(2, 60), 2))
+        if sign == "-" or large % small:
+            left, right = f"{small} - {large}" if sign == "-" else f"{large} / {small}", -1
+            a, b = str(large), str(small)
+    others = {int(a) + int(b), abs(int(a) - int(b)), int(a) // max(1, int(b)), draw_sum(rng)[1]}
+    return f"{left} = {rng.choice(sorted(others - {right}))}"
