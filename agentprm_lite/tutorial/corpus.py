@@ -166,6 +166,7 @@ def _hidden_goals() -> frozenset[str]:
 
 @functools.cache
 def hidden_templates() -> frozenset[int]:
+    """Templates of math that are kept for judges and tests."""
     return frozenset(k for k in range(len(templates())) if part_of("math", k * DRAWS) != "practice")
 
 
@@ -207,10 +208,12 @@ def drill(seed: int) -> Text:
 
 
 def result_of(a: int, sign: str, b: int) -> int:
+    """What a player takes for the result: never negative, always whole."""
     return {"+": a + b, "-": abs(a - b), "*": a * b, "/": a // max(b, 1)}[sign]
 
 
 def draw_sum(rng: random.Random) -> tuple[str, int]:
+    """A sum without its result, and the result."""
     sign = rng.choice("+-*/")
     if sign in "*/":
         a, b = rng.randint(2, 12), rng.randint(2, 12)
