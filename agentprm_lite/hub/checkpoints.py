@@ -26,7 +26,7 @@ from agentprm_lite.hub.loading import (
     read_ends,
     read_model,
 )
-from agentprm_lite.models import Head, Lora, Scorer, scorer_on
+from agentprm_lite.models import Head, Lora, scorer_on
 
 hide_old_torchao()
 Base: TypeAlias = str | Path | PreTrainedModel | PeftModel
@@ -50,7 +50,13 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     return model.to(default_device()).eval()
 
 
-def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") -> Any:
+def new_reward_model(
+    base: Base,
+    lora: Lora,
+    seed: int,
+    head: Head = "sigmoid",
+    words: tuple[int, int] | None = None,
+) -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
@@ -60,18 +66,23 @@ def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") 
         seed: of the adapters.
         head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
             (``"linear"``), which may leave [0, 1]. A checkpoint says which.
+        words: ids of what a base that grades says after a turn, such as " right" and " no" (a
+            token each): M starts as the chance of the first against the second.
 
     Returns:
-        A ``PeftModel`` around a :class:`agentprm_lite.models.Scorer`; M is 0.5 everywhere, with a
-        linear head 0.
+        A ``PeftModel`` around a :class:`agentprm_lite.models.Scorer`; without words M is 0.5
+        everywhere, with a linear head 0.
     """
-    return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
+    base = _loaded(base)
+    scorer = scorer_on(base, head)
+    if words is not None:
+        right, wrong = base.get_output_embeddings().weight.detach()[list(words)].float()
+        scorer.score.weight.data.copy_((right - wrong)[None])
+    return lora.add_to(scorer, "TOKEN_CLS", seed).to(default_device()).eval()
 
 
-def _scorer(base: Base, head: Head) -> Scorer:
-    if isinstance(base, str | Path):
-        base = read_model(base, default_dtype())
-    return scorer_on(base, head)
+def _loaded(base: Base) -> Any:
+    return read_model(base, default_dtype()) if isinstance(base, str | Path) else base
 
 
 def save_policy(model: Any, chat: ChatFormat, folder: str | Path) -> None:
@@ -108,7 +119,7 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
         raise ValueError(
             f"{folder} holds no adapters: a whole model is read by interop.load_exported(folder)"
         )
-    scorer = _scorer(base, record.get("head", "sigmoid"))
+    scorer = scorer_on(_loaded(base), record.get("head", "sigmoid"))
     trained, here = record.get("base", {}), weights_fingerprint(scorer.trunk)
     if any(trained.get(dtype, digest) != digest for dtype, digest in here.items()):
         raise ValueError(

@@ -19,7 +19,6 @@ import numpy as np
 
 from agentprm_lite.env import env_class
 from agentprm_lite.files import Checkpoint
-from agentprm_lite.hub import new_reward_model
 from agentprm_lite.kinds import MLoss, RewardExample
 from agentprm_lite.losses import Progress
 from agentprm_lite.models import Head
@@ -43,7 +42,7 @@ from agentprm_lite.tutorial import (
     artifact,
     family,
     get_profile,
-    judge_base,
+    new_judge,
     policy,
     pool,
     pool_file,
@@ -145,7 +144,7 @@ def judged(p: Profile, n: int, seed: int, beta: float, loss: str = "usual") -> P
 
     def make(folder: Path) -> None:
         played = [t for file in files for t in read(file)][:n]
-        model = new_reward_model(judge_base(p), p.lora, seed, head)
+        model = new_judge(p, seed, head)
         log = train_reward_model(
             model,
             [RewardExample(t) for t in played if t.num_steps],

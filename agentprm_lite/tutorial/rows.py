@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agentprm_lite.hub import ChatFormat
+from agentprm_lite.tutorial.base import VERDICTS
 from agentprm_lite.tutorial.corpus import Text, drill, episode
 from agentprm_lite.tutorial.graded import graded
 from agentprm_lite.tutorial.tiny import episode_ids
@@ -89,7 +90,7 @@ def verdicts(chat: ChatFormat, seed: int) -> tuple[list[int], list[float], list[
     ids += chat.observation_ids("")
     targets, weights = list(ids), [0.0] * len(ids)
     for (_, end), fine in zip(spans, right, strict=True):
-        (targets[end],) = chat.ids(" right" if fine else " no")
+        (targets[end],) = chat.ids(VERDICTS[not fine])
         weights[end] = WEIGHT_VERDICT
     return ids, weights, targets
 

@@ -244,6 +244,20 @@ def test_a_new_reward_model_says_one_half_everywhere(folder: Path, chat: ChatFor
         assert np.all(scores.q == 0.5)
 
 
+def test_a_reward_model_starts_from_what_a_base_says(folder: Path, chat: ChatFormat):
+    policy, words = load_policy(folder), (7, 9)
+    model = new_reward_model(folder, Lora(), 0, words=words)
+    (t,) = random_trajectories(chat, 1, seed=4)
+    value = RewardModel(model).score([t])[0].q
+    with torch.no_grad():
+        logits = policy(torch.tensor([t.ids])).logits[0].float()
+    said = logits[[end - 1 for _, end in t.spans]][:, list(words)].softmax(-1)[:, 0]
+    np.testing.assert_allclose(value, said, rtol=1e-4)
+    assert np.ptp(value) > 1e-4
+    shared = new_reward_model(policy, Lora(), 0, words=words)
+    np.testing.assert_array_equal(RewardModel(shared).score([t])[0].q, value)
+
+
 def test_a_reward_model_trains_adapters_and_one_whole_head(folder: Path):
     model = new_reward_model(folder, LORA, 0)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -11,6 +11,8 @@ from pathlib import Path
 from agentprm_lite.hub import checksum
 
 CARD = "card.json"
+VERDICTS = (" right", " no")
+"""What the checker says after a turn: right as long as nothing wrong stands."""
 
 
 def folder(name: str = "") -> Path:
