@@ -16,10 +16,26 @@ from agentprm_lite.env import make_env
 from agentprm_lite.hub import load_chat, load_policy
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.cli import main
-from agentprm_lite.tutorial.corpus import WORLDS, WRONG, drill, episode, part_of, part_tasks
+from agentprm_lite.tutorial.corpus import (
+    WORLDS,
+    WRONG,
+    checks,
+    drill,
+    episode,
+    part_of,
+    part_tasks,
+)
 from agentprm_lite.tutorial.mistakes import slip
 from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
-from agentprm_lite.tutorial.rows import SHAPES, WEIGHT_READ, Rows, copying, encoded
+from agentprm_lite.tutorial.rows import (
+    SHAPES,
+    WEIGHT_READ,
+    WEIGHT_VERDICT,
+    Rows,
+    checked,
+    copying,
+    encoded,
+)
 from agentprm_lite.worlds.math.problems import templates
 from agentprm_lite.worlds.textcraft.recipes import recipe_table
 
@@ -78,7 +94,9 @@ def test_rows_are_a_function_of_their_number_and_weigh_turns(toy):
     assert len(first) == 1 + len(SHAPES)
     for one, two in zip(first, again, strict=True):
         assert torch.equal(one.ids, two.ids)
-        assert {round(w, 6) for w in one.weights.unique().tolist()} <= {0.0, WEIGHT_READ, 1.0}
+    known = [{round(w, 6) for w in one.weights.unique().tolist()} for one in first]
+    assert all(found <= {0.0, WEIGHT_READ, 1.0} for found in known[:-1])
+    assert known[-1] == {0.0, WEIGHT_VERDICT}
     text = episode("math", 1)
     ids, weights = encoded(chat, text)
     turns = [i for i, w in zip(ids, weights, strict=True) if w == 1]
@@ -185,6 +203,24 @@ def test_in_a_drill_a_false_sum_and_no_other_is_called_wrong():
     told = [(_is_false(first), second.startswith(f"Thought:\n{WRONG}")) for first, second in pairs]
     assert all(false == wrong for false, wrong in told)
     assert 0.4 < sum(false for false, _ in told) / len(told) < 0.6
+
+
+def test_a_check_says_of_every_sum_whether_it_is_right():
+    told = [two for seed in range(40) for two in checks(seed)]
+    false = [_is_false(said) for said, _ in told]
+    assert [verdict == " no" for _, verdict in told] == false
+    assert all(said.startswith("\n\nAction:\n") for said, _ in told)
+    assert {verdict for _, verdict in told} == {" right", " no"}
+    assert 0.4 < sum(false) / len(told) < 0.6
+
+
+def test_in_the_checks_only_verdicts_count(toy):
+    chat = load_chat(toy)
+    ids, weights = checked(chat, 0)
+    assert chat.tokenizer.decode(ids) == "".join(said + verdict for said, verdict in checks(0))
+    counted = [i for i, w in zip(ids, weights, strict=True) if w]
+    assert counted == [i for _, verdict in checks(0) for i in chat.ids(verdict)]
+    assert set(weights) == {0.0, WEIGHT_VERDICT}
 
 
 def test_in_math_nothing_true_is_called_wrong_but_some_slips():
