@@ -43,6 +43,7 @@ from agentprm_lite.tutorial import (
     artifact,
     family,
     get_profile,
+    judge_base,
     policy,
     pool,
     pool_file,
@@ -144,7 +145,7 @@ def judged(p: Profile, n: int, seed: int, beta: float, loss: str = "usual") -> P
 
     def make(folder: Path) -> None:
         played = [t for file in files for t in read(file)][:n]
-        model = new_reward_model(actor.folder, p.lora, seed, head)
+        model = new_reward_model(judge_base(p), p.lora, seed, head)
         log = train_reward_model(
             model,
             [RewardExample(t) for t in played if t.num_steps],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         USUAL,
         Variant,
         family,
+        judge_base,
         pool_values,
         reward_config,
         reward_data,
@@ -43,7 +44,9 @@ _HOMES = {
     "floors": "random_agent random_outcomes",
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
-    "rewards": "USUAL Variant family pool_values reward_config reward_data reward_model_folder",
+    "rewards": (
+        "USUAL Variant family judge_base pool_values reward_config reward_data reward_model_folder"
+    ),
     "smollm2": "resolve",
     "stages": "Policy greedy_runs policy pool pool_file read rollouts sample training_log truth",
     "tasks": "beam_tasks sampling_config test_tasks train_tasks",

@@ -14,7 +14,7 @@ from agentprm_lite.ppo import ProcessReward, train_ppo
 from agentprm_lite.search import beam_search
 from agentprm_lite.tutorial.artifacts import artifact
 from agentprm_lite.tutorial.profiles import Profile
-from agentprm_lite.tutorial.rewards import USUAL, Variant, reward_model_folder
+from agentprm_lite.tutorial.rewards import USUAL, Variant, judge_base, reward_model_folder
 from agentprm_lite.tutorial.stages import (
     Policy,
     join_ranks,
@@ -39,7 +39,8 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         plays = player(actor, p.eval_temperature)
-        judge = fast.judge(load_reward_model(plays.model, adapters, actor.chat))
+        trunk = plays.model if p.judge_base is None else judge_base(p)
+        judge = fast.judge(load_reward_model(trunk, adapters, actor.chat))
         size = max(1, p.batch // (n * m))
         path, mine = folder / "answers.jsonl", this_rank().blocks(tasks, size)
         part = this_rank().part(path)
@@ -93,7 +94,8 @@ def ppo_run(
     def make(folder: Path) -> None:
         model, judge = load_policy(actor.folder, p.lora, seed=seed), None
         if adapters:  # on the policy's own weights: one copy in memory
-            judge = fast.judge(load_reward_model(model, adapters, actor.chat))
+            trunk = model if p.judge_base is None else judge_base(p)
+            judge = fast.judge(load_reward_model(trunk, adapters, actor.chat))
         settings = sampling_config(p)
         unfinished = Checkpoint(folder / "unfinished")
         log = train_ppo(model, actor.chat, tasks, config, settings, judge, fast.player, unfinished)

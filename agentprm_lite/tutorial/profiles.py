@@ -26,6 +26,8 @@ class Profile:
     :func:`agentprm_lite.tutorial.smollm2.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
+    judge_base: str | None = None
+    """Where reward models start: ``"checker"``, which the package ships; None: from the policy."""
     levels: tuple[int, ...] | None = (1, 2)
     """Difficulties of the tasks, see the environment's ``tasks``; None: all."""
     rules: bool = False
@@ -244,6 +246,7 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "math": {
         "eval_variants": (0,),
         "rollout_tasks": 480,
+        "judge_base": "checker",
         "reward": replace(STUDY.reward, lr=5e-4, epochs=5),
     },
 }

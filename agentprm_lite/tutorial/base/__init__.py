@@ -12,8 +12,13 @@ from pathlib import Path
 CARD = "card.json"
 
 
-def folder() -> Path:
-    """Folder of the small base; its files are those of the card.
+def folder(name: str = "") -> Path:
+    """Folder of the small base, or of ``"checker"``, which went on from it by checking sums.
+
+    Their files are those of their cards.
+
+    Args:
+        name: empty, or ``"checker"``.
 
     Returns:
         What ``load_policy`` and ``load_chat`` take.
@@ -21,7 +26,7 @@ def folder() -> Path:
     Raises:
         ValueError: a file is missing, or another than the card says.
     """
-    place = Path(__file__).parent
+    place = Path(__file__).parent / name
     check(place)
     return place
 
