@@ -205,14 +205,33 @@ def drill(seed: int) -> Text:
 
 
 def checks(seed: int) -> list[tuple[str, str]]:
-    """Sums, half of the results false, and what is said of each: a thing to learn by itself."""
+    """Sums, about half of the results false, and what is said of each: a thing to learn by itself.
+
+    False as policies make them: near, of another sign, of some other sum, or a sum that has no
+    whole result.
+    """
     rng = random.Random(f"checks/{seed}")
     out = []
     for left, right in (_sum(rng) for _ in range(16)):
-        turn = ("", f"{left} = {right}")
-        said = false_sum(turn, rng) if rng.random() < 0.5 else turn
-        out.append((f"\n\nAction:\n{said[1]}", " right" if said == turn else " no"))
+        if rng.random() < 0.5:
+            out.append((f"\n\nAction:\n{left} = {right}", " right"))
+        else:
+            out.append((f"\n\nAction:\n{_false(left, right, rng)}", " no"))
     return out
+
+
+def _false(left: str, right: int, rng: random.Random) -> str:
+    kind = rng.random()
+    if kind < 0.4:
+        return false_sum(("", f"{left} = {right}"), rng)[1]
+    a, sign, b = left.split()
+    if kind < 0.6:  # 17 / 3, 5 - 12
+        sign, small, large = rng.choice("-/"), *sorted(rng.sample(range(2, 60), 2))
+        if sign == "-" or large % small:
+            left, right = f"{small} - {large}" if sign == "-" else f"{large} / {small}", -1
+            a, b = str(large), str(small)
+    others = {int(a) + int(b), abs(int(a) - int(b)), int(a) // max(1, int(b)), _sum(rng)[1]}
+    return f"{left} = {rng.choice(sorted(others - {right}))}"
 
 
 def _sum(rng: random.Random) -> tuple[str, int]:
