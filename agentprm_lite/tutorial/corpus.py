@@ -38,6 +38,9 @@ MENDED = 0.5
 """How often a slip in math is mended at once; in the other worlds the expert sees what to mend."""
 WRONG = "That is wrong. "
 """What the thought of a mended sum begins with: only who checks the sum foresees it."""
+SUMS = "Do these sums: "
+MISTAKEN = 0.25
+"""How often a turn that is graded is wrong."""
 FALSE = 0.4
 """How often a sum is false in a solution that is checked; each of them is mended at once."""
 
@@ -204,27 +207,47 @@ def drill(seed: int) -> Text:
     return Text("math", (asked, *[""] * (len(turns) - 1)), texts, True)
 
 
-def checks(seed: int) -> list[tuple[str, str]]:
-    """Sums, about half of the results false, and what is said of each: a thing to learn by itself.
+def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
+    """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
+    rng = random.Random(f"graded/{seed}")
+    seen, steps = _exercise(seed, rng)
+    turns, right = [], []
+    fine = True
+    while steps:
+        turn = steps.pop(0)
+        fine = fine or turn[0].startswith(WRONG)
+        if fine and rng.random() < MISTAKEN:
+            wrong = (turn[0], _false(turn[1], rng)) if rng.random() < 0.8 else slip("math", seen, turn, rng)
+            fine = wrong == turn
+            again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
+            mended = seen[0].startswith(SUMS) or rng.random() < 0.3
+            if not fine:
+                steps = [again, *steps] if mended else _carried(turn, wrong, steps)
+            turn = wrong
+        turns.append(react(*turn))
+        right.append(fine)
+        seen.append("")
+    return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
 
-    False as policies make them: near, of another sign, of some other sum, or a sum that has no
-    whole result.
-    """
-    rng = random.Random(f"checks/{seed}")
-    out = []
-    for left, right in (_sum(rng) for _ in range(16)):
-        if rng.random() < 0.5:
-            out.append((f"\n\nAction:\n{left} = {right}", " right"))
-        else:
-            out.append((f"\n\nAction:\n{_false(left, right, rng)}", " no"))
-    return out
+
+def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
+    if rng.random() < 0.5:
+        sums = [_sum(rng) for _ in range(rng.randint(3, 8))]
+        asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
+        return [asked], [("I go on.", f"{left} = {right}") for left, right in sums]
+    problem = free_problem(seed, rng.choice(LEVELS["math"]), _hidden_templates())
+    return [problem.question], [*problem.steps, (problem.closing, f"#### {problem.answer}")]
 
 
-def _false(left: str, right: int, rng: random.Random) -> str:
+def _false(action: str, rng: random.Random) -> str:
+    """False as policies make them: near, of another sign, of some other sum, or without a whole
+    result."""
+    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
     kind = rng.random()
-    if kind < 0.4:
-        return false_sum(("", f"{left} = {right}"), rng)[1]
-    a, sign, b = left.split()
+    if kind < 0.4 or match is None:
+        return false_sum(("", action), rng)[1]
+    (a, sign, b), right = match.groups()[:3], int(match[4])
+    left = f"{a} {sign} {b}"
     if kind < 0.6:  # 17 / 3, 5 - 12
         sign, small, large = rng.choice("-/"), *sorted(rng.sample(range(2, 60), 2))
         if sign == "-" or large % small:

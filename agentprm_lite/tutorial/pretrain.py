@@ -124,7 +124,7 @@ def losses_of(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each next token, and its weight."""
     logits = model(batch.ids).logits[:, :-1]
     losses = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), batch.ids[:, 1:].flatten(), reduction="none"
+        logits.flatten(0, 1).float(), batch.targets[:, 1:].flatten(), reduction="none"
     )
     return losses, batch.weights[:, 1:].flatten()
 

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.tutorial.corpus import Text, checks, drill, episode
+from agentprm_lite.tutorial.corpus import Text, drill, episode, graded
 from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {
-    "textcraft": (3, 512),
+    "textcraft": (1, 512),
     "babyai": (1, 512),
     "webshop": (1, 1024),
-    "math": (4, 256),
-    "sums": (4, 256),
-    "checks": (16, 256),
+    "math": (6, 256),
+    "sums": (6, 256),
+    "graded": (30, 256),
 }
-"""Rows of a step and tokens of a row, by world; sums and checks are drills for math."""
+"""Rows of a step and tokens of a row, by world; sums and graded turns are drills for math."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
 WEIGHT_VERDICT = 5.0
@@ -37,6 +37,8 @@ class Batch:
     """[B, L]."""
     weights: Tensor
     """[B, L]; 0 where a token is not to be predicted."""
+    targets: Tensor
+    """[B, L]; what is to be predicted: the ids, but for verdicts."""
 
 
 def copying(number: int, seed: int, vocab: int, first: int, rows: int, length: int) -> Batch:
@@ -59,7 +61,7 @@ def copying(number: int, seed: int, vocab: int, first: int, rows: int, length: i
         period = int(rng.integers(3, length // 2))
         ids[row] = np.resize(rng.integers(first, vocab, period), length)
         weights[row, period:] = 1
-    return Batch(torch.from_numpy(ids), torch.from_numpy(weights))
+    return Batch(torch.from_numpy(ids), torch.from_numpy(weights), torch.from_numpy(ids))
 
 
 def encoded(chat: ChatFormat, text: Text) -> tuple[list[int], list[float]]:
@@ -79,16 +81,16 @@ def encoded(chat: ChatFormat, text: Text) -> tuple[list[int], list[float]]:
     return ids, weights.tolist()
 
 
-def checked(chat: ChatFormat, seed: int) -> tuple[list[int], list[float]]:
-    """Sums with a verdict after each in ids, with weights: only the verdicts count."""
-    ids: list[int] = []
-    weights: list[float] = []
-    for said, verdict in checks(seed):
-        for text, weight in ((said, 0.0), (verdict, WEIGHT_VERDICT)):
-            new = chat.ids(text)
-            ids += new
-            weights += [weight] * len(new)
-    return ids, weights
+def verdicts(chat: ChatFormat, seed: int) -> tuple[list[int], list[float], list[int]]:
+    """Graded turns in ids; only what is said of each counts, in the place of what follows it."""
+    text, right = graded(seed)
+    ids, spans = episode_ids(chat, text.observations, text.turns)
+    ids += chat.observation_ids("")
+    targets, weights = list(ids), [0.0] * len(ids)
+    for (_, end), fine in zip(spans, right, strict=True):
+        (targets[end],) = chat.ids(" right" if fine else " no")
+        weights[end] = WEIGHT_VERDICT
+    return ids, weights, targets
 
 
 def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) -> Batch:
@@ -96,7 +98,7 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
 
     Args:
         chat: chat format.
-        world: name of the world, "sums" or "checks".
+        world: name of the world, "sums" or "graded".
         seed: of the draws.
         rows: B.
         length: L.
@@ -105,21 +107,24 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
         The batch.
     """
     rng = random.Random(seed)
-    ids, weights = np.zeros((rows, length), np.int64), np.zeros((rows, length), np.float32)
+    ids, targets = np.zeros((2, rows, length), np.int64)
+    weights = np.zeros((rows, length), np.float32)
     for row in range(rows):
         at = 0
         while at < length:
             number = rng.randrange(2**40)
-            if world == "checks":
-                new, weight = checked(chat, number)
+            if world == "graded":
+                new, weight, said = verdicts(chat, number)
             else:
-                new, weight = encoded(
-                    chat, drill(number) if world == "sums" else episode(world, number)
-                )
+                text = drill(number) if world == "sums" else episode(world, number)
+                new, weight = encoded(chat, text)
+                said = new
             end = min(length, at + len(new))
-            ids[row, at:end], weights[row, at:end] = new[: end - at], weight[: end - at]
+            size = end - at
+            ids[row, at:end], targets[row, at:end] = new[:size], said[:size]
+            weights[row, at:end] = weight[:size]
             at = end
-    return Batch(torch.from_numpy(ids), torch.from_numpy(weights))
+    return Batch(*map(torch.from_numpy, (ids, weights, targets)))
 
 
 class Rows(Dataset[list[Batch]]):
