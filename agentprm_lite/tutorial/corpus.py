@@ -211,16 +211,19 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
     """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
     rng = random.Random(f"graded/{seed}")
     seen, steps = _exercise(seed, rng)
+    only_sums = seen[0].startswith(SUMS)
     turns, right = [], []
     fine = True
     while steps:
         turn = steps.pop(0)
         fine = fine or turn[0].startswith(WRONG)
         if fine and rng.random() < MISTAKEN:
-            wrong = (turn[0], _false(turn[1], rng)) if rng.random() < 0.8 else slip("math", seen, turn, rng)
+            wrong = turn[0], _false(turn[1], rng)
+            if not only_sums and rng.random() < 0.2:
+                wrong = slip("math", seen, turn, rng)
             fine = wrong == turn
             again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
-            mended = seen[0].startswith(SUMS) or rng.random() < 0.3
+            mended = only_sums or rng.random() < 0.3
             if not fine:
                 steps = [again, *steps] if mended else _carried(turn, wrong, steps)
             turn = wrong

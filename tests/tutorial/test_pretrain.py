@@ -19,9 +19,9 @@ from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import (
     WORLDS,
     WRONG,
-    checks,
     drill,
     episode,
+    graded,
     part_of,
     part_tasks,
 )
@@ -32,10 +32,11 @@ from agentprm_lite.tutorial.rows import (
     WEIGHT_READ,
     WEIGHT_VERDICT,
     Rows,
-    checked,
     copying,
     encoded,
+    verdicts,
 )
+from agentprm_lite.tutorial.tiny import episode_ids
 from agentprm_lite.worlds.math.problems import templates
 from agentprm_lite.worlds.textcraft.recipes import recipe_table
 
@@ -205,22 +206,33 @@ def test_in_a_drill_a_false_sum_and_no_other_is_called_wrong():
     assert 0.4 < sum(false for false, _ in told) / len(told) < 0.6
 
 
-def test_a_check_says_of_every_sum_whether_it_is_right():
-    told = [two for seed in range(40) for two in checks(seed)]
-    false = [_is_false(said) for said, _ in told]
-    assert [verdict == " no" for _, verdict in told] == false
-    assert all(said.startswith("\n\nAction:\n") for said, _ in told)
-    assert {verdict for _, verdict in told} == {" right", " no"}
-    assert 0.4 < sum(false) / len(told) < 0.6
+def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
+    exercises = [graded(seed) for seed in range(300)]
+    drills = [(t, r) for t, r in exercises if t.observations[0].startswith("Do these sums")]
+    for text, right in drills:  # mended at once
+        assert [not fine for fine in right] == [_is_false(turn) for turn in text.turns]
+    problems = [(t, r) for t, r in exercises if (t, r) not in drills]
+    assert 100 < len(problems) < 200
+    for text, right in problems:
+        fine = True
+        for turn, told in zip(text.turns, right, strict=True):
+            fine = fine and not _is_false(turn) or turn.startswith(f"Thought:\n{WRONG}")
+            assert not told or fine
+    assert 0.5 < sum(sum(r) for _, r in problems) / sum(len(r) for _, r in problems) < 0.8
+    ends = [text.success for text, _ in problems]
+    assert ends == [right[-1] for _, right in problems]
+    assert 0.3 < sum(ends) / len(ends) < 0.7
 
 
-def test_in_the_checks_only_verdicts_count(toy):
+def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     chat = load_chat(toy)
-    ids, weights = checked(chat, 0)
-    assert chat.tokenizer.decode(ids) == "".join(said + verdict for said, verdict in checks(0))
-    counted = [i for i, w in zip(ids, weights, strict=True) if w]
-    assert counted == [i for _, verdict in checks(0) for i in chat.ids(verdict)]
-    assert set(weights) == {0.0, WEIGHT_VERDICT}
+    text, right = graded(3)
+    ids, weights, targets = verdicts(chat, 3)
+    played, spans = episode_ids(chat, text.observations, text.turns)
+    assert ids == [*played, *chat.observation_ids("")]
+    said = {end: chat.ids(" right" if fine else " no")[0] for (_, end), fine in zip(spans, right)}
+    assert {k: i for k, (i, w) in enumerate(zip(targets, weights)) if w} == said
+    assert all(targets[k] == i for k, i in enumerate(ids) if k not in said)
 
 
 def test_in_math_nothing_true_is_called_wrong_but_some_slips():
