@@ -204,6 +204,17 @@ def drill(seed: int) -> Text:
     return Text("math", (asked, *[""] * (len(turns) - 1)), texts, True)
 
 
+def checks(seed: int) -> list[tuple[str, str]]:
+    """Sums, half of the results false, and what is said of each: a thing to learn by itself."""
+    rng = random.Random(f"checks/{seed}")
+    out = []
+    for left, right in (_sum(rng) for _ in range(16)):
+        turn = ("", f"{left} = {right}")
+        said = false_sum(turn, rng) if rng.random() < 0.5 else turn
+        out.append((f"\n\nAction:\n{said[1]}", " right" if said == turn else " no"))
+    return out
+
+
 def _sum(rng: random.Random) -> tuple[str, int]:
     sign = rng.choice("+-*/")
     if sign in "*/":

@@ -11,19 +11,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.tutorial.corpus import Text, drill, episode
+from agentprm_lite.tutorial.corpus import Text, checks, drill, episode
 from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {
-    "textcraft": (6, 512),
-    "babyai": (2, 512),
-    "webshop": (2, 1024),
-    "math": (5, 256),
+    "textcraft": (3, 512),
+    "babyai": (1, 512),
+    "webshop": (1, 1024),
+    "math": (4, 256),
     "sums": (4, 256),
+    "checks": (16, 256),
 }
-"""Rows of a step and tokens of a row, by world; sums are drills for math."""
+"""Rows of a step and tokens of a row, by world; sums and checks are drills for math."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
+WEIGHT_VERDICT = 5.0
+"""Weight of the word that says whether a sum is right."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,24 @@ def encoded(chat: ChatFormat, text: Text) -> tuple[list[int], list[float]]:
     return ids, weights.tolist()
 
 
+def checked(chat: ChatFormat, seed: int) -> tuple[list[int], list[float]]:
+    """Sums with a verdict after each in ids, with weights: only the verdicts count."""
+    ids: list[int] = []
+    weights: list[float] = []
+    for said, verdict in checks(seed):
+        for text, weight in ((said, 0.0), (verdict, WEIGHT_VERDICT)):
+            new = chat.ids(text)
+            ids += new
+            weights += [weight] * len(new)
+    return ids, weights
+
+
 def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) -> Batch:
     """Rows of episodes of a world, one after the other; the last of a row is cut.
 
     Args:
         chat: chat format.
-        world: name of the world, or "sums".
+        world: name of the world, "sums" or "checks".
         seed: of the draws.
         rows: B.
         length: L.
@@ -95,8 +110,12 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
         at = 0
         while at < length:
             number = rng.randrange(2**40)
-            text = drill(number) if world == "sums" else episode(world, number)
-            new, weight = encoded(chat, text)
+            if world == "checks":
+                new, weight = checked(chat, number)
+            else:
+                new, weight = encoded(
+                    chat, drill(number) if world == "sums" else episode(world, number)
+                )
             end = min(length, at + len(new))
             ids[row, at:end], weights[row, at:end] = new[: end - at], weight[: end - at]
             at = end
