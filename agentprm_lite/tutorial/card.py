@@ -19,7 +19,8 @@ POINTS = 40
 DATA = (
     "Generated text of TextCraft, BabyAI, WebShop (made-up shops) and math word problems, and "
     "drills of sums: half of the episodes an expert's, half with slips "
-    "(agentprm_lite/tutorial/corpus.py). Nothing of a goal, world, shop or template that "
+    "(agentprm_lite/tutorial/corpus.py); and sums and solutions with mistakes, graded after each "
+    "turn (graded.py). Nothing of a goal, world, shop or template that "
     "part_of() keeps for judges or tests."
 )
 
