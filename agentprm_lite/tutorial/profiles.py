@@ -236,7 +236,12 @@ PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
     "webshop": {"levels": (1,)},
-    "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0},
+    "math": {
+        "levels": (4, 5),
+        "rollout_temperature": 1.0,
+        "eval_temperature": 1.0,
+        "judge_base": "checker",
+    },
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
 _CPU_WORLDS: dict[str, dict[str, Any]] = {"math": {"beams": ((2, 2),)}}
@@ -246,8 +251,7 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "math": {
         "eval_variants": (0,),
         "rollout_tasks": 480,
-        "judge_base": "checker",
-        "reward": replace(STUDY.reward, lr=5e-4, epochs=5),
+        "reward": replace(STUDY.reward, lr=1e-3, epochs=3),
     },
 }
 

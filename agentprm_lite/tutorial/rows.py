@@ -17,12 +17,12 @@ from agentprm_lite.tutorial.graded import graded
 from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {
-    "textcraft": (1, 512),
-    "babyai": (1, 512),
-    "webshop": (1, 1024),
-    "math": (6, 256),
-    "sums": (6, 256),
-    "graded": (30, 256),
+    "textcraft": (6, 512),
+    "babyai": (2, 512),
+    "webshop": (2, 1024),
+    "math": (5, 256),
+    "sums": (4, 256),
+    "graded": (16, 256),
 }
 """Rows of a step and tokens of a row, by world; sums and graded turns are drills for math."""
 WEIGHT_READ = 0.1

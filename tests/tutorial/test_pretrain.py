@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from agentprm_lite.env import make_env
 from agentprm_lite.hub import load_chat, load_policy
+from agentprm_lite.metrics import auroc
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import (
@@ -295,6 +297,24 @@ def test_the_shipped_base_is_as_its_card_says(tmp_path):
     (tmp_path / "b" / "config.json").unlink()
     with pytest.raises(ValueError, match="found no file"):
         base.check(tmp_path / "b")
+
+
+def test_the_checker_tells_what_is_right_so_far():
+    """On exercises that it can't have met: draws of pretraining are below 2**40."""
+    folder = base.folder("checker")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (folder / name).read_bytes() == (base.folder() / name).read_bytes()
+    model, chat = load_policy(folder), load_chat(folder)
+    said, fine = [], []
+    for seed in range(2**40, 2**40 + 60):
+        ids, weights, targets = verdicts(chat, seed)
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0].float()
+        at = [k for k, w in enumerate(weights) if w]
+        right, wrong = (chat.ids(word)[0] for word in base.VERDICTS)
+        said += (logits[[k - 1 for k in at], right] - logits[[k - 1 for k in at], wrong]).tolist()
+        fine += [float(targets[k] == right) for k in at]
+    assert auroc(np.array(said), np.array(fine)) > 0.85
 
 
 def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import random_trajectories
 
-from agentprm_lite.hub import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_chat
 from agentprm_lite.kinds import RewardExample
+from agentprm_lite.prm import RewardModel
+from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial import rewards
-from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.tutorial.profiles import SMOKE, get_profile
 from agentprm_lite.tutorial.rewards import Variant
 from agentprm_lite.types import Task, Trajectory, Usage
 
@@ -53,3 +56,17 @@ def test_problems_of_one_template_are_held_out_together() -> None:
     assert rewards.family(Task("math", 120)) == rewards.family(Task("math", 159))
     assert rewards.family(Task("math", 120)) != rewards.family(Task("math", 160))
     assert rewards.family(Task("textcraft", 120)) != rewards.family(Task("textcraft", 121))
+
+
+def test_judges_of_math_start_from_what_the_checker_says() -> None:
+    """Every other world's from the policy, and from one half."""
+    math = get_profile("smoke", "math")
+    assert rewards.judge_base(math) == small_base.folder("checker")
+    chat = load_chat(small_base.folder("checker"))
+    played = random_trajectories(chat, 3, seed=1)
+    first = RewardModel(rewards.new_judge(math, 0)).score(played)
+    again = RewardModel(rewards.new_judge(math, 1)).score(played)  # fresh adapters change nothing
+    assert all(
+        (a.q == b.q).all() and np.ptp([a.root, *a.q]) > 0 for a, b in zip(first, again, strict=True)
+    )
+    assert get_profile("cpu", "babyai").judge_base is get_profile("t4", "math").judge_base is None
