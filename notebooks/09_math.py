@@ -113,9 +113,12 @@ for name, kind in KINDS.items():
           f"problems: it has learned {'something' if x > 0.02 else 'nothing'}")
 
 # %% [markdown]
-# **Read the printed lines before the figure.** A judge that explains less than 0.02 has learned nothing: its curve is that of *one sample*, up to chance, and the rest of the
-# chapter shows how such a judge looks by every measure. That is no accident in this world. A reward model is the policy with another head: to see a false sum it has to check sums, and to see a skipped
-# sentence it has to solve the problem, which a small policy can't do much better than it already did when it wrote the solution. *Majority* needs none of that, and *oracle* shows how much there would be to win.
+# **Read the printed lines before the figure.** A judge that explains less than 0.02 has learned nothing that holds for other templates.
+# In the other worlds a reward model is the policy with another head. Here that taught nothing: to see a false sum a judge has to check sums, and a policy that
+# only writes sums has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
+# solutions with mistakes are graded after every turn (`tutorial/graded.py`; templates of judges and tests take no part). At first $M$ is the chance of
+# its word *right* against *no*; the rollouts teach the rest: how often this policy still fails when all is right so far. The checker sees
+# false sums well and steps that were left out badly. *Majority* needs none of that, and *oracle* shows how much there would be to win.
 #
 # ## A case to solve by hand
 #
@@ -332,7 +335,8 @@ assert inside["steps"].mean() > 0.55
 # ## The experiment
 #
 # All ways to choose, at the largest $N$, with paired differences on the same problems. If AgentPRM minus
-# *one sample* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing.
+# *one sample* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing. By its *least* $M$ a solution is worth as much as
+# its worst step (Lightman et al. 2023): a doubt counts even if the model has forgotten it at the end.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
@@ -351,6 +355,13 @@ for other in curves:
         pair = curves["AgentPRM"][:, :, -1], curves[other][:, :, -1]
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
                 study.bootstrap_interval(*pair))
+
+# %%
+for name, runs in values.items():
+    least = np.array([search.best_of_n(candidates, run, NS, score="min").success
+                      for run in runs])[:, :, -1]
+    verdict(f"{name} by its least M minus one sample", study.bootstrap_interval(
+        least, curves["one sample"][:, :, -1]))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
 print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
@@ -383,8 +394,8 @@ pd.DataFrame(record, columns=["judge", "question", "solution", "in a problem",
 #
 # The table counts the first mistakes of all sampled solutions, and tells how $M$ changes there: $M_t - M_{t-1}$, mean over problems and seeds
 # with its interval. The row *right* is the same for the right steps before any mistake. A judge that sees a kind of mistake has a lower number
-# there than in the row *right*. ORM is trained at last steps only: read its column at *wrong answer*. A reward model here is the policy with another head. It
-# cannot be expected to see a false sum that the policy itself believes in.
+# there than in the row *right*. ORM is trained at last steps only: read its column at *wrong answer*. The checker was drilled in false sums most of all,
+# so *false* is where to look first.
 #
 # **Does $M$ drop at the first wrong step?** The table mixes problems, and hard problems have more mistakes. So the figure below it compares within a problem: $M$ before,
 # at and after the first wrong step, and the same around right steps **of the same problems**, in other solutions or earlier in the same one. Answers are left
@@ -611,7 +622,7 @@ attempt(check_first_wrong_step, first_wrong_step)
 # - *question*, *solution*: AUROC over all candidates of all problems. *in a problem*: the mean over problems with both outcomes.
 # - *change*: $M_t - M_{t-1}$, what the model thinks of step $t$ alone.
 # - **Watch** *majority*: a reward model below it is not worth its training. Watch curves that fall with $N$, and a *solution* column that is near *question*.
-# - **Vary** `levels` and `rollout_samples` with `dataclasses.replace(profile, ...)`; add *majority* weighted by $M$; score by the least $M_t$ of a solution.
+# - **Vary** `levels` and `rollout_samples` with `dataclasses.replace(profile, ...)`; add *majority* weighted by $M$.
 #
 # ## Summary
 #

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.metrics import Floats, auroc, best_of_n_curve
+from agentprm_lite.search import SCORES
 from agentprm_lite.study.compare import rounded
 from agentprm_lite.study.measures import bootstrap_interval
 
@@ -73,7 +74,7 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
     won = successes(raw)
     one, oracle = won.mean(axis=1), won.max(axis=1)
     n = won.shape[1]
-    chosen = best_of(raw, kind, [n])[..., 0]
+    chosen, least = (best_of(raw, kind, [n], score)[..., 0] for score in ("last", "min"))
     few = fewest_turns(raw, [n])[0, :, 0]
     last = max(len(attempt[3]) for task in raw["candidates"] for attempt in task)
     ranked = {str(k): found for k in range(1, last) if (found := auroc_after(raw, kind, k))}
@@ -85,6 +86,8 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
         "best_of_n": row(raw, chosen),
         "minus_sample": row(raw, chosen, one),
         "minus_fewest_turns": row(raw, chosen, few),
+        "best_of_n_by_least": row(raw, least),
+        "by_least_minus_sample": row(raw, least, one),
         "share_of_headroom": rounded(
             bootstrap_interval(
                 chosen,
@@ -188,10 +191,13 @@ def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | Non
     return row(some, runs), len(mixed)
 
 
-def best_of(raw: Raw, kind: str, ns: Sequence[int]) -> Floats:
-    """[S, G, len(ns)] Best-of-N by the last M."""
-    last = np.array([[[m[-1] for m in ms] for ms in run] for run in raw["values"][kind]])
-    return _chosen(raw, last, ns)
+def best_of(raw: Raw, kind: str, ns: Sequence[int], score: str = "last") -> Floats:
+    """[S, G, len(ns)] Best-of-N by a score of search's: the last M, or the least (``"min"``)."""
+    of = SCORES[score]
+    scores = [
+        [[of(m[0], np.array(m[1:] or m)) for m in ms] for ms in run] for run in raw["values"][kind]
+    ]
+    return _chosen(raw, scores, ns)
 
 
 def best_of_equal(raw: Raw, kind: str, tokens: float) -> tuple[float, Floats]:

@@ -82,6 +82,18 @@ def test_where_all_end_alike_nothing_is_explained(raw: dict[str, Any]) -> None:
     assert found["explained_variance"] is None and found["share_of_headroom"] is None
 
 
+def test_best_of_n_by_the_least_value_remembers_a_doubt(raw: dict[str, Any]) -> None:
+    """The prompt's own value, which all attempts share, doesn't count."""
+    steady, doubtful, low = [100, 400, 400], [100, 200, 900], [100, 300, 300]
+    rows = [[steady, doubtful, low, low], [doubtful, steady, low, low]]
+    told = {**raw, "values": {"agentprm": [rows]}}
+    assert best_of(told, "agentprm", [4])[0, :, 0].tolist() == [0.0, 0.0]
+    assert best_of(told, "agentprm", [4], "min")[0, :, 0].tolist() == [1.0, 1.0]
+    found = table(told)["judges"]["agentprm"]
+    assert (found["best_of_n"][0], found["best_of_n_by_least"][0]) == (0.0, 1.0)
+    assert found["by_least_minus_sample"][0] == 0.75
+
+
 def test_best_of_n_takes_the_last_value_and_ties_are_shared(raw: dict[str, Any]) -> None:
     assert best_of(raw, "agentprm", [1, 4]).tolist() == [[[0.25, 1.0], [0.25, 1.0]]]
     assert best_of(raw, "pvm", [4])[0, :, 0].tolist() == [0.0, 0.0]
