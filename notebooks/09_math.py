@@ -358,10 +358,11 @@ for other in curves:
 
 # %%
 for name, runs in values.items():
-    least = np.array([search.best_of_n(candidates, run, NS, score="min").success
-                      for run in runs])[:, :, -1]
-    verdict(f"{name} by its least M minus one sample", study.bootstrap_interval(
-        least, curves["one sample"][:, :, -1]))
+    least = np.array([
+        search.best_of_n(candidates, run, NS, score="min").success[:, -1]
+        for run in runs])
+    verdict(f"{name} by its least M minus one sample",
+            study.bootstrap_interval(least, curves["one sample"][:, :, -1]))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
 print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
