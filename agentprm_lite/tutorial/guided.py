@@ -13,7 +13,7 @@ from agentprm_lite.ppo import ProcessReward, train_ppo
 from agentprm_lite.search import beam_search
 from agentprm_lite.tutorial.artifacts import artifact
 from agentprm_lite.tutorial.profiles import Profile
-from agentprm_lite.tutorial.rewards import USUAL, Variant, reward_model_folder
+from agentprm_lite.tutorial.rewards import USUAL, Variant, judge_base, reward_model_folder
 from agentprm_lite.tutorial.stages import (
     Policy,
     join_ranks,
@@ -38,7 +38,8 @@ def beam_runs(
 
     def make(folder: Path) -> None:
         plays = player(actor, p.eval_temperature)
-        judge = fast.judge(load_reward_model(plays.model, adapters, actor.chat))
+        trunk = plays.model if p.judge_base is None else judge_base(p)
+        judge = fast.judge(load_reward_model(trunk, adapters, actor.chat))
         size = max(1, p.batch // (n * m))
         path, mine = folder / "answers.jsonl", place().blocks(tasks, size)
         part = place().part(path)

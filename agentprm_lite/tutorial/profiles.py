@@ -27,6 +27,8 @@ class Profile:
     :func:`agentprm_lite.tutorial.smollm2.resolve` knows."""
     env: str = "textcraft"
     """Environment."""
+    judge_base: str | None = None
+    """Where reward models start: ``"checker"``, which the package ships; None: from the policy."""
     levels: tuple[int, ...] | None = (1, 2)
     """Difficulties of the tasks, see the environment's ``tasks``; None: all."""
     rules: bool = False
@@ -254,7 +256,8 @@ _BASE_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12, "eval_variants": (0, 1, 2)},
     "webshop": {"levels": (1,), "eval_variants": (0,)},
     "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0,
-             "eval_variants": (0,), "rollout_tasks": 480, "reward": replace(STUDY.reward, lr=5e-4, epochs=5)},
+             "eval_variants": (0,), "rollout_tasks": 480, "judge_base": "checker",
+             "reward": replace(STUDY.reward, lr=5e-4, epochs=5)},
 }  # fmt: skip
 
 

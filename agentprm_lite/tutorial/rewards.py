@@ -16,6 +16,7 @@ from agentprm_lite.models import load_reward_model, new_reward_model, save_adapt
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import best_of_n, by_task
 from agentprm_lite.train import TrainConfig, train_reward_model
+from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.artifacts import artifact, write_json
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.stages import (
@@ -109,7 +110,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
         examples = [e for e in reward_data(p, kind)[0] if e.trajectory.task not in held_out]
         scores = []
         for i, config in enumerate(configs):
-            model = new_reward_model(actor.folder, p.lora, 0)
+            model = new_reward_model(judge_base(p), p.lora, 0)
             unfinished = folder / f"unfinished{i}"
             train_reward_model(
                 model,
@@ -143,6 +144,11 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
     return scores
 
 
+def judge_base(p: Profile) -> Path:
+    """The folder whose model reward models start from."""
+    return policy(p).folder if p.judge_base is None else small_base.folder(p.judge_base)
+
+
 def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant = USUAL) -> Path:
     """Adapters of a reward model on the SFT policy's weights, trained if needed.
 
@@ -153,7 +159,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
 
     def make(folder: Path) -> None:
         examples, unfinished = reward_data(p, kind, variant)[0], folder / "unfinished"
-        model = new_reward_model(actor.folder, p.lora, seed)
+        model = new_reward_model(judge_base(p), p.lora, seed)
         log = train_reward_model(
             model,
             examples,
@@ -173,6 +179,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
     inputs = {
         "policy": actor.folder,
         "data": data_file(p, kind),
+        "judge_base": judge_base(p),
         "kind": kind,
         "config": asdict(config),
         "lora": asdict(p.lora),
@@ -184,7 +191,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
 def reward_model(p: Profile, kind: str, seed: int = 0, variant: Variant = USUAL) -> RewardModel:
     """A reward model, loaded; trained if needed, see :func:`reward_model_folder`."""
     folder, actor = reward_model_folder(p, kind, seed, variant), policy(p)
-    return fast.judge(load_reward_model(actor.folder, folder, actor.chat))
+    return fast.judge(load_reward_model(judge_base(p), folder, actor.chat))
 
 
 def pool_values(p: Profile, kind: str, seed: int = 0, variant: Variant = USUAL) -> list[StepValues]:

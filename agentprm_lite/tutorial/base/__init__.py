@@ -12,8 +12,8 @@ from pathlib import Path
 CARD = "card.json"
 
 
-def folder() -> Path:
-    """Folder of the small base; its files are those of the card.
+def folder(name: str = "") -> Path:
+    """Folder of the small base, or of ``"checker"``; its files are those of the card.
 
     Returns:
         What ``load_policy`` and ``load_chat`` take.
@@ -21,7 +21,7 @@ def folder() -> Path:
     Raises:
         ValueError: a file is missing, or another than the card says.
     """
-    place = Path(__file__).parent
+    place = Path(__file__).parent / name
     check(place)
     return place
 
