@@ -119,7 +119,13 @@ def load_policy(name: str | Path, lora: Lora | None = None, seed: int = 0) -> An
     return model.to(default_device()).eval()
 
 
-def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") -> Any:
+def new_reward_model(
+    base: Base,
+    lora: Lora,
+    seed: int,
+    head: Head = "sigmoid",
+    words: tuple[int, int] | None = None,
+) -> Any:
     """A reward model on the trunk of a policy: LoRA adapters and a fresh head with one output.
 
     Args:
@@ -129,10 +135,19 @@ def new_reward_model(base: Base, lora: Lora, seed: int, head: Head = "sigmoid") 
         seed: of the adapters.
         head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
             (``"linear"``), which may leave [0, 1]. A checkpoint says which.
+        words: ids of what a base that grades says after a turn, such as " right" and " no" (a
+            token each): M starts as the chance of the first against the second.
 
     Returns:
-        A ``PeftModel`` around a :class:`Scorer`; M is 0.5 everywhere, with a linear head 0.
+        A ``PeftModel`` around a :class:`Scorer`; without words M is 0.5 everywhere, with a linear
+        head 0.
     """
+    if words is not None:
+        net = read_model(base, default_dtype())
+        scorer = _scorer(base, head)
+        right, wrong = net.get_output_embeddings().weight.detach()[list(words)].float()
+        scorer.score.weight.data.copy_((right - wrong)[None])
+        return lora.add_to(scorer, "TOKEN_CLS", seed).to(default_device()).eval()
     return lora.add_to(_scorer(base, head), "TOKEN_CLS", seed).to(default_device()).eval()
 
 

@@ -257,7 +257,7 @@ _BASE_WORLDS: dict[str, dict[str, Any]] = {
     "webshop": {"levels": (1,), "eval_variants": (0,)},
     "math": {"levels": (4, 5), "rollout_temperature": 1.0, "eval_temperature": 1.0,
              "eval_variants": (0,), "rollout_tasks": 480, "judge_base": "checker",
-             "reward": replace(STUDY.reward, lr=5e-4, epochs=5)},
+             "reward": replace(STUDY.reward, lr=1e-3, epochs=3)},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from agentprm_lite import fast
 from agentprm_lite.distributed import Ranks, place
 from agentprm_lite.env import env_class
 from agentprm_lite.kinds import KINDS, Cut, RewardExample
-from agentprm_lite.models import load_reward_model, new_reward_model, save_adapter
+from agentprm_lite.models import load_chat, load_reward_model, new_reward_model, save_adapter
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import best_of_n, by_task
 from agentprm_lite.train import TrainConfig, train_reward_model
@@ -110,7 +111,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
         examples = [e for e in reward_data(p, kind)[0] if e.trajectory.task not in held_out]
         scores = []
         for i, config in enumerate(configs):
-            model = new_reward_model(judge_base(p), p.lora, 0)
+            model = new_judge(p, 0)
             unfinished = folder / f"unfinished{i}"
             train_reward_model(
                 model,
@@ -149,6 +150,16 @@ def judge_base(p: Profile) -> Path:
     return policy(p).folder if p.judge_base is None else small_base.folder(p.judge_base)
 
 
+def new_judge(p: Profile, seed: int) -> Any:
+    """A reward model that isn't trained yet: M is 0.5, or what the checker says of a turn."""
+    folder = judge_base(p)
+    if p.judge_base is None:
+        return new_reward_model(folder, p.lora, seed)
+    chat = load_chat(folder)
+    right, wrong = (chat.ids(word)[0] for word in (" right", " no"))
+    return new_reward_model(folder, p.lora, seed, words=(right, wrong))
+
+
 def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant = USUAL) -> Path:
     """Adapters of a reward model on the SFT policy's weights, trained if needed.
 
@@ -159,7 +170,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
 
     def make(folder: Path) -> None:
         examples, unfinished = reward_data(p, kind, variant)[0], folder / "unfinished"
-        model = new_reward_model(judge_base(p), p.lora, seed)
+        model = new_judge(p, seed)
         log = train_reward_model(
             model,
             examples,
