@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain something of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. **In math no judge has learned anything** that holds for other kinds of problem: AgentPRM explains -0.01 [-0.13, 0.07], and whoever trains it is told so. Its policy meets every bar. Why its judges learn nothing is open.
+# In three worlds the process judges explain a quarter or more of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. In math AgentPRM explains 0.10 [0.02, 0.15] and PVM 0.11 [0.01, 0.19], where the turn number explains nothing. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
 
 # %%
 asked, ranks = {}, {}
@@ -168,7 +168,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin: what its judges explain is how long an attempt has gone on.
+# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin: what its judges explain is how long an attempt has gone on. In math AgentPRM has 0.63 [0.58, 0.68] after the third turn and 0.73 [0.67, 0.79] after the fourth, when more sums have been done that can be false.
 #
 # ### Could any judge do better?
 #
@@ -261,20 +261,18 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # %% [markdown]
 # In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM, at the turns before the last worse than a constant, chooses as well: the last reply says whether the goal was crafted, and ORM has learned nothing else. No reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
 #
-# In math the choice is *worse than chance*, and the more so the more there is to choose from: AgentPRM 0.24 [0.14, 0.33] of sixteen, one sample 0.42 [0.32, 0.53]. A judge that has learned nothing isn't neutral. Right attempts all end with the same number, so they get about one value; wrong ones differ, so they get many, and the highest of many values is one of theirs. The numbers stand below. That is why the trainer's warning counts, and why *majority* is a floor for math ([chapter 9](09_math.ipynb)).
+# In math no reward model is shown to be above one sample by the last $M$: ORM 0.45 [0.35, 0.56], one sample 0.42 [0.32, 0.53]. Yet in the attempts that we read $M$ fell at most false sums, PVM's further than AgentPRM's. Often it rose again: the steps that follow are right by themselves. By its **least** $M$ an attempt is as good as its worst step, as in Lightman et al. (2023), and so PVM solves 0.57 [0.47, 0.68], which is 0.15 [0.08, 0.23] above one sample. The table below has both. In the other worlds the two choose about alike. Both scores stood in the library before this was measured, but which one suits math was seen on these very tasks.
 
 # %%
-if "math" in raws:
-    tasks = zip(raws["math"]["candidates"],
-                raws["math"]["values"]["agentprm"][0], strict=True)
-    last = [[[m[-1] / 1000 for a, m in zip(*pair, strict=True) if a[1] == won]
-             for won in (1, 0)] for pair in tasks]
-    both = [pair for pair in last if min(map(len, pair)) > 2]
-    right, wrong = np.mean([[np.std(m) for m in pair] for pair in both], 0)
-    worse = np.mean([max(b) > max(a) for a, b in both])
-    print(f"{len(both)} tasks with three right and three wrong attempts: the "
-          f"last M scatters by {right:.3f} among right ones, by {wrong:.3f} "
-          f"among wrong ones; the highest is a wrong one's in {worse:.0%}")
+pd.DataFrame({
+    NAMES[w]: {
+        f"{JUDGES[k]}, by the {how} M": text(y[row])
+        for k, y in x["judges"].items()
+        for how, row in (("last", "best_of_n"),
+                         ("least", "best_of_n_by_least"))
+    } | {"one sample": text(x["sample"])}
+    for w, x in found.items()
+})
 
 # %% [markdown]
 # ## Beam search in four worlds
@@ -295,7 +293,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart. In math, where the judge knows nothing, it does harm: 0.22 [0.11, 0.33].
+# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart. In math it is undecided: 0.51 [0.37, 0.66] against greedy's 0.58 [0.43, 0.74] and one sample's 0.42 [0.32, 0.53].
 #
 # ## Success against tokens
 #
@@ -363,7 +361,7 @@ pd.DataFrame({
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few seeds.** Math has one seed a judge, so its intervals cover tasks alone; the other worlds have three, and a bootstrap over three seeds is a little too narrow.
+# - **Few seeds.** Every judge has three, and a bootstrap over three seeds is a little too narrow.
 # - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving was chosen on training tasks.
 # - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.
@@ -456,7 +454,7 @@ attempt(check_share_won, share_won)
 #
 # 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI, 0.33 in WebShop and 0.50 in math: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
 # 2. With a judge that ranks early (WebShop, 0.72 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
-# 3. By the last $M$ no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart; in math judges that learned nothing choose worse than chance ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
+# 3. By the last $M$ no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart; in math the least $M$ chooses better than the last: PVM 0.57 against one sample's 0.42 ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz
 #

@@ -244,7 +244,9 @@ _WORLDS: dict[str, dict[str, Any]] = {
     },
 }
 _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": {"levels": (4,)}}
-_CPU_WORLDS: dict[str, dict[str, Any]] = {"math": {"beams": ((2, 2),)}}
+_CPU_WORLDS: dict[str, dict[str, Any]] = {
+    "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
+}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2), "truth_tasks": 16},
     "webshop": {"eval_variants": (0,)},
