@@ -114,7 +114,8 @@ for name, kind in KINDS.items():
 
 # %% [markdown]
 # **Read the printed lines first.** A judge can be wrong about how hard a template is and right about its solutions. Held out are whole templates, few in this
-# profile, so what is explained on them is a coarse number, often below 0; *in a problem*, in the second table further down, counts only what Best-of-N needs.
+# profile, so what is explained on them is a coarse number, often below 0, and the trainer's warning goes by it alone. *In a problem*, in the second table further down,
+# counts only what Best-of-N needs.
 #
 # In the other worlds a reward model is the policy with another head. Here that taught nothing: to see a false sum a judge has to check sums, and a policy that
 # only writes sums has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
