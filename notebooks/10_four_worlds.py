@@ -42,7 +42,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # **Predict before you run.**
 # 1. In which world will the three reward models differ least, and why?
 # 2. Where will one sample be far below the best of sixteen?
-# 3. In which world could a reward model make the choice *worse* than chance?
+# 3. Where will the *least* $M$ of an attempt choose better than its last?
 #
 # One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
 # the base all four; demonstrations, the rollouts of the judges and the tests share no goal, shop or template.
