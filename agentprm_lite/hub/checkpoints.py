@@ -67,7 +67,8 @@ def new_reward_model(
         head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
             (``"linear"``), which may leave [0, 1]. A checkpoint says which.
         words: ids of what a base that grades says after a turn, such as " right" and " no" (a
-            token each): M starts as the chance of the first against the second.
+            token each): M starts as the chance of the first against the second, with a linear head
+            as the difference of their logits.
 
     Returns:
         A ``PeftModel`` around a :class:`agentprm_lite.models.Scorer`; without words M is 0.5

@@ -194,15 +194,13 @@ def _solution(seed: int, slips: float, rng: random.Random) -> Text:
 def drill(seed: int) -> Text:
     """Sums one after the other, half of the results false at first and mended at once."""
     rng = random.Random(f"drill/{seed}")
-    sums = [draw_sum(rng) for _ in range(rng.randint(3, 8))]
+    asked, sums = draw_sums(rng)
     turns: list[Advice] = []
-    for left, right in sums:
-        turn = ("I go on.", f"{left} = {right}")
+    for turn in sums:
         while rng.random() < 0.5:
             turns.append(false_sum(turn, rng))
             turn = (f"{WRONG}I go on.", turn[1])
         turns.append(turn)
-    asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
     texts = tuple(react(*turn) for turn in turns)
     return Text("math", (asked, *[""] * (len(turns) - 1)), texts, True)
 
@@ -210,6 +208,13 @@ def drill(seed: int) -> Text:
 def result_of(a: int, sign: str, b: int) -> int:
     """What a player takes for the result: never negative, always whole."""
     return {"+": a + b, "-": abs(a - b), "*": a * b, "/": a // max(b, 1)}[sign]
+
+
+def draw_sums(rng: random.Random) -> tuple[str, list[Advice]]:
+    """The question of a drill, and the turns that answer it."""
+    sums = [draw_sum(rng) for _ in range(rng.randint(3, 8))]
+    asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
+    return asked, [("I go on.", f"{left} = {right}") for left, right in sums]
 
 
 def draw_sum(rng: random.Random) -> tuple[str, int]:

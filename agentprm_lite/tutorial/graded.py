@@ -13,6 +13,7 @@ from agentprm_lite.tutorial.corpus import (
     Text,
     carried,
     draw_sum,
+    draw_sums,
     hidden_templates,
     result_of,
 )
@@ -53,9 +54,8 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
 
 def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
     if rng.random() < 0.5:
-        sums = [draw_sum(rng) for _ in range(rng.randint(3, 8))]
-        asked = f"{SUMS}{', '.join(left for left, _ in sums)}."
-        return [asked], [("I go on.", f"{left} = {right}") for left, right in sums]
+        asked, sums = draw_sums(rng)
+        return [asked], sums
     problem = free_problem(seed, rng.choice(LEVELS["math"]), hidden_templates())
     return [problem.question], [*problem.steps, (problem.closing, f"#### {problem.answer}")]
 
