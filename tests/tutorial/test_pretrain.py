@@ -36,6 +36,7 @@ from agentprm_lite.tutorial.rows import (
     Rows,
     copying,
     encoded,
+    episodes,
     verdicts,
 )
 from agentprm_lite.tutorial.tiny import episode_ids
@@ -238,6 +239,18 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     }
     assert {k: i for k, (i, w) in enumerate(zip(targets, weights, strict=True)) if w} == said
     assert all(targets[k] == i for k, i in enumerate(ids) if k not in said)
+
+
+def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
+    model, batch = load_policy(toy), episodes(load_chat(toy), "graded", "x", 1, 64)
+    at = batch.weights[:, 1:].flatten() > 0
+    with torch.no_grad():
+        losses, _ = losses_of(model, batch)
+        logits = model(batch.ids).logits[0, :-1].float()
+    asked = batch.targets[0, 1:]
+    assert at.any() and (asked[at] != batch.ids[0, 1:][at]).all()
+    expected = logits.logsumexp(-1) - logits.gather(1, asked[:, None])[:, 0]
+    torch.testing.assert_close(losses, expected)
 
 
 def test_in_math_nothing_true_is_called_wrong_but_some_slips():
