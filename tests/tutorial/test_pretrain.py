@@ -242,7 +242,7 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
 
 
 def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
-    model, batch = load_policy(toy), episodes(load_chat(toy), "graded", "x", 1, 64)
+    model, batch = load_policy(toy), episodes(load_chat(toy), "graded", "x", 1, 256)
     at = batch.weights[:, 1:].flatten() > 0
     with torch.no_grad():
         losses, _ = losses_of(model, batch)
