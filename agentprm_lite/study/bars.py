@@ -2,7 +2,8 @@
 
 ``raw`` is what `regime.gather` stores. Its tasks, attempts and turns stand in order everywhere:
 an attempt is [outcome, success, cut, tokens of each turn], and a judge's values are 1,000 × M at
-the prompt and after each turn.
+the prompt and after each turn. An attempt's score is the last M or the least, whichever was chosen
+on training tasks.
 
 Shape legend: S seeds, G tasks, K attempts at each.
 """
@@ -57,6 +58,7 @@ def table(raw: Raw) -> dict[str, Any]:
             for kind in judges
             if kind != "agentprm"
         },
+        "score": {"by": score_of(raw), **raw.get("score", {})},
         "process_judge": process,
         "best_judge": best,
         "explained_variance": judges[process]["explained_variance"],
@@ -74,8 +76,8 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
     won = successes(raw)
     one, oracle = won.mean(axis=1), won.max(axis=1)
     n = won.shape[1]
-    chosen, least = (best_of(raw, kind, [n], score)[..., 0] for score in ("last", "min"))
-    few = fewest_turns(raw, [n])[0, :, 0]
+    by = {score: best_of(raw, kind, [n], score)[..., 0] for score in ("last", "min")}
+    chosen, few = by[score_of(raw)], fewest_turns(raw, [n])[0, :, 0]
     last = max(len(attempt[3]) for task in raw["candidates"] for attempt in task)
     ranked = {str(k): found for k in range(1, last) if (found := auroc_after(raw, kind, k))}
     room = float((oracle - one).mean()) > 0.02  # otherwise there is nothing to share
@@ -86,8 +88,7 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
         "best_of_n": row(raw, chosen),
         "minus_sample": row(raw, chosen, one),
         "minus_fewest_turns": row(raw, chosen, few),
-        "best_of_n_by_least": row(raw, least),
-        "by_least_minus_sample": row(raw, least, one),
+        "best_of_n_by": {score: row(raw, some) for score, some in by.items()},
         "share_of_headroom": rounded(
             bootstrap_interval(
                 chosen,
@@ -191,9 +192,14 @@ def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | Non
     return row(some, runs), len(mixed)
 
 
-def best_of(raw: Raw, kind: str, ns: Sequence[int], score: str = "last") -> Floats:
-    """[S, G, len(ns)] Best-of-N by a score of search's: the last M, or the least (``"min"``)."""
-    of = SCORES[score]
+def score_of(raw: Raw) -> str:
+    """The score by which judges choose in a world, a name of :data:`SCORES`."""
+    return str(raw.get("score", {"by": "last"})["by"])
+
+
+def best_of(raw: Raw, kind: str, ns: Sequence[int], score: str | None = None) -> Floats:
+    """[S, G, len(ns)] Best-of-N by a score of search's, the world's if none is named."""
+    of = SCORES[score or score_of(raw)]
     scores = [
         [[of(m[0], np.array(m[1:] or m)) for m in ms] for ms in run] for run in raw["values"][kind]
     ]

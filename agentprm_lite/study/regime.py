@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agentprm_lite.env import env_class
+from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, process_judge, table
+from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
@@ -24,18 +27,22 @@ from agentprm_lite.tutorial import (
     Profile,
     beam_runs,
     beam_tasks,
+    family,
     get_profile,
     greedy_runs,
     pool,
     pool_values,
     random_agent,
+    reward_model,
     reward_model_folder,
+    rollouts,
     test_tasks,
     training_log,
 )
 from agentprm_lite.types import Trajectory
 
 RANDOM_AGENTS = 16  # episodes of the random agent a task
+HELD_OUT = 0.2  # share of the training families from which no reward model learns
 
 
 def gather(p: Profile, command: str) -> Raw:
@@ -68,9 +75,10 @@ def gather(p: Profile, command: str) -> Raw:
     }  # fmt: skip
     if p.truth_tasks:
         raw["measured"] = measure(p)
-    judge = process_judge(raw)
-    runs = {f"{n}x{m}": [beam_runs(p, judge, n, m)] for n, m in p.beams}
+    judge, raw["score"] = process_judge(raw), chosen_score(p)
+    runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
+        **provenance(),
         "judge": judge,
         "tasks": [tasks.index(task) for task in beam_tasks(p)],
         "runs": {
@@ -131,6 +139,42 @@ def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[l
         [[round(1000 * m) for m in (values[i].root, *values[i].q.tolist())] for i in group]
         for group in groups
     ]
+
+
+def chosen_score(p: Profile) -> dict[str, Any]:
+    """How judges score whole attempts in a world: :func:`last_or_least` on the training tasks that
+    are held out, all kinds together, a seed of each."""
+    examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
+    played = [e.trajectory for e in split_families(examples, HELD_OUT, family)[1]]
+    groups = by_task(played)
+    raw = {
+        "families": [family(task) for task in groups],
+        "candidates": [[attempt_row(played[i]) for i in group] for group in groups.values()],
+        "values": {
+            kind: [value_rows(reward_model(p, kind, 0).score(played), list(groups.values()))]
+            for kind in COMPARED
+        },
+    }
+    return {**provenance(), **last_or_least(raw)}
+
+
+def last_or_least(raw: Raw) -> dict[str, Any]:
+    """The last M, as in the paper, unless Best-of-N by the least is better over all kinds, with an
+    interval that leaves 0 out; tasks with fewer attempts than others take no part."""
+    most = max(map(len, raw["candidates"]))
+    whole = [g for g, task in enumerate(raw["candidates"]) if len(task) == most]
+    some = {
+        "families": [raw["families"][g] for g in whole],
+        "candidates": [raw["candidates"][g] for g in whole],
+        "values": {k: [[run[g] for g in whole] for run in x] for k, x in raw["values"].items()},
+    }
+    least, last = (
+        np.mean([best_of(some, kind, [most], score)[..., 0] for kind in some["values"]], axis=0)
+        for score in ("min", "last")
+    )
+    found = row(some, least, last)
+    by = "min" if found[1] > 0 else "last"
+    return {"by": by, "least_minus_last": found, "tasks": len(whole)}
 
 
 def _log(p: Profile, kind: str, seed: int) -> dict[str, float]:

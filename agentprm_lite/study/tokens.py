@@ -18,6 +18,7 @@ from agentprm_lite.study.bars import (
     best_of_equal,
     fewest_turns,
     row,
+    score_of,
     successes,
     tokens_a_sample,
 )
@@ -61,13 +62,14 @@ def success_against_tokens(raw: Raw) -> dict[str, Points]:
 def halved(raw: Raw, kind: str, n: int) -> dict[str, Any]:
     """Halving from n attempts; a task's K attempts are K / n draws of n, in order."""
     won = successes(raw)
+    so_far = (lambda m: np.minimum.accumulate(m).tolist()) if score_of(raw) == "min" else list
     success, spent = np.zeros((2, len(raw["values"][kind]), len(won)))
     for s, run in enumerate(raw["values"][kind]):
         for g, (ms, attempts) in enumerate(zip(run, raw["candidates"], strict=True)):
             draws = [range(k, k + n) for k in range(0, len(attempts) - n + 1, n)]
             found = []
             for draw in draws:
-                m, tokens = [ms[k][1:] for k in draw], [attempts[k][3] for k in draw]
+                m, tokens = [so_far(ms[k][1:]) for k in draw], [attempts[k][3] for k in draw]
                 answer, used = halving_of(m, tokens)
                 found.append((won[g, draw[answer]], used))
             success[s, g], spent[s, g] = np.mean(found, axis=0)
@@ -86,7 +88,7 @@ def halving_of(m: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) ->
     """What `search.halving` answers with from whole attempts, and the tokens that it samples.
 
     Args:
-        m: of each attempt M after every turn.
+        m: of each attempt its score after every turn.
         tokens: of each attempt the tokens of every turn.
 
     Returns:

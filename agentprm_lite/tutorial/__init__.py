@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         pool_values,
         reward_config,
         reward_data,
+        reward_model,
         reward_model_folder,
     )
     from agentprm_lite.tutorial.stages import (
@@ -45,7 +46,8 @@ _HOMES = {
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
     "profiles": "Profile get_profile",
     "rewards": (
-        "USUAL Variant family new_judge pool_values reward_config reward_data reward_model_folder"
+        "USUAL Variant family new_judge pool_values reward_config reward_data reward_model "
+        "reward_model_folder"
     ),
     "smollm2": "resolve",
     "stages": "Policy greedy_runs policy pool pool_file read rollouts sample training_log truth",

@@ -109,9 +109,8 @@ STUDY = Profile(
     rollout_samples=4,
     rollout_temperature=1.3,
     reward=TrainConfig(lr=2e-3, epochs=6, microbatch_tokens=2048, bf16=True),
-    reward_seeds=1,
     mc_tasks=32,
-    truth_tasks=0,
+    truth_tasks=16,
     truth_samples=16,
     eval_tasks=100,
     eval_variants=(0, 1),
@@ -126,6 +125,7 @@ CPU = replace(
     max_rounds=8,
     rollout_tasks=60,
     reward=replace(STUDY.reward, epochs=4),
+    reward_seeds=1,
     mc_tasks=8,
     eval_tasks=40,
     eval_variants=(0,),
@@ -248,7 +248,7 @@ _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
 }
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"eval_variants": (0, 1, 2), "truth_tasks": 16},
+    "babyai": {"eval_variants": (0, 1, 2)},
     "webshop": {"eval_variants": (0,)},
     "math": {
         "eval_variants": (0,),

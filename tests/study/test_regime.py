@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from agentprm_lite.study.bars import (
     table,
     turn_number_explains,
 )
-from agentprm_lite.study.regime import read_raw, write_raw
+from agentprm_lite.study.regime import HELD_OUT, last_or_least, read_raw, write_raw
 from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
+from agentprm_lite.train import train_reward_model
 from agentprm_lite.types import Trajectory
 
 # [outcome, success, cut, tokens of each turn]
@@ -90,8 +92,49 @@ def test_best_of_n_by_the_least_value_remembers_a_doubt(raw: dict[str, Any]) -> 
     assert best_of(told, "agentprm", [4])[0, :, 0].tolist() == [0.0, 0.0]
     assert best_of(told, "agentprm", [4], "min")[0, :, 0].tolist() == [1.0, 1.0]
     found = table(told)["judges"]["agentprm"]
-    assert (found["best_of_n"][0], found["best_of_n_by_least"][0]) == (0.0, 1.0)
-    assert found["by_least_minus_sample"][0] == 0.75
+    assert found["best_of_n"][0] == 0.0
+    assert {score: x[0] for score, x in found["best_of_n_by"].items()} == {"last": 0.0, "min": 1.0}
+
+
+def test_a_world_may_choose_by_the_least_value(raw: dict[str, Any]) -> None:
+    """Best-of-N and its differences follow."""
+    steady, doubtful = [100, 400, 400], [100, 450, 200, 900]
+    task = [[1.0, 1, 0, [5, 5]], [0.0, 0, 0, [5, 5, 5]]]
+    two = {**raw, "candidates": [task, task], "values": {"agentprm": [[[steady, doubtful]] * 2]}}
+    least = {**two, "score": {"by": "min"}}
+    for some, expected in ((two, 0.0), (least, 1.0)):
+        found = table(some)
+        assert found["judges"]["agentprm"]["best_of_n"][0] == expected
+        assert found["judges"]["agentprm"]["minus_sample"][0] == expected - 0.5
+        assert found["share_of_headroom"][0] == 2 * expected - 1
+        assert found["score"]["by"] == ("min" if expected else "last")
+
+
+def test_halving_by_the_least_value_remembers_a_doubt(raw: dict[str, Any]) -> None:
+    """After the first turn 400 and 300 of four are kept, then 400 or, by the last M, 900."""
+    ms = [[100, 400, 400], [100, 300, 900], [100, 50, 50], [100, 50, 50]]
+    four = {**raw, "candidates": [[WON, LOST, LOST, LOST]] * 2, "values": {"agentprm": [[ms] * 2]}}
+    assert halved(four, "agentprm", 4)["success"][0] == 0.0
+    assert halved({**four, "score": {"by": "min"}}, "agentprm", 4)["success"][0] == 1.0
+
+
+def test_the_score_is_chosen_where_it_is_shown_to_be_better(raw: dict[str, Any]) -> None:
+    steady, doubtful = [100, 400, 400], [100, 200, 900]
+    task = [[1.0, 1, 0, [5, 5]], [0.0, 0, 0, [5, 5]]]
+    many = {
+        "families": list(range(10)),
+        "candidates": [task] * 9 + [task[:1]],
+        "values": {"pvm": [[[steady, doubtful]] * 9 + [[steady]]]},
+    }
+    found = last_or_least(many)
+    assert found == {"by": "min", "least_minus_last": [1.0, 1.0, 1.0], "tasks": 9}
+    mixed = [[steady, doubtful], [doubtful, steady]] * 4 + [[steady, doubtful], [steady]]
+    found = last_or_least({**many, "values": {"pvm": [mixed]}})
+    assert found["by"] == "last" and found["least_minus_last"][0] == pytest.approx(1 / 9, abs=1e-4)
+
+
+def test_what_is_held_out_is_what_training_holds_out() -> None:
+    assert inspect.signature(train_reward_model).parameters["held_out"].default == HELD_OUT
 
 
 def test_best_of_n_takes_the_last_value_and_ties_are_shared(raw: dict[str, Any]) -> None:
