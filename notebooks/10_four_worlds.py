@@ -266,10 +266,9 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # %%
 pd.DataFrame({
     NAMES[w]: {
-        f"{JUDGES[k]}, by the {how} M": text(y[row])
+        f"{JUDGES[k]}, by the {how} M": text(y["best_of_n_by"][score])
         for k, y in x["judges"].items()
-        for how, row in (("last", "best_of_n"),
-                         ("least", "best_of_n_by_least"))
+        for how, score in (("last", "last"), ("least", "min"))
     } | {"one sample": text(x["sample"])}
     for w, x in found.items()
 })
@@ -277,7 +276,7 @@ pd.DataFrame({
 # %% [markdown]
 # ## Beam search in four worlds
 #
-# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part.
+# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part. These beams kept copies of one path (commits `2bad966` and `799befd`); since then a copy gives way to another path ([chapter 7](07_beam_search.ipynb#where-a-beam-goes-wrong)), and they are not measured again yet.
 # *At equal tokens* is Best-of-N by the same judge with as many samples as the beam's tokens pay for.
 
 # %%

@@ -129,7 +129,8 @@ def section() -> str:
     return "\n".join([
         head,
         f"{made(regime)} {sizes}. {seeds_said(regime)}, "
-        f"{next(iter(worlds.values()))['candidates']} candidates a task. Success, in BabyAI any "
+        f"{next(iter(worlds.values()))['candidates']} candidates a task. {scores_said(regime)} "
+        "Success, in BabyAI any "
         "reward; 95 % intervals. ✓ is a bar that is met, ✗ one "
         "that is not; \"> 0\" asks for an interval without 0.\n",
         bars(regime),
@@ -269,7 +270,18 @@ def caption(regime: dict[str, Any]) -> str:
     return (
         "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
         f"the best of {world['candidates']} samples by that judge; beam: 4 paths, 4 turns tried on "
-        f"each, by the best process judge. {seeds_said(regime)}."
+        f"each, by the best process judge. {scores_said(regime)} {seeds_said(regime)}."
+    )
+
+
+def scores_said(regime: dict[str, Any]) -> str:
+    """By which M reward models choose."""
+    least = [WORLDS[w] for w, x in regime["worlds"].items() if x["score"]["by"] == "min"]
+    if not least:
+        return "Reward models choose by the last M."
+    return (
+        f"Reward models choose by the last M, in {listed(least)} by the least: there it was shown "
+        "to be better on held-out training tasks."
     )
 
 

@@ -39,6 +39,7 @@ def world(**other: Any) -> dict[str, Any]:
         "agentprm_minus": {"orm": [0.1, 0.05, 0.15], "pvm": [0.1, 0.0, 0.2]},
         "beams": {"4x4": {"success": [0.7, 0.6, 0.8], "minus_greedy": [0.1, 0.05, 0.2],
                           "minus_sample": [0.3, 0.2, 0.4]}},
+        "score": {"by": "last"},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None}, **other,
     }  # fmt: skip
 
