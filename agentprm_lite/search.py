@@ -6,7 +6,6 @@ tokens, those of dropped attempts too.
 
 Departures from the paper:
     1. Algorithm 2 begins with N copies of the root, so that every round compares N × M candidates.
-    2. A beam's paths are distinct where they can be: N copies of one path search no wider than one.
 
 Shape legend: K candidates of a task, T steps.
 """
@@ -52,8 +51,8 @@ SCORES: dict[str, Callable[[float, np.ndarray], float]] = {
     "product": lambda root, m: m.prod(),
     "sum_of_progress": lambda root, m: np.diff([root, *m]).sum(),
 }
-"""How M at the root and after every turn becomes a score; of one task's attempts the sum of
-progress is in the order of "last"."""
+"""How M at the root and after every turn becomes an attempt's score. The sum of progress orders
+attempts at one task as "last" does: it is the last M minus the root's."""
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
@@ -119,8 +118,8 @@ def beam_search(
     """Step-level beam search @N×M (paper, Algorithm 2).
 
     Every round each kept path is continued by M sampled turns, the judge scores the new step of
-    each, and the best N paths of a task are kept, copies of one only where others are lacking. A
-    path that is over keeps its place and score; the answer is the best when all kept are over.
+    each, and the best N paths of a task are kept. A path that is over keeps its place and its
+    score. The answer is the path with the highest score when all kept paths are over.
 
     The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
     :data:`SCORES`. All tasks are searched side by side, and each gets one result.
@@ -129,14 +128,11 @@ def beam_search(
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
 
     def grow(going: list[Episode]) -> list[Episode]:
-        return [e.fork(k, stream=0) for k, e in enumerate(e for e in going for _ in range(m))]
-
-    def keep(ranked: list[_Path]) -> list[_Path]:
-        first = {tuple(path[0].ids): path for path in reversed(ranked)}
-        return sorted(ranked, key=lambda path: first[tuple(path[0].ids)] is not path)[:n]
+        parents = [parent for parent in going for _ in range(m)]
+        return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
-    return _search(player, judge, roots, grow, keep, score)
+    return _search(player, judge, roots, grow, lambda count: n, score)
 
 
 def halving(
@@ -157,7 +153,11 @@ def halving(
     if n < 1:
         raise ValueError(f"halving needs n >= 1, got {n}")
     roots = [[player.start(task, k, seed) for k in range(n)] for task in tasks]
-    return _search(player, judge, roots, list, lambda ranked: ranked[: -(-len(ranked) // 2)], score)
+    return _search(player, judge, roots, list, lambda count: -(-count // 2), score)
+
+
+def _best(paths: list[_Path], count: int) -> list[_Path]:
+    return sorted(paths, key=lambda path: -path[1])[:count]
 
 
 def _search(
@@ -165,10 +165,10 @@ def _search(
     judge: Judge,
     roots: list[list[Episode]],
     grow: Callable[[list[Episode]], list[Episode]],
-    keep: Callable[[list[_Path]], list[_Path]],
+    keep: Callable[[int], int],
     score: str,
 ) -> list[SearchResult]:
-    """Turn by turn: ``grow`` says which episodes play on, ``keep`` which of its ranked paths stay.
+    """Turn by turn: ``grow`` says which episodes play on, ``keep`` how many paths of a task stay.
 
     Usage counts every token of a path once, as :mod:`agentprm_lite.fast` computes it.
     """
@@ -196,8 +196,8 @@ def _search(
             paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
-        paths = [keep(sorted(task, key=lambda path: -path[1])) for task in paths]
-    answers = [max(task, key=lambda path: path[1]) for task in paths]
+        paths = [_best(task, keep(len(task))) for task in paths]
+    answers = [_best(task, 1)[0] for task in paths]
     return [
         SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
         for (e, m), spent in zip(answers, usage, strict=True)

@@ -226,11 +226,7 @@ def slow_beam(
             scored = child.spans[-1][1] - before
             spent += Usage(generated=len(tokens), env_steps=1, scored=scored)
             replies[id(child)] = len(child.ids) - child.spans[-1][1]
-        beam, copies = [], []
-        for candidate in sorted(candidates, key=lambda c: -c[0]):
-            known = any(candidate[1].ids == e.ids for _, e in beam)
-            (copies if known else beam).append(candidate)
-        beam = (beam + copies)[:n]
+        beam = sorted(candidates, key=lambda c: -c[0])[:n]
         for _, e in beam:
             if not e.done:
                 new = replies[id(e)]
@@ -507,24 +503,6 @@ def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
     # 0.9 is get-look, first in the beam; its first child ends with 1.0
     assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
     assert result.score == 1.0 and result.usage.env_steps == 12
-
-
-def test_copies_of_a_path_give_way_to_another_one(scripted: Any) -> None:
-    """2×2. Both gets have 0.5 and stand before the looks, yet one of each is kept, and the look
-    wins: look-get is over after its craft with 0.9."""
-    values = table(g=0.5, l=0.4, gl=0.3, lg=0.7, ll=0.0, lgc=0.9, gll=0.1)
-    script = lines(*[GET, GET, LOOK, LOOK], *[LOOK, LOOK, GET, LOOK], *[CRAFT, CRAFT, LOOK, LOOK],
-                   *[LOOK] * 99)  # fmt: skip
-    (result,) = scripted(script, lambda task, actions: values(task, actions[:3]), [DYE], 2, 2)
-    assert [parse_action(a) for a in result.trajectory.actions][:3] == [LOOK, GET, CRAFT]
-    assert result.score == 0.9
-
-
-def test_copies_are_kept_where_there_is_nothing_else(scripted: Any) -> None:
-    """2×2. All four first turns are the same: two of them play on, with two turns each."""
-    values = table(g=0.5, gc=0.9)
-    (result,) = scripted(lines(*[GET] * 4, *[CRAFT] * 4), values, [DYE], 2, 2)
-    assert result.usage.env_steps == 8 and result.score == 0.9
 
 
 class Table:
