@@ -164,7 +164,7 @@ assert beam == ["da", "dba"]
 #
 # $$\mathcal B_{t+1} = \operatorname*{top\,N}_{(s, a)} \; M_\phi(s, a), \qquad s \in \mathcal B_t,\; a = a^{(1)}, \dots, a^{(M)} \sim \pi(\cdot \mid s)$$
 #
-# where copies of one path count once as long as there are others; the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M$ at its **last** step: neither
+# and the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M$ at its **last** step: neither
 # a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
 #
 # | symbol | in the code | shape | meaning |
@@ -375,7 +375,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 #
 # ## Where a beam pays
 #
-# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the process judge that explained most on training tasks. It is of commit `2bad966`, before copies of a path gave way to others (see below).
+# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the process judge that explained most on training tasks.
 
 # %%
 from agentprm_lite.tutorial.notebook import stored_raw
@@ -404,8 +404,8 @@ if raw := stored_raw("webshop"):
 #
 # ## Where a beam goes wrong
 #
-# **Collapse.** The $N$ best turns can be copies of each other: then $N$ places would hold one path. Nothing fails, the search has just
-# become narrow. The paper doesn't say what happens to copies; here a copy of a kept path gives way to any other path, whatever its score (`keep` in `beam_search` above). We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best would by score alone. Two candidates count as one path if the new turn and its value
+# **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
+# become narrow. We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best. Two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
 
 # %%
@@ -440,12 +440,32 @@ show_figure(
     alt=f"Distinct candidates: {every[0]:.1f} in the first round, "
     f"{every[-1]:.1f} in the last; among the best {n}: {kept[0]:.1f} and "
     f"{kept[-1]:.1f}.",
-    caption=f"A {n}×{m} beam on a few tasks: of the best {n} by score alone "
-    f"{kept[0]:.1f} differ in the first round and {kept[-1]:.1f} in the "
-    "last. At 1 the beam would have collapsed.",
+    caption=f"A {n}×{m} beam on a few tasks: of the best {n}, {kept[0]:.1f} "
+    f"differ in the first round and {kept[-1]:.1f} in the last. At 1 the "
+    "beam has collapsed.",
 )
 
 # %% [markdown]
+# Is collapse bad? Once the study's 4×4 beams were made again so that a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed.
+
+# %%
+import json
+
+from agentprm_lite.tutorial.notebook import stored
+
+other = json.loads(stored("beams_distinct.json") or '{"worlds": {}}')
+for world, distinct in other["worlds"].items():
+    if raw := stored_raw(world):
+        usual = [r[1] for r in raw["beams"]["runs"]["4x4"][0]]
+        same = [raw["families"][k] for k in raw["beams"]["tasks"]]
+        verdict(f"{world}: {np.mean(distinct['success']):.2f} without "
+                f"copies, {np.mean(usual):.2f} with; the difference",
+                study.bootstrap_interval(
+                    distinct["success"], usual, families=same))
+
+# %% [markdown]
+# Without copies the beam is better in TextCraft and not in WebShop. There copies may even help: they are more attempts at going on from the turn that the judge prefers (not tested). Neither wins everywhere, so the library does what the paper says.
+#
 # **Going in circles, and stopping too early.** A path that is over keeps its score, and no later path can catch up with one that is overrated. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
 # are, and what share of their actions repeat an earlier action of the same path. A high share says that the reward model likes standing still.
@@ -579,7 +599,6 @@ attempt(check_tokens_computed, tokens_computed)
 # |---|---|---|---|
 # | Faithful | Algorithm 2: expand, score the new step, keep the best $N$ | the same | |
 # | Ours | begins with one root | begins with $N$ copies of it | every round compares $N \times M$ turns |
-# | Ours | says nothing of copies | a copy of a kept path gives way to another path | $N$ copies search no wider than one |
 # | Ours | beams 2×2, 4×4, 8×8 | 1×1, 2×2, 4×4 in the profile cpu | two cores; 1×1 is the control that chooses nothing |
 # | Ours | samples | generated tokens, discarded branches included | paths of different length cost different amounts |
 # | Simplified | temperature 0.7 | the profile's temperature | the small policy's samples are alike when it is low |
@@ -591,7 +610,7 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
 #   *scored*: tokens that the reward model computed. All are means a task.
-# - *distinct paths*: see above; at 1 the best by score alone are one path. *repeated*: share of actions that occurred before in the same path.
+# - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
 # - **Watch** 1×1 away from *one sample* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
 # - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
@@ -604,7 +623,7 @@ attempt(check_tokens_computed, tokens_computed)
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
 # 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. With the judges of this chapter it doesn't
 #    pay in TextCraft ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).
-# 5. By score alone a beam can collapse, so copies give way to other paths ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
+# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft and not in WebShop ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #
 # ## Quiz
 #
@@ -620,9 +639,9 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # </details>
 #
-# <details><summary>3. All candidates of a 2×2 beam are the same. What does it do next?</summary>
+# <details><summary>3. Two kept paths are the same. What does a 2×2 beam do next?</summary>
 #
-# There is no other path that a copy could give way to: it samples four turns from one state, a 1×4 beam in effect.
+# It samples four turns from one state: a 1×4 beam in effect.
 #
 # </details>
 #

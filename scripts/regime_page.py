@@ -143,11 +143,13 @@ def made(regime: dict[str, Any]) -> str:
     """Where the numbers come from."""
     runs: dict[tuple[str, ...], list[str]] = {}
     for w, x in regime["worlds"].items():
-        key = (x["command"], x["commit"], x["date"], x["device"])
+        parts = {"beams": x["beams_commit"], "the choice of the M": x["score"].get("commit")}
+        later = "".join(f"; {k} at `{c}`" for k, c in parts.items() if c not in (None, x["commit"]))
+        key = (x["command"], x["commit"], x["date"], x["device"], later)
         runs.setdefault(key, []).append(WORLDS[w])
     return " ".join(
-        f"{listed(names)}: made by `{command}` at commit `{commit}` on {date}, {device}."
-        for (command, commit, date, device), names in runs.items()
+        f"{listed(names)}: made by `{command}` at commit `{commit}` on {date}, {device}{later}."
+        for (command, commit, date, device, later), names in runs.items()
     )
 
 

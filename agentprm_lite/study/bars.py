@@ -194,7 +194,7 @@ def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | Non
 
 
 def score_of(raw: Raw) -> str:
-    """The score by which judges choose in a world, a name of :data:`SCORES`."""
+    """The score by which judges choose in a world, see :data:`agentprm_lite.search.SCORES`."""
     return str(raw.get("score", {"by": "last"})["by"])
 
 

@@ -107,6 +107,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
         "worlds": {
             world: {
                 **{key: raw[key] for key in kept},
+                "beams_commit": raw["beams"].get("commit", raw["commit"]),
                 **table(raw),
                 "ceiling": ceiling(raw),
                 "tokens": success_against_tokens(raw),

@@ -249,7 +249,11 @@ _CPU_WORLDS: dict[str, dict[str, Any]] = {
 }
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},
-    "webshop": {"eval_variants": (0,)},
+    "webshop": {
+        "eval_variants": (0,),
+        "rollout_tasks": 480,
+        "reward": replace(STUDY.reward, epochs=3),
+    },
     "math": {
         "eval_variants": (0,),
         "rollout_tasks": 480,

@@ -32,7 +32,9 @@ def world(**other: Any) -> dict[str, Any]:
             "share_of_headroom": [0.67, 0.5, 0.8], "fewest_turns": [0.5, 0.4, 0.6],
             "best_minus_fewest_turns": [0.2, -0.1, 0.4]}  # fmt: skip
     return {
-        "command": "agentprm x", "commit": "abc", "date": "d", "device": "CPU", "temperature": 1.3,
+        "command": "agentprm x", "commit": "abc", "beams_commit": "abc",
+        "date": "d", "device": "CPU",
+        "temperature": 1.3,
         "rollouts": 480, "tasks": 100, "families": 50, "candidates": 16, "seeds": 3,
         "fixed_turn": 3, "process_judge": "pvm", "best_judge": "orm", **rows,
         "judges": {"orm": JUDGE, "pvm": JUDGE, "agentprm": JUDGE},
