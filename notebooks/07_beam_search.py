@@ -453,15 +453,13 @@ import json
 
 from agentprm_lite.tutorial.notebook import stored
 
-other = json.loads(stored("beams_distinct.json") or '{"worlds": {}}')
-for world, distinct in other["worlds"].items():
-    if raw := stored_raw(world):
-        usual = [r[1] for r in raw["beams"]["runs"]["4x4"][0]]
-        same = [raw["families"][k] for k in raw["beams"]["tasks"]]
-        verdict(f"{world}: {np.mean(distinct['success']):.2f} without "
-                f"copies, {np.mean(usual):.2f} with; the difference",
-                study.bootstrap_interval(
-                    distinct["success"], usual, families=same))
+again = json.loads(stored("beams_distinct.json") or '{"worlds": {}}')
+for world, beams in again["worlds"].items():
+    without, usual = (beams[k]["success"] for k in ("distinct", "copies"))
+    verdict(f"{world}: {np.mean(without):.2f} without copies, "
+            f"{np.mean(usual):.2f} with; the difference",
+            study.bootstrap_interval(
+                without, usual, families=beams["families"]))
 
 # %% [markdown]
 # Without copies the beam is better in TextCraft and not in WebShop. There copies may even help: they are more attempts at going on from the turn that the judge prefers (not tested). Neither wins everywhere, so the library does what the paper says.
@@ -548,8 +546,7 @@ attempt(check_next_beam, next_beam)
 # ```
 #
 # </details>
-
-# %% [markdown]
+#
 # ### Exercise 07.2
 #
 # *Medium, 15 minutes.* Write `tokens_computed(prompt, turns)`: two numbers, the tokens that a policy computes for one path with a cache, and without one. `turns` is a list of
@@ -591,8 +588,7 @@ attempt(check_tokens_computed, tokens_computed)
 # ```
 #
 # </details>
-
-# %% [markdown]
+#
 # ## Paper and here
 #
 # | | the paper | here | why |

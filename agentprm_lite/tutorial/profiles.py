@@ -247,18 +247,11 @@ _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": 
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
 }
+_MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},
-    "webshop": {
-        "eval_variants": (0,),
-        "rollout_tasks": 480,
-        "reward": replace(STUDY.reward, epochs=3),
-    },
-    "math": {
-        "eval_variants": (0,),
-        "rollout_tasks": 480,
-        "reward": replace(STUDY.reward, lr=1e-3, epochs=3),
-    },
+    "webshop": {**_MANY, "reward": replace(STUDY.reward, epochs=3)},
+    "math": {**_MANY, "reward": replace(STUDY.reward, lr=1e-3, epochs=3)},
 }
 
 

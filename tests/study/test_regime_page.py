@@ -13,6 +13,7 @@ import regime_page as page
 
 from agentprm_lite.study import (
     WORLDS,
+    bootstrap_interval,
     by_epoch,
     gain,
     learned,
@@ -187,6 +188,19 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
     assert shares[60] < turns < shares[120] < turns + 0.05
     chosen = {r["rollouts"]: r["best_of_n"] for r in world["rows"] if r["beta"] == 1.0}
     assert chosen[60] < sum(world["sample"]) / len(world["sample"]) < chosen[120]
+
+
+def test_what_chapter_7_says_of_copies_holds() -> None:
+    """Beams of distinct paths are better in TextCraft alone, and in WebShop their mean is lower."""
+    worlds = json.loads((page.ROOT / "results" / "beams_distinct.json").read_text())["worlds"]
+    distinct_minus_copies = {
+        world: bootstrap_interval(
+            x["distinct"]["success"], x["copies"]["success"], families=x["families"]
+        )
+        for world, x in worlds.items()
+    }
+    assert [w for w, x in distinct_minus_copies.items() if x.lo > 0] == ["textcraft"]
+    assert distinct_minus_copies["webshop"].mean < 0
 
 
 def words_of(chapter: str) -> str:
