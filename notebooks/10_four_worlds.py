@@ -172,7 +172,7 @@ if found:
 #
 # ### Could any judge do better?
 #
-# Who sees a state can't tell more of an attempt's end than the policy's own chances there. Where judges missed what we had hoped for, the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound. After the last turn Q is the outcome itself, so look at the turns before it.
+# Who sees a state can't tell more of an attempt's end than the policy's own chances there. So the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound. After the last turn Q is the outcome itself, so look at the turns before it.
 
 # %%
 pd.DataFrame({
@@ -186,11 +186,11 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In BabyAI measured Q explains 0.59 [0.51, 0.70] at all turns of these attempts and 0.45 [0.28, 0.54] before the last one; PVM explains 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+# In no world is the judge near this ceiling. In TextCraft measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.33, 0.59] and 0.43 [0.25, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
 #
-# In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.33, 0.59] and 0.43 [0.25, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
+# In BabyAI measured Q explains 0.59 [0.51, 0.70] and 0.45 [0.28, 0.54]; PVM 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
 #
-# In math measured Q explains 0.72 [0.58, 0.76] and, before the last turn, 0.65 [0.48, 0.70], and after the third turn it ranks with 0.90 [0.79, 0.98], on ten tasks: by then most of an attempt's end is decided. AgentPRM ranks the same attempts with 0.66 [0.51, 0.81]. So in math, too, what is missed is missed by the judges and not by the world.
+# In math measured Q explains 0.72 [0.58, 0.76] and 0.65 [0.48, 0.70], and after the third turn it ranks with 0.90 [0.79, 0.98], on ten tasks: by then most of an attempt's end is decided. AgentPRM ranks the same attempts with 0.66 [0.51, 0.81]. So in math, too, what is missed is missed by the judges and not by the world.
 #
 # ### More rollouts, more epochs
 #
@@ -366,7 +366,7 @@ pd.DataFrame({
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few seeds.** A judge of math has three, and a bootstrap over three seeds is a little too narrow; a judge of another world has one, and its interval covers tasks alone.
+# - **Few seeds.** Every judge has three, and a bootstrap over three seeds is a little too narrow.
 # - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving, and whether the last or the least $M$ chooses, were chosen on training tasks.
 # - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7; its pool probably has less to choose from and better candidates; not measured.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.

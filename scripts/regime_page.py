@@ -252,8 +252,10 @@ def readme() -> str:
     regime = stored()
     if regime is None:
         return MISSING
+    name = f"results/{TABLE.name}"
     lines = [f'<img src="results/{FIGURE.name}" width="480" alt="{alt(regime)}">', caption(regime)]
-    return "\n\n".join([*lines, *said(regime), made(regime)]) + "\n"
+    source = f"Made by `{COMMAND}`; commits, dates and devices stand in [{name}]({name})."
+    return "\n\n".join([*lines, *said(regime), source]) + "\n"
 
 
 def seeds_said(regime: dict[str, Any]) -> str:
@@ -261,7 +263,10 @@ def seeds_said(regime: dict[str, Any]) -> str:
     worlds: dict[int, list[str]] = {}
     for w, x in regime["worlds"].items():
         worlds.setdefault(x["seeds"], []).append(WORLDS[w])
-    seeds = ", ".join(f"{n} in {listed(names)}" for n, names in sorted(worlds.items()))
+    seeds = ", ".join(
+        f"{n} in {'every world' if len(names) == len(WORLDS) else listed(names)}"
+        for n, names in sorted(worlds.items())
+    )
     alone = "; with one seed an interval covers tasks and not the luck of training" * (1 in worlds)
     return f"Seeds of a reward model: {seeds}{alone}; one beam a world"
 

@@ -131,7 +131,8 @@ def test_one_command_makes_everything(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
     assert '<img src="results/regime.png" width="480" alt="Success of TextCraft: random' in text
     assert page.FIGURE.stat().st_size > 10_000
-    assert "`agentprm x` at commit `abc` on d, CPU." in text
+    assert f"Made by `{page.COMMAND}`" in text
+    assert "`agentprm x` at commit `abc` on d, CPU." in page.section()
     page.write()
     assert (tmp_path / "README.md").read_text() == text
 
