@@ -159,28 +159,25 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     worlds = regime["worlds"]
 
     n = next(iter(worlds.values()))["candidates"]
+    chosen = {w: x["judges"][x["best_judge"]]["best_of_n"] for w, x in worlds.items()}
     levels = [
-        "{:.0f}\u00a0%, {:.0f}\u00a0% and {:.0f}\u00a0% in {}".format(
-            100 * x["sample"][0],
-            100 * x["judges"][x["best_judge"]]["best_of_n"][0],
-            100 * x["oracle16"][0],
-            WORLDS[w],
-        )
+        f"{_percent(chosen[w])} instead of {_percent(x['sample'])} in {WORLDS[w]}"
         for w, x in worlds.items()
     ]
+    perfect = [f"{_percent(x['oracle16'])} in {WORLDS[w]}" for w, x in worlds.items()]
     found = [
-        f"Success of one sample, of the best of {n} by the reward model that chooses best, and by "
-        f"a perfect choice: {'; '.join(levels)}."
+        f"Where the best of three reward models chooses one of {n} attempts, success is "
+        f"{listed(levels)}. A perfect choice would have {listed(perfect)}."
     ]
     for other in ("orm", "pvm"):
         rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
         found.append(verdicts("AgentPRM", JUDGES[other], rows, numbers))
     few = {WORLDS[w]: x["best_minus_fewest_turns"] for w, x in worlds.items()}
     found.append(
-        verdicts("The best reward model", "the candidate with the fewest turns", few, numbers)
+        verdicts("the best reward model", "the attempt with the fewest turns", few, numbers)
     )
     beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
-    found.append(verdicts("A beam of 4×4", "one greedy attempt", beams, numbers))
+    found.append(verdicts("a beam of 4×4", "one greedy attempt", beams, numbers))
     for w, x in worlds.items():
         share, chosen = x["explained_variance"], x["judges"][x["best_judge"]]["minus_sample"]
         if share and share[0] < LEARNED:
@@ -197,13 +194,23 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
 
 def verdicts(ours: str, other: str, rows: dict[str, Row], numbers: bool) -> str:
     """In which worlds one is above another, below it, or neither, with intervals in points."""
-    parts: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
     for world, row in rows.items():
         mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
-        verdict = "better" if row[1] > 0 else "worse" if row[2] < 0 else "undecided"
-        parts[verdict].append(f"{world} ({mean} points [{low}, {high}])" if numbers else world)
-    told = [f"{how} in {listed(names)}" for how, names in parts.items() if names]
-    return f"{ours} against {other}: {'; '.join(told)}."
+        place = better if row[1] > 0 else worse if row[2] < 0 else open_
+        place.append(f"{world} ({mean} points [{low}, {high}])" if numbers else world)
+    told = [f"better than {other} in {listed(better)}"] if better else []
+    told += [f"worse {'' if better else f'than {other} '}in {listed(worse)}"] if worse else []
+    if not told:
+        return f"Neither {ours} nor {other} is shown to be better in {listed(open_)}."
+    rest = f"; in {listed(open_)} neither is shown to be better" if open_ else ""
+    return f"{ours[0].upper()}{ours[1:]} is {', '.join(told)}{rest}."
+
+
+def _percent(row: Row) -> str:
+    return f"{100 * row[0]:.0f}\u00a0%"
 
 
 def listed(parts: list[str]) -> str:

@@ -89,16 +89,17 @@ def test_sentences_follow_the_intervals() -> None:
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
     sample, orm, pvm, few, beam, missing = page.said({"worlds": worlds})
     assert sample.replace("\u00a0", " ") == (
-        "Success of one sample, of the best of 16 by the reward model that chooses best, and by a "
-        "perfect choice: 30 %, 70 % and 90 % in TextCraft; 30 %, 70 % and 90 % in BabyAI."
+        "Where the best of three reward models chooses one of 16 attempts, success is 70 % "
+        "instead of 30 % in TextCraft and 70 % instead of 30 % in BabyAI. A perfect choice would "
+        "have 90 % in TextCraft and 90 % in BabyAI."
     )
     assert orm == (
-        "AgentPRM against ORM: better in TextCraft (10.0 points [5.0, 15.0]); worse in BabyAI "
+        "AgentPRM is better than ORM in TextCraft (10.0 points [5.0, 15.0]), worse in BabyAI "
         "(−10.0 points [−20.0, −1.0])."
     )
     assert pvm == (
-        "AgentPRM against PVM: undecided in TextCraft (10.0 points [0.0, 20.0]) and BabyAI "
-        "(1.0 points [−20.0, 30.0])."
+        "Neither AgentPRM nor PVM is shown to be better in TextCraft (10.0 points [0.0, 20.0]) and "
+        "BabyAI (1.0 points [−20.0, 30.0])."
     )
     blind = {"textcraft": world(explained_variance=[-0.01, -0.1, 0.1])}
     assert page.said({"worlds": blind})[-2] == (
@@ -106,9 +107,15 @@ def test_sentences_follow_the_intervals() -> None:
         "of the outcome, and the best choice by one is worse than a random one."
     )
     short = page.said({"worlds": worlds}, numbers=False)[1]
-    assert short == "AgentPRM against ORM: better in TextCraft; worse in BabyAI."
-    assert few.startswith("The best reward model against the candidate with the fewest turns: und")
-    assert beam.startswith("A beam of 4×4 against one greedy attempt: better in TextCraft (10.0 po")
+    assert short == "AgentPRM is better than ORM in TextCraft, worse in BabyAI."
+    assert few.startswith(
+        "Neither the best reward model nor the attempt with the fewest turns is s"
+    )
+    assert beam.startswith("A beam of 4×4 is better than one greedy attempt in TextCraft (10.0 po")
+    rows = {"Math": [-0.1, -0.2, -0.01], "WebShop": [0.0, -0.1, 0.1]}
+    assert page.verdicts("a beam", "greedy", rows, numbers=False) == (
+        "A beam is worse than greedy in Math; in WebShop neither is shown to be better."
+    )
     assert missing == "Not measured yet: WebShop and Math."
 
 
