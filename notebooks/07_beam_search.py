@@ -39,6 +39,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # Best-of-N reads finished attempts. A process reward model can do more: it can tell *during* the attempt which branch to follow.
 # Beam search @N×M keeps $N$ paths; every round it tries $M$ turns on each, scores the $N \cdot M$ new turns, and keeps the best $N$.
+# In this chapter $M$ is that number of turns, and the reward model's value is $M_\phi$.
 #
 # The first figure has beams of growing size for three reward models. Level lines: one greedy attempt (SFT), one sample,
 # the floors *fewest turns* (of the stored pool) and *random agent*, and pass@N of the pool (oracle), which no choice *among those samples* can beat; a beam can, because it makes new ones. A beam costs much, so the
@@ -120,7 +121,7 @@ show_figure(
 # |---|---|---|
 # | 1 | a 0.50, b 0.60, c 0.30, d 0.55 | b, d |
 # | 2 | from b: ba 0.20, bb 0.40; from d: da 0.70 ✓, db 0.50 | da ✓, db |
-# | 3 | da 0.70 ✓ keeps its place and score; from db: dba 0.65 ✓, dbb 0.10 | da ✓, dba ✓ |
+# | 3 | da 0.70 ✓ is still there, with the score it has; from db: dba 0.65 ✓, dbb 0.10 | da ✓, dba ✓ |
 #
 # As a tree; kept paths are marked with ●:
 #
@@ -164,7 +165,7 @@ assert beam == ["da", "dba"]
 #
 # $$\mathcal B_{t+1} = \operatorname*{top\,N}_{(s, a)} \; M_\phi(s, a), \qquad s \in \mathcal B_t,\; a = a^{(1)}, \dots, a^{(M)} \sim \pi(\cdot \mid s)$$
 #
-# and the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M$ at its **last** step: neither
+# and the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M_\phi$ at its **last** step: neither
 # a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
 #
 # | symbol | in the code | shape | meaning |
@@ -183,7 +184,7 @@ assert beam == ["da", "dba"]
 # its ids; `select(rows)` repeats and reorders the rows as the beam does, so that no common prefix is computed twice.
 #
 # We run a small search and check it against two independent computations: the answer's actions **replayed** in a fresh environment must give the same
-# replies and the same outcome, and its score must equal $M$ from one **full pass** without any cache. Above the lines of the check stands the library's search.
+# replies and the same outcome, and its score must equal $M_\phi$ from one **full pass** without any cache. Above the lines of the check stands the library's search.
 
 # %%
 show_source(search.beam_search)
@@ -370,12 +371,13 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # %% [markdown]
 # How to read it. *Undecided* means that the interval holds zero; with so few tasks a difference of 20 points can hide in it. So this chapter shows how beams are made and
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
-# ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it. Where a wide beam isn't above greedy SFT, either the values in the middle
-# are poor, or the policy's samples of one state are so alike that there is little to choose from, or both.
+# ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
+#
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does. In the middle of an attempt ORM is near a coin: after the second turn its AUROC within tasks is 0.50 to 0.55 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.7 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
 #
 # ## Where a beam pays
 #
-# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the process judge that explained most on training tasks.
+# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks.
 
 # %%
 from agentprm_lite.tutorial.notebook import stored_raw
@@ -400,7 +402,7 @@ if raw := stored_raw("webshop"):
     )
 
 # %% [markdown]
-# The beam solves 0.70 [0.61, 0.79] of the tasks: 0.18 [0.09, 0.27] more than one greedy attempt, 0.21 [0.13, 0.27] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.05 [-0.04, 0.13]. So a beam pays where the judge ranks early; after the second turn this one's AUROC within tasks is 0.72 [0.65, 0.77]. It is one beam, by one seed of the judge.
+# The beam solves 0.70 [0.61, 0.79] of the tasks: 0.18 [0.09, 0.27] more than one greedy attempt, 0.21 [0.13, 0.27] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.05 [-0.04, 0.13]. After the second turn this judge's AUROC within tasks is 0.72 [0.65, 0.77], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
 #
 # ## Where a beam goes wrong
 #
@@ -462,9 +464,9 @@ for world, beams in again["worlds"].items():
                 without, usual, families=beams["families"]))
 
 # %% [markdown]
-# Without copies the beam is better in TextCraft and not in WebShop. There copies may even help: they are more attempts at going on from the turn that the judge prefers (not tested). Neither wins everywhere, so the library does what the paper says.
+# Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
 #
-# **Going in circles, and stopping too early.** A path that is over keeps its score, and no later path can catch up with one that is overrated. In TextCraft the world ends an
+# **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
 # are, and what share of their actions repeat an earlier action of the same path. A high share says that the reward model likes standing still.
 
@@ -508,7 +510,7 @@ pd.DataFrame(record, columns=head).round(0)
 # ### Exercise 07.1
 #
 # *Medium, 15 minutes.* Write one round: `next_beam(beam, expand, n)`. A path is a tuple `(name, score, over)`. `beam` is a list of paths; `expand(path)` gives the scored children of a
-# path that is not over. Return the best `n`, best first; a path that is over keeps its place and score.
+# path that is not over. Return the best `n`, best first; a path that is over is a candidate with the score it has.
 
 
 # %% tags=["exercise-07-1"]
@@ -617,9 +619,9 @@ attempt(check_tokens_computed, tokens_computed)
 # 2. Cached scores equal the full pass, and answers can be replayed
 #    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
-# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. With the judges of this chapter it doesn't
-#    pay in TextCraft ([the experiment](07_beam_search.ipynb#the-experiment-equal-generated-tokens)).
-# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft and not in WebShop ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
+# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. In TextCraft
+#    it is below it, in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
+# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft; in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #
 # ## Quiz
 #
@@ -631,13 +633,13 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # <details><summary>2. Can a beam beat pass@16 of a stored pool?</summary>
 #
-# Yes. The pool is one set of samples; the beam makes new ones from states that the value model prefers.
+# Yes. The pool is one set of samples; the beam makes new ones from states that the reward model prefers.
 #
 # </details>
 #
 # <details><summary>3. Two kept paths are the same. What does a 2×2 beam do next?</summary>
 #
-# It samples four turns from one state: a 1×4 beam in effect.
+# It samples four turns from one state and keeps the best two.
 #
 # </details>
 #

@@ -339,7 +339,7 @@ assert inside["steps"].mean() > 0.55
 #
 # All ways to choose, at the largest $N$, with paired differences on the same problems. If AgentPRM minus
 # *one sample* is "lower", the reward model prefers wrong solutions: choosing by it is worse than not choosing. By its *least* $M$ a solution is worth as much as
-# its worst step (Lightman et al. 2023): a doubt counts even if the model has forgotten it at the end.
+# its worst step (as in Math-Shepherd, Wang et al. 2024): a doubt counts even if the model has forgotten it at the end.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.

@@ -41,7 +41,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # **Predict before you run.**
 # 1. In which world will the three reward models differ least, and why?
-# 2. Where will one sample be far below the best of sixteen?
+# 2. In which world is one sample furthest below the oracle of sixteen, who finds a success wherever there is one?
 # 3. Where will the *least* $M$ of an attempt choose better than its last?
 #
 # One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
@@ -81,7 +81,7 @@ def some(raw, kind="agentprm"):
 some(list(raws.values())[-1]) if raws else None
 
 # %% [markdown]
-# The chapters before ran in smaller sizes; here are both. More rollouts to learn from make better judges, more held-out tasks narrower intervals.
+# The chapters before ran in smaller sizes; here are both.
 
 # %%
 def sizes(raw):
@@ -100,7 +100,7 @@ pd.DataFrame({NAMES[w]: sizes(raw) for w, raw in raws.items()}).T
 # %% [markdown]
 # ## What each world is like
 #
-# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval over families of tasks, and seeds. What counts is success: reward 1, in BabyAI, which also pays for speed, any reward.
+# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval. Tasks that are alike are a *family*: variants of one goal in TextCraft and BabyAI, draws of one template in math; in WebShop every task is one by itself. The bootstrap draws whole families, and seeds. What counts is success: reward 1, in BabyAI, which also pays for speed, any reward.
 
 # %%
 found = study.summary(raws)["worlds"]
@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain a quarter or more of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more, so they mostly count turns. ORM, which has learned the last turn only, explains no more than a constant would over all turns. In math AgentPRM explains 0.10 [0.02, 0.15] and PVM 0.11 [0.01, 0.19], where the turn number explains nothing. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
+# In three worlds the process judges explain a quarter or more of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more; perhaps they mostly count turns (not tested). ORM has learned the last turn only, and over all turns it is worse than a constant in three worlds; in TextCraft that is undecided. In math AgentPRM explains 0.10 [0.02, 0.15] and PVM 0.11 [0.01, 0.19], where the turn number explains nothing. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
 
 # %%
 asked, ranks = {}, {}
@@ -168,11 +168,11 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]: by then the shop shows which product was opened. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin: what its judges explain is how long an attempt has gone on. In math AgentPRM has 0.63 [0.58, 0.68] after the third turn and 0.73 [0.67, 0.79] after the fourth, when more sums have been done that can be false.
+# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin. In math AgentPRM has 0.63 [0.58, 0.68] after the third turn and 0.73 [0.67, 0.79] after the fourth; there ORM ranks as well, with 0.64 [0.60, 0.69] and 0.79 [0.74, 0.84], so this is no credit to labels of steps.
 #
 # ### Could any judge do better?
 #
-# Who sees a state can't tell more of an attempt's end than the policy's own chances there. So the policy played on sixteen times from every state of some attempts. The mean outcome is **measured Q**, the best judge that there can be. What it explains is estimated without bias; its rank is that of sixteen rollouts, a lower bound. After the last turn Q is the outcome itself, so look at the turns before it.
+# Nobody who sees a state alone can predict the end better than the policy's own chance of success from there. So the policy played on sixteen times from every state of some attempts. The mean outcome, **measured Q**, estimates that chance. What it explains is corrected for the noise of sixteen attempts; its rank is not, so the chance itself would rank at least as well. After the last turn Q is the outcome itself, so look at the turns before it.
 
 # %%
 pd.DataFrame({
@@ -186,11 +186,11 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In no world is the judge near this ceiling. In TextCraft measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.33, 0.59] and 0.43 [0.25, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
+# In every world the judge is below measured Q; in TextCraft the intervals overlap. There measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.33, 0.59] and 0.43 [0.25, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
 #
-# In BabyAI measured Q explains 0.59 [0.51, 0.70] and 0.45 [0.28, 0.54]; PVM 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], no more than the turn number. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+# In BabyAI measured Q explains 0.59 [0.51, 0.70] and 0.45 [0.28, 0.54]; PVM 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], before the last turn less than the turn number's 0.11. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
 #
-# In math measured Q explains 0.72 [0.58, 0.76] and 0.65 [0.48, 0.70], and after the third turn it ranks with 0.90 [0.79, 0.98], on ten tasks: by then most of an attempt's end is decided. AgentPRM ranks the same attempts with 0.66 [0.51, 0.81]. So in math, too, what is missed is missed by the judges and not by the world.
+# In math measured Q explains 0.72 [0.58, 0.76] and 0.65 [0.48, 0.70], and after the third turn it ranks with 0.90 [0.79, 0.98], on ten tasks. AgentPRM explains -0.00 [-0.45, 0.15] of the same attempts and ranks them with 0.66 [0.51, 0.81]. So in math, too, what is missed is missed by the judges and not by the world.
 #
 # ### More rollouts, more epochs
 #
@@ -217,7 +217,7 @@ if kept := stored("curves.json"):
     )
 
 # %% [markdown]
-# From 60 rollouts to 240, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is worse than a constant; with 960 rollouts the second is already the best. So neither more rollouts of the same kind nor more epochs is what these judges lack. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
+# From 60 rollouts to 240 in TextCraft, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is no better than a constant, or worse; with 960 rollouts the second is already the best. So in TextCraft neither more rollouts of the same kind, above 240, nor more epochs is shown to help. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #
@@ -263,11 +263,13 @@ for w, x in found.items():
 pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 
 # %% [markdown]
-# In TextCraft and BabyAI the attempt with the fewest turns is as good as any judge, since failures run on to the last round. In TextCraft ORM, at the turns before the last worse than a constant, chooses as well: the last reply says whether the goal was crafted, and ORM has learned nothing else. In these two no reward model is shown to be above fewest turns, and AgentPRM is not shown to be above PVM.
+# In TextCraft every failure runs to the last round, so the attempt with the fewest turns is a success wherever there is one: *fewest turns* is the oracle, and PVM is below it. In BabyAI most failures do, and no reward model is shown to be above fewest turns. In WebShop failures can be as short as successes; AgentPRM is above one sample by 0.15 [0.08, 0.22], and fewest turns by as much, so nothing is gained over counting there; ORM is below it.
 #
-# In the other two, by contrast, failures can be as short as successes. In WebShop AgentPRM is above one sample by 0.15 [0.08, 0.22]. In math the **least** $M$ chooses: by it an attempt is as good as its worst step, as in Lightman et al. (2023). In the attempts that we read $M$ fell at most false sums, PVM's further than AgentPRM's, and often rose again: the steps that follow are right by themselves. So PVM solves 0.57 [0.47, 0.68], which is 0.15 [0.08, 0.23] above one sample and 0.23 [0.12, 0.34] above fewest turns; ORM is above one sample too, by 0.11 [0.03, 0.19]. AgentPRM isn't shown to be, 0.06 [-0.00, 0.13], and AgentPRM − PVM is -0.09 [-0.15, -0.03]: here the paper's method loses to the simpler one. A likely reason, not tested: its labels pull $M$ of a turn towards $M$ of the next, and fill up the hole that a false sum has made.
+# In math failures are as short as successes, too, and there the **least** $M$ chooses: by it an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most false sums, PVM's further than AgentPRM's, and often rose again: the steps that follow are right by themselves. So PVM solves 0.57 [0.47, 0.68], which is 0.15 [0.08, 0.23] above one sample and 0.23 [0.12, 0.34] above fewest turns; ORM is above one sample too, by 0.11 [0.03, 0.19]. AgentPRM isn't shown to be, 0.06 [-0.00, 0.13], and it is below PVM, by -0.09 [-0.15, -0.03]. By the last $M$, as in the paper, all three have 0.43 to 0.45, and none is shown to be above one sample. Why AgentPRM is below PVM here is not tested; perhaps its labels, which pull $M$ of a turn towards $M$ of the next, fill up the hole that a false sum has made. And one greedy attempt solves 0.58 [0.43, 0.74], as many as the best of sixteen by PVM, with a sixteenth of the tokens.
 #
-# Which $M$ chooses was decided on held-out *training* tasks, by one seed of each kind together: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is, by 0.04 [0.01, 0.09]; in TextCraft the difference is -0.04 [-0.10, 0.00], in BabyAI 0.01 [0.00, 0.05], and in WebShop the last is better, -0.14 [-0.24, -0.04]. The table has both scores on the tasks of this chapter.
+# Your predictions: the three reward models differ least in BabyAI (0.92, 0.92 and 0.93), and one sample is furthest below the oracle in math, 0.42 against 0.92.
+#
+# Which $M$ chooses was decided on held-out *training* tasks, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is, by 0.04 [0.01, 0.09]; in TextCraft the difference is -0.04 [-0.10, 0.00], in BabyAI 0.01 [0.00, 0.05], and in WebShop the last is better, -0.14 [-0.24, -0.04]. The table has both scores on the tasks of this chapter.
 
 # %%
 pd.DataFrame({
@@ -282,7 +284,7 @@ pd.DataFrame({
 # %% [markdown]
 # ## Beam search in four worlds
 #
-# A beam is judged in the middle of an episode, so a world where a wrong turn is fatal (WebShop's purchase) asks more of the judge than Best-of-N does. The judge is the process judge that explains most on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part. In math its score is the least $M$ so far.
+# A beam is judged in the middle of an episode: where a wrong turn is fatal, as WebShop's purchase is, it asks more of the judge than Best-of-N does. The judge is the *process judge*, PVM or AgentPRM, whichever explains more on held-out *training* tasks; ORM, which is trained on outcomes at the last turn, takes no part. In math its score is the least $M$ so far.
 # *At equal tokens* is Best-of-N by the same judge with as many samples as the beam's tokens pay for.
 
 # %%
@@ -298,7 +300,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# Where a judge ranks early, the beam wins: in WebShop 0.70 [0.61, 0.79] against greedy's 0.52 [0.42, 0.62]. In TextCraft it is below greedy by 0.12: its candidates are drawn at temperature 1.3, and most of its failures that we read had misread a recipe in the first turns and never mended it. In BabyAI it equals greedy, and there, as in TextCraft, Best-of-N with as many tokens is better; in WebShop the two can't be told apart. In math it is undecided: 0.50 [0.34, 0.66] against greedy's 0.58 [0.43, 0.74] and one sample's 0.42 [0.32, 0.53].
+# In WebShop, whose judge ranks earliest, the beam is above greedy, 0.70 [0.61, 0.79] against 0.52 [0.42, 0.62], and it can't be told from Best-of-N with as many tokens. One beam in one world doesn't show that early ranking is the reason. In TextCraft the beam is below greedy, by -0.12 [-0.19, -0.05]. Why is not tested; most of its failures that we read had misread a recipe in the first turns and never mended it, and without copies of a path it has 0.71 ([chapter 7](07_beam_search.ipynb#where-a-beam-goes-wrong)). In BabyAI the difference to greedy is undecided, and there, as in TextCraft, Best-of-N with as many tokens is better. In math the beam, by AgentPRM, is not shown to differ from greedy, -0.08 [-0.15, 0.00], nor from one sample or Best-of-N.
 #
 # ## Success against tokens
 #
@@ -335,7 +337,9 @@ if found:
     )
 
 # %% [markdown]
-# Where a judge has learned something, nothing beats Best-of-N at equal tokens here. In WebShop, whose judges rank early, halving from sixteen equals it, 0.01 [-0.05, 0.08]. Where the judge is near a coin at first, halving drops good attempts: -0.09 [-0.15, -0.05] in TextCraft, -0.12 [-0.18, -0.07] in BabyAI. Best-of-N such as Best-of-4.7 is a mixture of four and five samples that takes as many tokens.
+# Neither halving nor a beam is shown to be above Best-of-N at equal tokens. Halving from sixteen can't be told from it in WebShop, 0.01 [-0.05, 0.08], and in math, -0.04 [-0.11, 0.02]; in TextCraft it is worse, -0.09 [-0.15, -0.05], and in BabyAI, -0.12 [-0.18, -0.07]. After the second turn WebShop's judge ranks with 0.72, the others with 0.53 to 0.57: halving by a judge that is near a coin drops good attempts. (That this is the reason is not tested.) One greedy attempt is cheaper than all of them, and in math as good as the best of sixteen.
+#
+# Your prediction: halving from 16 takes 29 to 37 % of the tokens of Best-of-16. It keeps all of its success in WebShop (0.67, 0.63) and math (0.48, 0.48), and loses much in TextCraft (0.67, 0.79) and BabyAI (0.77, 0.92).
 #
 # ## How much of the headroom?
 #
@@ -359,8 +363,7 @@ pd.DataFrame({
 #
 # ## Does each claim of the paper hold?
 #
-# The paper makes nine claims and gives neither seeds nor intervals. In November 2026 each was tested by a rule that was registered beforehand ([`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md); commits `9aea6b3`, `d175a8f` and `e9908a2`). Those verdicts are **closed and not to be quoted**. The judges that they compare had learned nothing: in WebShop PVM's $M$ was 0.062 at every step of every
-# candidate, and at a fixed turn within a task every process judge was near a coin. Batches by length had been batches by outcome, there was one epoch, and in three worlds the policies did worse than a random agent or hardly better, so there was little to learn. The files stay in `results/claims`, and the [results page](../book/results.md) has them in one table. A new plan comes with judges that explain something.
+# The paper makes nine claims and gives neither seeds nor intervals. In November 2026 each was tested by a rule that was registered beforehand ([`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md); commits `9aea6b3`, `d175a8f` and `e9908a2`). Those verdicts are **withdrawn**: the judges that they compare had learned nothing, because batches by length had been batches by outcome, there was one epoch, and in three worlds the policies were hardly better than a random agent. The files stay in `results/claims`, and the [results page](../book/results.md) has them in one table. A new plan comes with judges that explain something.
 #
 # ### Threats to validity
 #
@@ -458,8 +461,8 @@ attempt(check_share_won, share_won)
 # ## Summary
 #
 # 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI, 0.33 in WebShop and 0.50 in math: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
-# 2. With a judge that ranks early (WebShop, 0.72 after the second turn) a beam is above greedy, and at equal tokens as good as Best-of-N; where it ranks late, Best-of-N is the better use of tokens ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
-# 3. In TextCraft, BabyAI and WebShop no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart. In math, by the least $M$, PVM solves 0.57 where one sample solves 0.42 and fewest turns 0.35, and AgentPRM is below PVM by 0.09 ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
+# 2. In WebShop a beam is above greedy and can't be told from Best-of-N at equal tokens; in TextCraft and BabyAI Best-of-N is better than beam and halving; in math both are undecided ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
+# 3. In TextCraft, BabyAI and WebShop no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart. In math, by the least $M$, PVM solves 0.57 where one sample solves 0.42 and fewest turns 0.35, AgentPRM is below PVM by 0.09, and one greedy attempt solves 0.58 ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
 #
 # ## Quiz
 #
@@ -484,7 +487,7 @@ attempt(check_share_won, share_won)
 # ## References
 #
 # - Xi et al. 2025, *AgentPRM*: the nine claims and the four worlds.
-# - Gao et al. 2022, *Scaling Laws for Reward Model Overoptimization*: curves that fall while the judge's score rises.
+# - Wang et al. 2024, *Math-Shepherd*: the least step score of a solution as its score.
 #
 # ## Say it in three sentences
 #

@@ -164,10 +164,14 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
         f"{_percent(chosen[w])} instead of {_percent(x['sample'])} in {WORLDS[w]}"
         for w, x in worlds.items()
     ]
-    perfect = [f"{_percent(x['oracle16'])} in {WORLDS[w]}" for w, x in worlds.items()]
+    greedy, perfect = (
+        listed([f"{_percent(x[key])} in {WORLDS[w]}" for w, x in worlds.items()])
+        for key in ("greedy", "oracle16")
+    )
     found = [
-        f"Where the best of three reward models chooses one of {n} attempts, success is "
-        f"{listed(levels)}. A perfect choice would have {listed(perfect)}."
+        f"Where the best of three reward models (the best on these tasks) chooses one of {n} "
+        f"attempts, success is {listed(levels)}. A perfect choice would have {perfect}. One greedy "
+        f"attempt has {greedy}."
     ]
     for other in ("orm", "pvm"):
         rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
@@ -283,8 +287,10 @@ def caption(regime: dict[str, Any]) -> str:
     world = next(iter(regime["worlds"].values()))
     return (
         "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
-        f"the best of {world['candidates']} samples by that judge; beam: 4 paths, 4 turns tried on "
-        f"each, by the best process judge. {scores_said(regime)} {seeds_said(regime)}."
+        f"the choice among {world['candidates']} samples: the shortest, or the best by a reward "
+        "model, which has learned outcomes at the last turn (ORM), at every turn (PVM), or with "
+        "temporal differences and progress (AgentPRM). Beam: 4 paths, 4 turns tried on each, by "
+        f"PVM or AgentPRM. {scores_said(regime)} {seeds_said(regime)}."
     )
 
 

@@ -89,9 +89,10 @@ def test_sentences_follow_the_intervals() -> None:
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
     sample, orm, pvm, few, beam, missing = page.said({"worlds": worlds})
     assert sample.replace("\u00a0", " ") == (
-        "Where the best of three reward models chooses one of 16 attempts, success is 70 % "
-        "instead of 30 % in TextCraft and 70 % instead of 30 % in BabyAI. A perfect choice would "
-        "have 90 % in TextCraft and 90 % in BabyAI."
+        "Where the best of three reward models (the best on these tasks) chooses one of 16 "
+        "attempts, success is 70 % instead of 30 % in TextCraft and 70 % instead of 30 % in "
+        "BabyAI. A perfect choice would have 90 % in TextCraft and 90 % in BabyAI. One greedy "
+        "attempt has 60 % in TextCraft and 60 % in BabyAI."
     )
     assert orm == (
         "AgentPRM is better than ORM in TextCraft (10.0 points [5.0, 15.0]), worse in BabyAI "
