@@ -85,7 +85,7 @@ def advantage_loss(
 
     - ``"difference"``, the paper's equation: Q̂_t − Q̂_{t-1}. With TD or PVM labels it is (1 − λ)
       (Q̂_t − M_{t-1}), a small part of the advantage, so that L_A smooths M along a trajectory
-      (:mod:`agentprm_lite.tutorial.smoothing`). With Monte Carlo labels it is unbiased.
+      (:mod:`agentprm_lite.tutorial.smoothing`). With soft Monte Carlo labels it is unbiased.
     - ``"gae"``, ours: Q̂_t − M_{t-1} without gradient, the advantage Â_t of equation 13. Unbiased
       with all labels. Whether the paper's own code has this or the difference isn't known.
     """

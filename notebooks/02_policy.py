@@ -87,7 +87,7 @@ runs = {}
 for name, actor in policies.items():
     greedy = player(actor, 0.0)
     seen = greedy.run([greedy.start(task, 0, 0) for task in known])
-    runs[name] = {"trained on": seen}
+    runs[name] = {"demonstrated": seen}
     runs[name]["held out"] = greedy_runs(profile, name.lower())
 size = count_parameters(load_policy(policies["SFT"].folder))
 print(f"{size:,} parameters, {len(demos)} demonstrations")
@@ -120,7 +120,7 @@ fig = plots.beam_points(
 )
 fig.axes[0].set(xlabel="goals", ylabel="greedy success", ylim=(-0.03, 1.03))
 fig.axes[0].tick_params("x", rotation=0)
-known_to, new = (success(runs["SFT"][k]) for k in ("trained on", "held out"))
+known_to, new = (success(runs["SFT"][k]) for k in ("demonstrated", "held out"))
 means = {n: [round(r[g].mean, 2) for g in groups] for n, r in rates.items()}
 show_figure(
     fig,
@@ -144,8 +144,9 @@ show_figure(
 # The policy starts from the small base that the package ships: a Llama of 2.5
 # million parameters, pretrained on generated text of all four worlds, but on no
 # goal, shop or template of judges or tests. It has read how agents act, good
-# ones and bad ones; the demonstrations show it which of them to be. So a few
-# hundred of them and a small LoRA are enough here.
+# ones and bad ones; the demonstrations show it which of them to be. LoRA trains
+# small matrices beside the frozen weights. What a few hundred demonstrations add
+# to the base is printed [further below](#rft-learning-from-own-successes).
 
 # %%
 chat = policies["SFT"].chat
@@ -282,7 +283,7 @@ show_figure(
 # probability of an expert's token. `grad_norm` is the length of the gradient
 # before it is cut to 1. `lr` rises for a tenth of the steps and then falls to 0
 # along a cosine. Watch for a loss that falls while the greedy success on new
-# goals does not: then the model learns the goals by heart.
+# goals does not rise: the model may learn the goals by heart.
 #
 # ## What the policy does
 #
@@ -342,8 +343,8 @@ pd.DataFrame(table, columns=["case", "turn", "action"])
 #
 # ## RFT: learning from own successes
 #
-# Let $\mathcal D$ be the policy's own episodes on training goals. RFT minimizes
-# the same loss on
+# Let $\mathcal D$ be the policy's own episodes on training goals that have no
+# demonstration. RFT minimizes the same loss on
 # $\mathcal D^+ = \{\tau \in \mathcal D : r(u, \tau) = 1\}$,
 # with at most four different episodes a goal, so that easy goals don't crowd out
 # the others. It needs rewards but no expert. It can't learn what the policy
@@ -366,33 +367,33 @@ def verdict(name, ours, base):
 
 
 # %%
-SEEDS, tasks = 3, [t.task for t in held[::2]]
+SAMPLES, tasks = 3, [t.task for t in held[::2]]
 first = player(Policy(base(profile), chat, profile), 0.0)
 played = first.run([first.start(t.task, 0, 0) for t in held])
 verdict("SFT minus its base, greedy, held out", success(held), success(played))
 print("RFT minus SFT" if "RFT" in policies else "there is no RFT policy")
 if "RFT" in policies:
-    for kind in ("trained on", "held out"):
+    for kind in ("demonstrated", "held out"):
         both = (success(runs[name][kind]) for name in ("RFT", "SFT"))
         verdict(f"greedy, {kind}", *both)
     hot = player(policies["RFT"], profile.eval_temperature)
-    jobs = [hot.start(t, k, 1) for k in range(SEEDS) for t in tasks]
-    ours = success(hot.run(jobs)).reshape(SEEDS, len(tasks))
+    jobs = [hot.start(t, k, 1) for k in range(SAMPLES) for t in tasks]
+    ours = success(hot.run(jobs)).reshape(SAMPLES, len(tasks))
     of_sft = {(t.sample, t.task): t for t in pool(profile)}
-    sft = success([of_sft[k, t] for k in range(SEEDS) for t in tasks])
-    verdict("sampled, 3 seeds, held out", ours, sft.reshape(ours.shape))
+    sft = success([of_sft[k, t] for k in range(SAMPLES) for t in tasks])
+    verdict("sampled, 3 a goal, held out", ours, sft.reshape(ours.shape))
 
 # %% [markdown]
 # Read a line like this: the mean difference, its 95 % interval over goals (and
-# seeds, for the sampled line), and a verdict only if the interval leaves out
+# samples, for the sampled line), and a verdict only if the interval leaves out
 # zero. Both policies are one training run each: the intervals say nothing about
 # another seed of the training.
 #
 # The first line tells how much the demonstrations added to what the base could
 # do already. And look at the number of steps that RFT had, in the caption of
-# the loss: a few dozen different successes make a handful of steps. So small a
-# push can be invisible on so few goals; *undecided* means that, and not that
-# RFT is worth nothing.
+# the loss: the successes counted above make few steps. So small a push can be
+# invisible on so few goals; *undecided* means that, and not that RFT is worth
+# nothing.
 #
 # ## A misuse that looks right
 #
@@ -571,9 +572,9 @@ attempt(check_keep_for_rft, keep_for_rft)
 # 1. Behaviour cloning counts action tokens only; the hand case gives 1.0397, and
 #    the library's loss equals a computation on the whole table of probabilities
 #    ([loss](#loss-on-action-tokens-only)).
-# 2. A policy that has its demonstrated goals nearly by heart fails on more of the
-#    new ones: success is read on goals that were never trained on, with an
-#    interval over goals ([the question](#the-question)).
+# 2. Success on demonstrated goals doesn't say how a policy does on new ones: read
+#    it on goals that were never trained on, depth by depth, with an interval over
+#    goals ([the question](#the-question)).
 # 3. RFT imitates the policy's own successes: it needs rewards and no expert, and
 #    it can't learn what the policy never gets right
 #    ([RFT](#rft-learning-from-own-successes)).
@@ -590,11 +591,11 @@ attempt(check_keep_for_rft, keep_for_rft)
 #
 # </details>
 #
-# <details><summary>2. RFT saw no new goals. How could it help on held-out
-# ones?</summary>
+# <details><summary>2. RFT saw no held-out goal. How could it help there?
+# </summary>
 #
-# Its episodes contain the policy's own detours that ended well, on goals
-# without demonstrations too. Whether it helps is a question for an interval.
+# It saw goals that have no demonstration, and the policy's own detours that
+# ended well. Whether it helps is a question for an interval.
 #
 # </details>
 #

@@ -9,7 +9,7 @@
 # |---|---|
 # | Before this | [chapter 2](02_policy.ipynb) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | the data of Algorithm 1; the ceiling of Best-of-N and beam search |
+# | Paper | the data of Algorithm 1; the ceiling of Best-of-N |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/03_rollouts.ipynb) |
 
 # %% tags=["hide-input"]
@@ -43,14 +43,14 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # headroom, the distance from a single episode to **pass@N**, the chance that at
 # least one of N samples succeeds. A perfect chooser, the *oracle*, has just that.
 #
-# Beside it stand two floors, here and in every later figure. The **random
+# Beside it stand two floors, here and in later figures of success. The **random
 # agent** of [chapter 1](01_environments.ipynb) plays without any policy. And
 # **fewest turns** chooses without any model: of the N samples it takes the
 # shortest. Where a success ends the episode and a failure wanders on, that is
 # hard to beat.
 #
-# **Predict before you run:** by what factor does the oracle exceed one sample,
-# at the largest N? How much of that does *fewest turns* win?
+# **Predict before you run:** by how many points does the oracle exceed one
+# sample, at the largest N? How much of that does *fewest turns* win?
 
 # %%
 import json
@@ -131,13 +131,12 @@ print(f"fewest turns wins {share:.0%} of the headroom, without any model")
 # above the upper one. (Beam search can: it samples other episodes.)
 #
 # Now the other floor. In TextCraft a success ends the episode, and a failure
-# mostly uses up its rounds. So the shortest of N samples is a success whenever
-# there is one, up to a few failures that the world or the context's length cuts
-# early: the last line says which share of the headroom that wins. Among
-# *finished* attempts no reward model is needed here, and one that doesn't rise
-# above *fewest turns* may have learned to count. What is left for it is to
-# choose *before* the end, when no attempt is over yet, and the worlds in which a
-# wrong answer ends an episode as fast as a right one (WebShop, math).
+# uses up its rounds. So the shortest of N samples is a success whenever there is
+# one, unless that came in the very last round and ties with the failures: the
+# last line says which share of the headroom that wins. Among *finished* attempts
+# no reward model is needed here. What is left for it is to choose *before* the
+# end, when no attempt is over yet, and the worlds in which a wrong answer ends an
+# episode, too (WebShop, math).
 #
 # ## Where a judge can help at all
 #
@@ -194,7 +193,7 @@ show_source(metrics.pass_at_n)
 # | $K$ | `len(success)` | | samples of one task that were made |
 # | $c$ | `success.sum()` | | successes among them |
 # | $N$ | `ns` | a few | samples that the judge would be shown |
-# | pass@$N$ | `oracle(pool, ns).success` | tasks × N | one estimate a task |
+# | pass@$N$ | `oracle(candidates, ns).success` | tasks × `len(ns)` | one estimate a task |
 #
 # Why this estimator and not "look at the first N samples"? That one is unbiased
 # too, but it throws $K - N$ samples away. Repeat the experiment 20,000 times with
@@ -281,7 +280,7 @@ for name, value in record.items():
 # %% [markdown]
 # ## The tokens
 #
-# Success is one axis of every later figure, compute the other. Each episode
+# Success is one axis of later figures, compute the other. Each episode
 # counts the tokens that the policy sampled (`generated`), those it had to read
 # (`prefilled`), and those it would have had to read again at each turn, had it
 # not kept their keys and values (`cached`).
@@ -330,10 +329,10 @@ show_figure(
 # divides the logits before the softmax. A low one repeats the greedy episode; a
 # high one makes mistakes. The best temperature for one sample need not be the
 # best for many. One row is the profile's own temperature, from the stored
-# candidates. In the profile cpu it is 1.3, because at 1 four attempts of this
-# small policy reach hardly more goals than one: a judge would have nothing to
-# choose. It was chosen on training goals, for the sake of the experiment and
-# not of the agent: look at what it costs in the column pass@1.
+# candidates. In the profile cpu it is 1.3, because on training goals four attempts
+# of this small policy at 1 reached hardly more goals than one: a judge would have
+# nothing to choose. That is for the sake of the experiment and not of the agent:
+# the column pass@1 shows what it costs.
 
 # %%
 few = test_tasks(profile)[:: max(1, len(groups) // 18)][:18]
@@ -360,8 +359,8 @@ pd.DataFrame(rows, columns=names)
 # %% [markdown]
 # ## Where an outcome is decided
 #
-# When is an episode lost? Take the episodes that have Monte Carlo rollouts from
-# every state and ended in failure. Two answers for each of their turns: could
+# When is an episode lost? Take failed episodes in which the policy played on
+# several times from the state after each turn (*Monte Carlo rollouts*). Two answers for each of their turns: could
 # the *expert* still reach the goal in the rounds that are left? And did *any
 # rollout of the policy itself* reach it?
 
@@ -418,17 +417,18 @@ if lost:
         fig,
         alt=f"Shares by part of the episode: {means}",
         caption=f"{len(lost)} failed episodes, from early to late: {means}. "
-        "The gap is what the policy can't do, though the world would allow "
-        "it. Bars: 95 %, as wide as so few episodes make them.",
+        "In the gap the expert could, and no rollout of the policy did. "
+        "Bars: 95 %, as wide as so few episodes make them.",
     )
 
 # %% [markdown]
 # In TextCraft hardly anything is lost for good: base items are unlimited, so
 # the expert can recover as long as enough rounds are left, and its curve falls
-# only where they run out. The policy can't.
-# What a reward model must learn is the second answer, not the first: the value
-# *of this policy*. Where that curve falls early, a judge can stop an episode
-# early; that is what beam search lives on.
+# only where they run out. From many of these states no rollout of the policy
+# found a way; that doesn't say that it has none.
+# What a reward model must learn belongs to the second question: not whether any
+# rollout succeeds but which share does, the value *of this policy*. Where that
+# falls early, a judge can stop an episode early; beam search hopes for that.
 #
 # ## A misuse that looks right
 #
@@ -572,7 +572,7 @@ attempt(check_still_to_play, still_to_play)
 # | pass@N | chance that a perfect judge finds a success | it says nothing about a real judge |
 # | mixed goals | solved by some samples | with few of them no judge can shine |
 # | `generated` | sampled tokens, the dearest | grows with failures: they are long |
-# | `prefilled`, `cached` | read once, and not read again | counted on the first episode of a batch where a prompt is shared |
+# | `prefilled`, `cached` | read once, and not read again | a prompt that episodes share is counted once, on the first of them |
 # | `truncated_by` | `"rounds"` or `"tokens"` | many `"tokens"`: the limit is too short |
 #
 # To vary next: `rollout_samples`; the temperature of the candidates; the
@@ -591,7 +591,7 @@ attempt(check_still_to_play, still_to_play)
 #    ([collecting](#collecting-and-going-on-after-a-crash)).
 # 4. Tokens are counted, and the count agrees with the lengths of all histories
 #    ([the tokens](#the-tokens)).
-# 5. The world forgives more than the policy can use
+# 5. From the same state the expert could succeed where no rollout of the policy did
 #    ([where an outcome is decided](#where-an-outcome-is-decided)).
 #
 # **Quiz**

@@ -142,7 +142,7 @@ show_figure(
 #
 # ## A world that doesn't say who won
 #
-# In WebShop every attempt ends with a purchase, right or wrong, and the shop's verdict comes too late to choose by. There somebody has to judge. A command has kept the raw
+# In WebShop most attempts end with a purchase, right or wrong, about a quarter run out of rounds, and who has bought can't choose any more. There somebody has to judge. A command has kept the raw
 # numbers of larger runs in all four worlds ([chapter 10](10_four_worlds.ipynb) shows them); here are WebShop's, by the same estimator.
 
 # %%
@@ -249,12 +249,12 @@ assert worst < 1e-12
 # %% [markdown]
 # ## A misuse that looks right
 #
-# `argmax` of the first $N$ scores looks like Best-of-N. It is wrong in two ways. It breaks **ties by order**, and it
-# **reuses the same first samples** for every $N$. If the file is sorted (successes first, as after a filter or a
+# `argmax` of the first $N$ scores looks like Best-of-N. It has a mistake and a waste. It breaks **ties by order**, and it
+# uses **the first samples alone**. If the file is sorted (successes first, as after a filter or a
 # sort by reward), the order carries the answer.
 #
 # The test below is made so that the truth is known: 300 tasks, 16 samples each, and a judge that knows nothing: its
-# score is always 0.5. Its true curve is flat. The assertion after the figure catches both mistakes: the order of the
+# score is always 0.5. Its true curve is flat. The assertion after the figure catches the mistake: the order of the
 # candidates must not matter, and a constant score must give the plain mean.
 
 # %%
@@ -358,12 +358,12 @@ pd.DataFrame(text, index=columns).T.iloc[:, ::2]
 assert study.compute_multiple([1, 2, 4], [0.1, 0.2, 0.3],
                               [0.1, 0.3, 0.4]) == 2.0
 ours = by_last["AgentPRM"].mean(axis=0)
-for name in ("ORM", "PVM", "fewest turns", "one sample"):
+for name in ("ORM", "PVM", "fewest turns"):
     base = (by_last | baselines)[name].mean(axis=0)
     k, lo, hi = study.compute_multiple_interval(NS, base, ours)
     says = ("fewer samples" if lo > 1 else "more samples" if hi < 1
             else "undecided: the interval holds 1")
-    print(f"{name} over AgentPRM: {k:.2f} [{lo:.2f}, {hi:.2f}]: {says}")
+    print(f"AgentPRM against {name}: {k:.2f} [{lo:.2f}, {hi:.2f}]: {says}")
 
 # %%
 per_sample = np.mean([t.usage.generated for t in candidates])
@@ -441,12 +441,12 @@ def after(k):  # each judge sees the first k actions
 
 # %% [markdown]
 # The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
-# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. *Fewest turns* knows one thing only: which candidates
-# are over within $k$ actions. What a judge has above it is foresight: it prefers good paths that are still under way. The last line counts at how many $k$ AgentPRM has any
-# that the interval can tell from 0. A judge *below* it is worse than counting: it prefers a path under way to one that has already succeeded, or to a better one.
+# then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. *Fewest turns* knows which candidates
+# were over before action $k$, and after how many. What a judge has above it is foresight, or that it recognizes an ending at action $k$ itself. The last line counts at how many $k$ AgentPRM has any
+# that the interval can tell from 0 (at $k = 0$ nothing can differ, and one interval of twenty leaves 0 out by luck). A judge *below* it is worse than counting: it prefers a path under way to one that has already succeeded, or to a better one.
 
 # %%
-early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8, 12, 20)}
+early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8)}
 at = [k + 1 for k in early]  # a log axis has no 0
 seen = {name: [study.bootstrap_interval(c[name][:, :, -1])
                for c in early.values()] for name in early[0]}
@@ -608,8 +608,8 @@ attempt(check_samples_needed, samples_needed)
 #    ([the estimator](06_best_of_n.ipynb#the-estimator); `tests/core/test_metrics.py`, `tests/core/test_search.py`).
 # 2. It can fall with $N$ ([the hand case](06_best_of_n.ipynb#a-case-to-solve-by-hand)).
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
-# 4. In TextCraft fewest turns wins the headroom without a model; what a judge has above it at a fixed number of actions is foresight, and the
-#    reward models here have little or none that can be told from 0 ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
+# 4. In TextCraft fewest turns wins the headroom without a model; what a judge has above it at a fixed number of actions is foresight, or that it
+#    recognizes an ending ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
 # 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
 #    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
 #

@@ -37,7 +37,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% [markdown]
 # ## The question
 #
-# The world pays once, at the end. A reward model has an opinion after every turn. Can that opinion make reinforcement learning faster, and what can it break?
+# The world pays once, at the end. A reward model has an opinion after every turn. Can that opinion make reinforcement learning (here PPO, proximal policy optimization) faster, and what can it break?
 #
 # Three runs of PPO start from the same SFT policy, with the same tasks and the same number of rounds. They differ in what a turn earns besides the world's reward:
 #
@@ -87,13 +87,12 @@ says = "; ".join(
 show_figure(
     plots.training_curves(panels, xlabel="round"),
     alt=f"Three PPO runs, first to last round. {says}.",
-    caption=f"First to last round, on each round's training tasks: {says}. "
-    "A run can keep its success and grow longer.",
+    caption=f"First to last round, on each round's training tasks: {says}."
 )
 
 # %% [markdown]
-# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. And look where it starts: at temperature 1 the SFT policy
-# reaches most of these goals already, so there is little that PPO could win on them. What counts is the comparison on the same goals
+# Read the left panel with care: every round draws other tasks, so a curve jumps even if the policy stands still. And look where it starts:
+# the closer round 0 is to 1, the less PPO can win on these goals. What counts is the comparison on the same goals
 # [below](08_ppo.ipynb#the-experiment-training-goals-and-held-out-goals).
 #
 # ## From imitation to reinforcement
@@ -101,15 +100,15 @@ show_figure(
 # Behaviour cloning raises the log-probability of every turn of the expert. A **policy gradient** does the same with the agent's own turns, each weighted by how
 # much better it went than expected:
 #
-# $$\nabla J = \mathbb E\Bigl[\sum_t \hat A_t\, \nabla \log \pi(a_t \mid s_t)\Bigr]$$
+# $$\nabla J \approx \mathbb E\Bigl[\sum_t \hat A_t\, \nabla \log \pi(a_t \mid s_t)\Bigr]$$
 #
-# What is expected, $V(s_t)$, comes from a **critic**: a linear head on the policy's hidden states that learns to predict the return. Weighting by the outcome
+# $J$ is the mean return, and the **return** of a turn is the sum of the rewards from it on. What is expected, $V(s_t)$, comes from a **critic**: a linear head on the policy's hidden states that learns to predict the return. Weighting by the outcome
 # alone would do on average, but then every turn of a success is praised, the bad ones too. Say an action succeeds always and another never, and the policy takes each half the time. Then $V = 0.5$, the
 # advantages are $+0.5$ and $-0.5$, and the gradient moves probability from the second to the first. Once the policy takes the first action always, $V = 1$, all
 # advantages are 0, and nothing changes any more.
 #
 # The episodes of a round are used for several steps, and after the first step they stem from a policy that is no longer quite the one in training. PPO therefore stops
-# praising or blaming a token once its probability has moved by more than a share $\varepsilon$ since it was sampled: that is the **clip**, defined further below.
+# praising or blaming a token once its probability has moved by more than a share $\varepsilon$ in the direction of the push since it was sampled: that is the **clip**, defined further below.
 #
 # ## Advantages over turns, by hand
 #
@@ -146,9 +145,9 @@ show_source(gae)
 # ## A misuse that looks right: GAE over tokens
 #
 # A turn is made of tokens, and PPO code for single answers runs GAE over tokens. With turns of 10 action tokens and replies of 50 observation tokens between
-# them, two versions are seen in practice:
+# them, two versions suggest themselves:
 #
-# - **action tokens only**: observation tokens are cut out. The signs are right, but $\lambda$ now decays with every *token*: the reward is forgotten after a turn or two.
+# - **action tokens only**: observation tokens are cut out. The signs are right, but $\lambda$ now decays with every *token*: three turns before the end 0.21 of it is left, over turns 0.86.
 # - **all tokens, values zeroed**: observation tokens get the value 0 ("they are masked anyway"), and plain GAE runs over them. At the end of a turn the next value is 0: the
 #   turn seems to have destroyed all value.
 #
@@ -173,11 +172,11 @@ show_figure(
     alt="Advantage of turn 0 over turns 0.628, over action tokens 0.282, "
     "over all tokens with zeroed values -0.287.",
     caption="The symptom: good turns of a successful episode get a "
-    "negative advantage, so PPO makes them rarer.",
+    "negative advantage: before whitening, PPO would make them rarer.",
 )
 
 # %% [markdown]
-# The assertion that catches it: the agent doesn't choose how long a reply is, so the length of replies must not change an advantage.
+# A check that catches the second version: the agent doesn't choose how long a reply is, so longer replies must not change an advantage.
 
 # %%
 for name, a in ways.items():
@@ -197,7 +196,7 @@ print("over turns there is nothing to move: replies do not enter")
 # $$F_t = \alpha\,(\gamma\, \Phi(s_{t+1}) - \Phi(s_t))$$
 #
 # (Ng et al. 1999). With $\gamma = 1$ the sum over an episode telescopes to $\alpha(\Phi(s_T) - \Phi(s_0))$. With $\Phi = 0$ at the end, $-\alpha\Phi(s_0)$ is left: the same for
-# **all** episodes from one prompt, whatever happens between. So the order of policies stays as it is. Here $\Phi(s_{t+1}) = M(s_t, a_t)$ and $\Phi(s_0) = M_{-1}$, the root value.
+# **all** finished episodes from one prompt, whatever happens between. So the order of policies stays as it is. Here $\Phi(s_{t+1}) = M(s_t, a_t)$ and $\Phi(s_0) = M_{-1}$, the root value.
 #
 # Two turns, root value 0.5, values 0.6 and 0.9, reward 1 at the end, $\alpha = 1$:
 #
@@ -260,11 +259,11 @@ assert idle[failed > direct][0] == 2  # idle turns that make a failure pay
 assert np.ptp(pays["shaping", 1.0]) < 1e-12
 
 # %% [markdown]
-# Does a policy learn it? Give it one weight: before each turn it idles with probability $\sigma(\theta)$, else it goes on and succeeds. After 18 idle turns the
-# rounds are used up, which is a failure. Follow the exact gradient of what it earns. **Predict before you run:** where does each reward end?
+# Does a policy learn it? Give it one weight: after its first turn it idles with probability $\sigma(\theta)$, again and again, else it makes its last turn and succeeds. We let an
+# episode with 18 idle turns fail. Follow the exact gradient of what it earns. **Predict before you run:** where does each reward end?
 
 # %%
-k = torch.arange(19.0)  # idle turns; 18: the rounds are used up
+k = torch.arange(19.0)  # idle turns; 18 is a failure
 turns = {}
 for kind, name in WORDS.items():
     ends = [earned(kind, [0.6] * (i + 1) + [0.9]).sum() for i in range(18)]
@@ -283,9 +282,11 @@ show_figure(
     plots.training_curves({"turns an episode": steps}),
     alt=f"Turns an episode: raw Q from {turns['raw Q'][0]:.1f} to "
     f"{turns['raw Q'][-1]:.1f}, shaping stays at {turns['shaping'][-1]:.1f}.",
-    caption="With raw Q the policy learns to idle until the rounds are over.")
+    caption="With raw Q the policy learns to idle until it fails.")
 
 # %% [markdown]
+# With shaping the policy idles as much as at the start: an idle turn earns 0, and nothing pushes either way.
+#
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
 # | $r_t$ | `rewards` | [B, T] | reward of the world |
@@ -297,7 +298,7 @@ show_figure(
 #
 # **An independent check.** Shaped rewards with the shifted critic $V - \Phi$ must give the *same* advantages as plain rewards with $V$, for any potential and any $\lambda$: in each
 # $\delta_t$ the potentials cancel. We try random ones. The check says more than that the code is right: shaping is worth just as much as a critic that **starts** at the reward model's
-# values. It can make learning faster while the critic knows little, and it cannot change where learning ends.
+# values. It can make learning faster while the critic knows little, and it does not change which policies are best.
 
 # %%
 rng = np.random.default_rng(0)
@@ -316,12 +317,13 @@ assert worst < 1e-12
 # %% [markdown]
 # ## The loss: a clipped ratio, and KL to the reference
 #
-# The advantages are whitened over all turns of a round. Every action token gets its turn's advantage; observation tokens are in no loss. With $\rho = \pi(y)/\pi_{\text{old}}(y)$ of a token:
+# The advantages are whitened over all turns of a round: $\tilde A$ is $\hat A$ less its mean, divided by its standard deviation. Every action token gets its turn's; observation tokens are in no loss. With $\rho = \pi(y)/\pi_{\text{old}}(y)$ of a token:
 #
-# $$L = -\operatorname{mean} \min\bigl(\rho \hat A,\; \operatorname{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\, \hat A\bigr) + c_{\text{KL}} \operatorname{mean} \bigl(e^{d} - 1 - d\bigr), \qquad d = \log \pi_{\text{ref}} - \log \pi$$
+# $$L = -\operatorname{mean} \min\bigl(\rho \tilde A,\; \operatorname{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\, \tilde A\bigr) + c_{\text{KL}} \operatorname{mean} \bigl(e^{d} - 1 - d\bigr), \qquad d = \log \pi_{\text{ref}} - \log \pi$$
+#
+# The critic's squared error, the mean over turns of $(V(s_t) - R_t)^2$ with $R_t = \hat A_t + V(s_t)$, is added; it trains the critic's head alone.
 #
 # The reference $\pi_{\text{ref}}$ costs no second model: it is the same model with its **adapters switched off** (`with model.disable_adapter()`).
-# A whole run is one call: `agentprm_lite.train_ppo(model, chat, tasks, PPOConfig(...), SamplingConfig(), judge)`.
 #
 # The KL term (k3, Schulman 2020) is never negative and its *mean* under $\pi$ is $\mathrm{KL}(\pi \,\|\, \pi_{\text{ref}})$. But as a loss on sampled tokens its expected *gradient* is that of the other direction, $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$. The
 # next cell shows both on a vocabulary of three tokens, by enumeration.
@@ -355,7 +357,7 @@ assert np.allclose(sampled, slope(other))
 
 # %% [markdown]
 # Fresh adapters change nothing (their second factor starts at zero), so before the first step policy and reference agree on every token, and with the log-probabilities stored when the trajectory was
-# sampled at temperature 1. A large gap at round 0 means wrong positions, a wrong mask, or weights of another checkpoint.
+# sampled (those at temperature 1, at whatever temperature that was). A large gap at round 0 means wrong positions, a wrong mask, or weights of another checkpoint.
 
 # %%
 from agentprm_lite import load_policy
@@ -446,10 +448,11 @@ cost = {k: int(log["tokens"].sum()) for k, log in logs.items()}
 print("tokens sampled in training:", cost)
 
 # %% [markdown]
-# **How to read it.** On two cores a run has a few rounds only, and the rates of the first figure move by chance more than by learning. So "undecided" is what to expect here; it says that the runs are too short to tell, not that the
-# rewards are worth the same. If shaping and outcome are undecided, the process reward neither helped nor hurt at this size, which is what the theory allows: it changes how fast one learns, not what is best. For raw Q look at
-# *turns* first. Longer episodes at equal or lower success are dithering. If its turns have not grown, ask why before calling raw Q safe: a success in TextCraft **ends** the episode and with it the income, and the KL term or too few
-# rounds can hide the incentive. Claim C5 of the paper has two parts. "Ends higher" is the difference shaping minus outcome. "More stable" is a statement about many runs, and one run a reward cannot decide it.
+# **How to read it.** *Undecided* means that these runs can't tell two rewards apart, not that they are equal. A run here has a few rounds of a few tasks; whether that is too short is not tested.
+# Your predictions: raw Q has the incentive to lengthen episodes, and the lines *turns* say whether it did. Outcome and shaping have the same best policies, since over a finished episode they differ by a constant. With far too strong a penalty `kl` stays near 0, and success and turns stay those of SFT.
+# For raw Q look at
+# *turns* first. Longer episodes at equal or lower success are dithering. If its turns have not grown, ask why before calling raw Q safe: a success in TextCraft **ends** the episode and with it the income, and the KL term or a low limit of turns
+# may hide the incentive. Claim C5 of the paper has two parts. "Ends higher" is the difference shaping minus outcome. "More stable" is a statement about many runs, and one run a reward cannot decide it.
 #
 # ## What each logged number means
 #
@@ -459,9 +462,9 @@ print("tokens sampled in training:", cost)
 # | `turns` | mean turns an episode | grows while success does not |
 # | `process_reward` | mean sum of the process reward of an episode, without the world's | with raw Q: grows with `turns`; with shaping it is $-\alpha M_{-1}$ for finished episodes, so it can *not* show progress |
 # | `kl` | k3 against the adapter-off reference, mean over action tokens | climbs without success climbing |
-# | `clipped` | share of action tokens whose ratio left $1 \pm \varepsilon$ | near 0 with little learning: the step is small; above 0.3: too large |
+# | `clipped` | share of action tokens whose ratio left $1 \pm \varepsilon$ | near 0 with little learning: the step is small; half of all tokens: it is far too large |
 # | `value_error` | squared error of the critic against its targets | does not fall after the first rounds |
-# | `loss`, `grad_norm` | the whole loss; the norm of the adapters' gradient before it is clipped to 1 | a number that isn't finite stops the run before the step |
+# | `loss`, `grad_norm` | the whole loss, with the critic's; the norm of the adapters' gradient before it is clipped to 1 | a number that isn't finite stops the run before the step |
 # | `tokens` | tokens sampled in the round | grows with `turns`: dithering costs compute |
 
 # %%
@@ -574,20 +577,20 @@ attempt(check_shaped, shaped)
 # |---|---|---|---|
 # | Ours | how the process reward enters PPO is not spelled out | shaping with a zero terminal potential; raw Q as a comparison | a sum of values pays for long episodes |
 # | Ours | GAE over tokens or turns is left open | over turns | observation tokens are not the agent's, and $\lambda$ should not depend on lengths |
-# | Ours | | a cut episode bootstraps with the critic and keeps its last potential | it has no outcome |
+# | Ours | | an episode cut by the token limit: the critic's value before its last turn stands in for the one after it, and its potential is kept | it has no outcome (reward models count it as failed) |
 # | Simplified | a critic of its own | a linear head on the policy's hidden states, no gradient into them | two cores |
 # | Simplified | full fine-tuning | LoRA; adapters off is the reference | one model in memory |
 # | Ours | curves of one run | one run a reward, held-out difference with an interval by task | |
 #
 # And with a real language model? [chapter 13](13_real_language_model.ipynb) shows its runs of PPO where they are stored, and why policy, reference and judge take one copy of it.
 #
-# **Watch** success and turns *together*, `kl`, and the held-out difference. **Vary** `alpha`, `kl`, `lam`, the judge, and the round limit (raw Q with 5 rounds can hardly dither).
+# **Watch** success and turns *together*, `kl`, and the held-out difference. **Vary** `alpha`, `kl`, `lam`, the judge, and the limit of turns.
 #
 # ## Summary
 #
 # 1. GAE runs over turns; zeroed observation values flip a sign ([the misuse](08_ppo.ipynb#a-misuse-that-looks-right-gae-over-tokens); `tests/core/test_labels.py`).
-# 2. A shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
-# 3. Raw Q pays for idle turns: a failure with two of them earns more than a direct success, and a policy that follows the gradient ends idle
+# 2. A finished shaped episode earns $r - \alpha M_{-1}$, however long it is ([by hand](08_ppo.ipynb#shaping-by-hand)).
+# 3. Raw Q pays for idle turns: a failure with two of them earns more than a direct success, and a policy of one weight that follows the gradient ends idle
 #    ([the figures](08_ppo.ipynb#raw-q-pays-for-dithering)).
 # 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/core/test_losses.py`).
 # 5. Shaping is worth as much as a critic that starts at the reward model's values: it can change how fast one learns, not what is best
@@ -609,7 +612,7 @@ attempt(check_shaped, shaped)
 #
 # <details><summary>3. process_reward is level under shaping. Is learning broken?</summary>
 #
-# No. For finished episodes it is $-\alpha M_{-1}$ whatever the policy does.
+# No. For finished episodes it is $-\alpha M_{-1}$: it moves with the tasks that are drawn and not with the policy.
 #
 # </details>
 #

@@ -114,14 +114,14 @@ for name, kind in KINDS.items():
 
 # %% [markdown]
 # **Read the printed lines first.** A judge can be wrong about how hard a template is and right about its solutions. Held out are whole templates, few in this
-# profile, so what is explained on them is a coarse number, often below 0, and the trainer's warning goes by it alone. *In a problem*, in the second table further down,
+# profile, so what is explained on them is a coarse number, which can be below 0, and the trainer's warning (below 0.02, [chapter 5](05_agentprm.ipynb#training)) goes by it alone. *In a problem*, in the second table further down,
 # counts only what Best-of-N needs.
 #
-# In the other worlds a reward model is the policy with another head. Here that taught nothing: to see a false sum a judge has to check sums, and a policy that
-# only writes sums has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
+# In the other worlds a reward model is the policy with another head. Here that taught nothing ([chapter 10](10_four_worlds.ipynb#what-the-judges-explain)). Our guess, not tested: to see a false sum a judge has to check
+# sums, and a policy that only writes them has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
 # solutions with mistakes are graded after every turn (`tutorial/graded.py`; templates of judges and tests take no part). At first $M$ is the chance of
-# its word *right* against *no*; the rollouts teach the rest: how often this policy still fails when all is right so far. The checker sees
-# false sums well and steps that were left out badly. *Majority* needs none of that, and *oracle* shows how much there would be to win.
+# its word *right* against *no*; the rollouts teach the rest: how often this policy still fails when all is right so far.
+# *Majority* needs none of that, and *oracle* shows how much there would be to win.
 #
 # ## A case to solve by hand
 #
@@ -163,7 +163,7 @@ print(f"V = {float(start)}, Q(7) = {float(seven)}, Q(17) = {float(wrong)}")
 # ## The world, and what stays of the equations
 #
 # The world is `MathWorld`: problems made from sentences, with exact answers. The whole of its transition is shown below. It has no reply, so the next
-# state is the old one with the step appended, and equation 7 needs no assumption at all:
+# state is the old one with the step appended, and equation 7 needs no assumption about the world; a reward at the end alone and $\gamma = 1$ remain:
 #
 # $$s_{t+1} = (s_t, a_t) \quad\Rightarrow\quad V(s_{t+1}) = Q(s_t, a_t), \qquad A(s_t, a_t) = Q(s_t, a_t) - Q(s_{t-1}, a_{t-1})$$
 #
@@ -175,13 +175,13 @@ print(f"V = {float(start)}, Q(7) = {float(seven)}, Q(17) = {float(wrong)}")
 # | $M_t$ | `q[t]` | [T] | the reward model after step $t$ |
 # | $M_{-1}$ | `root` | | the reward model after the question |
 #
-# So labels, losses and training are those of [chapter 5](05_agentprm.ipynb), without a line of new code. The paper's section 5.3 does the same with GSM8K: one
+# So labels and losses are those of [chapter 5](05_agentprm.ipynb), without a line of new code. The paper's section 5.3 does the same with GSM8K: one
 # reasoning step is one action.
 #
 # A made problem is a template (a sequence of kinds of sentences) with numbers, names and things drawn anew. New numbers in a known template would only
-# test whether the policy can read numbers. So every fourth **template** is held out: its sequence was never trained on, its single
-# sentences were. The last two lines below compare the same policy on trained templates with new numbers and on held-out templates: the gap, if there is one, is what
-# a split by draws would have hidden.
+# test whether the policy can read numbers. So every fourth **template** is held out for tests: its sequence was never trained on, its single
+# sentences were. Of the others two in three are for demonstrations, and one in three for the reward models. The last two lines below have the policy's success
+# on the reward models' templates and on the test templates. It was trained on neither, so a gap says that one set is harder.
 
 # %%
 show_source(MathWorld._apply)
@@ -194,13 +194,13 @@ cores = {test: {(t.events, t.ending)
                 if problems.is_test(place) == test}
          for test in (False, True)}
 assert not cores[True] & cores[False]
-print(f"{len(cores[False])} templates to train on, {len(cores[True])} held "
-      f"out; levels (steps) here: {profile.levels}")
-for name, attempts in {"trained templates": stages.rollouts(profile),
-                       "held-out templates": candidates}.items():
+print(f"{len(cores[False])} templates to learn from, {len(cores[True])} "
+      f"for tests; levels (steps) here: {profile.levels}")
+for name, attempts in {"reward models": stages.rollouts(profile),
+                       "test": candidates}.items():
     means = study.task_means(attempts)
     mean, lo, hi = study.bootstrap_interval(means)
-    print(f"{name}: sampled success {mean:.3f} [{lo:.3f}, {hi:.3f}], "
+    print(f"templates, {name}: success {mean:.3f} [{lo:.3f}, {hi:.3f}], "
           f"n = {len(means)} problems, drawn anew")
 
 # %% [markdown]
@@ -210,7 +210,7 @@ for name, attempts in {"trained templates": stages.rollouts(profile),
 # ours. Reading it takes three things: verify each mark exactly (fractions, no `eval`), strip it, and parse the answer.
 #
 # $4 \cdot 12 = 48$, $48/4 = 12$, $48-12 = 36$, $36 \cdot 2 = 72$: four marks, three lines, answer 72. An answer is compared as a **number**: `$1,250` is 1250 and
-# `72 rolls.` is 72, but `1/2` and `7 or 8` are no numbers and no answers. `gsm8k.parse_example` refuses a solution with a wrong mark; the library's tests
+# `72 rolls.` is 72, and `1/2` is one half; `7 or 8` says two numbers and is no answer. `gsm8k.parse_example` refuses a solution with a wrong mark; the library's tests
 # read all of GSM8K through it. `check_steps` says of each step whether its arithmetic is true; `None` if it states none.
 
 # %%
@@ -245,9 +245,9 @@ except ValueError as error:
 # | *wrong turn* | 12 + 5 = 17 | one that understands the question |
 # | *wrong answer* | #### 7 after 7 * 3 = 21 | one that knows what was asked |
 #
-# A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`envs.steps.step_kinds`). The cell below
+# A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`agentprm_lite.worlds.math.steps.step_kinds`). The cell below
 # checks this on the expert's solutions: every step must be right, and with a 1 added to its result the first step must be false. Then integer arithmetic,
-# which shares no code with the library's, must find the same false steps in the pool.
+# which shares no code with the library's, must find the same false steps among sums, differences and products.
 
 # %%
 def solved(t, spoil=0):
@@ -342,9 +342,12 @@ assert inside["steps"].mean() > 0.55
 # its worst step (as in Math-Shepherd, Wang et al. 2024): a doubt counts even if the model has forgotten it at the end.
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
-# *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions is knowing problems.
+# *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions may be knowing problems.
 # *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the number printed under the first figure ([chapter 5](05_agentprm.ipynb#training)):
 # it is about other templates, and counts how hard they are, too.
+#
+# In the larger study of [chapter 10](10_four_worlds.ipynb#best-of-n-in-four-worlds), by the last $M$ no reward model is shown to beat one sample. By the least $M$ PVM does, 0.15 [0.08, 0.23], and ORM, 0.11 [0.03, 0.19]; AgentPRM is not shown to, 0.06 [-0.00, 0.13], and it is below PVM.
+# Your predictions: the first is answered by the line *AgentPRM minus majority*; yes, a reward model can be worse than one sample, wherever its curve ends below it.
 
 # %%
 def verdict(what, difference):
@@ -398,12 +401,12 @@ pd.DataFrame(record, columns=["judge", "question", "solution", "in a problem",
 #
 # The table counts the first mistakes of all sampled solutions, and tells how $M$ changes there: $M_t - M_{t-1}$, mean over problems and seeds
 # with its interval. The row *right* is the same for the right steps before any mistake. A judge that sees a kind of mistake has a lower number
-# there than in the row *right*. ORM is trained at last steps only: read its column at *wrong answer*. The checker was drilled in false sums most of all,
-# so *false* is where to look first.
+# there than in the row *right*. ORM's labels stand at last steps only, but the checker that it starts from was graded after every turn, so its column can be read in all rows. The checker was drilled in false sums most of all,
+# so *false* is where to look first. (The counts answer the third prediction: *false* against *made up* and *wrong turn*, which are what the policy chose to compute.)
 #
 # **Does $M$ drop at the first wrong step?** The table mixes problems, and hard problems have more mistakes. So the figure below it compares within a problem: $M$ before,
 # at and after the first wrong step, and the same around right steps **of the same problems**, in other solutions or earlier in the same one. Answers are left
-# out there, since nothing comes after them. If the judge sees the mistake, its orange line falls from −1 to 0 and the blue one does not. (At 1 the blue line
+# out there, since nothing comes after them. If the judge sees the mistake, the line of *first wrong step* falls from −1 to 0 and that of *right step* does not. (At 1 the latter
 # may fall too: a wrong step can follow a right one.)
 
 # %%
@@ -625,7 +628,7 @@ attempt(check_first_wrong_step, first_wrong_step)
 # - *success*: the answer is right. A right answer after a wrong step counts (the line "with a mistake on the way").
 # - *question*, *solution*: AUROC over all candidates of all problems. *in a problem*: the mean over problems with both outcomes.
 # - *change*: $M_t - M_{t-1}$, what the model thinks of step $t$ alone.
-# - **Watch** *majority*: a reward model below it is not worth its training. Watch curves that fall with $N$, and a *solution* column that is near *question*.
+# - **Watch** *majority*: it needs no training. Watch curves that fall with $N$, and a *solution* column that is near *question*.
 # - **Vary** `levels` and `rollout_samples` with `dataclasses.replace(profile, ...)`; add *majority* weighted by $M$.
 #
 # ## Summary
@@ -634,9 +637,9 @@ attempt(check_first_wrong_step, first_wrong_step)
 #    `tests/worlds/test_math.py`).
 # 2. A wrong step closes no door; its promise depends on the policy ([the hand case](09_math.ipynb#a-case-to-solve-by-hand)).
 # 3. AUROC over a pool can come from the questions alone ([the misuse](09_math.ipynb#a-misuse-that-looks-right)).
-# 4. A majority vote needs no reward model: a judge below it isn't worth its training. What chooses is the AUROC within a problem; the explained variance
+# 4. A majority vote needs no reward model: below it a judge isn't worth choosing by. What chooses is the AUROC within a problem; the explained variance
 #    counts how hard problems are, too ([the experiment](09_math.ipynb#the-experiment)).
-# 5. A judge that sees a mistake drops at the first wrong step, measured against right steps of the same problems
+# 5. Whether $M$ drops at a mistake is read as the change there minus the change at right steps of the same problems
 #    ([where wrong solutions go wrong](09_math.ipynb#where-do-wrong-solutions-go-wrong)).
 #
 # ## Quiz
@@ -653,7 +656,7 @@ attempt(check_first_wrong_step, first_wrong_step)
 #
 # </details>
 #
-# <details><summary>3. Self-consistency elects a wrong answer although pass@N is 1. How?</summary>
+# <details><summary>3. Self-consistency elects a wrong answer although the oracle has 1. How?</summary>
 #
 # One wrong answer is more frequent than the right one. A vote finds the most likely answer of the policy, not the right one.
 #
