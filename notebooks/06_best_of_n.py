@@ -167,7 +167,7 @@ if raw:
     )
 
 # %% [markdown]
-# *Fewest turns* isn't the oracle here: 0.66 [0.58, 0.73] against 0.82 [0.74, 0.89], so a judge who reads could win more than counting does. AgentPRM adds 0.15 [0.08, 0.22] to one sample, which is 0.46 [0.26, 0.66] of the headroom. That is about what fewest turns wins, and no reward model is shown to be above it. ORM, which has learned from last turns only, wins 0.26 [0.01, 0.51]. In twenty-two attempts that we read, AgentPRM falls where a product's number is mangled or a list is misread, and stays high for a product that is too dear or fits in part only. Mangled numbers cost turns, so counting turns finds them, too.
+# *Fewest turns* isn't the oracle here: 0.66 [0.58, 0.73] against 0.82 [0.74, 0.89], so a judge who reads could win more than counting does. PVM adds 0.19 [0.12, 0.26] to one sample, which is 0.59 [0.39, 0.77] of the headroom; AgentPRM adds 0.13 [0.05, 0.23] and ORM, which has learned from last turns only, 0.10 [0.02, 0.17]. Fewest turns wins about half of the headroom, and no reward model is shown to be above it, nor AgentPRM to differ from PVM. In twenty-two attempts that we read, $M$ of an earlier AgentPRM fell where a product's number was mangled or a list misread, and stayed high for a product that was too dear or fitted in part only. Mangled numbers cost turns; perhaps that is why counting does as well (not tested).
 #
 # Back in TextCraft, the rest of the chapter asks what is left when the end isn't seen.
 #

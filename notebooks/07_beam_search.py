@@ -373,7 +373,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does. In the middle of an attempt ORM is near a coin: after the second turn its AUROC within tasks is 0.50 to 0.55 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.7 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does. In the middle of an attempt ORM is near a coin: after the second turn its AUROC within tasks is 0.50 to 0.60 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
 #
 # ## Where a beam pays
 #
@@ -402,7 +402,7 @@ if raw := stored_raw("webshop"):
     )
 
 # %% [markdown]
-# The beam solves 0.70 [0.61, 0.79] of the tasks: 0.18 [0.09, 0.27] more than one greedy attempt, 0.21 [0.13, 0.27] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.05 [-0.04, 0.13]. After the second turn this judge's AUROC within tasks is 0.72 [0.65, 0.77], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
+# The beam solves 0.69 [0.59, 0.78] of the tasks: 0.17 [0.09, 0.25] more than one greedy attempt, 0.20 [0.13, 0.25] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.01 [-0.06, 0.07]. After the second turn this judge's AUROC within tasks is 0.73 [0.67, 0.79], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
 #
 # ## Where a beam goes wrong
 #

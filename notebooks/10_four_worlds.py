@@ -143,7 +143,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In three worlds the process judges explain a quarter or more of what becomes of an attempt: PVM in WebShop 0.49 [0.46, 0.52], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more; perhaps they mostly count turns (not tested). ORM has learned the last turn only, and over all turns it is worse than a constant in three worlds; in TextCraft that is undecided. In math AgentPRM explains 0.10 [0.02, 0.15] and PVM 0.11 [0.01, 0.19], where the turn number explains nothing. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
+# In three worlds the process judges explain a quarter or more of what becomes of an attempt: PVM in WebShop 0.52 [0.49, 0.55], AgentPRM in TextCraft 0.39 [0.27, 0.47], PVM in BabyAI 0.25 [0.18, 0.32]. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's hardly more; perhaps they mostly count turns (not tested). ORM has learned the last turn only, and over all turns it is worse than a constant in three worlds; in TextCraft that is undecided. In math AgentPRM explains 0.10 [0.02, 0.15] and PVM 0.11 [0.01, 0.19], where the turn number explains nothing. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
 
 # %%
 asked, ranks = {}, {}
@@ -168,7 +168,7 @@ if found:
 
 # %% [markdown]
 # In brackets stands the number of tasks that still have both outcomes among the attempts that go on. It falls, because attempts end: a curve that rises over the last turns is one of fewer and other tasks.
-# In WebShop PVM ranks attempts after the second turn with 0.72 [0.65, 0.77]. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin. In math AgentPRM has 0.63 [0.58, 0.68] after the third turn and 0.73 [0.67, 0.79] after the fourth; there ORM ranks as well, with 0.64 [0.60, 0.69] and 0.79 [0.74, 0.84], so this is no credit to labels of steps.
+# In WebShop PVM ranks attempts after the second turn with 0.73 [0.67, 0.79]. In TextCraft AgentPRM has 0.67 [0.62, 0.72] after the third. In BabyAI 0.53 [0.46, 0.59] is a coin. In math AgentPRM has 0.63 [0.58, 0.68] after the third turn and 0.73 [0.67, 0.79] after the fourth; there ORM ranks as well, with 0.64 [0.60, 0.69] and 0.79 [0.74, 0.84], so this is no credit to labels of steps.
 #
 # ### Could any judge do better?
 #
@@ -186,7 +186,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In every world the judge is below measured Q; in TextCraft the intervals overlap. There measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.33, 0.59] and 0.43 [0.25, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
+# In every world the judge is below measured Q; in TextCraft the intervals overlap. There measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.31, 0.59] and 0.42 [0.24, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
 #
 # In BabyAI measured Q explains 0.59 [0.51, 0.70] and 0.45 [0.28, 0.54]; PVM 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], before the last turn less than the turn number's 0.11. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
 #
@@ -263,13 +263,13 @@ for w, x in found.items():
 pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 
 # %% [markdown]
-# In TextCraft every failure runs to the last round, so the attempt with the fewest turns is a success wherever there is one: *fewest turns* is the oracle, and PVM is below it. In BabyAI most failures do, and no reward model is shown to be above fewest turns. In WebShop failures can be as short as successes; AgentPRM is above one sample by 0.15 [0.08, 0.22], and fewest turns by as much, so nothing is gained over counting there; ORM is below it.
+# In TextCraft every failure runs to the last round, so the attempt with the fewest turns is a success wherever there is one: *fewest turns* is the oracle, and PVM is below it. In BabyAI most failures do, and no reward model is shown to be above fewest turns. In WebShop failures can be as short as successes. There PVM is above one sample by 0.19 [0.12, 0.26], AgentPRM by 0.13 [0.05, 0.23], and none is shown to be above fewest turns either: PVM, the best, by 0.03 [-0.03, 0.09].
 #
 # In math failures are as short as successes, too, and there the **least** $M$ chooses: by it an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most false sums, PVM's further than AgentPRM's, and often rose again: the steps that follow are right by themselves. So PVM solves 0.57 [0.47, 0.68], which is 0.15 [0.08, 0.23] above one sample and 0.23 [0.12, 0.34] above fewest turns; ORM is above one sample too, by 0.11 [0.03, 0.19]. AgentPRM isn't shown to be, 0.06 [-0.00, 0.13], and it is below PVM, by -0.09 [-0.15, -0.03]. By the last $M$, as in the paper, all three have 0.43 to 0.45, and none is shown to be above one sample. Why AgentPRM is below PVM here is not tested; perhaps its labels, which pull $M$ of a turn towards $M$ of the next, fill up the hole that a false sum has made. And one greedy attempt solves 0.58 [0.43, 0.74], as many as the best of sixteen by PVM, with a sixteenth of the tokens.
 #
 # Your predictions: the three reward models differ least in BabyAI (0.92, 0.92 and 0.93), and one sample is furthest below the oracle in math, 0.42 against 0.92.
 #
-# Which $M$ chooses was decided on held-out *training* tasks, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is, by 0.04 [0.01, 0.09]; in TextCraft the difference is -0.04 [-0.10, 0.00], in BabyAI 0.01 [0.00, 0.05], and in WebShop the last is better, -0.14 [-0.24, -0.04]. The table has both scores on the tasks of this chapter.
+# Which $M$ chooses was decided on held-out *training* tasks, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is, by 0.04 [0.01, 0.09]; in TextCraft the difference is -0.04 [-0.10, 0.00], in BabyAI 0.01 [0.00, 0.05], and in WebShop -0.03 [-0.07, 0.01]. The table has both scores on the tasks of this chapter.
 
 # %%
 pd.DataFrame({
@@ -300,7 +300,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# In WebShop, whose judge ranks earliest, the beam is above greedy, 0.70 [0.61, 0.79] against 0.52 [0.42, 0.62], and it can't be told from Best-of-N with as many tokens. One beam in one world doesn't show that early ranking is the reason. In TextCraft the beam is below greedy, by -0.12 [-0.19, -0.05]. Why is not tested; most of its failures that we read had misread a recipe in the first turns and never mended it, and without copies of a path it has 0.71 ([chapter 7](07_beam_search.ipynb#where-a-beam-goes-wrong)). In BabyAI the difference to greedy is undecided, and there, as in TextCraft, Best-of-N with as many tokens is better. In math the beam, by AgentPRM, is not shown to differ from greedy, -0.08 [-0.15, 0.00], nor from one sample or Best-of-N.
+# In WebShop, whose judge ranks earliest, the beam is above greedy, 0.69 [0.59, 0.78] against 0.52 [0.42, 0.62], and it can't be told from Best-of-N with as many tokens. One beam in one world doesn't show that early ranking is the reason. In TextCraft the beam is below greedy, by -0.12 [-0.19, -0.05]. Why is not tested; most of its failures that we read had misread a recipe in the first turns and never mended it, and without copies of a path it has 0.71 ([chapter 7](07_beam_search.ipynb#where-a-beam-goes-wrong)). In BabyAI the difference to greedy is undecided, and there, as in TextCraft, Best-of-N with as many tokens is better. In math the beam, by AgentPRM, is not shown to differ from greedy, -0.08 [-0.15, 0.00], nor from one sample or Best-of-N.
 #
 # ## Success against tokens
 #
@@ -337,9 +337,9 @@ if found:
     )
 
 # %% [markdown]
-# Neither halving nor a beam is shown to be above Best-of-N at equal tokens. Halving from sixteen can't be told from it in WebShop, 0.01 [-0.05, 0.08], and in math, -0.04 [-0.11, 0.02]; in TextCraft it is worse, -0.09 [-0.15, -0.05], and in BabyAI, -0.12 [-0.18, -0.07]. After the second turn WebShop's judge ranks with 0.72, the others with 0.53 to 0.57: halving by a judge that is near a coin drops good attempts. (That this is the reason is not tested.) One greedy attempt is cheaper than all of them, and in math as good as the best of sixteen.
+# Neither halving nor a beam is shown to be above Best-of-N at equal tokens. Halving from sixteen can't be told from it in WebShop, 0.01 [-0.05, 0.07], and in math, -0.04 [-0.11, 0.02]; in TextCraft it is worse, -0.09 [-0.15, -0.05], and in BabyAI, -0.12 [-0.18, -0.07]. After the second turn WebShop's judge ranks with 0.73, the others with 0.53 to 0.57: halving by a judge that is near a coin drops good attempts. (That this is the reason is not tested.) One greedy attempt is cheaper than all of them, and in math as good as the best of sixteen.
 #
-# Your prediction: halving from 16 takes 29 to 37 % of the tokens of Best-of-16. It keeps all of its success in WebShop (0.67, 0.63) and math (0.48, 0.48), and loses much in TextCraft (0.67, 0.79) and BabyAI (0.77, 0.92).
+# Your prediction: halving from 16 takes 29 to 37 % of the tokens of Best-of-16. It keeps all of its success in WebShop (0.68, 0.69) and math (0.48, 0.48), and loses much in TextCraft (0.67, 0.79) and BabyAI (0.77, 0.92).
 #
 # ## How much of the headroom?
 #
