@@ -261,7 +261,8 @@ show_figure(
     caption="The symptom: scores that are off, though nothing fails.",
 )
 assert np.abs(good - truth).max() < 1e-5  # the check that catches it
-print(f"largest error: {np.abs(good - truth).max():.1e} with, {off:.1e}")
+print(f"largest error: {np.abs(good - truth).max():.1e} with select, "
+      f"{off:.1e} without")
 
 # %% [markdown]
 # The same mistake with environments: two branches that share one world. Branch A gets the ingredient. Branch B skips that and crafts at once, which must fail:
@@ -373,7 +374,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does. In the middle of an attempt ORM is near a coin: after the second turn its AUROC within tasks is 0.50 to 0.60 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM is near a coin: after the second turn its AUROC within tasks is 0.50 to 0.60 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
 #
 # ## Where a beam pays
 #
@@ -609,7 +610,7 @@ attempt(check_tokens_computed, tokens_computed)
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
 #   *scored*: tokens that the reward model computed. All are means a task.
 # - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
-# - **Watch** 1×1 away from *one sample* by more than its interval (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
+# - **Watch** 1×1 away from *one sample* with several seeds (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
 # - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
 #

@@ -138,7 +138,7 @@ pd.DataFrame({
     NAMES[w]: {
         JUDGES[k]: text(x["judges"][k]["explained_variance"])
         for k in x["judges"]
-    } | {"the turn number alone": x["turn_number_explains"]}
+    } | {"turn number": f"{x['turn_number_explains']:.2f}"}
     for w, x in found.items()
 })
 
@@ -178,12 +178,13 @@ if found:
 pd.DataFrame({
     (NAMES[w], f"{c['attempts']} attempts, {turns}"): {
         "measured Q": text(x["explained_variance"]),
-        JUDGES[found[w]["process_judge"]]: text(x["judge_explained_variance"]),
-        "the turn number alone": f"{x['turn_number_explains']:.2f}",
+        "the judge": f"{JUDGES[found[w]['process_judge']]} "
+                     f"{text(x['judge_explained_variance'])}",
+        "turn number": f"{x['turn_number_explains']:.2f}",
     }
     for w in found if (c := found[w]["ceiling"])
     for turns, x in (("all turns", c), ("before the last", c["before_last"]))
-})
+}).T
 
 # %% [markdown]
 # In every world the judge is below measured Q; in TextCraft the intervals overlap. There measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.31, 0.59] and 0.42 [0.24, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
