@@ -222,7 +222,7 @@ if kept := stored("curves.json"):
 #
 # ## Best-of-N in four worlds
 #
-# Three floors stand beside the judges: the random agent, one sample (N = 1), and the attempt with the fewest turns, which costs nothing to find.
+# Three floors stand beside the judges: the random agent, one sample (N = 1), and the attempt with the fewest turns, which costs nothing to find. The level line *SFT* is one greedy attempt.
 
 # %%
 curves, ends = {}, []
@@ -233,7 +233,8 @@ for w, x in found.items():
     ns = [point["n"] for point in points["oracle"]]
     curves[NAMES[w]] = {
         name: [y["success"] for y in row] for name, row in points.items()
-    } | {"random agent": [x["random"]] * len(ns)}
+    } | {k: [x[key]] * len(ns) for k, key in
+         (("random agent", "random"), ("SFT", "greedy"))}
     best = JUDGES[x["best_judge"]]
     ends.append(f"{NAMES[w]}: " + ", ".join(
         f"{name} {curves[NAMES[w]][name][-1][0]:.2f}"
