@@ -448,9 +448,6 @@ show_figure(
     "beam has collapsed.",
 )
 
-# %% [markdown]
-# Is collapse bad? Once the study's 4×4 beams were made again so that a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed.
-
 # %%
 import json
 
@@ -465,7 +462,7 @@ for world, beams in again["worlds"].items():
                 without, usual, families=beams["families"]))
 
 # %% [markdown]
-# Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
+# Is collapse bad? The lines above have the study's 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
 #
 # **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
@@ -591,7 +588,8 @@ attempt(check_tokens_computed, tokens_computed)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Paper and here
 #
 # | | the paper | here | why |
