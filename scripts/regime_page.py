@@ -143,7 +143,11 @@ def made(regime: dict[str, Any]) -> str:
     """Where the numbers come from."""
     runs: dict[tuple[str, ...], list[str]] = {}
     for w, x in regime["worlds"].items():
-        parts = {"beams": x["beams_commit"], "the choice of the M": x["score"].get("commit")}
+        parts = {
+            "beams": x["beams_commit"],
+            "the choice of the M": x["score"].get("commit"),
+            "measured Q": (x["ceiling"] or {}).get("commit"),
+        }
         later = "".join(f"; {k} at `{c}`" for k, c in parts.items() if c not in (None, x["commit"]))
         key = (x["command"], x["commit"], x["date"], x["device"], later)
         runs.setdefault(key, []).append(WORLDS[w])
@@ -159,9 +163,9 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     worlds = regime["worlds"]
 
     n = next(iter(worlds.values()))["candidates"]
-    chosen = {w: x["judges"][x["best_judge"]]["best_of_n"] for w, x in worlds.items()}
     levels = [
-        f"{_percent(chosen[w])} instead of {_percent(x['sample'])} in {WORLDS[w]}"
+        f"{_percent(x['judges'][x['best_judge']]['best_of_n'])} instead of "
+        f"{_percent(x['sample'])} in {WORLDS[w]}"
         for w, x in worlds.items()
     ]
     greedy, perfect = (
@@ -200,16 +204,16 @@ def verdicts(ours: str, other: str, rows: dict[str, Row], numbers: bool) -> str:
     """In which worlds one is above another, below it, or neither, with intervals in points."""
     better: list[str] = []
     worse: list[str] = []
-    open_: list[str] = []
+    undecided: list[str] = []
     for world, row in rows.items():
         mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
-        place = better if row[1] > 0 else worse if row[2] < 0 else open_
+        place = better if row[1] > 0 else worse if row[2] < 0 else undecided
         place.append(f"{world} ({mean} points [{low}, {high}])" if numbers else world)
     told = [f"better than {other} in {listed(better)}"] if better else []
     told += [f"worse {'' if better else f'than {other} '}in {listed(worse)}"] if worse else []
     if not told:
-        return f"Neither {ours} nor {other} is shown to be better in {listed(open_)}."
-    rest = f"; in {listed(open_)} neither is shown to be better" if open_ else ""
+        return f"Neither {ours} nor {other} is shown to be better in {listed(undecided)}."
+    rest = f"; in {listed(undecided)} neither is shown to be better" if undecided else ""
     return f"{ours[0].upper()}{ours[1:]} is {', '.join(told)}{rest}."
 
 

@@ -58,6 +58,7 @@ def ceiling(raw: Raw) -> dict[str, Any] | None:
     ranked = auroc_after(some, "measured", turn)
     judged = auroc_after(some, judge, turn)
     return {
+        "commit": raw["measured"].get("commit"),
         "tasks": len(some["candidates"]),
         "attempts": sum(len(task) for task in some["candidates"]),
         **shares(some, judge),

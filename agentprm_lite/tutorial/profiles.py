@@ -247,6 +247,7 @@ _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": 
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
 }
+# 1,920 rollouts to learn from; every test task has one variant
 _MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},

@@ -118,6 +118,11 @@ def test_sentences_follow_the_intervals() -> None:
         "A beam is worse than greedy in Math; in WebShop neither is shown to be better."
     )
     assert missing == "Not measured yet: WebShop and Math."
+    every = {"worlds": {w: world() for w in WORLDS}}
+    assert page.seeds_said(every).startswith("Seeds of a reward model: 3 in every world;")
+    assert page.made({"worlds": {"math": world(beams_commit="def")}}).endswith(
+        "at commit `abc` on d, CPU; beams at `def`."
+    )
 
 
 def test_without_results_all_parts_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -210,6 +215,51 @@ def test_what_chapter_7_says_of_copies_holds() -> None:
     }
     assert [w for w, x in distinct_minus_copies.items() if x.lo > 0] == ["textcraft"]
     assert distinct_minus_copies["webshop"].mean < 0
+
+
+def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
+    """Those without an interval; all are made here anew from stored results."""
+    worlds = json.loads(page.TABLE.read_text())["worlds"]
+    seven, ten = words_of("07_beam_search"), words_of("10_four_worlds")
+
+    def span(values: Any, form: str) -> str:
+        low, *_, high = sorted(values)
+        return f"{low:{form}} to {high:{form}}"
+
+    second = {w: {k: y["auroc_by_turn"]["2"][0] for k, y in x["judges"].items()}
+              for w, x in worlds.items()}  # fmt: skip
+    assert f"AUROC within tasks is {span((x['orm'] for x in second.values()), '.2f')}" in seven
+    equal = {w: f"{x['beams']['4x4']['equal_n']:.1f}" for w, x in worlds.items()}
+    assert (
+        f"as much as {equal['webshop']} samples in WebShop, {equal['babyai']} in BabyAI, "
+        f"{equal['textcraft']} in TextCraft and {equal['math']} in math"
+    ) in seven
+    distinct = json.loads((page.ROOT / "results" / "beams_distinct.json").read_text())["worlds"]
+    more = [
+        100 * (sum(x["distinct"]["tokens"]) / sum(x["copies"]["tokens"]) - 1)
+        for x in distinct.values()
+    ]
+    assert f"generate {span(more, '.0f')} % more tokens" in seven
+
+    judges = {w: worlds[w]["process_judge"] for w in worlds}
+    ways = {
+        w: [worlds[w]["tokens"][f"{way} by {judges[w]}"][-1] for way in ("halving", "best of n")]
+        for w in worlds
+    }
+    share = [100 * a["tokens"] / b["tokens"] for a, b in ways.values()]
+    assert f"halving from 16 takes {span(share, '.0f')} % of the tokens" in ten
+    pairs = {w: f"({a['success'][0]:.2f}, {b['success'][0]:.2f})" for w, (a, b) in ways.items()}
+    assert (
+        f"in WebShop {pairs['webshop']} and math {pairs['math']}, and loses much in TextCraft "
+        f"{pairs['textcraft']} and BabyAI {pairs['babyai']}"
+    ) in ten
+    early = {w: second[w][judges[w]] for w in worlds}
+    shop = early.pop("webshop")
+    assert f"ranks with {shop:.2f}, the others with {span(early.values(), '.2f')}" in ten
+    last = [y["best_of_n_by"]["last"][0] for y in worlds["math"]["judges"].values()]
+    assert f"all three have {span(last, '.2f')}" in ten
+    babyai = sorted(y["best_of_n"][0] for y in worlds["babyai"]["judges"].values())
+    assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
 
 
 def words_of(chapter: str) -> str:
