@@ -55,7 +55,7 @@ SMALL = {
     "textcraft": Lengths(0, 129, 4.5, 20.5, 6.1),
     "babyai": Lengths(0, 87, 1.9, 21.7, 29.7),
     "webshop": Lengths(0, 29, 3.0, 28.6, 97.5),
-    "math": Lengths(0, 53, 5.5, 21.6, 2.5),
+    "math": Lengths(0, 45, 4.6, 21.2, 2.3),
 }
 
 
