@@ -113,11 +113,10 @@ for name, kind in KINDS.items():
           f"templates")
 
 # %% [markdown]
-# **Read the printed lines first.** A judge can be wrong about how hard a template is and right about its solutions. Held out are whole templates, few in this
-# profile, so what is explained on them is a coarse number, which can be below 0, and the trainer's warning (below 0.02, [chapter 5](05_agentprm.ipynb#training)) goes by it alone. *In a problem*, in the second table further down,
-# counts only what Best-of-N needs.
+# **Read the printed lines first.** Held out are whole templates, few in this profile, so what is explained on them is a coarse number: it counts how well a
+# judge knows which templates are hard, too. *In a problem*, in the second table further down, counts only what Best-of-N needs.
 #
-# In the other worlds a reward model is the policy with another head. Here that taught nothing ([chapter 10](10_four_worlds.ipynb#what-the-judges-explain)). Our guess, not tested: to see a false sum a judge has to check
+# In the other worlds a reward model is the policy with another head. Here that taught nothing when it was tried, on problems of four and five steps (commit `65c64f8`). Our guess, not tested: to see a false sum a judge has to check
 # sums, and a policy that only writes them has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
 # solutions with mistakes are graded after every turn (`tutorial/graded.py`; templates of judges and tests take no part). At first $M$ is the chance of
 # its word *right* against *no*; the rollouts teach the rest: how often this policy still fails when all is right so far.
@@ -616,7 +615,7 @@ attempt(check_first_wrong_step, first_wrong_step)
 # |---|---|---|---|
 # | Faithful | one reasoning step is one action; only the final answer counts | the same | |
 # | Ours | the answer is part of the solution | the answer is an action of its own | the reward model has a value before it and after it |
-# | Simplified | GSM8K | made problems of 4 and 5 steps with small numbers; `get_profile(PROFILE, "gsm8k")` plays GSM8K from its files | a small model that has met one kind of text |
+# | Simplified | GSM8K | made problems of three and four steps with small numbers; `get_profile(PROFILE, "gsm8k")` plays GSM8K from its files | a small model that has met one kind of text |
 # | Simplified | Qwen2.5, temperature 0.7, beams to 8×8 | a small policy, the profile's temperature and beams | two cores |
 # | Ours | | a majority vote over final answers as a baseline | it needs no reward model |
 # | Ours | | within-problem AUROC, and $M$ at the first wrong step | problems are not solutions |

@@ -55,7 +55,6 @@ from agentprm_lite.tutorial import (
 )
 
 KIND = "agentprm"  # at β = 0 its labels alone
-BETAS = (0.0, 1.0, 4.0)
 LOSSES: dict[str, tuple[Head, MLoss, Progress]] = {
     "usual": ("sigmoid", "squared", "difference"),
     "cross-entropy": ("sigmoid", "cross_entropy", "difference"),
@@ -72,6 +71,7 @@ def curves(
     out: Path,
     rollouts: Sequence[int],
     seeds: int,
+    betas: Sequence[float],
 ) -> None:
     """Train and measure a judge of every size, seed and β; the file has each as soon as it is made.
 
@@ -91,7 +91,7 @@ def curves(
         rows = {_name(row): row for row in before["rows"]}
         for seed in range(seeds):
             for n in rollouts:
-                for beta in BETAS:
+                for beta in betas:
                     row = json.loads((judged(p, n, seed, beta) / "row.json").read_text())
                     rows[_name(row)] = row | {"command": command}
                     kept["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}

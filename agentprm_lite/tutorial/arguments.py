@@ -88,6 +88,9 @@ def parser() -> Parser:
     sizes = (60, 120, 240, 480, 960)
     learn.add_argument("--rollouts", nargs="+", type=_number(1), default=sizes, help=f"{sizes}")
     learn.add_argument("--seeds", type=_number(1), default=5, help="how many")
+    weights = (0.0, 1.0, 4.0)
+    said = f"weights of L_A: {weights}"
+    learn.add_argument("--betas", nargs="+", type=float, default=weights, help=said)
     add_commands(commands)
     return whole
 

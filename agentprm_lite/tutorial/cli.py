@@ -13,6 +13,7 @@ import argparse
 import io
 import json
 import logging
+import math
 import os
 import shlex
 import sys
@@ -133,9 +134,11 @@ def _checked(args: argparse.Namespace) -> Profile:
         args.worlds = args.worlds or list(WORLDS)
         if unknown := [world for world in args.worlds if world not in WORLDS]:
             raise ValueError(f"world {unknown[0]!r} is unknown, expected some of {list(WORLDS)}")
-        given = [*args.worlds, *getattr(args, "rollouts", ())]
-        if twice := [x for x in given if given.count(x) > 1]:
-            raise ValueError(f"{twice[0]} is given twice")
+        for given in (args.worlds, *(getattr(args, x, ()) for x in ("rollouts", "betas"))):
+            if twice := [x for x in given if given.count(x) > 1]:
+                raise ValueError(f"{twice[0]} is given twice")
+        if negative := [x for x in getattr(args, "betas", ()) if not 0 <= x < math.inf]:
+            raise ValueError(f"a weight of L_A is 0 or more, got {negative[0]}")
         new_file(args.out)
     if args.command == "export":
         new_folder(args.out)
@@ -188,7 +191,8 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
     elif args.command == "curves":
         from agentprm_lite.study import curves
 
-        curves(args.profile, args.worlds, command, Path(args.out), args.rollouts, args.seeds)
+        out, sizes = Path(args.out), (args.rollouts, args.seeds, args.betas)
+        curves(args.profile, args.worlds, command, out, *sizes)
         print(args.out)
     else:
         _study(args, command)

@@ -53,8 +53,8 @@ def test_a_file_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setattr(module, "judged", judged)
     monkeypatch.setattr(module, "tasks_of", lambda p: {**WORLD, "levels": (1,)})
     out = tmp_path / "curves.json"
-    curves("smoke", ["math"], "first", out, [60], 1)
-    curves("smoke", ["math"], "second", out, [30], 2)
+    curves("smoke", ["math"], "first", out, [60], 1, [0, 1, 4])
+    curves("smoke", ["math"], "second", out, [30], 2, [0, 1, 4])
     told = json.loads(out.read_text())
     rows = [
         (r["rollouts"], r["beta"], r["seed"], r["command"]) for r in told["worlds"]["math"]["rows"]
@@ -64,10 +64,10 @@ def test_a_file_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert made[3:6] == [(30, 0, 0), (30, 0, 1), (30, 0, 4)]  # a seed is finished before the next
     assert out.read_text().count("\n") == 12  # a line each, to be read and compared
     with pytest.raises(ValueError, match="is of the profile smoke, got cpu"):
-        curves("cpu", ["math"], "x", out, [30], 1)
+        curves("cpu", ["math"], "x", out, [30], 1, [0])
     monkeypatch.setattr(module, "tasks_of", lambda p: {**WORLD, "levels": (2,)})
     with pytest.raises(ValueError, match="the candidates of math have changed"):
-        curves("smoke", ["math"], "x", out, [30], 1)
+        curves("smoke", ["math"], "x", out, [30], 1, [0])
 
 
 def test_more_rollouts_are_of_more_draws(monkeypatch: pytest.MonkeyPatch) -> None:
