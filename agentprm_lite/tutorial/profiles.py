@@ -247,7 +247,7 @@ _MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"eval_variants": (0, 1, 2)},
     "webshop": {**_MANY, "reward": replace(STUDY.reward, epochs=3)},
-    "math": {**_MANY, "reward": replace(STUDY.reward, lr=1e-3, epochs=3)},
+    "math": {**_MANY, "reward": replace(STUDY.reward, lr=3e-4, epochs=3)},
 }
 
 
