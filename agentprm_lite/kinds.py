@@ -178,6 +178,7 @@ def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = Fals
         if isinstance(example, RewardExample):
             what = f"has rewards {list(t.rewards)}, expected the last in [0, 1]"
             wrong[what] = not 0 <= t.outcome <= 1
+            wrong["has no known outcome: leave it out"] = not (t.terminated or t.truncated)
         if rollouts:
             wrong["has no outcomes of rollouts, which its labels need"] = example.outcomes is None
             counts |= set() if example.outcomes is None else {example.outcomes.shape[1]}

@@ -83,8 +83,7 @@ class Trajectory:
     truncated: bool  #: A limit ended the episode.
     truncated_by: str  #: ``"rounds"``, ``"tokens"`` or, if not truncated, ``""``.
     final: bool
-    """The outcome is final: terminated, or cut at a round limit that counts as failure. Labels of
-    a trajectory that isn't final bootstrap at its end."""
+    """The outcome is final: terminated, or cut at a round limit that counts as failure."""
     success: bool  #: The goal was reached.
     usage: Usage  #: Compute of this episode.
     policy: str  #: Name of the policy that acted.

@@ -41,7 +41,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # An agent acts in turns. It hears whether it was right only after the last
 # one. How many turns lie between the first decision and that answer? The paper
-# asks this in four worlds, all told in text:
+# works in four worlds, all told in text:
 #
 # - **TextCraft**: "craft a lantern", with the recipes that are shown;
 # - **BabyAI**: "pick up the key", in rooms of which only a part is in sight;
@@ -125,7 +125,7 @@ for shift, (name, look) in enumerate(looks.looks_of(rows).items()):
     bars = np.maximum(0, [mean - lo, hi - mean])
     right.errorbar(at + 0.2 * shift, mean, bars, fmt=look.marker,
                    color=look.color, capsize=4, label=name)
-right.set(xticks=at, xticklabels=WORLDS)
+right.set(ylabel="random agent, mean", xticks=at, xticklabels=WORLDS)
 looks.finish(fig, right)
 needs = ", ".join(f"{np.median(n):g}" for n in turns)
 finds = ", ".join(f"{x.mean:.0%}" for x in won)
@@ -137,15 +137,14 @@ show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
 # %% [markdown]
 # Read the left panel first: that many decisions share one reward. Then the
 # right one: how often blind luck finds it. The **random agent** is a floor: a
-# policy that isn't above it has learned nothing, and it stands in the figures
-# from [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
+# **policy** (whatever chooses the actions, later written $\pi$) that isn't above
+# it has learned nothing. It stands beside every choice among attempts, from
+# [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
 # reward and success can lie apart. Where random actions almost never succeed,
 # an agent that starts from nothing hears almost nothing, and that is why [chapter 2](02_policy.ipynb) begins with
-# imitation. (Where no episode succeeded, the printed interval has no width:
-# resampling zeros gives zeros. A rate of up to about 3 in the number of
-# episodes could hide behind it.)
+# imitation.
 #
 # ## An episode as mathematics
 #
@@ -225,8 +224,9 @@ pd.DataFrame({world: facts(world) for world in WORLDS})
 #   right in part; only a full 1 counts as success.
 # - *replies*: in math nobody answers a step, so a wrong step looks like a right
 #   one. In WebShop the pages answer, but they don't say which product is right.
-#   In both the agent must judge for itself. TextCraft's last reply gives the
-#   outcome away ("Crafted 1 minecraft:lantern").
+#   In both the agent must judge for itself. The *last* reply gives the outcome
+#   away in TextCraft ("Crafted 1 minecraft:lantern"), BabyAI and WebShop, where
+#   it comes too late to choose another way; in math nothing does.
 # - *expert needs more*: tasks that the expert doesn't finish within the rounds.
 #   Where no policy can, a success rate over all tasks has its ceiling there.
 # - *words*: what a policy must read and write. The reading is most of it.
@@ -384,7 +384,9 @@ play(env, ACTIONS)
 # ## A case to solve by hand
 #
 # Goal: sugar, from one recipe, `craft 1 sugar using 1 sugar cane`. Two turns
-# do it: get the cane, craft. The rewards are $(0, 1)$. The return
+# do it: get the cane, craft. The rewards are $(0, 1)$. The **return** of a turn
+# is the sum of the rewards from it to the end, where a reward $k$ turns later
+# counts $\gamma^k$; $\gamma \le 1$ is the *discount*. So
 # $G_t = \sum_{k \ge t} \gamma^{k-t} r_k$ is
 #
 # - with $\gamma = 1$: $G_0 = 0 + 1 = 1$ and $G_1 = 1$;
@@ -538,23 +540,31 @@ show_figure(
 )
 
 # %%
-env = TextCraft(max_rounds=3)
-env.reset(options={"goal": "sugar"})
-saved = env.snapshot()
-for action in MOVES:
-    env.restore(saved)
-    assert env.snapshot() == saved, "this branch starts somewhere else"
-    env.step(action)
-twice = estimate(MOVES[:1] * 2 + MOVES[1:], rng, inside=False)
-print("tried twice:", np.round(twice, 2), "exact:", np.round(bars["exact"], 2))
-assert np.abs(np.array(twice) - bars["exact"]).max() < 0.1
+def branches(*, inside):
+    """Steps along every action; the first state is compared before each."""
+    env = TextCraft(max_rounds=3)
+    env.reset(options={"goal": "sugar"})
+    first = saved = env.snapshot()
+    for action in MOVES:
+        saved = env.snapshot() if inside else saved
+        env.restore(saved)
+        assert env.snapshot() == first, f"{action!r} starts somewhere else"
+        env.step(action)
+
+
+branches(inside=False)
+try:
+    branches(inside=True)
+except AssertionError as caught:
+    print("caught:", caught)
+else:
+    raise AssertionError("the wrong place went unnoticed")
 
 # %% [markdown]
 # The wrong version gives numbers that look sensible: *get* is far ahead, the
 # others are at zero. Turn the order round and *get* is worth nothing. The same
-# happens where two branches share one environment under two names. Two
-# assertions catch it: the state before every branch is the first state, and the
-# same action tried twice in a row gives about the same value.
+# happens where two branches share one environment under two names. One
+# assertion catches it: the state before every branch is the first state.
 #
 # ## Exercises
 #
@@ -663,7 +673,7 @@ attempt(check_state_value, state_value)
 # | simplified | four kinds of tasks, served over HTTP | the same four, in this process; `AgentGymEnv` speaks to the original servers |
 # | faithful | texts, replies and rewards of TextCraft, BabyAI and WebShop | the same; all differences are numbered in the docstrings of the classes |
 # | faithful | 97 TextCraft queries | `tasks("test", levels=(1, 2, 3))`; with depth 4 there are 100 |
-# | faithful | 90 BabyAI queries, 20 rounds, mean reward | the same; some bugs of the server are mended, `compat="agentgym"` brings them back |
+# | faithful | 90 BabyAI queries, 20 rounds, mean reward | the class does the same; some bugs of the server are mended, `compat="agentgym"` brings them back. The book's experiments take some of its levels and fewer rounds, and report success ([paper and here](../book/paper-and-here.md#the-worlds)) |
 # | simplified | WebShop's real products, 6 rounds | a made-up catalogue and 10 rounds by default; the real one loads from a folder |
 # | simplified | GSM8K | made-up problems by default; class `GSM8K` plays the real ones from a folder |
 # | ours | index to goal depends on the server's file system | recipes are sorted: an index is the same goal everywhere |

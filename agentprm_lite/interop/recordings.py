@@ -38,8 +38,8 @@ def from_messages(
         chat: chat format of the reward model's base.
         messages: OpenAI's or Anthropic's messages, or ShareGPT's conversations.
         reward: what the episode earned, 0 to 1, where 1 is success, as a number, a text or a
-            boolean; None if it isn't known, which is enough for scoring, and in training makes
-            its labels bootstrap at the end.
+            boolean; None if it isn't known, which is enough for scoring, and is refused in
+            training.
         task: what was asked; attempts at one task share it.
         tools: schemas of the agent's tools.
         sample: number of the attempt at this task.

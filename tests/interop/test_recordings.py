@@ -67,16 +67,19 @@ def test_a_log_has_the_ids_and_steps_of_its_episode(
         assert from_line(to_line(again)) == again
 
 
-def test_what_is_not_over_bootstraps_and_scores_alike(
+def test_what_is_not_over_scores_alike_and_is_refused_in_training(
     chat: ChatFormat, folder: Path, played: list[Trajectory]
 ) -> None:
     judge = RewardModel(random_reward_model(folder))
     log = messages_of(max(played, key=lambda t: t.num_steps))
     under_way, over = (from_messages(chat, log, reward, Task("mine", 0)) for reward in (None, 0.0))
-    assert not under_way.final and under_way.truncated and not under_way.terminated
+    assert not (under_way.final or under_way.truncated or under_way.terminated)
     assert over.final and over.terminated and not over.truncated
     a, b = judge.score([under_way, over])
     assert np.allclose([a.root, *a.q], [b.root, *b.q], atol=1e-6) and len(a.q) == len(log) // 2
+    model, examples = new_reward_model(folder, Lora(), 0), [RewardExample(under_way)]
+    with pytest.raises(ValueError, match="mine/0/0/0 has no known outcome: leave it out"):
+        train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-2, epochs=1))
 
 
 def test_a_reward_model_learns_the_same_from_logs(
@@ -166,4 +169,4 @@ def test_the_readmes_program_for_logs_runs(
     assert re.findall(r"^M = 0\.\d\d  (.+)$", run.stdout, re.M) == [
         action.splitlines()[0] for action in played[0].actions
     ]
-    assert (tmp_path / "my-prm" / "config.json").exists()
+    assert (tmp_path / "my-prm-2" / "config.json").exists()

@@ -265,4 +265,5 @@ def test_a_trajectory_has_everything_around_the_steps() -> None:
         "<s>user\nadd<e>\n<s>assistant\n"
     )
     assert run.steps == (2, 5) and run.step_of(5) == 1
-    assert trajectory(chat, log(ASK, DONE), Task("mine", 7))[0].truncated
+    under_way = trajectory(chat, log(ASK, DONE), Task("mine", 7))[0]
+    assert not (under_way.terminated or under_way.truncated or under_way.final)

@@ -61,7 +61,7 @@ class WebShop(TextEnv):
 
     Reward:
         At the purchase r_type · (attributes met + options met + [price ≤ cap]) / (attributes +
-        options + 1), from 0 to 1; see webshop_reward.py. 0 before, and if nothing is bought.
+        options + 1), from 0 to 1; see reward.py. 0 before, and if nothing is bought.
         Success is a reward of 1.
 
     Episode end:
