@@ -30,12 +30,15 @@ from agentprm_lite.tutorial import (
     family,
     get_profile,
     greedy_runs,
+    policy,
     pool,
     pool_values,
     random_agent,
+    read,
     reward_model,
     reward_model_folder,
     rollouts,
+    sample,
     test_tasks,
     training_log,
 )
@@ -144,9 +147,12 @@ def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[l
 
 def chosen_score(p: Profile) -> dict[str, Any]:
     """How judges score whole attempts in a world: :func:`last_or_least` on the training tasks that
-    are held out, all kinds together, a seed of each."""
+    are held out, among as many attempts as on held-out tasks, all kinds together, a seed of each.
+    """
     examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
-    played = [e.trajectory for e in split_families(examples, HELD_OUT, family)[1]]
+    tasks = list(by_task([e.trajectory for e in split_families(examples, HELD_OUT, family)[1]]))
+    actor, n = policy(p), p.eval_samples
+    played = list(read(sample(p, actor, "choosing", tasks, n, p.eval_temperature)))
     groups = by_task(played)
     raw = {
         "families": [family(task) for task in groups],
