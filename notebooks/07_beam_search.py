@@ -374,7 +374,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little: after the second turn its AUROC within tasks is 0.50 to 0.60 in the four worlds of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 15.8 in math.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.68 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 14.8 in math.
 #
 # ## Where a beam pays
 #

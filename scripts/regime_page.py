@@ -186,6 +186,10 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     )
     beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
     found.append(verdicts("a beam of 4×4", "one greedy attempt", beams, numbers))
+    rows = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
+    halves = {WORLDS[w]: row["minus_best_of_equal_n"] for w, row in rows.items()}
+    halving = f"halving from {n}, which drops the worse half after every turn,"
+    found.append(verdicts(halving, "Best-of-N with as many tokens", halves, numbers))
     for w, x in worlds.items():
         share, chosen = x["explained_variance"], x["judges"][x["best_judge"]]["minus_sample"]
         if share and share[0] < LEARNED:
