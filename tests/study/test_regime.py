@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import TASKS, backend
+from helpers import TASKS, backend, random_trajectories
 
 from agentprm_lite.hub import ChatFormat, load_policy
-from agentprm_lite.prm import StepValues
+from agentprm_lite.kinds import RewardExample, split_families
+from agentprm_lite.prm import FewestTurns, StepValues
 from agentprm_lite.search import halving
 from agentprm_lite.study.bars import (
     best_of,
@@ -25,7 +28,11 @@ from agentprm_lite.study.bars import (
 from agentprm_lite.study.regime import HELD_OUT, last_or_least, read_raw, write_raw
 from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
 from agentprm_lite.train import train_reward_model
+from agentprm_lite.tutorial import family
+from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Trajectory
+
+module = importlib.import_module("agentprm_lite.study.regime")
 
 # [outcome, success, cut, tokens of each turn]
 WON, LOST, SLOW = [1.0, 1, 0, [5, 5]], [0.0, 0, 0, [5, 5]], [0.0, 0, 1, [5, 5, 5]]
@@ -131,6 +138,25 @@ def test_the_score_is_chosen_where_it_is_shown_to_be_better(raw: dict[str, Any])
     mixed = [[steady, doubtful], [doubtful, steady]] * 4 + [[steady, doubtful], [steady]]
     found = last_or_least({**many, "values": {"pvm": [mixed]}})
     assert found["by"] == "last" and found["least_minus_last"][0] == pytest.approx(1 / 9, abs=1e-4)
+
+
+def test_the_score_is_chosen_among_as_many_attempts_as_are_chosen_from_later(
+    monkeypatch: pytest.MonkeyPatch, chat: ChatFormat
+) -> None:
+    """At tasks from which no judge has learned, at the temperature of the held-out attempts."""
+    played = [t for t in random_trajectories(chat, 60, 0) if t.num_steps]
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "rollouts", lambda p: played)
+    monkeypatch.setattr(module, "policy", lambda p: "actor")
+    monkeypatch.setattr(module, "sample", lambda *given: asked.append(given))
+    monkeypatch.setattr(module, "read", lambda path: played)
+    monkeypatch.setattr(module, "reward_model", lambda *given: FewestTurns())
+    p = replace(SMOKE, eval_samples=7, rollout_samples=2)
+    assert module.chosen_score(p)["by"] == "last"
+    ((_, actor, name, tasks, samples, temperature),) = asked
+    assert (actor, name, samples, temperature) == ("actor", "choosing", 7, p.eval_temperature)
+    held_out = split_families([RewardExample(t) for t in played], HELD_OUT, family)[1]
+    assert set(tasks) == {e.trajectory.task for e in held_out} != {t.task for t in played}
 
 
 def test_what_is_held_out_is_what_training_holds_out() -> None:
