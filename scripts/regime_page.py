@@ -188,7 +188,7 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     found.append(verdicts("a beam of 4×4", "one greedy attempt", beams, numbers))
     rows = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
     halves = {WORLDS[w]: row["minus_best_of_equal_n"] for w, row in rows.items()}
-    halving = f"halving from {n}, which drops the worse half after every turn,"
+    halving = f"halving from {n} attempts"
     found.append(verdicts(halving, "Best-of-N with as many tokens", halves, numbers))
     for w, x in worlds.items():
         share, chosen = x["explained_variance"], x["judges"][x["best_judge"]]["minus_sample"]
@@ -239,13 +239,15 @@ def alt(regime: dict[str, Any]) -> str:
 
 
 def methods(world: dict[str, Any]) -> dict[str, Row]:
-    """The figure's rows: floors, one attempt, Best-of-N by each judge, a beam, a perfect choice."""
+    """The figure's rows: floors, one attempt, Best-of-N by each judge, halving, a beam, a perfect
+    choice."""
     return {
         "random agent": world["random"],
         "one sample": world["sample"],
         "SFT, greedy": world["greedy"],
         "fewest turns": world["fewest_turns"],
         **{JUDGES[k]: x["best_of_n"] for k, x in world["judges"].items()},
+        "halving": world["tokens"][f"halving by {world['process_judge']}"][-1]["success"],
         "beam": world["beams"][BEAM]["success"],
         "oracle": world["oracle16"],
     }
@@ -297,8 +299,9 @@ def caption(regime: dict[str, Any]) -> str:
         "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
         f"the choice among {world['candidates']} samples: the shortest, or the best by a reward "
         "model, which has learned outcomes at the last turn (ORM), at every turn (PVM), or with "
-        "temporal differences and progress (AgentPRM). Beam: 4 paths, 4 turns tried on each, by "
-        f"PVM or AgentPRM. {scores_said(regime)} {seeds_said(regime)}."
+        "temporal differences and progress (AgentPRM). Halving: those attempts side by side, the "
+        "worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each. Both by PVM or "
+        f"AgentPRM. {scores_said(regime)} {seeds_said(regime)}."
     )
 
 

@@ -43,7 +43,8 @@ def world(**other: Any) -> dict[str, Any]:
         "beams": {"4x4": {"success": [0.7, 0.6, 0.8], "minus_greedy": [0.1, 0.05, 0.2],
                           "minus_sample": [0.3, 0.2, 0.4]}},
         "score": {"by": "last"},
-        "tokens": {"halving by pvm": [{"minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
+        "tokens": {"halving by pvm": [{"success": [0.7, 0.6, 0.8],
+                                     "minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None}, **other,
     }  # fmt: skip
 
@@ -115,8 +116,7 @@ def test_sentences_follow_the_intervals() -> None:
     )
     assert beam.startswith("A beam of 4×4 is better than one greedy attempt in TextCraft (10.0 po")
     assert halving.startswith(
-        "Halving from 16, which drops the worse half after every turn, is better than Best-of-N "
-        "with as many tokens in TextCraft (10.0 po"
+        "Halving from 16 attempts is better than Best-of-N with as many tokens in TextCraft (10.0 p"
     )
     rows = {"Math": [-0.1, -0.2, -0.01], "WebShop": [0.0, -0.1, 0.1]}
     assert page.verdicts("a beam", "greedy", rows, numbers=False) == (
