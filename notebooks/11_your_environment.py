@@ -395,10 +395,12 @@ logs = [
     from_messages(actor.chat, as_log(t), t.outcome, t.task, sample=t.sample)
     for t in candidates
 ]
-again = rewards.reward_model(profile, "agentprm", SEEDS[0]).score(logs)
-same = [logs[i].ids == t.ids for i, t in enumerate(candidates)]
-gaps = [np.abs(v.q - values[0][i].q).max() for i, v in enumerate(again)]
-print(f"{np.mean(same):.0%} of {len(logs)} candidates have the same ids;")
+fit = [i for i, t in enumerate(logs) if len(t.ids) <= 2048]  # the base's
+judge = rewards.reward_model(profile, "agentprm", SEEDS[0])
+again = dict(zip(fit, judge.score([logs[i] for i in fit]), strict=True))
+same = [logs[i].ids == candidates[i].ids for i in fit]
+gaps = [np.abs(v.q - values[0][i].q).max() for i, v in again.items()]
+print(f"{np.mean(same):.0%} of {len(fit)} candidates have the same ids;")
 print(f"M differs by {np.mean(gaps):.2f} on average, {max(gaps):.1f} at most")
 
 # %% [markdown]
