@@ -382,7 +382,6 @@ for i in pair:
 # %%
 from agentprm_lite.interop import from_messages
 
-
 def as_log(t):
     log = []
     for told, said in zip(t.observations[:-1], t.actions, strict=True):
@@ -390,11 +389,8 @@ def as_log(t):
                 {"role": "assistant", "content": said}]
     return log
 
-
-logs = [
-    from_messages(actor.chat, as_log(t), t.outcome, t.task, sample=t.sample)
-    for t in candidates
-]
+logs = [from_messages(actor.chat, as_log(t), t.outcome, t.task,
+                      sample=t.sample) for t in candidates]
 fit = [i for i, t in enumerate(logs) if len(t.ids) <= 2048]  # the base's
 judge = rewards.reward_model(profile, "agentprm", SEEDS[0])
 again = dict(zip(fit, judge.score([logs[i] for i in fit]), strict=True))
