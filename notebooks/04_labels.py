@@ -168,15 +168,16 @@ def exact():
 
 
 EXACT, WEIGHT = exact()
-WINS = [comb(LIMIT, k) for k in range(GOAL, LIMIT + 1)]
-assert EXACT[0] == sum(WINS) / 2**LIMIT
 
 
 def error(table):
-    return float(np.sqrt(WEIGHT @ (table - EXACT) ** 2))  # where it comes
+    """Root mean squared error over the states that the policy visits."""
+    return float(np.sqrt(WEIGHT @ (table - EXACT) ** 2))
 
 
 # %%
+WINS = [comb(LIMIT, k) for k in range(GOAL, LIMIT + 1)]
+assert EXACT[0] == sum(WINS) / 2**LIMIT
 SEEDS = {"smoke": 4}.get(PROFILE, 16)
 BUDGETS = [256, 1024] if PROFILE == "smoke" else [2**i for i in range(8, 14)]
 LEARNERS = {

@@ -152,7 +152,7 @@ def chosen_score(p: Profile) -> dict[str, Any]:
     examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
     tasks = list(by_task([e.trajectory for e in split_families(examples, HELD_OUT, family)[1]]))
     actor, n = policy(p), p.eval_samples
-    played = list(read(sample(p, actor, "choosing", tasks, n, p.eval_temperature)))
+    played = read(sample(p, actor, "choosing", tasks, n, p.eval_temperature))
     groups = by_task(played)
     raw = {
         "families": [family(task) for task in groups],

@@ -191,8 +191,8 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
     elif args.command == "curves":
         from agentprm_lite.study import curves
 
-        out, sizes = Path(args.out), (args.rollouts, args.seeds, args.betas)
-        curves(args.profile, args.worlds, command, out, *sizes)
+        sizes = {"rollouts": args.rollouts, "seeds": args.seeds, "betas": args.betas}
+        curves(args.profile, args.worlds, command, Path(args.out), **sizes)
         print(args.out)
     else:
         _study(args, command)
