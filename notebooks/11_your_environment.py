@@ -322,7 +322,6 @@ show_figure(
     caption=f"Best-of-{NS[-1]}, and a beam of 2×2 by AgentPRM: {says}. An "
     "agent that opens at random has one chance in a thousand. Bands: 95 %.",
 )
-
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 words = []
 for name, ours, other in (
