@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from agentprm_lite.env import env_class
 from agentprm_lite.sampling import SamplingConfig
-from agentprm_lite.tutorial.corpus import Part, part_of
+from agentprm_lite.tutorial.corpus import part_of
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.types import Task
 
@@ -30,11 +30,11 @@ def sampling_config(profile: Profile, temperature: float = 1.0) -> SamplingConfi
 def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     """Training tasks with demonstrations, one a goal; and those that are rolled out.
 
-    The two share no goal, shop or template (`corpus.part_of`): reward models see the policy where
-    it isn't at its best, as it will be on held-out tasks. Where there are fewer goals to roll out
-    than wanted, each has several draws.
+    The two share no goal, shop or template (`corpus.part_of`), unless the profile says otherwise:
+    reward models see the policy where it isn't at its best, as it will be on held-out tasks. Where
+    there are fewer goals to roll out than wanted, each has several draws.
     """
-    practice, judge = _part(profile, "practice"), _part(profile, "judge")
+    practice, judge = _goals(profile, ("practice",)), _goals(profile, profile.rollout_parts)
     if not judge:
         raise ValueError(
             f"{profile.env} keeps no training task for judges at levels {profile.levels}, expected "
@@ -45,9 +45,9 @@ def train_tasks(profile: Profile) -> tuple[list[Task], list[Task]]:
     return practice[: profile.demo_goals], rolled[: profile.rollout_tasks]
 
 
-def _part(profile: Profile, part: Part) -> list[Task]:
+def _goals(profile: Profile, parts: Sequence[str]) -> list[Task]:
     goals = env_class(profile.env).tasks("train", levels=profile.levels)
-    goals = [t for t in goals if part_of(profile.env, t.index) == part]
+    goals = [t for t in goals if part_of(profile.env, t.index) in parts]
     random.Random(0).shuffle(goals)
     return goals
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from agentprm_lite.tutorial import artifacts, stages, tasks
+from agentprm_lite.tutorial.corpus import part_of
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
+from agentprm_lite.worlds.math import MathWorld
 from agentprm_lite.worlds.textcraft.exchange import FAMILIES, exchange
 
 
@@ -92,3 +94,15 @@ def test_committed_results_name_their_command_commit_and_device() -> None:
         data = json.loads(path.read_text())
         missing = {"command", "commit", "date", "device", "profile"} - set(data)
         assert not missing, f"{path.name} lacks {sorted(missing)}"
+
+
+def test_judges_of_math_learn_from_all_training_templates() -> None:
+    """Their rollouts have templates of both parts, none of a test, and numbers drawn anew."""
+    p = get_profile("study", "math")
+    demonstrated, rolled = tasks.train_tasks(p)
+    parts = {part_of("math", task.index) for task in rolled}
+    assert parts == {"judge", "practice"} and len(set(rolled)) == len(rolled) == 960
+    assert len({MathWorld.family(task.index) for task in rolled}) == 48
+    assert not set(demonstrated) & set(rolled)
+    only = tasks.train_tasks(get_profile("study", "webshop"))[1]
+    assert {part_of("webshop", task.index) for task in only} == {"judge"}
