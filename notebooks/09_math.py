@@ -118,7 +118,7 @@ for name, kind in KINDS.items():
 #
 # In the other worlds a reward model is the policy with another head. Here that taught nothing when it was tried, on problems of four and five steps (commit `65c64f8`). Our guess, not tested: to see a false sum a judge has to check
 # sums, and a policy that only writes them has no use for that. So the reward models of this chapter start from the **checker**, the same small model after drills in which sums and
-# solutions with mistakes are graded after every turn (`tutorial/graded.py`; templates of judges and tests take no part). At first $M$ is the chance of
+# solutions with mistakes are graded after every turn (`tutorial/graded.py`; a third of the training templates and all test templates take no part). At first $M$ is the chance of
 # its word *right* against *no*; the rollouts teach the rest: how often this policy still fails when all is right so far.
 # *Majority* needs none of that, and *oracle* shows how much there would be to win.
 #
@@ -179,8 +179,8 @@ print(f"V = {float(start)}, Q(7) = {float(seven)}, Q(17) = {float(wrong)}")
 #
 # A made problem is a template (a sequence of kinds of sentences) with numbers, names and things drawn anew. New numbers in a known template would only
 # test whether the policy can read numbers. So every fourth **template** is held out for tests: its sequence was never trained on, its single
-# sentences were. Of the others two in three are for demonstrations, and one in three for the reward models. The last two lines below have the policy's success
-# on the reward models' templates and on the test templates. It was trained on neither, so a gap says that one set is harder.
+# sentences were. Of the others two in three have demonstrations; the reward models learn from attempts at all of them, with numbers drawn anew. The last two lines
+# below have the policy's success on those and on the test templates. A gap says that one set is harder, or that the policy knows its demonstrations.
 
 # %%
 show_source(MathWorld._apply)
@@ -195,7 +195,7 @@ cores = {test: {(t.events, t.ending)
 assert not cores[True] & cores[False]
 print(f"{len(cores[False])} templates to learn from, {len(cores[True])} "
       f"for tests; levels (steps) here: {profile.levels}")
-for name, attempts in {"reward models": stages.rollouts(profile),
+for name, attempts in {"training": stages.rollouts(profile),
                        "test": candidates}.items():
     means = study.task_means(attempts)
     mean, lo, hi = study.bootstrap_interval(means)

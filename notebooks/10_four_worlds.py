@@ -45,7 +45,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # 3. Where will the *least* $M$ of an attempt choose better than its last?
 #
 # One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
-# the base all four; demonstrations, the rollouts of the judges and the tests share no goal, shop or template.
+# the base all four. The tests share no goal, shop or template with pretraining, demonstrations or rollouts. Rollouts and demonstrations share none either, but in math, where the judges learn from attempts at all training templates, with numbers drawn anew.
 # That takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
