@@ -253,7 +253,7 @@ _CPU_WORLDS: dict[str, dict[str, Any]] = {
 # 1,920 rollouts to learn from, or more; every test task has one variant
 _MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"eval_variants": (0, 1, 2), "truth_tasks": 64},
+    "babyai": {"eval_variants": (0, 1, 2), "truth_tasks": 40},
     "webshop": {**_MANY, "reward": replace(STUDY.reward, epochs=3)},
     "math": {**_MANY, "rollout_tasks": 960, "reward": replace(STUDY.reward, lr=3e-4, epochs=3)},
 }
