@@ -307,7 +307,7 @@ def reply_kind(reply):
         "Inventory": "ok: inventory",
         "Could not find enough": "too few items",
         "Could not find a valid": "no such recipe",
-        "Could not find": "no such item",
+        "Could not find": "can't be got",
     }
     return next((v for k, v in kinds.items() if reply.startswith(k)), "format")
 
@@ -322,7 +322,7 @@ replies = pd.DataFrame(rows, columns=["episodes", "reply"])
 pd.crosstab(replies["reply"], replies["episodes"])
 
 # %% [markdown]
-# `format` means that no command could be read. These are the rules of the
+# *can't be got*: no base item; it must be crafted, or doesn't exist. `format` means that no command could be read. These are the rules of the
 # parser, AgentGym's:
 
 # %%
@@ -402,8 +402,8 @@ if "RFT" in policies:
 # write one word in two pieces. The text doesn't show it, and all positions after
 # it are off by one.
 #
-# The cell below takes an expert's episode and splits one number a turn into a
-# space and a digit, as a policy could. The text stays the same to the letter.
+# The cell below takes an expert's episode and splits one token a turn, a number or
+# a word, into a space and the rest, as a policy could. The text stays the same to the letter.
 
 
 # %%
@@ -564,7 +564,8 @@ attempt(check_keep_for_rft, keep_for_rft)
 # | ours | which successes RFT keeps is not given | at most four different ones a goal |
 # | ours | | ids in, ids out; the boundary rule and a hash of the template travel with the checkpoint |
 #
-# To vary next: half of the demonstrations; `per_task=1` in RFT; a second round
+# To vary next: half of the demonstrations (`demo_goals`); one success a goal in RFT
+# (`RFT_PER_TASK` in `agentprm_lite/train.py`); a second round
 # of RFT on rollouts of the RFT policy.
 #
 # ## Summary

@@ -359,8 +359,9 @@ pd.DataFrame(rows, columns=names)
 # %% [markdown]
 # ## Where an outcome is decided
 #
-# When is an episode lost? Take failed episodes in which the policy played on
-# several times from the state after each turn (*Monte Carlo rollouts*). Two answers for each of their turns: could
+# When is an episode lost? Take episodes on a few training goals. From the state after
+# each of their turns the policy has played on several times (*Monte Carlo rollouts*;
+# [chapter 4](04_labels.ipynb) makes labels of them). Of those episodes look at the failed ones. Two answers for each of their turns: could
 # the *expert* still reach the goal in the rounds that are left? And did *any
 # rollout of the policy itself* reach it?
 
@@ -560,7 +561,7 @@ attempt(check_still_to_play, still_to_play)
 # | | the paper | here |
 # |---|---|---|
 # | simplified | collection at temperature 1.0 | the profile's (`rollout_temperature`): 1.3 for the small base, so that both outcomes occur |
-# | simplified | 16 episodes a query (N_TD) | fewer in the profile cpu (`rollout_samples`), on more goals |
+# | simplified | 16 episodes a query (N_TD) | in the profile cpu 4 (`rollout_samples`) on 60 goals |
 # | ours | candidates at temperature 0.7 | the profile's (`eval_temperature`), as high as in collection: the samples must differ |
 # | ours | samples are counted | tokens are counted, sampled, read and kept apart |
 # | ours | one run, no intervals | intervals over goals, pass@N without bias |
@@ -575,7 +576,7 @@ attempt(check_still_to_play, still_to_play)
 # | `prefilled`, `cached` | read once, and not read again | a prompt that episodes share is counted once, on the first of them |
 # | `truncated_by` | `"rounds"` or `"tokens"` | many `"tokens"`: the limit is too short |
 #
-# To vary next: `rollout_samples`; the temperature of the candidates; the
+# To vary next: `eval_samples` (how far pass@N still rises); `eval_temperature`; the
 # headroom of the RFT policy (`pool(profile, "rft")`).
 #
 # ## Summary

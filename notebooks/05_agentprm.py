@@ -169,7 +169,8 @@ for where, table in (("first turn", first), ("half-way", half)):
 #
 # Your predictions, from the larger run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain): among attempts
 # that are still under way after three turns, which leaves fewest turns nothing, ORM
-# has 0.57 [0.49, 0.64], a coin, and AgentPRM 0.67 [0.62, 0.72]. That is what is left.
+# has 0.57 [0.49, 0.64], which can't be told from a coin; PVM and AgentPRM both have 0.67 [0.62, 0.72].
+# That is what is left, and AgentPRM has no more of it than PVM.
 #
 # Chapters [6](06_best_of_n.ipynb) and [7](07_beam_search.ipynb) test the values
 # where they are used.
@@ -221,7 +222,8 @@ pd.DataFrame(rows, columns=columns).head(6)
 # $L_Q$ compares values with labels (promise), $L_A$ differences of values with
 # differences of labels (progress); [what that teaches](#what-the-loss-wants) is
 # another question. Equation 9 has no ½ in the paper, Algorithm 1 has it; we use
-# it in both terms. The other kinds take $L_Q$ alone; only PQM has a ranking loss of its own. The
+# it in both terms. The other kinds take $L_Q$ alone; only PQM (Li and Li 2024), which learns the order of
+# the turns of a trajectory and isn't used in this book, has a ranking loss. The
 # library can also take cross-entropy in $L_Q$ (its default); this book's judges take the square. An episode that was cut by the token limit has no outcome
 # (`final` is False): every kind takes it as a failure, because the task ends
 # there; `cut="bootstrap"` is the other choice.
@@ -441,7 +443,9 @@ if text := stored("curves.json"):
 # would let $L_A$ help, with few rollouts, a model is not helped. In the tree
 # a state learns from its own episodes alone, so smoothing has much noise to take
 # away. A model shares what it learns among all states and starts from a pretrained
-# trunk: little noise is left, we think, and the bias stays. β = 0 and 4 have one or two
+# trunk, so less noise may be left to take away (our reading, not tested). It doesn't explain
+# all: in WebShop the harm shrinks with more rollouts, while a bias would stay. Perhaps
+# $L_A$ also slows a short training. β = 0 and 4 have one or two
 # seeds a size, β = 1 two to five. The judges of this book keep β = 1, since it is
 # the paper's method that they stand for; for a judge of your own start with `beta=0`.
 #
@@ -623,7 +627,8 @@ pd.DataFrame(table, columns=columns).round(3)
 # not lie above 0. But look at the turns that crafted something. Where their
 # progress is below 0 as well, the model may mostly have learned that time passes
 # (not tested): successes are short, so a long history alone speaks for failure.
-# Only AgentPRM was trained on differences. ORM was trained on no turn but the
+# Only AgentPRM has a loss on differences, and that loss smooths them
+# ([what the loss wants](#what-the-loss-wants)), so small progress is partly its doing. ORM was trained on no turn but the
 # last; what it says here is extrapolation.
 #
 # ### Exercise 05.2
@@ -787,8 +792,8 @@ for name, other in others.items():
 #    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
 #    `tests/core/test_train.py`).
 # 3. An AUROC half-way through an episode needs *fewest turns* beside it, which
-#    reads nothing; among attempts under way after three turns AgentPRM ranks with
-#    0.67 in the larger run ([the question](05_agentprm.ipynb#the-question)).
+#    reads nothing; among attempts under way after three turns PVM and AgentPRM both
+#    rank with 0.67 in the larger run ([the question](05_agentprm.ipynb#the-question)).
 # 4. A value can rank well without being a chance
 #    ([are the values chances?](05_agentprm.ipynb#are-the-values-chances)).
 # 5. One token off still looks like values; a check on the token catches it

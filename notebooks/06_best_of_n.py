@@ -2,7 +2,7 @@
 # # 6 Best-of-N and compute efficiency
 #
 # At the end you will have computed the expected success of Best-of-N by hand for four samples, checked the
-# library's estimator by brute force, drawn the curves of three reward models with intervals over seeds and tasks,
+# library's estimator by brute force, drawn the curves of three reward models with intervals over tasks (and seeds, where there are several),
 # and put an interval on the sentence "ours needs $k$ times fewer samples".
 #
 # | | |
@@ -50,7 +50,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # **Predict before you run.**
 # 1. Where will the three reward models lie between *one sample* and *oracle*? Which of them will beat *fewest turns*?
-# 2. Which of them sees something at the last step that the others do not?
+# 2. Which of them was trained on the last step alone? Where will that help it, and where not?
 # 3. Can a curve of a reward model fall as $N$ grows?
 
 # %%
@@ -316,7 +316,7 @@ print("the library ignores the order, argmax does not")
 # All judges, with intervals. The rows *SFT* and *RFT* are greedy and cost one sample. *majority* votes for the most
 # frequent sequence of actions among all $K$ candidates.
 #
-# Read the comparisons below the table, not the overlap of two bands: on the same tasks much of the noise is common to both
+# Read the comparisons above the table, not the overlap of two bands: on the same tasks much of the noise is common to both
 # judges and cancels in the difference.
 
 # %%
@@ -338,7 +338,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 columns = [f"N = {n}" for n in NS]
 text = {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
         for k, v in last.items()}
-pd.DataFrame(text, index=columns).T.iloc[:, ::2]
+pd.DataFrame(text, index=columns).T.iloc[:, ::-2].iloc[:, ::-1]
 
 # %% [markdown]
 # ## The compute multiple
@@ -386,7 +386,9 @@ show_figure(
 # In TextCraft the last action nearly gives the outcome away. A success ends with the craft of the goal item; a failure
 # ends with whatever the policy did when its rounds ran out. A judge that can read the last action alone sorts well, and ORM is
 # trained on just that step. The figure asks when the judges know: the AUROC (chance that a success outscores a failure) at
-# different parts of the trajectory. 0.5 is knowing nothing.
+# different parts of the trajectory. 0.5 is knowing nothing. It pools all tasks, and the middle of a failure comes after more
+# turns than that of a success, so only its left end is free of length ([chapter 5](05_agentprm.ipynb#the-question)). At 0.5 stands
+# the action ⌊T/2⌋, counted from 0: in a success of two actions the last. The next section stops one action earlier there.
 
 # %%
 won = [float(t.success) for t in candidates]
@@ -442,8 +444,9 @@ def after(k):  # each judge sees the first k actions
 # %% [markdown]
 # The same without knowing $T$: the judge sees the first $k$ actions of every candidate, and all of those that are over by
 # then, as a beam search does. At $k = 0$ all candidates of a task look alike, and the choice is random. *Fewest turns* knows which candidates
-# were over before action $k$, and after how many. What a judge has above it is foresight, or that it recognizes an ending at action $k$ itself. The last line counts at how many $k$ AgentPRM has any
-# that the interval can tell from 0 (at $k = 0$ nothing can differ, and one interval of twenty leaves 0 out by luck). A judge *below* it is worse than counting: it prefers a path under way to one that has already succeeded, or to a better one.
+# were over before action $k$, and after how many. What a judge has above it is foresight, or that it recognizes an ending at action $k$ itself. The first line below the figure counts at how many $k$ AgentPRM is
+# above *fewest turns*, or below, as far as an interval can tell (at $k = 0$ nothing can differ, and one interval of twenty leaves 0 out by luck). A judge *below* it is worse than counting: it prefers a path under way to one that has already succeeded, or to a better one.
+# The other lines compare the judges after two actions.
 
 # %%
 early = {k: after(k) for k in (0, 1, 2, 3, 4, 6, 8)}
@@ -467,8 +470,8 @@ against("AgentPRM", ["ORM", "PVM"], early[2], ", two actions")
 # ## Ranking tasks or ranking attempts?
 #
 # A high AUROC over the whole pool can come from knowing which *tasks* are easy. Best-of-N chooses within a task, so that
-# knowledge is worth nothing here. The measure that counts is the AUROC inside each task that has both outcomes. If the first column is
-# high and the second is near 0.5, the judge ranks tasks.
+# knowledge is worth nothing here. The measure that counts is the AUROC inside each task that has both outcomes. If *whole pool* is
+# high and *in a task* is near 0.5, the judge ranks tasks.
 
 # %%
 names = [t.task for t in candidates]
@@ -600,7 +603,7 @@ attempt(check_samples_needed, samples_needed)
 # - *within-task AUROC*: over the tasks with both outcomes only; look at how many there are.
 # - **Watch** a curve above *oracle* (a bug for certain), a curve that falls with $N$ (an overrated failure), *fewest turns* on a level with
 #   the judges (they may have learned length), and a high AUROC over the pool with 0.5 within tasks.
-# - **Vary** `eval_samples`, the temperature, MC labels (`pool_values(profile, "mc_soft", 0)`), and the part that the judge sees.
+# - **Vary** `eval_samples`, the temperature, MC labels (`rewards.pool_values(profile, "mc_soft", 0)`), and the part that the judge sees.
 #
 # ## Summary
 #

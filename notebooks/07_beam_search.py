@@ -165,16 +165,16 @@ assert beam == ["da", "dba"]
 #
 # $$\mathcal B_{t+1} = \operatorname*{top\,N}_{(s, a)} \; M_\phi(s, a), \qquad s \in \mathcal B_t,\; a = a^{(1)}, \dots, a^{(M)} \sim \pi(\cdot \mid s)$$
 #
-# and the answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M_\phi$ at its **last** step: neither
+# Kept paths that are over stand among the candidates too, with the score that they have. The answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M_\phi$ at its **last** step: neither
 # a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
 #
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
 # | $N$ | `n` | | paths kept |
 # | $M$ | `m` | | turns sampled on each path |
-# | $\mathcal B_t$ | `beams[task]` | up to N paths | kept paths of one task |
-# | $a^{(k)}$ | `children` | N·M episodes | paths with a new turn |
-# | $M_\phi(s, a)$ | `values` | [N·M] | value at the last token of each new turn |
+# | $\mathcal B_t$ | `paths[task]` | up to N paths | kept paths of one task |
+# | $a^{(k)}$ | `grown` | N·M episodes | paths with a new turn |
+# | $M_\phi(s, a)$ | `scores` | [N·M] | value at the last token of each new turn |
 # | | `player`, `judge` | | each keeps what it has read of the kept paths |
 #
 # ## Forked environments, two caches
@@ -187,7 +187,7 @@ assert beam == ["da", "dba"]
 # replies and the same outcome, and its score must equal $M_\phi$ from one **full pass** without any cache. Above the lines of the check stands the library's search.
 
 # %%
-show_source(search.beam_search)
+show_source(search.beam_search, search._search)
 from agentprm_lite.chat import TOO_MANY_ACTIONS, parse_action
 from agentprm_lite.env import make_env
 
@@ -289,7 +289,8 @@ assert two_branches(fork=True)[1] == 0.0
 #
 # A wider beam is better than a narrow one for a dull reason too: it samples more. So the fair question is: what would Best-of-N reach with the **same number of generated
 # tokens**, from the same policy and the same reward model? Discarded branches are counted. All points stand over tokens below; the greedy attempt is the point
-# SFT. The table takes for each beam the largest $N$ whose tokens do not exceed the beam's.
+# SFT. The lines below take for each beam the largest $N$ whose tokens do not exceed the beam's. The pool has $K$ samples a task: a beam that is worth more of them is compared with
+# Best-of-$K$, which has fewer tokens than it. *worth* says how many samples the beam's tokens pay for.
 
 # %%
 def tokens_of(key, what="generated"):
@@ -344,9 +345,11 @@ def verdict(what, difference):
 
 for name in KINDS:
     for n, m in profile.beams:
-        equal = int(np.clip(tokens_of((name, n, m)) // sample, 1, K))
+        worth = tokens_of((name, n, m)) / sample
+        equal = int(np.clip(worth, 1, K))
         other = chosen(name, [equal])[:, :, 0]
-        verdict(f"{name} beam {n}×{m} minus its Best-of-{equal}",
+        verdict(f"{name} beam {n}×{m} (worth {worth:.1f}) minus its "
+                f"Best-of-{equal}",
                 study.bootstrap_interval(won[name, n, m], other))
 wide, narrow = profile.beams[-1], profile.beams[0]
 for name in KINDS:
@@ -371,10 +374,10 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 
 # %% [markdown]
 # How to read it. *Undecided* means that the interval holds zero; with so few tasks a difference of 20 points can hide in it. So this chapter shows how beams are made and
-# compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks and more in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
+# compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.68 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam costs less than 16 samples, since a path that is over isn't continued: in chapter 10 as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 14.8 in math.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 9.8 samples in WebShop, 13.6 in BabyAI, 14.6 in TextCraft and 14.7 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
 #
 # ## Where a beam pays
 #
@@ -408,7 +411,7 @@ if raw := stored_raw("webshop"):
 # ## Where a beam goes wrong
 #
 # **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
-# become narrow. We count, round by round, how many of the $N \cdot M$ candidates differ, and how many of the $N$ best. Two candidates count as one path if the new turn and its value
+# become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
 
 # %%
@@ -445,7 +448,7 @@ show_figure(
     f"{kept[-1]:.1f}.",
     caption=f"A {n}×{m} beam on a few tasks: of the best {n}, {kept[0]:.1f} "
     f"differ in the first round and {kept[-1]:.1f} in the last. At 1 the "
-    "beam has collapsed.",
+    "best new candidates are one path.",
 )
 
 # %%
@@ -462,11 +465,11 @@ for world, beams in again["worlds"].items():
                 without, usual, families=beams["families"]))
 
 # %% [markdown]
-# Is collapse bad? The lines above have the study's 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
+# Is collapse bad? The lines above have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. In TextCraft and BabyAI they are the study's; in WebShop they are by the judge of an earlier study, which had learned from 480 rollouts instead of 1,920. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
 #
 # **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
-# are, and what share of their actions repeat an earlier action of the same path. A high share says that the reward model likes standing still.
+# are, and what share of their actions repeat an earlier action of the same path. Compare with 1×1, which chooses nothing: what its failures repeat is the policy's doing. Only a clearly higher share suggests that the reward model likes standing still.
 
 # %%
 import pandas as pd
@@ -490,14 +493,14 @@ pd.DataFrame(record, columns=head).round(2)
 # ## What the caches save
 #
 # Without a cache each turn encodes the whole history again. The usage of a search counts both: *computed* tokens (generated and prefilled) and *cached* ones, whose keys and values
-# were there already. Their sum is what a search without caches would compute.
+# were there already. Without a cache each of the $M$ turns that are tried on a path would read that whole path. So a search without caches would compute at least *generated* + $M$ · (*prefilled* + *cached*), and in the first round even more.
 
 # %%
 record = []
 for n, m in profile.beams:
     key = ("AgentPRM", n, m)
     made, read = tokens_of(key), tokens_of(key, "prefilled")
-    whole = made + read + tokens_of(key, "cached")
+    whole = made + m * (read + tokens_of(key, "cached"))
     factor = f"{whole / (made + read):.1f}×"
     record.append([f"{n}×{m}", made, read, whole, factor,
                    tokens_of(key, "scored")])
@@ -607,10 +610,10 @@ attempt(check_tokens_computed, tokens_computed)
 #
 # - *generated*: tokens sampled in the whole search. *prefilled*: prompts and replies computed. *cached*: tokens not computed again.
 #   *scored*: tokens that the reward model computed. All are means a task.
-# - *distinct paths*: see above; at 1 the beam has collapsed. *repeated*: share of actions that occurred before in the same path.
+# - *distinct paths*: see above; at 1 the best new candidates are one path. *repeated*: share of actions that occurred before in the same path.
 # - **Watch** 1×1 away from *one sample* with several seeds (a bug: it chooses nothing), cached scores off the full pass, and a beam that gets worse as it gets wider
 #   (an overrated state: the wider, the surer it is found).
-# - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `beam_runs(profile, "mc_soft", 2, 2, 0)`.
+# - **Vary** $N$ against $M$ at a fixed product, the temperature, and the reward model: `guided.beam_runs(profile, "mc_soft", 2, 2, 0)`.
 #
 # ## Summary
 #

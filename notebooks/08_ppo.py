@@ -172,7 +172,7 @@ show_figure(
     alt="Advantage of turn 0 over turns 0.628, over action tokens 0.282, "
     "over all tokens with zeroed values -0.287.",
     caption="The symptom: good turns of a successful episode get a "
-    "negative advantage: before whitening, PPO would make them rarer.",
+    "negative advantage: taken as it is, PPO would make them rarer.",
 )
 
 # %% [markdown]
@@ -285,7 +285,7 @@ show_figure(
     caption="With raw Q the policy learns to idle until it fails.")
 
 # %% [markdown]
-# With shaping the policy idles as much as at the start: an idle turn earns 0, and nothing pushes either way.
+# With shaping the policy idles as much as at the start: an idle turn earns 0. Only the last idle turn before the round limit costs anything, and it is too rare to push.
 #
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
@@ -384,7 +384,7 @@ assert (now.cpu() - stored).abs().max() < 1e-2
 # punish SFT by chance (regression to the mean). The same tasks stand on both sides, so the difference is taken task by task and the bootstrap resamples tasks.
 #
 # Each reward has **one** training run here: the intervals cover tasks and samples, not the luck of a training seed. Two more seeds are one argument away
-# (`ppo_run(profile, "shaping", "agentprm", seed=1)`), and so are other judges: `ppo_run(profile, "shaping", "orm")` and `ppo_run(profile, "shaping", "pvm")`.
+# (`guided.ppo_run(profile, "shaping", "agentprm", seed=1)`), and so are other judges (`"orm"`, `"pvm"`).
 
 # %%
 def by_task(trajectories, value):

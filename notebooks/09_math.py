@@ -113,7 +113,7 @@ for name, kind in KINDS.items():
           f"templates")
 
 # %% [markdown]
-# **Read the printed lines first.** Held out are whole templates, few in this profile, so what is explained on them is a coarse number: it counts how well a
+# **Read the printed lines first.** ORM's number is about last steps alone, that of PVM and AgentPRM about all steps: they can't be compared. Held out are whole templates, few in this profile, so what is explained on them is a coarse number: it counts how well a
 # judge knows which templates are hard, too. *In a problem*, in the second table further down, counts only what Best-of-N needs.
 #
 # In the other worlds a reward model is the policy with another head. Here that taught nothing when it was tried, on problems of four and five steps (commit `65c64f8`). Our guess, not tested: to see a false sum a judge has to check
@@ -133,7 +133,7 @@ for name, kind in KINDS.items():
 # - $Q(7) = 0.9$, and $Q(20) = 0$, $Q(51) = 0$, $Q(21) = 1$.
 # - $Q(17) = 0.2 \cdot 0.9 = 0.18$. It is not zero: **the world closes no door**. A wrong step is bad only because of what *this policy* does next.
 # - $V(s_0) = 0.75 \cdot 0.9 + 0.25 \cdot 0.18 = 0.72$ (equation 3).
-# - Progress (equation 8): $A(7) = 0.9 - 0.72 = 0.18$ and $A(17) = 0.18 - 0.72 = -0.54$. Weighted by the policy they cancel:
+# - Progress (equation 5): $A(7) = 0.9 - 0.72 = 0.18$ and $A(17) = 0.18 - 0.72 = -0.54$. Weighted by the policy they cancel:
 #   $0.75 \cdot 0.18 - 0.25 \cdot 0.54 = 0$.
 
 # %%
@@ -179,8 +179,8 @@ print(f"V = {float(start)}, Q(7) = {float(seven)}, Q(17) = {float(wrong)}")
 #
 # A made problem is a template (a sequence of kinds of sentences) with numbers, names and things drawn anew. New numbers in a known template would only
 # test whether the policy can read numbers. So every fourth **template** is held out for tests: its sequence was never trained on, its single
-# sentences were. Of the others two in three have demonstrations; the reward models learn from attempts at all of them, with numbers drawn anew. The last two lines
-# below have the policy's success on those and on the test templates. A gap says that one set is harder, or that the policy knows its demonstrations.
+# sentences were. Of the others two in three have demonstrations. The reward models' attempts are drawn from all of these others, with numbers of their own (in this profile not each template comes up). The last two lines
+# below have the policy's success at those attempts and on the test templates. A gap says that one set is harder, or that the policy knows its demonstrations.
 
 # %%
 show_source(MathWorld._apply)
@@ -190,7 +190,8 @@ for step in ("2 + 2 = 5", env.expert_action()[1], "#### 11"):
     print(f"{step!r} -> reply, reward, over: {env.step(step)[:3]}")
 cores = {test: {(t.events, t.ending)
                 for place, t in enumerate(problems.templates())
-                if problems.is_test(place) == test}
+                if problems.is_test(place) == test
+                and t.level in profile.levels}
          for test in (False, True)}
 assert not cores[True] & cores[False]
 print(f"{len(cores[False])} templates to learn from, {len(cores[True])} "
@@ -342,10 +343,10 @@ assert inside["steps"].mean() > 0.55
 #
 # The second table sets the trap on our own reward models. *question* is the AUROC over the pool of $M_{-1}$: the model has read the problem and not one step.
 # *solution* is the AUROC over the pool of $M$ at the last step. If the two are close, most of what looks like judging solutions may be knowing problems.
-# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the number printed under the first figure ([chapter 5](05_agentprm.ipynb#training)):
+# *in a problem* is what Best-of-N lives on: the AUROC within each problem that has both outcomes. *explained* is the number printed under the first figure, ORM's of last steps alone ([chapter 5](05_agentprm.ipynb#training)):
 # it is about other templates, and counts how hard they are, too.
 #
-# In the larger study of [chapter 10](10_four_worlds.ipynb#best-of-n-in-four-worlds) all three reward models are above one sample by the last $M$: ORM by 0.23 [0.14, 0.31], PVM by 0.12 [0.02, 0.22], AgentPRM by 0.10 [0.00, 0.20]. By the least $M$ they are further above it: 0.27 [0.18, 0.34], 0.32 [0.22, 0.41] and 0.26 [0.19, 0.34].
+# In the larger study of [chapter 10](10_four_worlds.ipynb#best-of-n-in-four-worlds) all three reward models are above one sample by the last $M$: ORM by 0.17 [0.07, 0.27], PVM by 0.17 [0.08, 0.27], AgentPRM by 0.18 [0.08, 0.28]. By the least $M$ they are further above it: 0.24 [0.14, 0.34], 0.32 [0.24, 0.39] and 0.27 [0.20, 0.34].
 # Your predictions: the first is answered by the line *AgentPRM minus majority*; yes, a reward model can be worse than one sample, wherever its curve ends below it.
 
 # %%
@@ -374,7 +375,7 @@ print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
 pd.DataFrame(
     {k: [f"{i.mean:.2f} [{i.lo:.2f}, {i.hi:.2f}]" for i in v]
      for k, v in shown.items()}, index=[f"N = {n}" for n in NS]
-).T.iloc[:, ::2]
+).T.iloc[:, ::-2].iloc[:, ::-1]
 
 # %%
 won = [t.outcome for t in candidates]
@@ -495,7 +496,7 @@ if SHARED:
 # | Qwen2.5-3B | 2×2, 4×4, 8×8 | 64.1, 70.3, 72.9 | 63.6, 69.6, 71.2 | 65.1, 70.5, 73.4 |
 #
 # No seeds and no intervals are given. If the whole test set of 1,319 problems was used, one standard error of a single entry is 1.2 to 1.4 points. AgentPRM is
-# ahead in all six columns; its lead over ORM is 0.2 to 2.0 points.
+# ahead in all six settings; its lead over ORM is 0.2 to 2.0 points.
 
 # %%
 places = [TASKS.index(task) for task in beam_tasks(profile)]
