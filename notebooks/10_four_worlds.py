@@ -193,7 +193,7 @@ pd.DataFrame({
 # %% [markdown]
 # In every world the judge is below measured Q; in TextCraft the intervals overlap. There measured Q explains 0.74 [0.60, 0.85] at all turns of these attempts and 0.67 [0.50, 0.80] before the last one, AgentPRM 0.48 [0.27, 0.68] and 0.45 [0.21, 0.67]. In WebShop measured Q explains 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.31, 0.59] and 0.42 [0.24, 0.51]; after the second turn measured Q ranks with 0.94 [0.83, 1.00], on nine tasks.
 #
-# In BabyAI measured Q explains 0.59 [0.51, 0.70] and 0.45 [0.28, 0.54]; PVM 0.17 [-0.01, 0.38] and 0.00 [-0.24, 0.20], before the last turn less than the turn number's 0.11. So the world would allow far more than these judges have learned. How measured Q ranks after the second turn, 0.63 [0.40, 0.84], rests on eight tasks and decides nothing.
+# In BabyAI measured Q explains 0.65 [0.57, 0.73] and 0.54 [0.45, 0.62]; PVM 0.24 [0.12, 0.34] and 0.15 [0.03, 0.24], at neither more than the turn number's 0.27 and 0.23. After the second turn measured Q ranks with 0.79 [0.68, 0.90], on 19 tasks, and PVM with 0.51 [0.36, 0.65] there. So the world would allow far more than these judges have learned: they know how long attempts go on, and of a state hardly more.
 #
 # In math measured Q explains 0.66 [0.57, 0.71] and 0.56 [0.45, 0.63], and after the third turn it ranks with 0.96 [0.90, 1.00], on 13 tasks. PVM explains 0.22 [-0.01, 0.35] of the same attempts and ranks them with 0.93 [0.88, 0.97]: of two attempts it mostly knows the better one, and how likely success is it knows badly.
 #
