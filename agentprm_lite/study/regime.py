@@ -18,6 +18,7 @@ from agentprm_lite.env import env_class
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
+from agentprm_lite.study import sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
@@ -78,6 +79,8 @@ def gather(p: Profile, command: str) -> Raw:
     }  # fmt: skip
     if p.truth_tasks:
         raw["measured"] = measure(p)
+    if p.env == "babyai":  # the one world where the text hides a part
+        raw["sight"] = sight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
@@ -113,6 +116,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 "beams_commit": raw["beams"].get("commit", raw["commit"]),
                 **table(raw),
                 "ceiling": ceiling(raw),
+                "sight": sight.ranked(raw),
                 "tokens": success_against_tokens(raw),
             }
             for world, raw in raws.items()
