@@ -46,8 +46,8 @@ def _key(name: str) -> Callable[[dict[str, Any]], Row | None]:
     return lambda world: world[name]
 
 
-def _ceiling(name: str) -> Callable[[dict[str, Any]], Row | None]:
-    return lambda world: (world["ceiling"] or {}).get(name)
+def _part(part: str, name: str) -> Callable[[dict[str, Any]], Row | None]:
+    return lambda world: (world[part] or {}).get(name)
 
 
 #: What is asked of a world: label, number, how it is compared, and with what in each world.
@@ -59,11 +59,14 @@ BARS: list[Bar] = [
     ("attempts cut by the context", _key("cut"), "≤", (0.01, 0.02, 0.02, 0.01)),
     ("variance explained by the best process judge, all turns", _key("explained_variance"), "≥",
      (0.2, 0.2, 0.2, 0.15)),
-    ("the same of measured Q: the ceiling", _ceiling("explained_variance"), "≥", (None,) * 4),
+    ("the same of measured Q: the ceiling", _part("ceiling", "explained_variance"), "≥",
+     (None,) * 4),
     ("the judge's AUROC within tasks after a fixed turn", _key("auroc_fixed_turn"), "≥",
      (0.65, 0.65, 0.70, 0.65)),
     ("the same of measured Q, which is noisy: a lower bound of the ceiling",
-     _ceiling("auroc_fixed_turn"), "≥", (None,) * 4),
+     _part("ceiling", "auroc_fixed_turn"), "≥", (None,) * 4),
+    ("the same of the turns that the expert still needs, where the text has shown them",
+     _part("sight", "turn"), "≥", (None,) * 4),
     ("best judge's share of the headroom, Best-of-16", _key("share_of_headroom"), "≥",
      (0.6, 0.5, 0.5, 0.4)),
     ("best judge − fewest turns", _key("best_minus_fewest_turns"), "> 0", (None, None, 0, 0)),

@@ -35,7 +35,7 @@ from agentprm_lite.study.bars import (
     successes,
 )
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.regime import attempt_row, value_rows
+from agentprm_lite.study.raw import attempt_row, value_rows
 from agentprm_lite.train import train_reward_model
 from agentprm_lite.tutorial import (
     Profile,

@@ -16,13 +16,15 @@ import numpy as np
 
 from agentprm_lite.env import env_class
 from agentprm_lite.kinds import RewardExample, split_families
-from agentprm_lite.prm import StepValues
 from agentprm_lite.search import by_task
 from agentprm_lite.study import sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
+from agentprm_lite.study.cooler import cooler
+from agentprm_lite.study.cooler import measure as measure_cooler
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.raw import attempt_row, value_rows
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
     Profile,
@@ -43,7 +45,6 @@ from agentprm_lite.tutorial import (
     test_tasks,
     training_log,
 )
-from agentprm_lite.types import Trajectory
 
 RANDOM_AGENTS = 16  # episodes of the random agent a task
 HELD_OUT = 0.2  # share of the training families from which no reward model learns
@@ -81,6 +82,7 @@ def gather(p: Profile, command: str) -> Raw:
         raw["measured"] = measure(p)
     if p.env == "babyai":  # the one world where the text hides a part
         raw["sight"] = sight.measure(p)
+    raw["cooler"] = measure_cooler(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
@@ -117,6 +119,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 **table(raw),
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
+                "cooler": cooler(raw),
                 "tokens": success_against_tokens(raw),
             }
             for world, raw in raws.items()
@@ -133,20 +136,6 @@ def read_raw(path: Path) -> Raw:
     """Read what :func:`write_raw` wrote."""
     raw: Raw = json.loads(gzip.decompress(path.read_bytes()))
     return raw
-
-
-def attempt_row(t: Trajectory) -> list[Any]:
-    """[outcome, success, cut by the context, tokens of each turn]."""
-    tokens = [end - start for start, end in t.spans]
-    return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
-
-
-def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:
-    """1,000 × M at the prompt and after each turn, of every attempt at every task."""
-    return [
-        [[round(1000 * m) for m in (values[i].root, *values[i].q.tolist())] for i in group]
-        for group in groups
-    ]
 
 
 def chosen_score(p: Profile) -> dict[str, Any]:

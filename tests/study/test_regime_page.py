@@ -47,7 +47,8 @@ def world(**other: Any) -> dict[str, Any]:
         "score": {"by": "last"},
         "tokens": {"halving by pvm": [{"success": [0.7, 0.6, 0.8],
                                      "minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
-        "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None}, **other,
+        "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None},
+        "sight": {"turn": [0.59, 0.5, 0.6]}, **other,
     }  # fmt: skip
 
 
@@ -84,6 +85,10 @@ def test_the_bars_of_two_worlds() -> None:
         '<tr><th colspan="2" scope="colgroup">the same of measured Q: the ceiling</th></tr>'
     ]
     assert ceiling.count("<b>0.44</b><br>[0.40, 0.50]<br>reported") == 2
+    seen = page.BARS[9][0]
+    assert seen.endswith("where the text has shown them")
+    row = at[f'<tr><th colspan="2" scope="colgroup">{seen}</th></tr>']
+    assert row == f"<tr>{'<td><b>0.59</b><br>[0.50, 0.60]<br>reported</td>' * 2}</tr>"
     few = at['<tr><th colspan="2" scope="colgroup">best judge − fewest turns</th></tr>']
     assert "[−0.10, 0.40]<br>reported" in few and "[−0.10, 0.40]<br>✗ &gt; 0" in few
 

@@ -1,0 +1,61 @@
+"""Does a judge help where a policy is careful? The same judges at lower temperatures.
+
+Reward models learn from attempts at a temperature at which the policy often fails, and choose among
+others of the same kind. Here they choose among attempts at the paper's 0.7 and at 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agentprm_lite.search import by_task
+from agentprm_lite.study.bars import Raw, best_of, row, successes
+from agentprm_lite.study.names import COMPARED
+from agentprm_lite.study.provenance import provenance
+from agentprm_lite.study.raw import attempt_row, value_rows
+from agentprm_lite.tutorial import Profile, policy, read, reward_model, sample, test_tasks
+
+TEMPERATURES = (0.7, 1.0)
+
+
+def measure(p: Profile) -> dict[str, Any]:
+    """Attempts at the held-out tasks at lower temperatures, and M of all reward models."""
+    pools = {}
+    for temperature in TEMPERATURES:
+        played = read(sample(p, policy(p), "cooler", test_tasks(p), p.eval_samples, temperature))
+        groups = list(by_task(played).values())
+        pools[str(temperature)] = {
+            "candidates": [[attempt_row(played[i]) for i in group] for group in groups],
+            "values": {
+                kind: [
+                    value_rows(reward_model(p, kind, seed).score(played), groups)
+                    for seed in range(p.reward_seeds)
+                ]
+                for kind in COMPARED
+            },
+        }
+    return {**provenance(), "pools": pools}
+
+
+def cooler(raw: Raw) -> dict[str, Any] | None:
+    """Of each temperature, the world's own among them: one sample, the oracle, and the choice of
+    every reward model, also against one greedy attempt. None where nothing was measured."""
+    if "cooler" not in raw:
+        return None
+    own = {"candidates": raw["candidates"], "values": raw["values"]}
+    greedy = np.array([attempt[1] for attempt in raw["greedy"]])
+    found = {}
+    for name, pool in {**raw["cooler"]["pools"], str(raw["temperature"]): own}.items():
+        some = {**raw, **pool}
+        won = successes(some)
+        chosen = {k: best_of(some, k, [won.shape[1]])[..., 0] for k in some["values"]}
+        found[name] = {
+            "sample": row(raw, won.mean(axis=1)),
+            "oracle16": row(raw, won.max(axis=1)),
+            "best_of_n": {k: row(raw, x) for k, x in chosen.items()},
+            "minus_sample": {k: row(raw, x, won.mean(axis=1)) for k, x in chosen.items()},
+            "minus_greedy": {k: row(raw, x, greedy) for k, x in chosen.items()},
+        }
+    return {"commit": raw["cooler"]["commit"], "temperatures": found}
