@@ -234,11 +234,10 @@ LLM_SMOKE = replace(
 PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
 
 
-# The small base in the other worlds. The temperature is 1.3 and in BabyAI 1.5, as its attempts at 1
-# are nearly all right or all alike; levels and temperatures were chosen on training tasks.
-_HOT: dict[str, Any] = {"rollout_temperature": 1.5, "eval_temperature": 1.5}
+# The small base in the other worlds. The temperature is 1.3, as its attempts at 1 are nearly all
+# right or all alike; levels and temperature were chosen on training tasks.
 _WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12, **_HOT},
+    "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
     "webshop": {"levels": (1,)},
     "math": {
         "levels": (3, 4),
@@ -278,7 +277,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         >>> get_profile("cpu").base, get_profile("smoke", "math").levels
         ('small-base', (4,))
     """
-    known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, T4, GPU, PAPER)} | {"auto": CPU}
+    known = {p.name: p for p in (SMOKE, CPU, STUDY, LLM_SMOKE, LLM, T4, GPU, PAPER)}
+    known["auto"] = CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
     profile = known[name]
