@@ -6,31 +6,92 @@ knows only what has been shown, and M is read at the end of a turn, before the w
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agentprm_lite.env import make_env
+from agentprm_lite.files import Checkpoint
+from agentprm_lite.kinds import RewardExample
+from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, auroc_after, fixed_turn
+from agentprm_lite.study.bars import Raw, auroc_after, explained, fixed_turn
+from agentprm_lite.study.curves import LOSSES, files_of
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.tutorial import Profile, pool
+from agentprm_lite.study.raw import value_rows
+from agentprm_lite.train import train_reward_model
+from agentprm_lite.tutorial import (
+    Profile,
+    artifact,
+    family,
+    new_judge,
+    policy,
+    pool,
+    pool_file,
+    read,
+    reward_config,
+    write_json,
+)
 from agentprm_lite.types import Trajectory
-from agentprm_lite.worlds.babyai.blueprint import blueprint
-from agentprm_lite.worlds.babyai.expert import pending
-from agentprm_lite.worlds.babyai.levels import place_of
-from agentprm_lite.worlds.babyai.world import GridWorld
+from agentprm_lite.worlds.babyai import shown
 
 MOST = 20  # turns that the expert may take; one more stands for a mission that can't be done
 READERS = ("turn", "reply", "world")
+KIND = "pvm"
 
 
 def measure(p: Profile) -> dict[str, Any]:
-    """:func:`distances` of all attempts at held-out tasks."""
+    """:func:`distances` of all attempts at held-out tasks; and M of reward models that are read
+    after the reply."""
     candidates = pool(p)
-    groups = by_task(candidates).values()
+    groups = list(by_task(candidates).values())
     turns = [[distances(candidates[i]) for i in group] for group in groups]
-    return {**provenance(), "turns": turns}
+    late = [value_rows(late_values(p, seed), groups) for seed in range(p.reward_seeds)]
+    return {**provenance(), "turns": turns, "late": late}
+
+
+def read_late(trajectory: Trajectory) -> Trajectory:
+    """The trajectory as one whose M is read after the reply to each turn, just before the next
+    turn begins; after the last turn as ever. It is for scoring alone: spans are no turns now.
+    """
+    starts = [start for start, _ in trajectory.spans[1:]]
+    spans = (*((start - 1, start) for start in starts), *trajectory.spans[-1:])
+    return replace(trajectory, spans=spans, logprobs=())
+
+
+def late_values(p: Profile, seed: int) -> list[StepValues]:
+    """M of a reward model of :data:`KIND` along every candidate, trained and read after replies."""
+    config, candidates = replace(reward_config(p, KIND), seed=seed), pool_file(p, policy(p))
+    (file,) = files_of(p, p.rollout_tasks * p.rollout_samples)
+
+    def make(folder: Path) -> None:
+        examples = [RewardExample(read_late(t)) for t in read(file) if t.num_steps]
+        model, unfinished = new_judge(p, seed), Checkpoint(folder / "unfinished")
+        train_reward_model(
+            model,
+            examples,
+            KIND,
+            config,
+            m_loss=LOSSES["usual"][1],
+            family=family,
+            checkpoint=unfinished,
+        )
+        scores = RewardModel(model).score([read_late(t) for t in read(candidates)])
+        write_json(folder / "values.json", [[v.root, *v.q.tolist()] for v in scores])
+
+    inputs = {
+        "policy": policy(p).folder,
+        "data": file,
+        "pool": candidates,
+        "config": asdict(config),
+        "lora": asdict(p.lora),
+    }
+    folder = artifact(p, f"late_{KIND}{seed}", make, inputs)
+    rows = json.loads((folder / "values.json").read_text())
+    return [StepValues(row[0], np.array(row[1:])) for row in rows]
 
 
 def distances(trajectory: Trajectory) -> list[list[int]]:
@@ -62,14 +123,6 @@ def distances(trajectory: Trajectory) -> list[list[int]]:
     return found
 
 
-def shown(snapshot: dict[str, Any], cells: Any) -> bool:
-    """Whether some cells hold a thing that the mission asks for next."""
-    world = GridWorld(blueprint(*place_of(snapshot["index"], snapshot["variant"])))
-    world.load(snapshot["state"]["world"])
-    leaves = pending(world.plan.clause, world.flags)
-    return any(world.places[thing] in cells for leaf in leaves for thing in leaf.targets)
-
-
 def needed(snapshot: dict[str, Any]) -> int:
     """Turns until the expert has done the mission; ``MOST + 1`` if it never has."""
     env = make_env("babyai")
@@ -86,7 +139,8 @@ def needed(snapshot: dict[str, Any]) -> int:
 def ranked(raw: Raw) -> dict[str, Any] | None:
     """How the expert's distance ranks attempts at a task after the fixed turn, as AUROC: by the
     true state ("world"), and where it is known only once a thing that the mission asks for has
-    been shown before the reply ("turn") or with it ("reply"). None where nothing was measured.
+    been shown before the reply ("turn") or with it ("reply"). And how M of reward models ranks that
+    are read after the reply ("late"). None where nothing was measured.
 
     An attempt that has shown nothing yet stands where such attempts are on average.
     """
@@ -96,7 +150,15 @@ def ranked(raw: Raw) -> dict[str, Any] | None:
     for reader, name in enumerate(READERS):
         interval = auroc_after({**raw, "values": {name: [_ranks(raw, reader, turn)]}}, name, turn)
         found[name] = interval and interval[0]
-    return {"commit": raw["sight"]["commit"], "fixed_turn": turn, **found}
+    late = {**raw, "values": {"late": raw["sight"]["late"]}}
+    interval = auroc_after(late, "late", turn)
+    return {
+        "commit": raw["sight"]["commit"],
+        "fixed_turn": turn,
+        **found,
+        "late": interval and interval[0],
+        "late_explained_variance": explained(late, "late"),
+    }
 
 
 def _ranks(raw: Raw, reader: int, turn: int) -> list[list[list[float]]]:

@@ -10,9 +10,10 @@ from agentprm_lite.env import make_env
 from agentprm_lite.hub import load_chat
 from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import SamplingConfig
-from agentprm_lite.study.sight import MOST, distances, needed, ranked, shown
+from agentprm_lite.study.sight import MOST, distances, needed, ranked, read_late
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.corpus import part_tasks
+from agentprm_lite.worlds.babyai import shown
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,17 @@ def test_another_world_is_no_record(episodes):
         distances(wrong)
 
 
+def test_a_late_reader_has_the_reply_and_not_the_next_turn(episodes):
+    t = next(t for t in episodes if t.num_steps > 2)
+    late = read_late(t)
+    assert late.num_steps == t.num_steps
+    assert late.score_positions[-1] == t.score_positions[-1]
+    for read, said, (start, _) in zip(
+        late.score_positions[:-1], t.score_positions[:-1], t.spans[1:], strict=True
+    ):
+        assert said < read == start - 1
+
+
 def test_who_reads_ranks_by_what_was_shown():
     """After the second turn one attempt is 1 turn from its end, which is won, and one 9 turns,
     which is lost. The first shows its thing before the reply, or with it, or not at all."""
@@ -58,11 +70,16 @@ def test_who_reads_ranks_by_what_was_shown():
         return {
             "families": [0, 1],
             "candidates": [[won, lost, short], [won, lost, lost]],
-            "sight": {"commit": "c", "turns": [[near, far, [[0, 1, 1]]], [near, far, far]]},
+            "sight": {
+                "commit": "c",
+                "turns": [[near, far, [[0, 1, 1]]], [near, far, far]],
+                "late": [[[[500, 500, 800, 800, 800], [500] * 5, [500] * 5]] * 2],
+            },
         }
 
     for before, after, expected in ((1, 1, (1, 1, 1)), (0, 1, (0.5, 1, 1)), (0, 0, (0.5, 0.5, 1))):
         found = ranked(raw(before, after))
         assert found["fixed_turn"] == 2
         assert tuple(found[name][0] for name in ("turn", "reply", "world")) == expected
+        assert found["late"][0] == 1.0
     assert ranked({}) is None

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from typing import Any
 
-from agentprm_lite.worlds.babyai.blueprint import EMPTY, FORWARD, LEFT, LOCKED, OPEN, RIGHT, VIEW
+from agentprm_lite.worlds.babyai.blueprint import (
+    EMPTY,
+    FORWARD,
+    LEFT,
+    LOCKED,
+    OPEN,
+    RIGHT,
+    VIEW,
+    blueprint,
+)
 from agentprm_lite.worlds.babyai.known import Known, Pose
+from agentprm_lite.worlds.babyai.levels import place_of
 from agentprm_lite.worlds.babyai.mission import Clause, is_done
 from agentprm_lite.worlds.babyai.text import Menu, name_of
 from agentprm_lite.worlds.babyai.world import GridWorld
@@ -63,6 +74,24 @@ def advise(world: GridWorld, menu: Menu, known: set[int], *, mended: bool) -> Ad
         if advice:
             return advice
     return f"{_need(leaves[0])} I see no way.", "turn left"
+
+
+def shown(snapshot: dict[str, Any], cells: Iterable[int]) -> bool:
+    """Whether some cells hold a thing that the mission asks for next.
+
+    Args:
+        snapshot: what BabyAI's ``snapshot()`` gave; its ``["state"]["known"]`` are the cells that
+            the text has shown so far.
+        cells: Numbers of cells.
+
+    Returns:
+        True if there is one.
+    """
+    world = GridWorld(blueprint(*place_of(snapshot["index"], snapshot["variant"])))
+    world.load(snapshot["state"]["world"])
+    leaves = pending(world.plan.clause, world.flags)
+    places = {world.places[thing] for leaf in leaves for thing in leaf.targets}
+    return not places.isdisjoint(cells)
 
 
 def _need(leaf: Clause) -> str:
