@@ -189,6 +189,9 @@ for where, table in (("first turn", first), ("half-way", half)):
 # not yet the answer of the world. The root is read at the last token of the
 # prompt. This *boundary rule* is saved with every checkpoint, and loading
 # refuses a model that was trained with another one.
+# Is that early moment a handicap? Where the answer tells what the action could
+# not know, it is: [chapter 10](10_four_worlds.ipynb#could-any-judge-do-better)
+# measures both in BabyAI.
 
 # %%
 actor = stages.policy(profile)

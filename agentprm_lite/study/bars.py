@@ -124,22 +124,22 @@ def beam(raw: Raw, shape: str) -> dict[str, Any]:
     }
 
 
-def explained(raw: Raw, kind: str) -> list[float] | None:
-    """1 − Brier score / that of the best constant, over all turns of all attempts; None where all
-    attempts ended alike, for then there is nothing to explain."""
+def explained(raw: Raw, kind: str, than: str | None = None) -> list[float] | None:
+    """1 − Brier score / that of the best constant, over all turns of all attempts, or how much more
+    that is ``than`` another judge's; None where all attempts ended alike, for then there is nothing
+    to explain."""
     turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
     outcome = outcomes(raw)
     if np.ptp(outcome) == 0:
         return None
-    error = squared_errors(raw, kind)
-    tables = (error, turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1))
-    return rounded(
-        bootstrap_interval(
-            *tables,
-            of=share_explained,
-            families=raw["families"],
-        )
-    )
+    sums = (turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1))
+    errors = [squared_errors(raw, judge) for judge in (kind, than) if judge]
+
+    def share(error: Floats, *more: Floats) -> Floats:
+        found = share_explained(error, *more[-3:])
+        return found - share_explained(*more) if than else found
+
+    return rounded(bootstrap_interval(*errors, *sums, of=share, families=raw["families"]))
 
 
 def share_explained(errors: Floats, turns: Floats, outcome: Floats, square: Floats) -> Floats:

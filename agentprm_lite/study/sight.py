@@ -150,7 +150,7 @@ def ranked(raw: Raw) -> dict[str, Any] | None:
     for reader, name in enumerate(READERS):
         interval = auroc_after({**raw, "values": {name: [_ranks(raw, reader, turn)]}}, name, turn)
         found[name] = interval and interval[0]
-    late = {**raw, "values": {"late": raw["sight"]["late"]}}
+    late = {**raw, "values": {**raw["values"], "late": raw["sight"]["late"]}}
     interval = auroc_after(late, "late", turn)
     return {
         "commit": raw["sight"]["commit"],
@@ -158,6 +158,7 @@ def ranked(raw: Raw) -> dict[str, Any] | None:
         **found,
         "late": interval and interval[0],
         "late_explained_variance": explained(late, "late"),
+        "late_explains_more": explained(late, "late", than=KIND),
     }
 
 

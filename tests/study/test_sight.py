@@ -66,14 +66,16 @@ def test_who_reads_ranks_by_what_was_shown():
     won, lost, short = [1.0, 1, 0, [5] * 4], [0.0, 0, 0, [5] * 4], [1.0, 1, 0, [5]]
 
     def raw(before: int, after: int) -> dict:
+        high = [500, 500, 800, 800, 800]
         near, far = [[3, 0, 0], [1, before, after], [0, 1, 1]], [[9, 0, 0]] * 3
         return {
             "families": [0, 1],
             "candidates": [[won, lost, short], [won, lost, lost]],
+            "values": {"pvm": [[[[500] * 5, [500] * 5, [500, 500]], [[500] * 5] * 3]]},
             "sight": {
                 "commit": "c",
                 "turns": [[near, far, [[0, 1, 1]]], [near, far, far]],
-                "late": [[[[500, 500, 800, 800, 800], [500] * 5, [500] * 5]] * 2],
+                "late": [[[high, [500] * 5, [500, 500]], [high, [500] * 5, [500] * 5]]],
             },
         }
 
@@ -82,4 +84,8 @@ def test_who_reads_ranks_by_what_was_shown():
         assert found["fixed_turn"] == 2
         assert tuple(found[name][0] for name in ("turn", "reply", "world")) == expected
         assert found["late"][0] == 1.0
+        # at 6 of the 9 turns with outcome 1, of 21 in all, the late M is 0.8 and not 0.5
+        assert found["late_explains_more"][0] == pytest.approx(
+            6 * (0.25 - 0.04) / (9 * 12 / 21), abs=1e-4
+        )
     assert ranked({}) is None
