@@ -18,7 +18,7 @@ from agentprm_lite.files import Checkpoint
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, auroc_after, explained, fixed_turn
+from agentprm_lite.study.bars import Raw, auroc_after, explained, fixed_turn, judge
 from agentprm_lite.study.curves import LOSSES, files_of
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import value_rows
@@ -139,7 +139,7 @@ def needed(snapshot: dict[str, Any]) -> int:
 def ranked(raw: Raw) -> dict[str, Any] | None:
     """How the expert's distance ranks attempts at a task after the fixed turn, as AUROC: by the
     true state ("world"), and where it is known only once a thing that the mission asks for has
-    been shown before the reply ("turn") or with it ("reply"). And how M of reward models ranks that
+    been shown before the reply ("turn") or with it ("reply"). And what reward models are worth that
     are read after the reply ("late"). None where nothing was measured.
 
     An attempt that has shown nothing yet stands where such attempts are on average.
@@ -151,13 +151,11 @@ def ranked(raw: Raw) -> dict[str, Any] | None:
         interval = auroc_after({**raw, "values": {name: [_ranks(raw, reader, turn)]}}, name, turn)
         found[name] = interval and interval[0]
     late = {**raw, "values": {**raw["values"], "late": raw["sight"]["late"]}}
-    interval = auroc_after(late, "late", turn)
     return {
         "commit": raw["sight"]["commit"],
         "fixed_turn": turn,
         **found,
-        "late": interval and interval[0],
-        "late_explained_variance": explained(late, "late"),
+        "late": judge(late, "late"),
         "late_explains_more": explained(late, "late", than=KIND),
     }
 

@@ -83,7 +83,7 @@ def test_who_reads_ranks_by_what_was_shown():
         found = ranked(raw(before, after))
         assert found["fixed_turn"] == 2
         assert tuple(found[name][0] for name in ("turn", "reply", "world")) == expected
-        assert found["late"][0] == 1.0
+        assert found["late"]["auroc_by_turn"]["2"][0] == 1.0
         # at 6 of the 9 turns with outcome 1, of 21 in all, the late M is 0.8 and not 0.5
         assert found["late_explains_more"][0] == pytest.approx(
             6 * (0.25 - 0.04) / (9 * 12 / 21), abs=1e-4
