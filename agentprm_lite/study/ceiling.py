@@ -84,12 +84,14 @@ def before_last(some: Raw) -> Raw:
     def cut(tasks: list[list[list[Any]]]) -> list[list[list[Any]]]:
         return [[attempt[:-1] for attempt in task] for task in tasks]
 
-    return {
+    left = {
         **some,
         "candidates": [[[*a[:3], a[3][:-1]] for a in task] for task in some["candidates"]],
         "values": {kind: [cut(run) for run in runs] for kind, runs in some["values"].items()},
-        "measured": {**some["measured"], "outcomes": cut(some["measured"]["outcomes"])},
     }
+    if "measured" in some:
+        left["measured"] = {**some["measured"], "outcomes": cut(some["measured"]["outcomes"])}
+    return left
 
 
 def measured_part(raw: Raw) -> Raw:

@@ -18,7 +18,8 @@ from agentprm_lite.files import Checkpoint
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.prm import RewardModel, StepValues
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, auroc_after, explained, fixed_turn, judge
+from agentprm_lite.study.bars import Raw, auroc_after, explained, fixed_turn, turn_number_explains
+from agentprm_lite.study.ceiling import before_last
 from agentprm_lite.study.curves import LOSSES, files_of
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import value_rows
@@ -139,8 +140,9 @@ def needed(snapshot: dict[str, Any]) -> int:
 def ranked(raw: Raw) -> dict[str, Any] | None:
     """How the expert's distance ranks attempts at a task after the fixed turn, as AUROC: by the
     true state ("world"), and where it is known only once a thing that the mission asks for has
-    been shown before the reply ("turn") or with it ("reply"). And what reward models are worth that
-    are read after the reply ("late"). None where nothing was measured.
+    been shown before the reply ("turn") or with it ("reply"). And how reward models that are read
+    after the reply ("late") rank, and what they explain before the last turn: of that one the reply
+    gives the end away. None where nothing was measured.
 
     An attempt that has shown nothing yet stands where such attempts are on average.
     """
@@ -150,13 +152,21 @@ def ranked(raw: Raw) -> dict[str, Any] | None:
     for reader, name in enumerate(READERS):
         interval = auroc_after({**raw, "values": {name: [_ranks(raw, reader, turn)]}}, name, turn)
         found[name] = interval and interval[0]
-    late = {**raw, "values": {**raw["values"], "late": raw["sight"]["late"]}}
+    both = {**raw, "values": {KIND: raw["values"][KIND], "late": raw["sight"]["late"]}}
+    last = max(len(a[3]) for task in raw["candidates"] for a in task)
+    by_turn = {str(k): auroc_after(both, "late", k) for k in range(1, last)}
+    going_on = before_last(both)
     return {
         "commit": raw["sight"]["commit"],
         "fixed_turn": turn,
         **found,
-        "late": judge(late, "late"),
-        "late_explains_more": explained(late, "late", than=KIND),
+        "late": {
+            "auroc_by_turn": {k: x[0] for k, x in by_turn.items() if x},
+            "explained_variance": explained(going_on, "late"),
+            f"{KIND}_explained_variance": explained(going_on, KIND),
+            "explains_more": explained(going_on, "late", than=KIND),
+            "turn_number_explains": turn_number_explains(going_on),
+        },
     }
 
 

@@ -84,8 +84,7 @@ def test_who_reads_ranks_by_what_was_shown():
         assert found["fixed_turn"] == 2
         assert tuple(found[name][0] for name in ("turn", "reply", "world")) == expected
         assert found["late"]["auroc_by_turn"]["2"][0] == 1.0
-        # at 6 of the 9 turns with outcome 1, of 21 in all, the late M is 0.8 and not 0.5
-        assert found["late_explains_more"][0] == pytest.approx(
-            6 * (0.25 - 0.04) / (9 * 12 / 21), abs=1e-4
-        )
+        # at 4 of the 6 turns with outcome 1, of 15 before the last, the late M is 0.8 and not 0.5
+        more = found["late"]["explains_more"][0]
+        assert more == pytest.approx(4 * (0.25 - 0.04) / (6 * 9 / 15), abs=1e-4)
     assert ranked({}) is None
