@@ -97,11 +97,8 @@ def late_values(p: Profile, seed: int) -> list[StepValues]:
 
 def distances(trajectory: Trajectory) -> list[list[int]]:
     """After each turn: the turns that the expert still needs; and whether a thing that the mission
-    asks for next had been shown before the reply, and with it.
-
-    Raises:
-        ValueError: the environment answers something else than the record says.
-    """
+    asks for next had been shown before the reply, and with it. The environment has to answer as the
+    record says."""
     task = trajectory.task
     env = make_env(task.env, MOST + trajectory.num_steps)
     env.reset(options={"index": task.index, "variant": task.variant})
