@@ -64,7 +64,7 @@ def read_late(trajectory: Trajectory) -> Trajectory:
 
 
 def late_values(p: Profile, seed: int) -> list[StepValues]:
-    """M of a reward model of :data:`KIND` along every candidate, trained and read after replies."""
+    """M of a PVM along every candidate, trained and read after replies."""
     config, candidates = replace(reward_config(p, KIND), seed=seed), pool_file(p, policy(p))
     (file,) = files_of(p, p.rollout_tasks * p.rollout_samples)
 
