@@ -279,7 +279,7 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 #
 # Your predictions: the three reward models differ least in BabyAI (0.92, 0.92 and 0.93), one sample is furthest below the oracle in math, 0.37 against 0.97, and the least $M$ chooses better than the last, by all three reward models, in math alone.
 #
-# Which $M$ chooses was decided on held-out *training* tasks, among sixteen attempts at each, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is: least minus last is 0.14 [0.07, 0.21] there, on 211 tasks, and 0.06 [0.00, 0.15] in TextCraft, 0.00 [0.00, 0.00] in BabyAI, -0.06 [-0.12, -0.00] in WebShop. So the least chooses in math and the last elsewhere. (That it is so on math's test tasks was known before, from the judges of fewer templates; there the same rule still said last.) The table has both scores on the tasks of this chapter.
+# Which $M$ chooses was decided on held-out *training* tasks, among sixteen attempts at each, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is: least minus last is 0.14 [0.07, 0.21] there, on 211 tasks, and 0.06 [0.00, 0.15] in TextCraft, 0.00 [0.00, 0.00] in BabyAI, -0.06 [-0.12, -0.00] in WebShop. So the least chooses in math and the last elsewhere. (That it is so on math's test tasks was known before, from the judges of fewer templates; there the same rule still said last.) The first table has both scores on the tasks of this chapter.
 
 # %%
 from IPython.display import display
