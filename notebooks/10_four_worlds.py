@@ -197,7 +197,7 @@ pd.DataFrame({
 #
 # Is that their fault? Measured Q plays on from the true state, so it knows what lies behind a door. A judge knows what the text has shown, and $M$ is read at the end of a turn, *before* the world's reply. Take a plain measure of a state: how many turns the expert would still need from there (`study/sight.py`, all attempts). By the true state it ranks attempts after the second turn with 0.67 [0.60, 0.73]. Now suppose that a reader knows this number only where a thing that the mission asks for next has been shown, and takes the mean elsewhere. With the reply the reader ranks with 0.64 [0.58, 0.70], before it with 0.59 [0.54, 0.64]. So at that moment little of what separates attempts can be read, and PVM's 0.53 [0.46, 0.59] is not as poor as it looks. (This is no strict bound: a reader could also notice turns that lead nowhere.) Before you blame a judge, ask what it could have read.
 #
-# So we read it later. Three more reward models learned PVM's labels with $M$ read just before the next turn, when the reply stands there (`study.sight.read_late` makes such trajectories of any others). What is read there is no longer $Q(s, a)$, it is the value of the state that followed. After the second turn they rank with 0.57 [0.49, 0.64], which is no clear gain; after the third with 0.65 [0.57, 0.73], where PVM has 0.46 [0.40, 0.53]. Before the last turn (whose reply gives the end away) they explain 0.22 [0.16, 0.27] of the outcome, 0.09 [0.03, 0.16] more than PVM; a part of this is only that a reply says that the attempt goes on. Everywhere else in the book $M$ is read before the reply, as in the paper. In a world that hides much, try the later place; we did so in BabyAI alone, and no search was run with it.
+# So we read it later. Three more reward models learned PVM's labels with $M$ read just before the next turn, when the reply stands there (`study.sight.read_late` makes such trajectories of any others). What is read there is no longer $Q(s, a)$, it is the value of the state that followed. After the second turn they rank with 0.57 [0.49, 0.64], which is no clear gain; after the third with 0.65 [0.57, 0.73], where PVM has 0.46 [0.40, 0.53]. Before the last turn (whose reply gives the end away) they explain 0.22 [0.16, 0.27] of the outcome, 0.09 [0.03, 0.16] more than PVM, and hardly more than the turn number's 0.19; a part of the gain is only that a reply says that the attempt goes on. Everywhere else in the book $M$ is read before the reply, as in the paper. In a world that hides much, try the later place; we did so in BabyAI alone, and no search was run with it.
 #
 # In math measured Q explains 0.66 [0.57, 0.71] and 0.56 [0.45, 0.63], and after the third turn it ranks with 0.96 [0.90, 1.00], on 13 tasks. PVM explains 0.22 [-0.01, 0.35] of the same attempts and ranks them with 0.93 [0.88, 0.97]: of two attempts it mostly knows the better one, and how likely success is it knows badly.
 #
@@ -295,6 +295,7 @@ display(pd.DataFrame({
 pd.DataFrame({
     f"{NAMES[w]}, temperature {t}": {
         "one sample": text(y["sample"]),
+        "fewest turns": text(y["fewest_turns"]),
         **{JUDGES[k]: text(row) for k, row in y["best_of_n"].items()},
         "oracle of 16": text(y["oracle16"]), "greedy": text(x["greedy"]),
     }
@@ -303,7 +304,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# The second table has math's reward models at lower temperatures: the same reward models, which learned from attempts at 1.3, choose among sixteen attempts at 0.7 (the paper's temperature) and at 1. The more careful the policy, the less is left to choose. Over one sample PVM gains 0.32 [0.24, 0.39] at 1.3, 0.18 [0.10, 0.27] at 1 and 0.09 [0.01, 0.17] at 0.7, and solves 0.68 [0.57, 0.79], 0.80 [0.69, 0.90] and 0.86 [0.75, 0.94]. At 0.7 its choice can't be told from one greedy attempt, -0.00 [-0.07, 0.07], and above that attempt no choice is at any temperature, though an oracle would have 0.94 [0.89, 0.99]. So here a lower temperature does most of what the judge did, for nothing. Measure a judge against one greedy attempt, not against samples alone.
+# The second table has math's reward models at lower temperatures: the same reward models, which learned from attempts at 1.3, choose among sixteen attempts at 0.7 (the paper's temperature) and at 1. The more careful the policy, the less is left to choose. Over one sample PVM gains 0.32 [0.24, 0.39] at 1.3, 0.18 [0.10, 0.27] at 1 and 0.09 [0.01, 0.17] at 0.7, and solves 0.68 [0.57, 0.79], 0.80 [0.69, 0.90] and 0.86 [0.75, 0.94]. At 0.7 its choice can't be told from one greedy attempt, -0.00 [-0.07, 0.07], and above that attempt no choice is at any temperature, though an oracle would have 0.94 [0.89, 0.99]. (Fewest turns has 0.70 [0.55, 0.84] there.) We read the nine tasks at 0.7 where one seed of PVM chose a wrong attempt beside a right one: mostly the wrong one leaves a step out, and in five of them both share the turn with the least $M$, which then can't tell them apart. So here a lower temperature does most of what the judge did, for nothing. Measure a judge against one greedy attempt, not against samples alone.
 #
 # ## Beam search in four worlds
 #
@@ -490,7 +491,7 @@ attempt(check_share_won, share_won)
 # 1. A perfect choice among 16 is above one sample by 0.23 in TextCraft, 0.26 in BabyAI, 0.33 in WebShop and 0.60 in math: that is all that a judge can win ([what each world is like](10_four_worlds.ipynb#what-each-world-is-like)).
 # 2. In the two worlds whose judges rank early, halving from 16 keeps the success of Best-of-16, and at equal tokens the two can't be told apart. In WebShop a beam is above greedy, but not shown to be above Best-of-N with as many tokens. In TextCraft and BabyAI, whose judges are near a coin after two turns, Best-of-N with as many tokens is better than beam and halving ([success against tokens](10_four_worlds.ipynb#success-against-tokens)).
 # 3. In TextCraft, BabyAI and WebShop no reward model is shown to be above *fewest turns*, and AgentPRM and PVM can't be told apart anywhere. In math PVM, by its least $M$, solves 0.68 where one sample solves 0.37 and fewest turns 0.30, and one greedy attempt solves 0.86. At temperature 0.7 PVM's choice solves 0.86, too ([Best-of-N](10_four_worlds.ipynb#best-of-n-in-four-worlds)).
-# 4. Where the text hides much, it counts when $M$ is read. In BabyAI's third turn PVM ranks attempts with 0.46 before the world's reply and with 0.65 after it ([could any judge do better?](10_four_worlds.ipynb#could-any-judge-do-better)).
+# 4. Where the text hides much, it counts when $M$ is read. Before the last turn PVM explains 0.13 of BabyAI's outcomes, read after the world's reply 0.22, the turn number 0.19; how attempts rank after the second turn is no clear gain ([could any judge do better?](10_four_worlds.ipynb#could-any-judge-do-better)).
 #
 # ## Quiz
 #

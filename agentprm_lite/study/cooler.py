@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, best_of, row, successes
+from agentprm_lite.study.bars import Raw, best_of, fewest_turns, row, successes
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row, value_rows
@@ -39,9 +39,10 @@ def measure(p: Profile) -> dict[str, Any]:
     return {**provenance(), "pools": pools}
 
 
-def cooler(raw: Raw) -> dict[str, Any] | None:
-    """Of each temperature, the world's own among them: one sample, the oracle, and the choice of
-    every reward model, also against one greedy attempt. None where nothing was measured."""
+def by_temperature(raw: Raw) -> dict[str, Any] | None:
+    """Of each temperature, the world's own among them: one sample, the oracle, the attempt
+    with the fewest turns, and the choice of every reward model, also against one greedy attempt.
+    None where nothing was measured."""
     if "cooler" not in raw:
         return None
     own = {"candidates": raw["candidates"], "values": raw["values"]}
@@ -54,6 +55,7 @@ def cooler(raw: Raw) -> dict[str, Any] | None:
         found[name] = {
             "sample": row(raw, won.mean(axis=1)),
             "oracle16": row(raw, won.max(axis=1)),
+            "fewest_turns": row(raw, fewest_turns(some, [won.shape[1]])[0, :, 0]),
             "best_of_n": {k: row(raw, x) for k, x in chosen.items()},
             "minus_sample": {k: row(raw, x, won.mean(axis=1)) for k, x in chosen.items()},
             "minus_greedy": {k: row(raw, x, greedy) for k, x in chosen.items()},

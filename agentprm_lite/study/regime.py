@@ -17,11 +17,9 @@ import numpy as np
 from agentprm_lite.env import env_class
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
-from agentprm_lite.study import sight
+from agentprm_lite.study import cooler, sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
-from agentprm_lite.study.cooler import cooler
-from agentprm_lite.study.cooler import measure as measure_cooler
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row, value_rows
@@ -80,9 +78,9 @@ def gather(p: Profile, command: str) -> Raw:
     }  # fmt: skip
     if p.truth_tasks:
         raw["measured"] = measure(p)
-    if p.env == "babyai":  # the one world where the text hides a part
+    if p.env == "babyai":  # its expert can say what the text has shown
         raw["sight"] = sight.measure(p)
-    raw["cooler"] = measure_cooler(p)
+    raw["cooler"] = cooler.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
@@ -119,7 +117,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 **table(raw),
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
-                "cooler": cooler(raw),
+                "cooler": cooler.by_temperature(raw),
                 "tokens": success_against_tokens(raw),
             }
             for world, raw in raws.items()
