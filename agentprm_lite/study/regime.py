@@ -17,7 +17,7 @@ import numpy as np
 from agentprm_lite.env import env_class
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
-from agentprm_lite.study import cooler, sight
+from agentprm_lite.study import cooler, foresight, sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
@@ -80,7 +80,7 @@ def gather(p: Profile, command: str) -> Raw:
         raw["measured"] = measure(p)
     if p.env == "babyai":  # its expert can say what the text has shown
         raw["sight"] = sight.measure(p)
-    raw["cooler"] = cooler.measure(p)
+    raw["cooler"], raw["foresight"] = cooler.measure(p), foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
@@ -118,6 +118,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
                 "cooler": cooler.by_temperature(raw),
+                "foresight": foresight.beam_ceiling(raw),
                 "tokens": success_against_tokens(raw),
             }
             for world, raw in raws.items()

@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentprm_lite.tutorial.artifacts import artifact, write_json
+    from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows, write_json
     from agentprm_lite.tutorial.floors import random_agent, random_outcomes
     from agentprm_lite.tutorial.guided import beam_runs, ppo_pool, ppo_run, ppo_training_pool
+    from agentprm_lite.tutorial.policies import player
     from agentprm_lite.tutorial.profiles import Profile, get_profile
     from agentprm_lite.tutorial.rewards import (
         USUAL,
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
     from agentprm_lite.tutorial.tasks import beam_tasks, sampling_config, test_tasks, train_tasks
 
 _HOMES = {
-    "artifacts": "artifact write_json",
+    "artifacts": "append_row artifact read_rows write_json",
     "floors": "random_agent random_outcomes",
     "guided": "beam_runs ppo_pool ppo_run ppo_training_pool",
+    "policies": "player",
     "profiles": "Profile get_profile",
     "rewards": (
         "USUAL Variant family new_judge pool_values reward_config reward_data reward_model "
