@@ -415,7 +415,8 @@ if text := stored("smoothing.json"):
 #
 # **Do two worlds agree?** The same question to TextCraft and WebShop, without the tree: AgentPRM
 # has learned from the first rollouts, 60 to 480 in TextCraft, 240 and 960 in WebShop, with each β, and reads 100 held-out
-# tasks with 16 attempts each. Outcomes scatter about $Q$ alike for every β, so a
+# tasks with 16 attempts each. (TextCraft here is levels 1 and 2 at temperature 1.3; [chapter 10](10_four_worlds.ipynb#what-each-world-is-like)
+# has since gone to level 2 alone.) Outcomes scatter about $Q$ alike for every β, so a
 # difference of squared errors is one of the errors of $M$.
 
 # %%

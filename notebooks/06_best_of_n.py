@@ -387,7 +387,8 @@ show_figure(
 # ends with whatever the policy did when its rounds ran out. A judge that can read the last action alone sorts well, and ORM is
 # trained on just that step. The figure asks when the judges know: the AUROC (chance that a success outscores a failure) at
 # different parts of the trajectory. 0.5 is knowing nothing. It pools all tasks, and the middle of a failure comes after more
-# turns than that of a success, so only its left end is free of length ([chapter 5](05_agentprm.ipynb#the-question)). At 0.5 stands
+# turns than that of a success, so only its left end is free of length ([chapter 5](05_agentprm.ipynb#the-question)): *fewest turns*
+# shows how much the number of turns alone gives away. At 0.5 stands
 # the action ⌊T/2⌋, counted from 0: in a success of two actions the last. The next section stops one action earlier there.
 
 # %%
@@ -397,7 +398,7 @@ auc = {name: np.array([
     study.auroc_by_part(
         [v.q if len(v.q) else [v.root] for v in run], won, PARTS
     ) for run in runs
-]) for name, runs in values.items()}
+]) for name, runs in (values | {"fewest turns": [SHORT]}).items()}
 if np.isnan(auc["ORM"]).any():
     print("only one outcome in the pool: there is no AUROC")
 else:

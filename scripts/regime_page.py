@@ -73,6 +73,8 @@ BARS: list[Bar] = [
     ("beam 4×4 by the best process judge − one greedy attempt", _beam("minus_greedy"), "> 0",
      (0, 0, 0, 0)),
     ("the same beam − one sample", _beam("minus_sample"), "> 0", (0, 0, 0, 0)),
+    ("a beam 4×4 by measured Q − one greedy attempt, some of the tasks: the ceiling",
+     _part("foresight", "minus_greedy"), "≥", (None,) * 4),
 ]  # fmt: skip
 
 

@@ -23,7 +23,8 @@ from agentprm_lite.study import (
 )
 from agentprm_lite.study.bars import explained
 
-EARLIER = ("longer", "fewer_templates")  # regimes of math before today's, told in chapter 10
+EARLIER = {"longer": "math", "fewer_templates": "math", "both_levels": "textcraft"}
+"""Regimes before today's, told in chapter 10."""
 JUDGE = {"best_of_n": [0.7, 0.6, 0.8], "minus_sample": [-0.2, -0.3, -0.1]}
 
 
@@ -48,7 +49,7 @@ def world(**other: Any) -> dict[str, Any]:
         "tokens": {"halving by pvm": [{"success": [0.7, 0.6, 0.8],
                                      "minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None},
-        "sight": {"turn": [0.59, 0.5, 0.6]}, **other,
+        "sight": {"turn": [0.59, 0.5, 0.6]}, "foresight": None, **other,
     }  # fmt: skip
 
 
@@ -179,9 +180,8 @@ def test_the_stored_table_is_that_of_the_raw_numbers(name: str) -> None:
 def test_every_estimate_typed_in_a_chapter_stands_in_a_file() -> None:
     """Estimates with an interval anywhere, and numbers of two digits in chapter 10's summary."""
     rows, alone = set(), set()
-    others = [read_raw(page.RAW / old / "math.json.gz") for old in EARLIER]
-    others.append({**read_raw(page.RAW / "math.json.gz"), "score": {"by": "last"}})
-    told = [summary({"math": raw}) for raw in others]
+    told = [earlier(old) for old in EARLIER]
+    told.append(summary({"math": {**read_raw(page.RAW / "math.json.gz"), "score": {"by": "last"}}}))
     for row in [*estimates(page.stored() or {}), *estimates(told), *learning()]:
         mean, low, high = (f"{x:.2f}" for x in row)
         rows.add(f"{mean} [{low}, {high}]")
@@ -218,7 +218,7 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
             if (row["beta"], row["rollouts"]) == (1.0, n)
         ]
         assert len(five) == 5 and max(five) - min(five) < 0.03
-    turns = (page.stored() or {})["worlds"]["textcraft"]["turn_number_explains"]
+    turns = earlier("both_levels")["worlds"]["textcraft"]["turn_number_explains"]
     shares = {n: x.mean for n, x in learned(world, 1.0).items()}
     assert shares[60] < turns < shares[120] < turns + 0.05
     chosen = {r["rollouts"]: r["best_of_n"] for r in world["rows"] if r["beta"] == 1.0}
@@ -291,6 +291,12 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
         assert all(better) == (x is worlds["math"])
     babyai = sorted(y["best_of_n"][0] for y in worlds["babyai"]["judges"].values())
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
+
+
+def earlier(folder: str) -> dict[str, Any]:
+    """The table of a regime before today's."""
+    world = EARLIER[folder]
+    return summary({world: read_raw(page.RAW / folder / f"{world}.json.gz")})
 
 
 def words_of(chapter: str) -> str:
