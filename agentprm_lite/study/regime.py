@@ -80,7 +80,9 @@ def gather(p: Profile, command: str) -> Raw:
         raw["measured"] = measure(p)
     if p.env == "babyai":  # its expert can say what the text has shown
         raw["sight"] = sight.measure(p)
-    raw["cooler"], raw["foresight"] = cooler.measure(p), foresight.measure(p)
+    if p.env == "math":  # where the process judges gain most; elsewhere most of an hour
+        raw["cooler"] = cooler.measure(p)
+    raw["foresight"] = foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
     raw["beams"] = {
