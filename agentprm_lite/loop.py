@@ -68,14 +68,14 @@ class Loop:
             if p.requires_grad:
                 p.data = at_least_float32(p.data)
         self.keeper, self.run, self.saved = keeper, run, time.monotonic()
-        self.microbatch_tokens, self.bf16 = microbatch_tokens, bf16
+        self.microbatch_tokens = microbatch_tokens
+        self.half = half_dtype() if bf16 else torch.float32
         self.best: list[Tensor] = []
         self.module: Any = self.prepared(module).train()
         self.optimizer = optimizer(self.module)
         self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.device = self.params[0].device
-        scaled = bf16 and half_dtype() == torch.float16
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.half == torch.float16)
 
     def step(self, batch: Sequence[Any], name: str) -> dict[str, float]:
         """One step of the optimizer; what the whole step logs. NaN stops before it."""
@@ -126,7 +126,7 @@ class Loop:
         return tensor
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, half_dtype(), enabled=self.bf16)
+        return torch.autocast(self.device.type, self.half, enabled=self.half != torch.float32)
 
     def _fault(self, batch: Sequence[Any], numbers: dict[str, float]) -> str:
         """What isn't finite, and in which trajectories when each is computed by itself."""
@@ -182,8 +182,7 @@ class Loop:
             named |= {f"{name}.{i}": torch.as_tensor(x) for name, x in kept.items()}
         tensors = {name: self.whole(x).clone() for name, x in named.items()}
         if self.first:
-            record = {"log": log, "scaler": self.scaler.state_dict()}
-            self.keeper.save(self.run, tensors, record)
+            self.keeper.save(self.run, tensors, {"log": log, "scaler": self.scaler.state_dict()})
         self.saved = time.monotonic()
 
     def load(self) -> Log:
@@ -199,8 +198,7 @@ class Loop:
         moments: dict[int, dict[str, Tensor]] = {}
         for key in sorted(tensors):  # in one order on all ranks: who saves gathers them in it
             name, _, i = key.rpartition(".")
-            x = self.part_like(tensors[key], self.params[int(i)])
-            moments.setdefault(int(i), {})[name] = x
+            moments.setdefault(int(i), {})[name] = self.part_like(tensors[key], self.params[int(i)])
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.scaler.load_state_dict(record["scaler"])
         return record["log"]

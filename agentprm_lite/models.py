@@ -100,9 +100,11 @@ def scorer_on(policy: Any, head: Head = "sigmoid") -> Scorer:
 
 
 def half_dtype() -> torch.dtype:
-    """Half precision of the default device: bfloat16, or float16 on a GPU older than Ampere."""
-    old = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8
-    return torch.float16 if old else torch.bfloat16
+    """bfloat16; float16 on a GPU older than Ampere, float32 on a CPU that would emulate both."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if known.get("amx_bf16") or known.get("avx512_bf16") else torch.float32
 
 
 def count_parameters(model: Any) -> int:

@@ -49,7 +49,7 @@ class TrainConfig:
     microbatch_tokens: int = 8192  #: Padded tokens of one forward pass; a step takes several.
     weight_decay: float = 0.0  #: AdamW's.
     seed: int = 0  #: Of the order of the trajectories.
-    bf16: bool = False  #: Half precision under autocast; what is trained stays float32.
+    bf16: bool = False  #: Half precision, where it is fast; what is trained stays float32.
     checkpointing: bool = False  #: Compute activations again for the gradient: less memory, slower.
 
     def __post_init__(self) -> None:

@@ -15,7 +15,6 @@ from agentprm_lite.distributed import ranks
 from agentprm_lite.forward import microbatches
 from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.loop import Log, Loop, trajectory_of
-from agentprm_lite.models import half_dtype
 
 
 class Ranks:
@@ -67,7 +66,7 @@ class RankLoop(Loop):
         """The module, or its twin with split parameters."""
         if not self.here.shard:
             return module
-        if self.bf16 and half_dtype() == torch.float16:  # its scale would differ between ranks
+        if self.half == torch.float16:  # its scale would differ between ranks
             raise ValueError("shard needs bfloat16, and this GPU has none: train with bf16=False")
         twin = ranks.split(module, PartialState().device)
         if isinstance(twin, RewardLoss):

@@ -586,9 +586,14 @@ def test_an_infinite_gradient_stops_before_the_step(trajectories: list[Trajector
     assert module.weight.isfinite().all()
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])
 def test_bfloat16_runs_and_keeps_float32_weights(
-    folder: Path, examples: list[RewardExample]
+    folder: Path,
+    examples: list[RewardExample],
+    monkeypatch: pytest.MonkeyPatch,
+    half: torch.dtype,
 ) -> None:
+    monkeypatch.setattr("agentprm_lite.loop.half_dtype", lambda: half)
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
     config = TrainConfig(lr=1e-2, epochs=1, bf16=True)
     log = train_reward_model(model, examples, "agentprm", config)

@@ -30,8 +30,8 @@ from helpers import (
 from safetensors.torch import load_file
 from torch import nn
 
+from agentprm_lite import loop
 from agentprm_lite.distributed import Ranks, collect, merge, ranks
-from agentprm_lite.distributed import fit as distributed_fit
 from agentprm_lite.distributed.ranks import Rank, alone, this_rank
 from agentprm_lite.forward import microbatches
 from agentprm_lite.hub import ChatFormat, load_policy
@@ -135,7 +135,7 @@ def test_a_split_model_needs_bfloat16(
     folder: Path, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A scaled loss has to be unscaled on all ranks alike, which nobody does here."""
-    monkeypatch.setattr(distributed_fit, "half_dtype", lambda: torch.float16)
+    monkeypatch.setattr(loop, "half_dtype", lambda: torch.float16)
     with pytest.raises(ValueError, match="shard needs bfloat16"):
         rank_of(0, 2, True)(nn.Linear(1, 1), None, 1000, None, {}, True)
 

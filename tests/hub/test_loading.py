@@ -116,9 +116,17 @@ def test_a_model_that_does_not_fit_is_refused(
 # --- precision
 
 
-def test_half_precision_depends_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_depends_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without bfloat16 would emulate it, at less than half of the speed."""
     assert loading.default_dtype() == torch.float32  # no GPU in tests
-    assert models.half_dtype() == torch.bfloat16
+    for known, expected in [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda k=known: k, raising=False)
+        assert models.half_dtype() == expected
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for capability, expected in [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda c=capability: c)
