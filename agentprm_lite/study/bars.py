@@ -11,7 +11,6 @@ Shape legend: S seeds, G tasks, K attempts at each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -177,20 +176,22 @@ def squared_errors(raw: Raw, kind: str) -> Floats:
 def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | None:
     """Within-task AUROC of M after a turn, among attempts that go on after it, and the tasks with
     both outcomes among them; None if there is no such task."""
-    runs, mixed = [], []
-    for seed, run in enumerate(raw["values"][kind]):
-        found = []
-        for g, (ms, attempts) in enumerate(zip(run, raw["candidates"], strict=True)):
-            on = [k for k, a in enumerate(attempts) if len(a[3]) > turn]
-            success = [float(attempts[k][1]) for k in on]
-            if len(set(success)) == 2:
-                found.append(auroc([ms[k][turn] for k in on], success))
-                mixed += [g] if seed == 0 else []
-        runs.append(found)
-    if not mixed:
+    if not (on := under_way(raw, turn)):
         return None
-    some = {**raw, "families": [raw["families"][g] for g in mixed]}
-    return row(some, runs), len(mixed)
+    success = {g: [float(raw["candidates"][g][k][1]) for k in ks] for g, ks in on.items()}
+    runs = [
+        [auroc([run[g][k][turn] for k in ks], success[g]) for g, ks in on.items()]
+        for run in raw["values"][kind]
+    ]
+    some = {**raw, "families": [raw["families"][g] for g in on]}
+    return row(some, runs), len(on)
+
+
+def under_way(raw: Raw, turn: int) -> dict[int, list[int]]:
+    """The attempts that go on after a turn, of each task where these have both outcomes."""
+    tasks = [[(k, a[1]) for k, a in enumerate(task) if len(a[3]) > turn]
+             for task in raw["candidates"]]  # fmt: skip
+    return {g: [k for k, _ in on] for g, on in enumerate(tasks) if len({s for _, s in on}) == 2}
 
 
 def score_of(raw: Raw) -> str:
@@ -244,9 +245,10 @@ def tokens_a_sample(raw: Raw) -> float:
 
 
 def fixed_turn(raw: Raw) -> int:
-    """The turn after which judges are asked: half of the median attempt's, but never the first."""
-    turns = [len(a[3]) for task in raw["candidates"] for a in task]
-    return max(2, ceil(float(np.median(turns)) / 2))
+    """The turn after which judges are asked: the last one that keeps as many tasks with both
+    outcomes as any but the first does. What a judge says has no part in it."""
+    turns = range(2, max(3, *(len(a[3]) for task in raw["candidates"] for a in task)))
+    return max(turns, key=lambda turn: (len(under_way(raw, turn)), turn))
 
 
 def process_judge(raw: Raw) -> str:

@@ -22,6 +22,7 @@ from agentprm_lite.study.bars import (
     best_of_equal,
     explained,
     fewest_turns,
+    fixed_turn,
     table,
     turn_number_explains,
 )
@@ -53,6 +54,13 @@ def raw() -> dict[str, Any]:
         "beams": {"judge": "agentprm", "tasks": [0, 1],
                   "runs": {"2x2": [[[1.0, 1, 40], [1.0, 1, 20]]]}},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(3, 2), (4, 3), (6, 4), (9, 4)])
+def test_the_fixed_turn_is_the_last_that_keeps_the_tasks(longest: int, expected: int) -> None:
+    """A success of five turns and one of ``longest``, each beside a failure of nine."""
+    tasks = [[[1.0, 1, 0, [5] * n], [0.0, 0, 0, [5] * 9]] for n in (5, longest)]
+    assert fixed_turn({"candidates": tasks}) == expected
 
 
 def test_the_table(raw: dict[str, Any]) -> None:
