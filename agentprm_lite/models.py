@@ -103,8 +103,8 @@ def half_dtype() -> torch.dtype:
     """bfloat16; float16 on a GPU older than Ampere, float32 on a CPU that would emulate both."""
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.bfloat16 if known.get("amx_bf16") or known.get("avx512_bf16") else torch.float32
+    known = getattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})()  # not in older torch
+    return torch.bfloat16 if any(known[k] for k in known if "bf16" in k) else torch.float32
 
 
 def count_parameters(model: Any) -> int:

@@ -44,6 +44,7 @@ from agentprm_lite.fast.kvbatch import KVBatch
 from agentprm_lite.forward import split_model
 from agentprm_lite.hub import ChatFormat, default_device, load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample
+from agentprm_lite.models import half_dtype
 from agentprm_lite.ppo import train_ppo
 from agentprm_lite.prm import RewardModel
 from agentprm_lite.rollout import demonstrate
@@ -209,7 +210,7 @@ def stages(profile: Profile, folder: Path, size: int) -> list[Stage]:
         )
 
     def dtype(trained: TrainConfig) -> torch.dtype:
-        return torch.bfloat16 if trained.bf16 else torch.float32
+        return half_dtype() if trained.bf16 else torch.float32
 
     return [
         Stage("SFT", cloning, dtype(profile.sft)),

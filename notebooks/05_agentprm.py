@@ -466,7 +466,7 @@ if text := stored("curves.json"):
 # no code. With soft Monte Carlo labels equation 9 has no bias, because each label is
 # measured anew from its own state.
 #
-# Losses were compared once, in TextCraft with 240 rollouts and two seeds
+# Losses were compared once, in the same TextCraft with 240 rollouts and two seeds
 # (`results/losses.json`), by how much more of the outcome they explain on held-out
 # tasks than squared error through a sigmoid. The target `"gae"` can't be told from it, -0.00 [-0.05, 0.04]; cross-entropy on
 # soft labels explains 0.04 [0.01, 0.06] more; the paper's head, which has no sigmoid, -0.08 [-0.14, -0.02]. So

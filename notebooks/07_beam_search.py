@@ -465,7 +465,7 @@ for world, beams in again["worlds"].items():
                 without, usual, families=beams["families"]))
 
 # %% [markdown]
-# Is collapse bad? The lines above have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. In TextCraft and BabyAI they are the study's; in WebShop they are by the judge of an earlier study, which had learned from 480 rollouts instead of 1,920. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
+# Is collapse bad? The lines above have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. In BabyAI they are the study's. The others are of earlier studies: TextCraft's has levels 1 and 2 at temperature 1.3, and WebShop's judge had learned from 480 rollouts instead of 1,920. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
 #
 # **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers

@@ -203,7 +203,7 @@ pd.DataFrame({
 #
 # ### More rollouts, more epochs
 #
-# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps.
+# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is the earlier one here: levels 1 and 2 at 1.3.)
 
 # %%
 if kept := stored("curves.json"):
@@ -226,7 +226,7 @@ if kept := stored("curves.json"):
     )
 
 # %% [markdown]
-# In WebShop, with two seeds, AgentPRM comes from 0.36 [0.31, 0.39] with 240 rollouts to 0.46 [0.43, 0.48] with 960, and the judges above have 1,920. From 60 rollouts to 240 in TextCraft, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is no better than a constant there, or worse; with 960 rollouts the second is already the best. So in TextCraft more rollouts of the same kind, above 240, aren't shown to help. More epochs do: most of the judges with 480 rollouts or fewer were best after the sixth and last. With 60 rollouts it explains less than the turn number does in the table above, and the best of sixteen by it is below one sample; with 120 it explains hardly more than the turn number. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
+# In WebShop, with two seeds, AgentPRM comes from 0.36 [0.31, 0.39] with 240 rollouts to 0.46 [0.43, 0.48] with 960, and the judges above have 1,920. From 60 rollouts to 240 in TextCraft, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is no better than a constant there, or worse; with 960 rollouts the second is already the best. So in TextCraft more rollouts of the same kind, above 240, aren't shown to help. More epochs do: most of the judges with 480 rollouts or fewer were best after the sixth and last. With 60 rollouts it explains less than the turn number does there, and the best of sixteen by it is below one sample; with 120 it explains hardly more than the turn number. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #

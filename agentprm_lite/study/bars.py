@@ -247,8 +247,9 @@ def tokens_a_sample(raw: Raw) -> float:
 def fixed_turn(raw: Raw) -> int:
     """The turn after which judges are asked: the last one that keeps as many tasks with both
     outcomes as any but the first does. What a judge says has no part in it."""
-    turns = range(2, max(3, *(len(a[3]) for task in raw["candidates"] for a in task)))
-    return max(turns, key=lambda turn: (len(under_way(raw, turn)), turn))
+    turns = range(2, max([3, *(len(a[3]) for task in raw["candidates"] for a in task)]))
+    tasks = {turn: len(under_way(raw, turn)) for turn in turns}
+    return max(turns, key=lambda turn: (tasks[turn], turn if tasks[turn] else -turn))
 
 
 def process_judge(raw: Raw) -> str:

@@ -1,7 +1,7 @@
-"""The ceiling of a beam search: its judge is measured Q, for which the policy plays on.
+"""Beam search whose judge is measured Q, for which the policy plays on.
 
-Where a beam by a reward model is below one greedy attempt, this says whether the search is the
-reason or the judge.
+Where a beam by a reward model is below one greedy attempt, and this one is above it, the judge is
+the reason, not the search. Q is measured by few rollouts, so a better judge could do more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from agentprm_lite.prm import StepValues
 from agentprm_lite.sampling import Player
 from agentprm_lite.search import beam_search
-from agentprm_lite.study.bars import Raw, row, successes
+from agentprm_lite.study.bars import Raw, row
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row
 from agentprm_lite.tutorial import (
@@ -24,6 +24,7 @@ from agentprm_lite.tutorial import (
     append_row,
     artifact,
     beam_tasks,
+    greedy_runs,
     player,
     policy,
     read_rows,
@@ -65,7 +66,8 @@ class MeasuredQ:
 
 
 def measure(p: Profile) -> dict[str, Any]:
-    """Beams by measured Q on some of the held-out tasks: outcome, success and tokens of each."""
+    """Beams by measured Q on some of the held-out tasks: outcome, success and tokens of each; and
+    the success of the same policy's greedy attempts there."""
     actor, tasks = policy(p), beam_tasks(replace(p, beam_tasks=TASKS))
 
     def make(folder: Path) -> None:
@@ -83,19 +85,20 @@ def measure(p: Profile) -> dict[str, Any]:
         "shape": [*SHAPE, ROLLOUTS],
         **asdict(sampling_config(p, p.eval_temperature)),
     }
-    places = test_tasks(p)
+    places, greedy = test_tasks(p), {t.task: attempt_row(t)[1] for t in greedy_runs(p)}
     return {
         **provenance(),
         "shape": "x".join(map(str, SHAPE)),
         "rollouts": ROLLOUTS,
         "tasks": [places.index(task) for task in tasks],
+        "greedy": [greedy[task] for task in tasks],
         "runs": read_rows(artifact(p, "foresight", make, inputs) / "beams.jsonl"),
     }
 
 
 def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
-    """Success of beams by measured Q, and how far above one greedy attempt and one sample at the
-    same tasks; None where nothing was measured."""
+    """Success of beams by measured Q, and how far it is above one greedy attempt's at the same
+    tasks; None where nothing was measured."""
     if "foresight" not in raw:
         return None
     some = raw["foresight"]
@@ -108,6 +111,5 @@ def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
         "rollouts": some["rollouts"],
         "tasks": len(places),
         "success": row(here, won),
-        "minus_greedy": row(here, won, np.array([raw["greedy"][i][1] for i in places])),
-        "minus_sample": row(here, won, successes(raw)[places].mean(axis=1)),
+        "minus_greedy": row(here, won, np.array(some["greedy"])),
     }

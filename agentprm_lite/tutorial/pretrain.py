@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.files import to_disk
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.models import count_parameters, half_dtype
+from agentprm_lite.models import count_parameters
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
@@ -212,11 +212,11 @@ class _Run:
 
     def step(self, batches: list[Batch]) -> None:
         """Learn from some batches."""
-        began, config, half = time.monotonic(), self.config, half_dtype()
+        began, config = time.monotonic(), self.config
         whole = sum(batch.weights[:, 1:].sum() for batch in batches)
         sums = torch.zeros(4)
         for batch in batches:
-            with torch.autocast("cpu", half, enabled=half != torch.float32):
+            with torch.autocast("cpu", torch.bfloat16):
                 losses, weights = losses_of(self.model, batch)
             ((losses * weights).sum() / whole).backward()
             for k, kind in enumerate((weights == 1, (weights > 0) & (weights < 1))):

@@ -246,11 +246,10 @@ _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": 
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
 }
-_AS_CPU: dict[str, Any] = {k: getattr(CPU, k) for k in ("rollout_temperature", "eval_temperature")}
 # 1,920 rollouts to learn from, or more; every test task has one variant
-_MANY: dict[str, Any] = {**_AS_CPU, "eval_variants": (0,), "rollout_tasks": 480}
+_MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
-    "babyai": {**_AS_CPU, "truth_tasks": 40},
+    "babyai": {"truth_tasks": 40},
     "webshop": {**_MANY, "reward": replace(STUDY.reward, epochs=3)},
     "math": {**_MANY, "rollout_tasks": 960, "reward": replace(STUDY.reward, lr=3e-4, epochs=3)},
 }
@@ -289,7 +288,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     if profile is CPU:
         sizes |= _CPU_WORLDS.get(env, {})
     if profile is STUDY:
-        sizes |= _STUDY_WORLDS.get(env, {})
+        temperatures = ("rollout_temperature", "eval_temperature")
+        sizes |= {k: getattr(CPU, k) for k in temperatures} | _STUDY_WORLDS.get(env, {})
     if profile is T4:
         sizes |= {"beams": ((2, 2),), "rollout_tasks": 40}
     if env == "webshop":

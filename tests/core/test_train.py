@@ -586,14 +586,38 @@ def test_an_infinite_gradient_stops_before_the_step(trajectories: list[Trajector
     assert module.weight.isfinite().all()
 
 
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])
-def test_bfloat16_runs_and_keeps_float32_weights(
-    folder: Path,
-    examples: list[RewardExample],
-    monkeypatch: pytest.MonkeyPatch,
-    half: torch.dtype,
+class Watched(nn.Module):
+    """It notes in which precision it is asked to compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen: set[torch.dtype] = set()
+
+    def sizes(self, batch: Any) -> int:
+        return len(batch)
+
+    def forward(self, part: Any, sizes: int) -> Any:
+        half = torch.is_autocast_enabled("cpu")
+        self.seen.add(torch.get_autocast_dtype("cpu") if half else torch.float32)
+        return self.weight.sum() * len(part) / sizes, {"loss": 0.0}
+
+
+@pytest.mark.parametrize("fast", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("asked", [True, False])
+def test_half_precision_is_taken_where_it_is_asked_for_and_fast(
+    trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch, fast: torch.dtype, asked: bool
 ) -> None:
-    monkeypatch.setattr("agentprm_lite.loop.half_dtype", lambda: half)
+    monkeypatch.setattr("agentprm_lite.loop.half_dtype", lambda: fast)
+    module = Watched()
+    fit(module, trajectories[:3], TrainConfig(lr=1e-3, epochs=1, bf16=asked))
+    assert module.seen == {fast if asked else torch.float32}
+
+
+def test_bfloat16_runs_and_keeps_float32_weights(
+    folder: Path, examples: list[RewardExample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentprm_lite.loop.half_dtype", lambda: torch.bfloat16)
     model = new_reward_model(folder, Lora(r=4, alpha=8), 0)
     config = TrainConfig(lr=1e-2, epochs=1, bf16=True)
     log = train_reward_model(model, examples, "agentprm", config)

@@ -123,10 +123,12 @@ def test_half_precision_depends_on_the_machine(monkeypatch: pytest.MonkeyPatch) 
         ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
         ({"amx_bf16": True}, torch.bfloat16),
         ({"avx512_bf16": True}, torch.bfloat16),
-        ({}, torch.float32),
+        ({"neon": True, "bf16": True}, torch.bfloat16),  # ARM
     ]:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda k=known: k, raising=False)
         assert models.half_dtype() == expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # a torch that doesn't tell
+    assert models.half_dtype() == torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for capability, expected in [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda c=capability: c)

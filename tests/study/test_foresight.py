@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import TASKS, Dice, shortened
+from helpers import TASKS, Dice, backend, random_trajectories, shortened
 
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.hub import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.study.foresight import MeasuredQ, beam_ceiling
+from agentprm_lite.tutorial.profiles import SMOKE
 from agentprm_lite.types import Task, Trajectory
+
+module = importlib.import_module("agentprm_lite.study.foresight")
 
 
 class Counted(Dice):
@@ -74,18 +80,37 @@ def test_what_the_search_will_sample_is_not_known(
     assert {t.ids for t in dice.played} & {t.ids for t in searched} != {t.ids for t in searched}
 
 
-def test_beams_are_compared_at_their_own_tasks() -> None:
-    def attempt(won: int) -> list[Any]:
-        return [float(won), won, 0, [5]]
+def test_beams_are_made_once_beside_greedy_attempts_at_their_tasks(
+    folder: Path, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path))
+    plays, made = backend(load_policy(folder), chat, max_rounds=3), []
+    plan = SimpleNamespace(folder=folder, chat=chat)
+    greedy = [replace(t, success=t.task == TASKS[2]) for t in random_trajectories(chat, 7, seed=1)]
+    for name, stand_in in {
+        "policy": lambda p: plan,
+        "player": lambda actor, temperature: made.append(temperature) or plays,
+        "beam_tasks": lambda p: [TASKS[0], TASKS[2]],
+        "test_tasks": lambda p: TASKS,
+        "greedy_runs": lambda p: greedy,
+        "ROLLOUTS": 2,
+        "SHAPE": (1, 2),
+    }.items():
+        monkeypatch.setattr(module, name, stand_in)
+    found = [module.measure(SMOKE) for _ in range(2)]
+    assert found[0] == found[1] and len(made) == 2  # search and judge, once
+    assert (found[0]["tasks"], found[0]["greedy"]) == ([0, 2], [0, 1])
+    assert [len(run) for run in found[0]["runs"]] == [3, 3]
+    assert all(tokens > 0 for *_, tokens in found[0]["runs"])
 
+
+def test_beams_are_compared_at_their_own_tasks() -> None:
     raw = {
         "families": [0, 1, 2],
-        "greedy": [attempt(1), attempt(0), attempt(0)],
-        "candidates": [[attempt(0), attempt(0)], [attempt(1), attempt(0)], [attempt(0)] * 2],
         "foresight": {"commit": "c", "shape": "4x4", "rollouts": 8, "tasks": [1, 2],
-                      "runs": [[1.0, 1, 90], [1.0, 1, 80]]},
+                      "greedy": [0, 1], "runs": [[1.0, 1, 90], [1.0, 1, 80]]},
     }  # fmt: skip
     found = beam_ceiling(raw)
     assert found["tasks"] == 2 and found["success"] == [1.0, 1.0, 1.0]
-    assert found["minus_greedy"][0] == 1.0 and found["minus_sample"][0] == 0.75
+    assert found["minus_greedy"][0] == 0.5
     assert beam_ceiling({}) is None
