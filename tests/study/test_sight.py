@@ -63,19 +63,23 @@ def test_a_late_reader_has_the_reply_and_not_the_next_turn(episodes):
 def test_who_reads_ranks_by_what_was_shown():
     """After the second turn one attempt is 1 turn from its end, which is won, and one 9 turns,
     which is lost. The first shows its thing before the reply, or with it, or not at all."""
-    won, lost, short = [1.0, 1, 0, [5] * 4], [0.0, 0, 0, [5] * 4], [1.0, 1, 0, [5]]
+    won, lost, soon, short = (
+        [y, int(y), 0, [5] * n] for y, n in ((1.0, 4), (0.0, 4), (1.0, 3), (1.0, 1))
+    )
 
     def raw(before: int, after: int) -> dict:
         high = [500, 500, 800, 800, 800]
         near, far = [[3, 0, 0], [1, before, after], [0, 1, 1]], [[9, 0, 0]] * 3
         return {
             "families": [0, 1],
-            "candidates": [[won, lost, short], [won, lost, lost]],
-            "values": {"pvm": [[[[500] * 5, [500] * 5, [500, 500]], [[500] * 5] * 3]]},
+            "candidates": [[won, lost, short], [soon, lost, lost]],
+            "values": {
+                "pvm": [[[[500] * 5, [500] * 5, [500] * 2], [[500] * 4, [500] * 5, [500] * 5]]]
+            },
             "sight": {
                 "commit": "c",
                 "turns": [[near, far, [[0, 1, 1]]], [near, far, far]],
-                "late": [[[high, [500] * 5, [500, 500]], [high, [500] * 5, [500] * 5]]],
+                "late": [[[high, [500] * 5, [500] * 2], [high[:-1], [500] * 5, [500] * 5]]],
             },
         }
 
@@ -84,7 +88,7 @@ def test_who_reads_ranks_by_what_was_shown():
         assert found["fixed_turn"] == 2
         assert tuple(found[name][0] for name in ("turn", "reply", "world")) == expected
         assert found["late"]["auroc_by_turn"]["2"][0] == 1.0
-        # at 4 of the 6 turns with outcome 1, of 15 before the last, the late M is 0.8 and not 0.5
+        # at 3 of the 5 turns with outcome 1, of 14 before the last, the late M is 0.8 and not 0.5
         more = found["late"]["explains_more"][0]
-        assert more == pytest.approx(4 * (0.25 - 0.04) / (6 * 9 / 15), abs=1e-4)
+        assert more == pytest.approx(3 * (0.25 - 0.04) / (5 * 9 / 14), abs=1e-4)
     assert ranked({}) is None
