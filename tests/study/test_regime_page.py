@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,7 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
 
 
+@cache
 def earlier(folder: str) -> dict[str, Any]:
     """The table of a regime before today's."""
     world = EARLIER[folder]
