@@ -268,6 +268,14 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     share = explained({**raw, "candidates": won}, "pvm") or [0.0]
     assert f"PVM explains only {share[0]:.2f} in WebShop" in ten
 
+    raw = read_raw(page.RAW / "textcraft.json.gz")
+    beams, greedy = raw["beams"], [raw["greedy"][i][1] for i in raw["beams"]["tasks"]]
+    ends = zip(beams["runs"]["4x4"][0], greedy, strict=True)
+    lost = sum(won and not success for (_, success, _), won in ends)
+    assert f"eight of the {lost} beams that failed where greedy doesn't" in ten
+    assert {worlds[w]["foresight"]["tasks"] for w in ("textcraft", "math")} == {24}
+    assert ten.count("24 of the tasks") == ten.count("on 24 tasks") == 1
+
     judges = {w: worlds[w]["process_judge"] for w in worlds}
     ways = {
         w: [worlds[w]["tokens"][f"{way} by {judges[w]}"][-1] for way in ("halving", "best of n")]
