@@ -155,6 +155,7 @@ show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
 #
 # $$\tau = (u, o_0, a_0, o_1, a_1, \dots, a_{T-1}, o_T)$$
 #
+# with $T$ turns (the paper's ends with $o_T, a_T$, so its $T$ is the last turn).
 # The agent sees only text, so its state is all the text so far:
 #
 # $$s_t = (u, o_0, a_0, \dots, o_t)$$
@@ -219,8 +220,8 @@ pd.DataFrame({world: facts(world) for world in WORLDS})
 # %% [markdown]
 # What to read from it:
 #
-# - *reward*: TextCraft and math pay 0 or 1. BabyAI pays less for detours, so a
-#   success can be worth less than 1. WebShop pays a part for a purchase that is
+# - *reward*: TextCraft and math pay 0 or 1. BabyAI takes a little off for every
+#   move, so a success is worth less than 1. WebShop pays a part for a purchase that is
 #   right in part; only a full 1 counts as success.
 # - *replies*: in math nobody answers a step, so a wrong step looks like a right
 #   one. In WebShop the pages answer, but they don't say which product is right.
@@ -452,10 +453,11 @@ assert list(wins.values()) == [5, 1, 1]
 #
 # This is why one model of $Q$ is enough in this book: progress is the
 # difference of two of its values. In a world with dice it would not be. Let
-# `get` find the cane only half of the time. Then $Q(s_0, \text{get}) =
-# \frac12 F_2 + \frac12 E_2 = \frac13$, but the state that follows is worth
-# either $5/9$ or $1/9$, never $1/3$: the difference of two $Q$ would credit the
-# next turn with the luck of this one.
+# `get` find the cane only half of the time. Then $E_2 = \frac13 \cdot \frac12 F_1
+# = \frac1{18}$ and $Q(s_0, \text{get}) = \frac12 F_2 + \frac12 E_2 =
+# \frac{11}{36}$, but the state that follows is worth either $5/9$ or $1/18$,
+# never $11/36$: the difference of two $Q$ would credit the next turn with the
+# luck of this one.
 #
 # ## Copy a state and go on from it
 #

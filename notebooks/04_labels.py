@@ -67,12 +67,12 @@ if PROFILE == "smoke":
 #
 # - *outcome* (ORM): the last turn gets the outcome, no other turn gets a label;
 # - *PVM*: every turn gets the outcome of its own trajectory;
-# - *Monte Carlo*: go back to the state after each turn, play on a few times,
-#   take the results;
+# - *Monte Carlo*: go back to the state after each turn, play on $K$ times, and
+#   take the share that succeeds (*soft*) or whether any does (*hard*);
 # - *temporal differences* (TD; AgentPRM): mix the outcome with what the model
-#   itself says about later turns. A number λ between 0 and 1 sets the mixture:
+#   itself says about this turn and later ones. A number λ between 0 and 1 sets the mixture:
 #   going backwards from the outcome, the label of a turn is λ times the label
-#   of the next turn plus $1 - λ$ times the model's own value. With λ = 1 only
+#   of the next turn plus $1 - λ$ times the model's value of this one. With λ = 1 only
 #   the outcome is left, which is PVM; the smaller λ, the more the model's word
 #   counts.
 #
@@ -87,8 +87,7 @@ if PROFILE == "smoke":
 #
 # The value of a move is the value of the state that it leads to. From the
 # start it is the chance of at least 20 heads among 30 fair coins: 4.9 %, so
-# success is rare, as it is for an agent that is just good enough to be worth
-# judging.
+# success is rare, and one outcome says little.
 #
 # **Predict before you run:** each learner may use the same number of moves
 # (the chain's tokens). Four rollouts from every state give the cleanest
@@ -286,7 +285,7 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 # with one mend: at a final last turn $M$ counts as 0 in equation 12, so that
 # $\delta_T = r - M_{T-1}$. In words: $\delta_t$, the *TD error*, is how much the
 # model's opinion changed at turn $t$, plus any reward; $\hat A_t$ adds this
-# change and the later ones, each weighted by λ less; the label is the opinion
+# change and the later ones, one $k$ turns later times $\lambda^k$; the label is the opinion
 # before the turn plus that sum. The section on a misuse shows why. With this the two
 # cases of equation 14 agree, and everything is one backward recursion:
 #
@@ -297,7 +296,8 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 show_source(td_gae_labels)
 
 # %% [markdown]
-# The library counts turns from 0, so the last one is $T - 1$.
+# In these equations $T$ is the last turn. In the code it is the number of turns,
+# and the last one is $T - 1$.
 #
 # | symbol | variable | shape | meaning |
 # |---|---|---|---|
@@ -771,7 +771,7 @@ if seen:
 #
 # ## Summary
 #
-# 1. A TD label mixes the outcome with later values of the model; the hand case
+# 1. A TD label mixes the outcome with the model's own values; the hand case
 #    gives 0.90725 to 1 ([a case to solve by hand](04_labels.ipynb#a-case-to-solve-by-hand);
 #    `tests/core/test_labels.py`, `test_td_gae_worked_success`).
 # 2. λ = 1 is PVM and λ = 0 learns nothing before the last turn
@@ -780,8 +780,8 @@ if seen:
 #    ([a check against exact values](04_labels.ipynb#a-check-against-exact-values)).
 # 4. Equation 12 taken word for word has no fixed point on a success
 #    ([a misuse that looks right](04_labels.ipynb#a-misuse-that-looks-right-equation-12-word-for-word)).
-# 5. The hard Monte Carlo label is biased, the soft one is not, and both pay a
-#    whole rollout for one label
+# 5. The hard Monte Carlo label is biased, the soft one is not, and both pay
+#    $K$ rollouts for one label
 #    ([hard and soft Monte Carlo](04_labels.ipynb#hard-and-soft-monte-carlo)).
 #
 # ## Quiz

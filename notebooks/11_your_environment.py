@@ -309,8 +309,8 @@ x = {name: cost * np.array(NS) for name in curves}
 y = {name: [study.bootstrap_interval(c[:, :, j]) for j in range(len(NS))]
      for name, c in curves.items()}
 beam = np.array([[t.success for t in run] for run in beams], dtype=float)
-x["random agent"] = x["oracle"]  # it opens at once, by hand: 1 in 1,000
-y["random agent"] = [study.Interval(0.001, 0.001, 0.001)] * len(NS)
+x["random code"] = x["oracle"]  # it opens at once, by hand: 1 in 1,000
+y["random code"] = [study.Interval(0.001, 0.001, 0.001)] * len(NS)
 x["beam 2×2"] = [np.mean([t.usage.generated for r in beams for t in r])]
 y["beam 2×2"] = [study.bootstrap_interval(beam)]
 says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
@@ -319,8 +319,8 @@ says = ", ".join(f"{name} {v[-1].mean:.2f}" for name, v in y.items())
 show_figure(
     plots.curve_with_interval(x, y, xlabel="generated tokens a task"),
     alt=f"Success against generated tokens at N = {NS[-1]}: {says}.",
-    caption=f"Best-of-{NS[-1]}, and a beam of 2×2 by AgentPRM: {says}. An "
-    "agent that opens at random has one chance in a thousand. Bands: 95 %.",
+    caption=f"Best-of-{NS[-1]}, and a beam of 2×2 by AgentPRM: {says}. A "
+    "random code opens one time in a thousand. Bands: 95 %.",
 )
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 words = []

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 Beyond one machine
 #
-# At the end you will have measured how the time of every stage grows on the machine in front of you, checked that a batch split over two processes gives the loss of one, and a plan, with its
+# At the end you will have measured how the time of every stage grows on the machine in front of you, checked that the parts of two ranks add up to the loss of one, and drawn up a plan, with its
 # arithmetic, for 1,000 environments at once and a policy of 70 billion weights.
 #
 # | | |

@@ -7,7 +7,7 @@
 # |---|---|
 # | Before this | [chapter 5](05_agentprm.ipynb) (the reward models), [chapter 6](06_best_of_n.ipynb) (Best-of-N), [chapter 7](07_beam_search.ipynb) (beam search) |
 # | Run time | see the [status page](../book/status.md) |
-# | Paper | section 4 and table 1, on TextCraft: Best-of-N with pretrained models, the subject of [claim](../book/paper-and-here.md#the-claims) C9; whether it holds is open |
+# | Paper | section 4 (its table 1 has beam search on TextCraft; here it is Best-of-N), the subject of [claim](../book/paper-and-here.md#the-claims) C9; whether it holds is open |
 # | Run it | [open in Colab](https://colab.research.google.com/github/agentprm-lite/agentprm-lite/blob/main/notebooks/13_real_language_model.ipynb) |
 
 # %% tags=["hide-input"]
@@ -133,9 +133,9 @@ for title, world in worlds.items():
 
 # %%
 FIELDS = ["base", "levels", "rules", "max_new_tokens",
-          "max_context", "demo_goals", "demo_variants", "rollout_tasks",
-          "rollout_samples", "eval_tasks", "eval_samples", "reward_seeds",
-          "beams"]
+          "max_context", "max_rounds", "demo_goals",
+          "demo_variants", "rollout_tasks", "rollout_samples", "eval_tasks",
+          "eval_samples", "reward_seeds", "beams"]
 profile = get_profile(PROFILE)
 names = dict.fromkeys([*STUDIES.values(), profile.name])
 pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
@@ -520,7 +520,7 @@ except AssertionError as error:
 #
 # ### Exercise 13.1
 #
-# *Easy, 10 minutes.* Write `lora_bytes(layers, r)`: the bytes that training LoRA of rank `r` keeps for some linear layers, given as a list of `(inputs, outputs)`. All in float32: the layers' own weights, and for every weight of an adapter its gradient and AdamW's two moments.
+# *Easy, 10 minutes.* Write `lora_bytes(layers, r)`: the bytes that training LoRA of rank `r` keeps for some linear layers, given as a list of `(inputs, outputs)`. All in float32: the layers' own weights, those of the adapters, and for every weight of an adapter its gradient and AdamW's two moments.
 
 
 # %% tags=["exercise-13-1"]
@@ -649,4 +649,4 @@ attempt(check_moves, moves)
 # - Ben Allal et al. 2025, *SmolLM2: When Smol Goes Big*: the model, and what it was trained on.
 # - Hu et al. 2022, *LoRA: Low-Rank Adaptation of Large Language Models*: the adapters, and why rank 16 can be enough.
 # - Provilkov et al. 2020, *BPE-Dropout*: one text, many tokenizations, used on purpose.
-# - Xi et al. 2025, *AgentPRM*: table 1, against which to hold the columns.
+# - Xi et al. 2025, *AgentPRM*: table 1, beams with models of 3 and 7 billion weights.

@@ -24,7 +24,7 @@ FIGURE = ROOT / "results" / "regime.png"
 README = ROOT / "README.md"
 MARKS = ("<!-- made by scripts/results_page.py -->\n", "<!-- end of what is made -->\n")
 COMMAND = "agentprm regime --profile study --out results/regime.json"
-COMMANDS = """Two commands do all of it, on two CPU cores:
+COMMANDS = """Two commands make and check this book on two CPU cores (the figure is of longer runs):
 
 ```bash
 make book

@@ -183,10 +183,14 @@ def memory(p: Profile) -> dict[str, float]:
     """GiB of sampling and of training, with what the driver takes."""
     s = _Sizes(p)
     sizes: dict[str, Any] = {"rank": p.lora.r, "rows": p.batch}
+    sft, reward = (
+        {**sizes, "tokens": config.microbatch_tokens, "checkpointing": config.checkpointing}
+        for config in (p.sft, p.reward)
+    )
     found = (
         memory_estimate(s.shape, "sampling", tokens=int(p.batch * s.history), **sizes),
-        memory_estimate(s.shape, "sft", tokens=p.sft.microbatch_tokens, **sizes),
-        memory_estimate(s.shape, "reward", tokens=p.reward.microbatch_tokens, **sizes),
+        memory_estimate(s.shape, "sft", **sft),
+        memory_estimate(s.shape, "reward", **reward),
     )
     names = ("sampling", "SFT", "a judge's training")
     return {k: (m.total + CONTEXT) / 2**30 for k, m in zip(names, found, strict=True)}

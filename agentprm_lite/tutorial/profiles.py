@@ -190,30 +190,14 @@ GPU = Profile(
     ppo_worlds=("textcraft", "babyai", "webshop", "math"),
 )
 LLM = replace(
-    GPU,
-    name="llm",
-    levels=(1,),
-    rules=False,
-    max_new_tokens=64,
-    max_context=640,
-    max_rounds=8,
-    batch=32,
-    demo_goals=200,
+    GPU, name="llm", levels=(1,), rules=False, max_new_tokens=64, max_context=640, max_rounds=8,
+    batch=32, demo_goals=200, rollout_tasks=48, rollout_samples=4, reward_seeds=2, mc_tasks=4,
+    mc_samples=4, eval_tasks=31, eval_samples=8, beams=(), ppo_samples=4, ppo_worlds=("textcraft",),
     sft=TrainConfig(lr=5e-4, epochs=1, microbatch_tokens=1024, bf16=True),
     rft=TrainConfig(lr=2e-4, epochs=1, microbatch_tokens=1024, bf16=True),
-    rollout_tasks=48,
-    rollout_samples=4,
     reward=TrainConfig(lr=5e-4, epochs=1, microbatch_tokens=1024, bf16=True),
-    reward_seeds=2,
-    mc_tasks=4,
-    mc_samples=4,
-    eval_tasks=31,
-    eval_samples=8,
-    beams=(),
     ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=2e-4),
-    ppo_samples=4,
-    ppo_worlds=("textcraft",),
-)
+)  # fmt: skip
 T4 = replace(
     LLM, name="t4", levels=(1, 2), max_context=1024, batch=256, reward_seeds=2, mc_tasks=8,
     mc_samples=8, truth_tasks=2, truth_samples=32, rollout_tasks=60, eval_tasks=30, beam_tasks=16,
@@ -227,7 +211,13 @@ LLM_SMOKE = replace(
     eval_tasks=4, eval_samples=1, beams=((2, 2),), beam_tasks=2,
     ppo=PPOConfig(iterations=1, tasks=2, samples=2, lr=2e-4),
 )  # fmt: skip
-PAPER = replace(GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256)
+PAPER = replace(
+    GPU, name="paper", base="Qwen/Qwen2.5-3B-Instruct", batch=256,
+    **{
+        name: replace(getattr(GPU, name), microbatch_tokens=8192)
+        for name in ("sft", "rft", "reward", "ppo")
+    },
+)  # fmt: skip
 
 
 # The small base in the other worlds. The temperature is 1.3 (in study 1.4 in TextCraft, 1.5 in

@@ -25,8 +25,8 @@ from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial import cli
 from agentprm_lite.tutorial.chapters import CHAPTERS, chapter, report
-from agentprm_lite.tutorial.estimate import LENGTHS, SMALL, Lengths, Work, shape_of, stages
-from agentprm_lite.tutorial.memory import QWEN, SMOLLM2, Shape
+from agentprm_lite.tutorial.estimate import LENGTHS, SMALL, Lengths, Work, memory, shape_of, stages
+from agentprm_lite.tutorial.memory import GPUS, QWEN, SMOLLM2, Shape
 from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
@@ -158,6 +158,14 @@ def test_chapters_name_the_stages_that_their_notebooks_ask_for() -> None:
         for word, stage in words.items():
             if word in code:
                 assert stage in needs, f"{name} asks for {word}"
+
+
+@pytest.mark.parametrize(("name", "gpu"), [("t4", "T4"), ("gpu", "H100"), ("paper", "H100")])
+def test_a_profile_fits_the_gpu_that_it_is_for(name: str, gpu: str) -> None:
+    p = get_profile(name)
+    assert max(memory(p).values()) < GPUS[gpu]
+    slow = replace(p, sft=replace(p.sft, checkpointing=True))
+    assert memory(slow)["SFT"] < memory(p)["SFT"]
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
