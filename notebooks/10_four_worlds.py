@@ -314,15 +314,22 @@ pd.DataFrame({
 # *At equal tokens* is Best-of-N by the same judge with as many samples as the beam's tokens pay for.
 
 # %%
+def beams_of(x):
+    yield x["temperature"], x["beams"]
+    if cool := x["cooler_beams"]:
+        yield cool["temperature"], cool["beams"]
+
+
 pd.DataFrame({
-    (NAMES[w], shape.replace("x", "×")): {
+    (NAMES[w], f"{shape.replace('x', '×')} at {t}"): {
         "judge": JUDGES[x["process_judge"]], "tasks": b["tasks"],
         "success": text(b["success"]), "tokens": round(b["tokens"]),
         "− greedy": text(b["minus_greedy"]),
         "− one sample": text(b["minus_sample"]),
         "− Best-of-N at equal tokens": text(b["minus_best_of_equal_n"]),
     }
-    for w, x in found.items() for shape, b in x["beams"].items()
+    for w, x in found.items() for t, beams in beams_of(x)
+    for shape, b in beams.items()
 })
 
 # %% [markdown]

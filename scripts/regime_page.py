@@ -38,8 +38,12 @@ Row = list[float]
 Bar = tuple[str, Callable[[dict[str, Any]], Row | None], str, tuple[Any, ...]]
 
 
-def _beam(against: str) -> Callable[[dict[str, Any]], Row | None]:
-    return lambda world: next((b[against] for b in list(world["beams"].values())[-1:]), None)
+def _beam(against: str, *, cool: bool = False) -> Callable[[dict[str, Any]], Row | None]:
+    def widest(world: dict[str, Any]) -> Row | None:
+        beams = (world["cooler_beams"] or {"beams": {}})["beams"] if cool else world["beams"]
+        return next((b[against] for b in list(beams.values())[-1:]), None)
+
+    return widest
 
 
 def _key(name: str) -> Callable[[dict[str, Any]], Row | None]:
@@ -75,6 +79,8 @@ BARS: list[Bar] = [
     ("the same beam − one sample", _beam("minus_sample"), "> 0", (0, 0, 0, 0)),
     ("a beam 4×4 by measured Q − one greedy attempt, some tasks: a lower bound of the ceiling",
      _part("foresight", "minus_greedy"), "≥", (None,) * 4),
+    ("a beam 4×4 by the process judge at temperature 0.7 − one greedy attempt",
+     _beam("minus_greedy", cool=True), "≥", (None,) * 4),
 ]  # fmt: skip
 
 
@@ -153,6 +159,7 @@ def made(regime: dict[str, Any]) -> str:
             "the choice of the M": x["score"].get("commit"),
             "measured Q": (x["ceiling"] or {}).get("commit"),
             "beams by it": (x.get("foresight") or {}).get("commit"),
+            "beams at 0.7": (x.get("cooler_beams") or {}).get("commit"),
         }
         later = "".join(f"; {k} at `{c}`" for k, c in parts.items() if c not in (None, x["commit"]))
         key = (x["command"], x["commit"], x["date"], x["device"], later)

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, best_of, fewest_turns, row, successes
+from agentprm_lite.study.bars import Raw, beam, best_of, fewest_turns, row, successes
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row, value_rows
 from agentprm_lite.tutorial import Profile, policy, read, reward_model, sample, test_tasks
 
-TEMPERATURES = (0.7, 1.0)
+PAPER = 0.7  # at which the paper evaluates
+TEMPERATURES = (PAPER, 1.0)
+SAMPLES = 4  # attempts a task beside the beams
 
 
 def measure(p: Profile) -> dict[str, Any]:
@@ -61,3 +63,26 @@ def by_temperature(raw: Raw) -> dict[str, Any] | None:
             "minus_greedy": {k: row(raw, x, greedy) for k, x in chosen.items()},
         }
     return {"commit": raw["cooler"]["commit"], "temperatures": found}
+
+
+def beams(raw: Raw) -> dict[str, Any] | None:
+    """One sample at a lower temperature, and beams by shape, as
+    :func:`agentprm_lite.study.bars.beam` says it, but against that sample (Best-of-N is at the
+    world's own temperature), and against the world's own beams. None where nothing was measured."""
+    if "cooler_beams" not in raw:
+        return None
+    cool = raw["cooler_beams"]
+    here, found = {**raw, "families": [raw["families"][i] for i in cool["tasks"]]}, {}
+    for shape, runs in cool["runs"].items():
+        won, own = (np.array(x)[..., 1] for x in (runs, raw["beams"]["runs"][shape]))
+        found[shape] = {
+            **beam({**raw, "beams": cool}, shape),
+            "minus_sample": row(here, won, np.array(cool["sample"])),
+            "minus_own": row(here, won, own),
+        }
+    return {
+        "commit": cool["commit"],
+        "temperature": cool["temperature"],
+        "sample": row(here, np.array([cool["sample"]])),
+        "beams": found,
+    }

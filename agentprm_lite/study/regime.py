@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,28 @@ def gather(p: Profile, command: str) -> Raw:
         raw["cooler"] = cooler.measure(p)
     raw["foresight"] = foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
-    runs = {f"{n}x{m}": [beam_runs(p, judge, n, m, score=raw["score"]["by"])] for n, m in p.beams}
-    raw["beams"] = {
+    raw["beams"] = _beams(p, judge, raw["score"]["by"])
+    cool = replace(p, eval_temperature=cooler.PAPER, eval_samples=cooler.SAMPLES)
+    raw["cooler_beams"] = _beams(cool, judge, raw["score"]["by"])
+    return raw
+
+
+def _beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
+    """Beams by a kind's first reward model: outcome, success and tokens of each, by shape; and what
+    one sample of the pool succeeds at their tasks."""
+    places, runs = test_tasks(p), {}
+    for n, m in p.beams:
+        found = beam_runs(p, judge, n, m, score=score)
+        runs[f"{n}x{m}"] = [[[t.outcome, int(t.success), t.usage.generated] for t in found]]
+    alone, tasks = by_task(sampled := pool(p)), beam_tasks(p)
+    return {
         **provenance(),
         "judge": judge,
-        "tasks": [tasks.index(task) for task in beam_tasks(p)],
-        "runs": {
-            shape: [[[t.outcome, int(t.success), t.usage.generated] for t in run] for run in some]
-            for shape, some in runs.items()
-        },
+        "temperature": p.eval_temperature,
+        "tasks": [places.index(task) for task in tasks],
+        "sample": [float(np.mean([sampled[i].success for i in alone[task]])) for task in tasks],
+        "runs": runs,
     }
-    return raw
 
 
 def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict[str, Any]:
@@ -120,6 +132,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
                 "cooler": cooler.by_temperature(raw),
+                "cooler_beams": cooler.beams(raw),
                 "foresight": foresight.beam_ceiling(raw),
                 "tokens": success_against_tokens(raw),
             }

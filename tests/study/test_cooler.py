@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentprm_lite.study.cooler import by_temperature
+from agentprm_lite.study.cooler import beams, by_temperature
 
 
 def attempts(*won: int) -> list[list]:
@@ -37,3 +37,29 @@ def test_each_temperature_has_its_own_attempts_and_the_same_greedy_one() -> None
     assert own["minus_greedy"]["pvm"][0] == 0.0
     assert cold["fewest_turns"][0] == 0.75  # all are equally long
     assert by_temperature({}) is None
+
+
+def test_beams_at_a_lower_temperature_stand_beside_the_own_ones() -> None:
+    """Two tasks of three; the cool beam wins the second, the own one none, greedy the first."""
+
+    def found(commit: str, temperature: float, *won: int) -> dict:
+        runs = {"4x4": [[[float(w), w, 40] for w in won]]}
+        return {"commit": commit, "temperature": temperature, "judge": "pvm", "tasks": [0, 2],
+                "sample": [0.5, 0.25], "runs": runs}  # fmt: skip
+
+    raw = {
+        "temperature": 1.3,
+        "families": [0, 1, 2],
+        "greedy": [[1.0, 1, 0, [5]], [1.0, 1, 0, [5]], [0.0, 0, 0, [5]]],
+        "candidates": [attempts(0, 1)] * 3,
+        "values": {"pvm": [[[[500, 500, 900], [500, 500, 100]]] * 3]},
+        "beams": found("a", 1.3, 0, 0),
+        "cooler_beams": found("b", 0.7, 0, 1),
+    }
+    cool = beams(raw)
+    assert (cool["commit"], cool["temperature"]) == ("b", 0.7)
+    wide = cool["beams"]["4x4"]
+    assert (wide["success"][0], wide["tokens"]) == (0.5, 40.0)
+    assert (wide["minus_own"][0], wide["minus_greedy"][0]) == (0.5, 0.0)
+    assert (cool["sample"][0], wide["minus_sample"][0]) == (0.375, 0.125)
+    assert beams({}) is None

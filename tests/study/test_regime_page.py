@@ -50,7 +50,8 @@ def world(**other: Any) -> dict[str, Any]:
         "tokens": {"halving by pvm": [{"success": [0.7, 0.6, 0.8],
                                      "minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None},
-        "sight": {"turn": [0.59, 0.5, 0.6]}, "foresight": None, **other,
+        "sight": {"turn": [0.59, 0.5, 0.6]}, "foresight": None,
+        "cooler_beams": None, **other,
     }  # fmt: skip
 
 
