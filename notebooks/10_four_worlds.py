@@ -130,7 +130,7 @@ pd.DataFrame(levels)
 #
 # TextCraft's tasks are of level 2 alone: something has to be made first, from which the goal is made. Level 1 is a single craft, and a random agent finds many of those. With both levels, at 1.3 (`results/regime/both_levels`), it solved 0.24 [0.14, 0.34], and the headroom was 0.23 [0.17, 0.30]. At level 2 it solves 0.00 [0.00, 0.01], and the headroom is 0.38 [0.30, 0.45]. Level and temperature were chosen on training tasks; how level 2 does on the test tasks at 1.3 was known by then.
 #
-# BabyAI has 1.5, for at 1.3 (`results/regime/at_1_3`) one sample solved 0.73 [0.67, 0.80] where greedy has 0.82 [0.72, 0.91]: little is left to choose. At 1.5 one sample solves 0.63 [0.56, 0.69]. This has a price. We read seven failures at 1.5, and all of them end in noise: after a garbled turn or two the policy writes no action that the world knows. (1.5 was chosen on training tasks.)
+# BabyAI has 1.5, for at 1.3 (`results/regime/at_1_3`) one sample solved 0.73 [0.67, 0.80] where greedy has 0.82 [0.72, 0.91]: little is left to choose. At 1.5 one sample solves 0.63 [0.56, 0.69]. This has a price. We read seven failures at 1.5, and all of them end in noise: after a garbled turn or two the policy writes no action that the world knows. (1.5 was chosen on training tasks; what one sample solves of the test tasks at 1.3 was known by then.)
 #
 # ## What the judges explain
 #
