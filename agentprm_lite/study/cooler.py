@@ -6,6 +6,7 @@ others of the same kind. Here they choose among attempts at the paper's 0.7 and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,17 @@ from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, beam, best_of, fewest_turns, row, successes
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, value_rows
-from agentprm_lite.tutorial import Profile, policy, read, reward_model, sample, test_tasks
+from agentprm_lite.study.raw import attempt_row, beam_rows, value_rows
+from agentprm_lite.tutorial import (
+    Profile,
+    beam_tasks,
+    policy,
+    pool,
+    read,
+    reward_model,
+    sample,
+    test_tasks,
+)
 
 PAPER = 0.7  # at which the paper evaluates
 TEMPERATURES = (PAPER, 1.0)
@@ -50,8 +60,8 @@ def by_temperature(raw: Raw) -> dict[str, Any] | None:
     own = {"candidates": raw["candidates"], "values": raw["values"]}
     greedy = np.array([attempt[1] for attempt in raw["greedy"]])
     found = {}
-    for name, pool in {**raw["cooler"]["pools"], str(raw["temperature"]): own}.items():
-        some = {**raw, **pool}
+    for name, attempts in {**raw["cooler"]["pools"], str(raw["temperature"]): own}.items():
+        some = {**raw, **attempts}
         won = successes(some)
         chosen = {k: best_of(some, k, [won.shape[1]])[..., 0] for k in some["values"]}
         found[name] = {
@@ -63,6 +73,20 @@ def by_temperature(raw: Raw) -> dict[str, Any] | None:
             "minus_greedy": {k: row(raw, x, greedy) for k, x in chosen.items()},
         }
     return {"commit": raw["cooler"]["commit"], "temperatures": found}
+
+
+def measure_beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
+    """Beams at the paper's temperature, and what one sample succeeds there at their tasks."""
+    cool = replace(p, eval_temperature=PAPER, eval_samples=SAMPLES)
+    sampled = pool(cool)
+    alone = by_task(sampled)
+    return {
+        **beam_rows(cool, judge, score),
+        "temperature": PAPER,
+        "sample": [
+            float(np.mean([sampled[i].success for i in alone[task]])) for task in beam_tasks(cool)
+        ],
+    }
 
 
 def beams(raw: Raw) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,10 @@ from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, value_rows
+from agentprm_lite.study.raw import attempt_row, beam_rows, value_rows
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
     Profile,
-    beam_runs,
-    beam_tasks,
     family,
     get_profile,
     greedy_runs,
@@ -85,28 +82,9 @@ def gather(p: Profile, command: str) -> Raw:
         raw["cooler"] = cooler.measure(p)
     raw["foresight"] = foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
-    raw["beams"] = _beams(p, judge, raw["score"]["by"])
-    cool = replace(p, eval_temperature=cooler.PAPER, eval_samples=cooler.SAMPLES)
-    raw["cooler_beams"] = _beams(cool, judge, raw["score"]["by"])
+    raw["beams"] = beam_rows(p, judge, raw["score"]["by"])
+    raw["cooler_beams"] = cooler.measure_beams(p, judge, raw["score"]["by"])
     return raw
-
-
-def _beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
-    """Beams by a kind's first reward model: outcome, success and tokens of each, by shape; and what
-    one sample of the pool succeeds at their tasks."""
-    places, runs = test_tasks(p), {}
-    for n, m in p.beams:
-        found = beam_runs(p, judge, n, m, score=score)
-        runs[f"{n}x{m}"] = [[[t.outcome, int(t.success), t.usage.generated] for t in found]]
-    alone, tasks = by_task(sampled := pool(p)), beam_tasks(p)
-    return {
-        **provenance(),
-        "judge": judge,
-        "temperature": p.eval_temperature,
-        "tasks": [places.index(task) for task in tasks],
-        "sample": [float(np.mean([sampled[i].success for i in alone[task]])) for task in tasks],
-        "runs": runs,
-    }
 
 
 def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict[str, Any]:

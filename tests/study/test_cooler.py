@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
+from agentprm_lite.study import cooler
 from agentprm_lite.study.cooler import beams, by_temperature
+from agentprm_lite.tutorial import Profile, beam_tasks, get_profile
 
 
 def attempts(*won: int) -> list[list]:
@@ -63,3 +69,27 @@ def test_beams_at_a_lower_temperature_stand_beside_the_own_ones() -> None:
     assert (wide["minus_own"][0], wide["minus_greedy"][0]) == (0.5, 0.0)
     assert (cool["sample"][0], wide["minus_sample"][0]) == (0.375, 0.125)
     assert beams({}) is None
+
+
+def test_cool_beams_are_measured_at_the_papers_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beams and samples are both cool, and the samples are those of the beams' tasks."""
+    p, asked = get_profile("smoke", "textcraft"), []
+
+    def attempts_of(p: Profile) -> list[SimpleNamespace]:
+        asked.append(p.eval_temperature)
+        return [
+            SimpleNamespace(task=task, success=k < place)
+            for place, task in enumerate(beam_tasks(p))
+            for k in range(p.eval_samples)
+        ]
+
+    def rows(p: Profile, judge: str, score: str) -> dict:
+        asked.append(p.eval_temperature)
+        return {"judge": judge, "score": score}
+
+    monkeypatch.setattr(cooler, "pool", attempts_of)
+    monkeypatch.setattr(cooler, "beam_rows", rows)
+    found = cooler.measure_beams(p, "pvm", "min")
+    assert asked == [0.7, 0.7] and p.eval_temperature != 0.7
+    shares = [min(1.0, place / 4) for place in range(len(beam_tasks(p)))]
+    assert found == {"judge": "pvm", "score": "min", "temperature": 0.7, "sample": shares}
