@@ -32,7 +32,7 @@ from agentprm_lite.forward import action_logprobs, hidden_states, microbatches, 
 from agentprm_lite.labels import gae
 from agentprm_lite.loop import Keeper, Log, Loop, Share, digest, random_sets
 from agentprm_lite.losses import kl_penalty, policy_loss
-from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
+from agentprm_lite.prm import Judge, RewardModel, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import PlainPlayer, Player
 from agentprm_lite.types import Task, Trajectory
 
@@ -60,8 +60,7 @@ class PPOConfig:
     seed: int = 0  #: Of tasks and episodes.
 
     def __post_init__(self) -> None:
-        known = get_args(ProcessReward)
-        if self.reward not in known:
+        if self.reward not in (known := get_args(ProcessReward)):
             raise ValueError(f"reward is {self.reward!r}, expected one of {', '.join(known)}")
         if min(self.iterations, self.tasks, self.samples, self.epochs, self.batch) < 1:
             raise ValueError(
@@ -247,12 +246,13 @@ def train_ppo(
     critic = Critic(model)
     loss = PPOLoss(model, critic, config)
     run = {**asdict(config), **asdict(sampling), "tasks": digest([t.key for t in tasks])}
+    head = isinstance(judge, RewardModel) and split_model(judge.model)[1].weight.tolist()
+    run["judge"] = digest([type(judge).__name__, head])
     del run["iterations"]  # more rounds may be added
     loop = Loop(loss, loss.adamw, config.microbatch_tokens, checkpoint, run)
     logs = loop.load()
     model.eval()  # as it plays
-    rounds = range(len(logs), config.iterations)
-    for i in tqdm(rounds, desc=f"ppo {config.reward}", disable=None):
+    for i in tqdm(range(len(logs), config.iterations), f"ppo {config.reward}", disable=None):
         rng = random.Random(f"ppo/{config.seed}/{i}")
         chosen = rng.sample(list(tasks), min(config.tasks, len(tasks)))
         player = make_player(model, chat, sampling)  # a cache never outlives a weight update

@@ -22,6 +22,7 @@ from helpers import (
 )
 from torch import Tensor
 
+from agentprm_lite import ppo
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.files import Checkpoint
 from agentprm_lite.forward import action_logprobs, split_model
@@ -423,6 +424,34 @@ def test_the_log(folder: Path, chat: ChatFormat) -> None:
 
 
 @pytest.mark.usefixtures("two_rounds")
+def test_a_run_does_not_go_on_with_another_judge(
+    folder: Path, chat: ChatFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two reward models of one base differ in their heads."""
+    judges = [RewardModel(random_reward_model(folder, seed=seed)) for seed in (1, 2, 1)]
+    config, rounds = PPOConfig(iterations=2, tasks=2, samples=2, lr=1e-2), []
+
+    def learn_once(*args: Any) -> dict[str, float]:
+        rounds.append(args)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        return learn(*args)
+
+    monkeypatch.setattr(ppo, "learn", learn_once)
+    keep = Checkpoint(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train_ppo(load_policy(folder, LORA), chat, TASKS, config, SAMPLING, judges[0],
+            checkpoint=keep)  # fmt: skip
+    for other in (judges[1], ShortTurns()):
+        with pytest.raises(ValueError, match="another run, which differs in judge"):
+            train_ppo(load_policy(folder, LORA), chat, TASKS, config, SAMPLING, other,
+                checkpoint=keep)  # fmt: skip
+    logs = train_ppo(load_policy(folder, LORA), chat, TASKS, config, SAMPLING, judges[2],
+        checkpoint=keep)  # fmt: skip
+    assert len(logs) == 2
+
+
+@pytest.mark.usefixtures("two_rounds")
 def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_path: Path) -> None:
     """Killed in the second and in the third round: the same log and weights, bit for bit."""
     config = PPOConfig(iterations=3, tasks=3, samples=3, lr=1e-2, reward="raw_q", epochs=2)
@@ -445,7 +474,7 @@ def test_a_run_goes_on_after_its_last_round(folder: Path, chat: ChatFormat, tmp_
                 checkpoint=Checkpoint(tmp_path))  # fmt: skip
     other = replace(config, lr=1e-3)
     with pytest.raises(ValueError, match=r"another run, which differs in lr \(0.01 there, 0.001"):
-        train_ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, ShortTurns(),
+        train_ppo(load_policy(folder, LORA), chat, TASKS, other, SAMPLING, Dies(1),
             checkpoint=Checkpoint(tmp_path))  # fmt: skip
     again = load_policy(folder, LORA, 2)
     assert (
