@@ -199,8 +199,8 @@ share = sum(b - a for a, b in longest.spans) / len(longest.ids)
 show_figure(
     fig,
     alt=f"{longest.num_steps} turns, {share:.0%} of {len(longest.ids)} tokens",
-    caption="One history. High bars are turns: the only tokens with loss. "
-    "Triangles: where the turns end and are scored.",
+    caption=f"Turns, the high bars, are {share:.0%} of this history: the only "
+    "tokens with loss. Triangles: where the turns end and are scored.",
 )
 
 # %% [markdown]
@@ -403,7 +403,8 @@ if "RFT" in policies:
 # it are off by one.
 #
 # The cell below takes an expert's episode and splits one token a turn, a number or
-# a word, into a space and the rest, as a policy could. The text stays the same to the letter.
+# a word, into a space and the rest, as a policy could. The text stays the same to the letter. The printed line counts how many of
+# the turns that the policy really sampled come back from text as other ids.
 
 
 # %%
@@ -418,7 +419,6 @@ def in_two(ids):
             if one_each and chat.decode(new) == chat.decode(ids):
                 return new
     return list(ids)
-
 
 # %%
 shifts, shift = [], 0

@@ -79,8 +79,7 @@ if PROFILE == "smoke":
 # from 0: in a success of two turns that is the last one, which shows the outcome.
 #
 # **Predict before you run:** ORM was never trained on turns in the middle. How
-# will it do there? And what of the three is left when *fewest turns* is taken
-# off?
+# will it do there? And how far above *fewest turns* will each of the three be?
 
 # %%
 profile = get_profile(PROFILE)
@@ -169,8 +168,8 @@ for where, table in (("first turn", first), ("half-way", half)):
 #
 # Your predictions, from the larger run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain): among attempts
 # that are still under way after three turns, which leaves fewest turns nothing, ORM
-# has 0.57 [0.49, 0.64], which can't be told from a coin; PVM and AgentPRM both have 0.67 [0.62, 0.72].
-# That is what is left, and AgentPRM has no more of it than PVM.
+# has 0.52 [0.48, 0.57], which can't be told from a coin; PVM has 0.65 [0.60, 0.69] and AgentPRM 0.67 [0.62, 0.71].
+# That is what is left, and AgentPRM isn't shown to have more of it than PVM.
 #
 # Chapters [6](06_best_of_n.ipynb) and [7](07_beam_search.ipynb) test the values
 # where they are used.
@@ -469,7 +468,7 @@ if text := stored("curves.json"):
 # Losses were compared once, in the same TextCraft with 240 rollouts and two seeds
 # (`results/losses.json`), by how much more of the outcome they explain on held-out
 # tasks than squared error through a sigmoid. The target `"gae"` can't be told from it, -0.00 [-0.05, 0.04]; cross-entropy on
-# soft labels explains 0.04 [0.01, 0.06] more; the paper's head, which has no sigmoid, -0.08 [-0.14, -0.02]. So
+# the same TD labels explains 0.04 [0.01, 0.06] more; the paper's head, which has no sigmoid, -0.08 [-0.14, -0.02]. So
 # cross-entropy is the library's default. The judges of this book keep the squared error, the paper's: this section is about it,
 # and all other stored results have it.
 #
@@ -783,7 +782,7 @@ for name, other in others.items():
 # | ours | values shown for examples | AUROC within goals beside a floor, calibration, intervals |
 #
 # And with a real language model? The same functions train its reward models;
-# [chapter 13](13_real_language_model.ipynb) shows how they rank attempts.
+# [chapter 13](13_real_language_model.ipynb) shows how they rank attempts (made before batches were random, so no result).
 #
 # ## Summary
 #
@@ -796,8 +795,8 @@ for name, other in others.items():
 #    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
 #    `tests/core/test_train.py`).
 # 3. An AUROC half-way through an episode needs *fewest turns* beside it, which
-#    reads nothing; among attempts under way after three turns PVM and AgentPRM both
-#    rank with 0.67 in the larger run ([the question](05_agentprm.ipynb#the-question)).
+#    reads nothing; among attempts under way after three turns PVM ranks with 0.65 and
+#    AgentPRM with 0.67 in the larger run ([the question](05_agentprm.ipynb#the-question)).
 # 4. A value can rank well without being a chance
 #    ([are the values chances?](05_agentprm.ipynb#are-the-values-chances)).
 # 5. One token off still looks like values; a check on the token catches it

@@ -43,7 +43,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # All judges here choose from the **same stored candidates**, so a difference between two curves comes from the
 # judges alone. [Chapter 3](03_rollouts.ipynb) has their bounds. *One sample* takes any of the $N$; *oracle* takes a success if there is one, which is
-# pass@N. And it has the floors: the *random agent*, which needs no policy, and *fewest turns*, which needs no reward model.
+# pass@N. Chapter 3 also has the floors: the *random agent*, which needs no policy, and *fewest turns*, which needs no reward model.
 #
 # The figure comes first. The bands are 95 % bootstrap intervals over tasks, and over the seeds of the reward models where there are several. The greedy attempts of SFT and RFT ([chapter 2](02_policy.ipynb)) cost one sample each and are
 # drawn as level lines.
@@ -169,7 +169,9 @@ if raw:
 # %% [markdown]
 # *Fewest turns* isn't the oracle here: 0.66 [0.58, 0.73] against 0.82 [0.74, 0.89], so a judge who reads could win more than counting does. PVM adds 0.19 [0.12, 0.26] to one sample, which is 0.59 [0.39, 0.77] of the headroom; AgentPRM adds 0.13 [0.05, 0.23] and ORM, which has learned from last turns only, 0.10 [0.02, 0.17]. Fewest turns wins about half of the headroom, and no reward model is shown to be above it, nor AgentPRM to differ from PVM. In twenty-two attempts that we read, $M$ of an earlier AgentPRM fell where a product's number was mangled or a list misread, and stayed high for a product that was too dear or fitted in part only. Mangled numbers cost turns; perhaps that is why counting does as well (not tested).
 #
-# Back in TextCraft, the rest of the chapter asks what is left when the end isn't seen.
+# Your predictions: in WebShop all three lie between one sample and the oracle, and none is shown to beat fewest turns. ORM was trained on the last turn alone. That helps where the last action shows the outcome, as in TextCraft, and not where a purchase looks the same right or wrong. And a curve can fall, as the hand case below shows.
+#
+# Next: how such a curve is computed, by hand and by the library. Then, back in TextCraft, [what is left when the end isn't seen](06_best_of_n.ipynb#choosing-by-half-a-trajectory).
 #
 # ## A case to solve by hand
 #
@@ -595,7 +597,7 @@ attempt(check_samples_needed, samples_needed)
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
 # | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a small policy at the profile's temperature | two cores |
 #
-# And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs.
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs (made before batches were random, so they are no result).
 #
 # ## What each number means, what to watch, what to vary
 #

@@ -251,7 +251,7 @@ ax.axline((truth[0], truth[0]), slope=1, color=looks.GREY, linewidth=1)
 rows = {"with select": good, "without": stale}
 for (name, row), look in zip(rows.items(), looks.SPARE, strict=False):
     ax.scatter(truth, row, marker=look.marker, color=look.color, label=name)
-ax.set(xlabel="M by a full pass", ylabel="M with the cache")
+ax.set(xlabel="value by a full pass", ylabel="value with the cache")
 looks.finish(fig, ax)
 off = np.abs(stale - truth).max()
 show_figure(
@@ -379,7 +379,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 #
 # Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 9.8 samples in WebShop, 11.6 in BabyAI, 13.8 in TextCraft and 14.7 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
 #
-# ## Where a beam pays
+# ## Where a beam is above greedy
 #
 # In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks.
 
@@ -415,6 +415,8 @@ if raw := stored_raw("webshop"):
 # **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
 # become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
+#
+# Is collapse bad? The lines below the figure have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. They are of earlier studies: TextCraft's has levels 1 and 2 (goals that take one craft, or a craft of something that has to be crafted first) at temperature 1.3, BabyAI's has 1.3, too, and WebShop's judge had learned from 480 rollouts instead of 1,920.
 
 # %%
 class Recorder:  # a judge that keeps the scores
@@ -467,7 +469,7 @@ for world, beams in again["worlds"].items():
                 without, usual, families=beams["families"]))
 
 # %% [markdown]
-# Is collapse bad? The lines above have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. They are of earlier studies: TextCraft's has levels 1 and 2 at temperature 1.3, BabyAI's has 1.3, too, and WebShop's judge had learned from 480 rollouts instead of 1,920. Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
+# Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.
 #
 # **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
 # episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
@@ -606,7 +608,7 @@ attempt(check_tokens_computed, tokens_computed)
 # | Simplified | temperature 0.7 | the profile's temperature | the small policy's samples are alike when it is low |
 # | Ours | one run | intervals over tasks (and seeds where there are several) | |
 #
-# And with a real language model? [chapter 13](13_real_language_model.ipynb) has the beams of SmolLM2-135M, from stored runs.
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) has the command for beams with SmolLM2-135M; their numbers aren't stored yet.
 #
 # ## What each number means, what to watch, what to vary
 #
@@ -623,9 +625,9 @@ attempt(check_tokens_computed, tokens_computed)
 # 2. Cached scores equal the full pass, and answers can be replayed
 #    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
-# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. In TextCraft
-#    it is below it, in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
-# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft; in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
+# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. It is below
+#    Best-of-N in TextCraft, BabyAI and math; in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
+# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft (with 5 to 14 % more tokens); in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #
 # ## Quiz
 #

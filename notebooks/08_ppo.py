@@ -147,7 +147,7 @@ show_source(gae)
 # A turn is made of tokens, and PPO code for single answers runs GAE over tokens. With turns of 10 action tokens and replies of 50 observation tokens between
 # them, two versions suggest themselves:
 #
-# - **action tokens only**: observation tokens are cut out. The signs are right, but $\lambda$ now decays with every *token*: three turns before the end 0.21 of it is left, over turns 0.86.
+# - **action tokens only**: observation tokens are cut out. The signs are right, but the weight of a later TD error now shrinks by $\lambda$ with every *token*: three turns later it is $0.95^{30} = 0.21$, where over turns it is $0.95^3 = 0.86$.
 # - **all tokens, values zeroed**: observation tokens get the value 0 ("they are masked anyway"), and plain GAE runs over them. At the end of a turn the next value is 0: the
 #   turn seems to have destroyed all value.
 #
@@ -356,8 +356,8 @@ print("gradient of KL(π‖ref)        ", slope(forward))
 assert np.allclose(sampled, slope(other))
 
 # %% [markdown]
-# Fresh adapters change nothing (their second factor starts at zero), so before the first step policy and reference agree on every token, and with the log-probabilities stored when the trajectory was
-# sampled (those at temperature 1, at whatever temperature that was). A large gap at round 0 means wrong positions, a wrong mask, or weights of another checkpoint.
+# Fresh adapters change nothing (their second factor starts at zero), so before the first step policy and reference agree on every token. Both also agree with the log-probabilities that were stored at sampling, which are always
+# those at temperature 1, whatever the sampling temperature. A large gap at round 0 means wrong positions, a wrong mask, or weights of another checkpoint.
 
 # %%
 from agentprm_lite import load_policy
@@ -582,7 +582,7 @@ attempt(check_shaped, shaped)
 # | Simplified | full fine-tuning | LoRA; adapters off is the reference | one model in memory |
 # | Ours | curves of one run | one run a reward, held-out difference with an interval by task | |
 #
-# And with a real language model? [chapter 13](13_real_language_model.ipynb) shows its runs of PPO where they are stored, and why policy, reference and judge take one copy of it.
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) says why policy, reference and judge take one copy of it; no run of its PPO is stored yet.
 #
 # **Watch** success and turns *together*, `kl`, and the held-out difference. **Vary** `alpha`, `kl`, `lam`, the judge, and the limit of turns.
 #

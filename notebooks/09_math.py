@@ -245,7 +245,7 @@ except ValueError as error:
 # | *wrong turn* | 12 + 5 = 17 | one that understands the question |
 # | *wrong answer* | #### 7 after 7 * 3 = 21 | one that knows what was asked |
 #
-# A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`agentprm_lite.worlds.math.steps.step_kinds`). The cell below
+# A turn that states nothing is *silent*, which is no mistake. A step is a *wrong turn* if it is true, uses known numbers, and its result is no result of the solution (`agentprm_lite.worlds.math.steps.step_kinds`). The cell below
 # checks this on the expert's solutions: every step must be right, and with a 1 added to its result the first step must be false. Then integer arithmetic,
 # which shares no code with the library's, must find the same false steps among sums, differences and products.
 
@@ -299,8 +299,9 @@ show_figure(
     alt=f"A tree of sampled solutions. The question: {asked} "
     f"Different first steps: {len(tree['children'])}; {sum(ends)} of "
     f"{len(ends)} solutions end with the right answer.",
-    caption="Sampled solutions of a held-out problem; in brackets: how many "
-    "took this way. ✓ and green: right; ✗ and red, with corners: wrong.")
+    caption=f"{sum(ends)} of {len(ends)} sampled solutions of this held-out "
+    "problem end right; in brackets: how many took this way. "
+    "✓ and green: right; ✗ and red, with corners: wrong.")
 
 # %% [markdown]
 # ## A misuse that looks right

@@ -88,6 +88,7 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
         "minus_sample": row(raw, chosen, one),
         "minus_fewest_turns": row(raw, chosen, few),
         "best_of_n_by": {score: row(raw, some) for score, some in by.items()},
+        "min_minus_last": row(raw, by["min"], by["last"]),
         "minus_sample_by": {score: row(raw, some, one) for score, some in by.items()},
         "share_of_headroom": rounded(
             bootstrap_interval(

@@ -16,7 +16,7 @@ import numpy as np
 from agentprm_lite.prm import StepValues
 from agentprm_lite.sampling import Player
 from agentprm_lite.search import beam_search
-from agentprm_lite.study.bars import Raw, row
+from agentprm_lite.study.bars import Raw, row, successes
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row
 from agentprm_lite.tutorial import (
@@ -97,19 +97,27 @@ def measure(p: Profile) -> dict[str, Any]:
 
 
 def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
-    """Success of beams by measured Q, and how far it is above one greedy attempt's at the same
-    tasks; None where nothing was measured."""
+    """Success of beams by measured Q, and how far it is above one greedy attempt's and the
+    reward model's own beams at the same tasks, with what these and an oracle of the samples
+    succeed there; None where nothing was measured."""
     if "foresight" not in raw:
         return None
     some = raw["foresight"]
     places = some["tasks"]
     here = {**raw, "families": [raw["families"][i] for i in places]}
     won = np.array([[success for _, success, _ in some["runs"]]])
+    greedy, oracle = np.array(some["greedy"]), successes(raw)[places].max(axis=1)
+    own = np.array(raw["beams"]["runs"][some["shape"]])[..., 1]
+    own = own[:, [raw["beams"]["tasks"].index(place) for place in places]]
     return {
         "commit": some["commit"],
         "shape": some["shape"],
         "rollouts": some["rollouts"],
         "tasks": len(places),
         "success": row(here, won),
-        "minus_greedy": row(here, won, np.array(some["greedy"])),
+        "greedy": row(here, greedy),
+        "oracle16": row(here, oracle),
+        "own": row(here, own),
+        "minus_greedy": row(here, won, greedy),
+        "minus_own": row(here, won, own),
     }

@@ -105,12 +105,17 @@ def test_beams_are_made_once_beside_greedy_attempts_at_their_tasks(
 
 
 def test_beams_are_compared_at_their_own_tasks() -> None:
+    attempts = [[[0.0, 0, 0, [5]], [float(won), won, 0, [5]]] for won in (1, 0, 1)]
     raw = {
         "families": [0, 1, 2],
+        "candidates": attempts,
+        "beams": {"tasks": [2, 1, 0], "runs": {"4x4": [[[1.0, 1, 9], [0.0, 0, 9], [0.0, 0, 9]]]}},
         "foresight": {"commit": "c", "shape": "4x4", "rollouts": 8, "tasks": [1, 2],
                       "greedy": [0, 1], "runs": [[1.0, 1, 90], [1.0, 1, 80]]},
     }  # fmt: skip
     found = beam_ceiling(raw)
     assert found["tasks"] == 2 and found["success"] == [1.0, 1.0, 1.0]
-    assert found["minus_greedy"][0] == 0.5
+    assert found["greedy"][0] == found["minus_greedy"][0] == 0.5
+    assert found["oracle16"][0] == 0.5
+    assert (found["own"][0], found["minus_own"][0]) == (0.5, 0.5)
     assert beam_ceiling({}) is None

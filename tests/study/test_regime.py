@@ -109,6 +109,7 @@ def test_best_of_n_by_the_least_value_remembers_a_doubt(raw: dict[str, Any]) -> 
     found = table(told)["judges"]["agentprm"]
     assert found["best_of_n"][0] == 0.0
     assert {score: x[0] for score, x in found["best_of_n_by"].items()} == {"last": 0.0, "min": 1.0}
+    assert found["min_minus_last"][0] == 1.0
 
 
 def test_a_world_may_choose_by_the_least_value(raw: dict[str, Any]) -> None:

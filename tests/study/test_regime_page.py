@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -189,15 +190,16 @@ def test_every_estimate_typed_in_a_chapter_stands_in_a_file() -> None:
     rows, alone = set(), set()
     told = [earlier(old) for old in EARLIER]
     told.append(summary({"math": {**read_raw(page.RAW / "math.json.gz"), "score": {"by": "last"}}}))
-    for row in [*estimates(page.stored() or {}), *estimates(told), *learning()]:
-        mean, low, high = (f"{x:.2f}" for x in row)
-        rows.add(f"{mean} [{low}, {high}]")
-        alone |= {mean, low, high}
+    old = {as_typed(row) for row in estimates(told)}  # chapter 10 tells them as such
+    for row in [*estimates(page.stored() or {}), *learning()]:
+        rows.add(as_typed(row))
+        alone |= {f"{x:.2f}" for x in row}
     found = {}
     for path in sorted((page.ROOT / "notebooks").glob("*.py")):
         pattern = r"-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]"
         said = set(re.findall(pattern, words_of(path.stem)))
-        assert said <= rows, f"{path.name} says {sorted(said - rows)}"
+        known = rows | old if path.stem == "10_four_worlds" else rows
+        assert said <= known, f"{path.name} says {sorted(said - known)}"
         found[path.stem] = len(said)
     assert found["10_four_worlds"] > 5, "the chapter's estimates aren't found"
     last = words_of("10_four_worlds").split("# ## Summary")[1].split("# ## Quiz")[0]
@@ -281,6 +283,12 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert f"eight of the {lost} beams that failed where greedy doesn't" in ten
     assert {worlds[w]["foresight"]["tasks"] for w in ("textcraft", "math")} == {24}
     assert ten.count("24 of the tasks") == ten.count("on 24 tasks") == 1
+    math = worlds["math"]["tokens"]
+    most = max(x["success"][0] for way in math if "best of" in way for x in math[way])
+    last = summary({"math": {**read_raw(page.RAW / "math.json.gz"), "score": {"by": "last"}}})
+    assert last["worlds"]["math"]["tokens"]["halving by pvm"][-1]["success"][0] > most
+    end = max(len(a[3]) for task in raw["candidates"] for a in task)
+    assert all(len(a[3]) == end for task in raw["candidates"] for a in task if not a[1])
 
     judges = {w: worlds[w]["process_judge"] for w in worlds}
     ways = {
@@ -291,8 +299,8 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert f"halving from 16 takes {span(share, '.0f')} % of the tokens" in ten
     pairs = {w: f"({a['success'][0]:.2f}, {b['success'][0]:.2f})" for w, (a, b) in ways.items()}
     assert (
-        f"It keeps all of its success in math {pairs['math']} and WebShop {pairs['webshop']}, and "
-        f"loses much in TextCraft {pairs['textcraft']} and BabyAI {pairs['babyai']}"
+        f"Its mean success is as high in math {pairs['math']} and WebShop {pairs['webshop']}, and "
+        f"much lower in TextCraft {pairs['textcraft']} and BabyAI {pairs['babyai']}"
     ) in ten
     early = {w: second[w][judges[w]] for w in worlds}
     low, high = sorted((early["textcraft"], early["babyai"]))
@@ -300,12 +308,17 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
         f"rank with {early['webshop']:.2f} and {early['math']:.2f}, the others with "
         f"{low:.2f} and {high:.2f}"
     ) in ten
-    for x in worlds.values():
-        better = [y["best_of_n_by"]["min"][0] > y["best_of_n_by"]["last"][0]
-                  for y in x["judges"].values()]  # fmt: skip
-        assert all(better) == (x in (worlds["math"], worlds["babyai"]))
+    gains = {w: [y["min_minus_last"] for y in x["judges"].values()] for w, x in worlds.items()}
+    assert [low > 0 for _, low, _ in gains["math"]] == [True, True, False]  # orm, pvm, agentprm
+    assert all(0.005 < mean < 0.025 and low < 0 for mean, low, _ in gains["babyai"])
     babyai = sorted(y["best_of_n"][0] for y in worlds["babyai"]["judges"].values())
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
+
+
+def as_typed(row: Sequence[float]) -> str:
+    """An estimate as chapters have it."""
+    mean, low, high = (f"{x:.2f}" for x in row)
+    return f"{mean} [{low}, {high}]"
 
 
 @cache
