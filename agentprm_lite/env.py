@@ -122,13 +122,9 @@ def env_class(name: str) -> type[World]:
 def make_env(name: str, max_rounds: int | None = None) -> World:
     """A new environment by its name, not reset yet.
 
-    Args:
-        name: A key of `WORLDS`, "module:Class" for a world of your own, or
-            "agentgym:<world>@<url>" for a world on one of AgentGym's servers.
-        max_rounds: Steps after which an episode is truncated; None: the usual number.
-
-    Returns:
-        The environment.
+    The name is a key of `WORLDS`, "module:Class" for a world of your own, or
+    "agentgym:<world>@<url>" for a world on one of AgentGym's servers. An episode is truncated after
+    ``max_rounds`` steps; None: the usual number.
     """
     if name.startswith(AGENTGYM):
         client = importlib.import_module("agentprm_lite.serve.agentgym")

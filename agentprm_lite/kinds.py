@@ -30,7 +30,7 @@ from agentprm_lite.labels import Labels, Steps, kind_named
 from agentprm_lite.loop import Share, digest, some, trajectory_of
 from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
-from agentprm_lite.types import Task, Trajectory
+from agentprm_lite.types import Task, Trajectory, repeated
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class RewardLoss(nn.Module):
         super().__init__()
         self.model, self.kind, self.row = model, kind, kind_named(kind)
         self.beta = self.row.beta if beta is None else beta
+        if not (self.beta >= 0 and 0 <= lam <= 1):
+            raise ValueError(f"expected beta >= 0 and lam within [0, 1], got {self.beta} and {lam}")
         if self.row.loss == "ranking" and self.beta:
             raise ValueError(f"beta is {beta}, expected 0: {kind} ranks steps and has no L_A")
         options = (("cut", cut, Cut), ("m_loss", m_loss, MLoss), ("progress", progress, Progress))
@@ -147,6 +149,9 @@ class RewardLoss(nn.Module):
 
     def report(self, examples: Sequence[RewardExample], m: Tensor) -> dict[str, float]:
         """What M [N, 1 + T] says of held-out trajectories, measured alike for every kind."""
+        ended = [i for i, e in enumerate(examples) if e.trajectory.final or self.cut == "failed"]
+        if ended:  # what the loss takes as unknown isn't measured either
+            examples, m = [examples[i] for i in ended], m[ended]
         q, root = m[:, 1:].cpu().double(), m[:, 0].cpu().double()
         usual = RewardLoss(None, self.kind, beta=0.0, lam=1.0)  # its labels don't depend on M
         labels = usual.labels(examples, q, root, _real_steps(examples))
@@ -171,14 +176,17 @@ def _real_steps(examples: Sequence[RewardExample]) -> Tensor:
 
 def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = False) -> None:
     """Refuse what a model can't be trained on, before the first step; all faults are named."""
-    faults, counts = [], set()
+    counts: set[int] = set()
+    faults = repeated([e.trajectory for e in examples if isinstance(e, RewardExample)])
     for example in examples:
         t = trajectory_of(example)
         wrong = {"has no step to learn from": not t.num_steps, **faults_of(model, t)}
         if isinstance(example, RewardExample):
             what = f"has rewards {list(t.rewards)}, expected the last in [0, 1]"
             wrong[what] = not 0 <= t.outcome <= 1
-            wrong["has no known outcome: leave it out"] = not (t.terminated or t.truncated)
+            wrong["has no known outcome: leave it out"] = not t.over
+            wrong["earns before its last step, where all of it belongs"] = any(t.rewards[:-1])
+            wrong["is a success with outcome 0"] = t.success and t.final and t.outcome == 0
         if rollouts:
             wrong["has no outcomes of rollouts, which its labels need"] = example.outcomes is None
             counts |= set() if example.outcomes is None else {example.outcomes.shape[1]}

@@ -242,5 +242,6 @@ def schedule(step: int, steps: int) -> float:
 
 
 def digest(data: Any) -> str:
-    """Eight letters that tell plain data apart."""
-    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:8]
+    """Eight letters that tell plain data, and arrays, apart."""
+    text = json.dumps(data, default=lambda array: array.tolist())
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -87,7 +87,7 @@ def advantage_loss(
       (Q̂_t − M_{t-1}), a small part of the advantage, so that L_A smooths M along a trajectory
       (:mod:`agentprm_lite.tutorial.smoothing`). With soft Monte Carlo labels it is unbiased.
     - ``"gae"``, ours: Q̂_t − M_{t-1} without gradient, the advantage Â_t of equation 13. Unbiased
-      with all labels. Whether the paper's own code has this or the difference isn't known.
+      where the labels are. Whether the paper's own code has this or the difference isn't known.
     """
     _check_predictions(q, v_root, labels)
     if progress not in ("difference", "gae"):

@@ -99,6 +99,8 @@ def turn_auroc(
     """
     if len(values) != len(tasks):
         raise ValueError(f"values has {len(values)} attempts, expected {len(tasks)}")
+    if turn < 1:
+        raise ValueError(f"turn is {turn}, expected 1, the first, or a later one")
     on = [i for i, m in enumerate(values) if len(m) > turn]
     if not on:
         return np.zeros(0)
@@ -122,7 +124,7 @@ def finite_vectors(**named: ArrayLike) -> list[Floats]:
     for name, array in zip(named, arrays, strict=True):
         if array.ndim != 1 or array.shape != arrays[0].shape or array.size == 0:
             raise ValueError(
-                f"{name} has shape {array.shape}, expected ({len(arrays[0])},), not empty"
+                f"{name} has shape {array.shape}, expected ({len(arrays[0])},), filled"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{name} has a value that is not finite")

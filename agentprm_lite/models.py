@@ -74,10 +74,9 @@ class Scorer(torch.nn.Module):
         torch.nn.init.zeros_(self.score.weight)
 
     @property
-    def trunk(self) -> PreTrainedModel:
+    def trunk(self) -> Any:
         """The model without its head."""
-        trunk: PreTrainedModel = getattr(self, self.base_model_prefix)
-        return trunk
+        return getattr(self, self.base_model_prefix)
 
     def get_input_embeddings(self) -> torch.nn.Module:
         """The trunk's."""
@@ -105,8 +104,3 @@ def half_dtype() -> torch.dtype:
         return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
     known = getattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})()  # not in older torch
     return torch.bfloat16 if any(known[k] for k in known if "bf16" in k) else torch.float32
-
-
-def count_parameters(model: Any) -> int:
-    """Number of parameters of a model."""
-    return sum(p.numel() for p in model.parameters())

@@ -15,6 +15,7 @@ Shape legend: B trajectories, T turns (padded), N action tokens, E hidden size.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
@@ -62,10 +64,11 @@ class PPOConfig:
     def __post_init__(self) -> None:
         if self.reward not in (known := get_args(ProcessReward)):
             raise ValueError(f"reward is {self.reward!r}, expected one of {', '.join(known)}")
-        if min(self.iterations, self.tasks, self.samples, self.epochs, self.batch) < 1:
-            raise ValueError(
-                f"iterations, tasks, samples, epochs and batch must be >= 1, got {self}"
-            )
+        counts = min(self.iterations, self.tasks, self.samples, self.epochs, self.batch) >= 1
+        rates = self.lr > 0 and self.critic_lr > 0 and self.clip > 0 and self.kl >= 0
+        shares = 0 < self.gamma <= 1 and 0 <= self.lam <= 1 and math.isfinite(self.alpha)
+        if not (counts and rates and shares):
+            raise ValueError(f"counts must be >= 1, rates > 0, kl >= 0, gamma, lam <= 1: {self}")
 
 
 def turn_rewards(
@@ -242,6 +245,8 @@ def train_ppo(
         raise ValueError(f"PPO samples at temperature 1, got {sampling.temperature}")
     if config.reward != "outcome" and judge is None:
         raise ValueError(f"reward {config.reward!r} needs a judge")
+    if not isinstance(model, PeftModel):
+        raise ValueError("the policy has no adapters, expected load_policy(folder, Lora())")
     check_ids(judge, chat)
     critic = Critic(model)
     loss = PPOLoss(model, critic, config)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from agentprm_lite.chat import Chat
-from agentprm_lite.forward import check_readable, microbatches, step_values
+from agentprm_lite.forward import check_readable, microbatches, split_model, step_values
 from agentprm_lite.types import Trajectory
 
 BATCH_TOKENS = 8192  # padded tokens of one pass; on a CPU larger ones are slower, out of its cache
@@ -48,7 +48,9 @@ class RewardModel:
     """
 
     def __init__(self, model: Any) -> None:
-        self.model = model.eval()
+        self.model, head = model.eval(), split_model(model)[1]
+        if (outputs := getattr(head, "out_features", 1)) != 1:
+            raise ValueError(f"the head has {outputs} outputs, expected 1: load_reward_model's has")
 
     @torch.no_grad()
     def score(self, trajectories: Sequence[Trajectory]) -> list[StepValues]:

@@ -54,9 +54,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if not (self.lr > 0 and min(self.epochs, self.batch, self.microbatch_tokens) >= 1):
-            raise ValueError(
-                f"lr, epochs, batch and microbatch_tokens must be positive, got {self}"
-            )
+            raise ValueError(f"lr, epochs, batch, microbatch_tokens must be positive, got {self}")
 
 
 def fit(
@@ -77,13 +75,16 @@ def fit(
     if not examples:
         raise ValueError("no examples to train on")
     plan = random_sets(len(examples), config.batch, config.epochs, f"{config.seed}")
-    data = [[(len(t.ids), t.outcome) for t in map(trajectory_of, p)] for p in (examples, held_out)]
+    ts = [trajectory_of(e) for e in (*examples, *held_out)]
+    data = [(t.ids, t.spans, t.rewards, t.final) for t in ts]
+    outcomes = [getattr(e, "outcomes", None) for e in (*examples, *held_out)]
     shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
+    base = [p.flatten()[:1].float().tolist() for p in module.parameters() if not p.requires_grad]
     run = {
         "label": label,
         **asdict(config),
-        "batches": f"{len(plan)} of {len(examples)} examples, {digest([*data, plan])}",
-        "parameters": f"{len(shapes)} tensors, {digest(shapes)}",
+        "batches": f"{len(plan)} of {len(examples)} examples, {digest([data, outcomes, plan])}",
+        "parameters": f"{len(shapes)} tensors, {digest([shapes, base])}",
         "loss": {k: v for k, v in vars(module).items() if isinstance(v, str | float | int)},
     }
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -65,8 +67,8 @@ class Trajectory:
     """One episode of a policy in an environment.
 
     Raises:
-        ValueError: fields disagree in length, a span lies outside ``ids``, the prompt is empty, or
-            a reward isn't a finite number.
+        ValueError: fields disagree in length, a span lies outside ``ids``, the prompt is empty, a
+            reward isn't a finite number, or a flag isn't True or False.
     """
 
     task: Task  #: What was asked.
@@ -90,7 +92,12 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rewards", tuple(map(self._finite, self.rewards)))
-        object.__setattr__(self, "success", bool(self.success))
+        for name in ("terminated", "truncated", "final", "success"):
+            if (flag := getattr(self, name)) not in (True, False):
+                raise self._error(f"{name} is {flag!r}, expected True or False")
+            object.__setattr__(self, name, bool(flag))
+        if self.terminated and not self.final:
+            raise self._error("it has terminated, so its outcome is final, not the opposite")
         t = self.num_steps
         for name, size in (("actions", t), ("rewards", t), ("observations", t + 1)):
             if len(getattr(self, name)) != size:
@@ -109,9 +116,7 @@ class Trajectory:
         produced = sum(b - a for a, b in self.spans)
         if len(self.logprobs) not in (0, produced):
             found = len(self.logprobs)
-            raise self._error(
-                f"{found} logprobs for {produced} action tokens, expected all or none"
-            )
+            raise self._error(f"{found} logprobs, {produced} action tokens, expected all or none")
 
     def _error(self, what: str) -> ValueError:
         return ValueError(f"trajectory {self.key}: {what}")
@@ -137,6 +142,11 @@ class Trajectory:
         return len(self.spans)
 
     @property
+    def over(self) -> bool:
+        """The episode has ended, so that its outcome is known."""
+        return self.terminated or self.truncated
+
+    @property
     def outcome(self) -> float:
         """Outcome reward r(u, τ): the reward of the last step, 0 without steps."""
         return self.rewards[-1] if self.rewards else 0.0
@@ -150,3 +160,9 @@ class Trajectory:
     def score_positions(self) -> tuple[int, ...]:
         """T indices: the last token of every action."""
         return tuple(end - 1 for _, end in self.spans)
+
+
+def repeated(trajectories: Sequence[Trajectory]) -> list[str]:
+    """A fault for each attempt that is there more than once."""
+    counts = Counter((t.key, t.seed, t.policy) for t in trajectories)
+    return [f"{key} is there {n} times" for (key, *_), n in counts.items() if n > 1]

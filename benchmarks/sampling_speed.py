@@ -28,7 +28,6 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from agentprm_lite.episode import Episode
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.hub import load_chat, load_policy
-from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Task, Trajectory
 
@@ -231,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         {
             "model": folder.name,
             "profile": profile.name,
-            "parameters": count_parameters(backends["ours"].model),
+            "parameters": backends["ours"].model.num_parameters(),
             "dtype": str(backends["ours"].model.dtype).removeprefix("torch."),
             "episodes": len(tasks),
             "sampling": asdict(config),

@@ -43,10 +43,10 @@ from agentprm_lite.files import append_jsonl, read_jsonl
 from agentprm_lite.hub import ChatFormat, load_chat, new_reward_model
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import Lora
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.types import Trajectory
+from agentprm_lite.worlds import demonstrate
 
 HERE = Path(__file__).resolve().parent
 WAYS: dict[str, dict[str, Any]] = {

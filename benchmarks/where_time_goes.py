@@ -47,12 +47,12 @@ from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import half_dtype
 from agentprm_lite.ppo import train_ppo
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import TrainConfig, sft, train_reward_model
 from agentprm_lite.tutorial import looks
 from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
+from agentprm_lite.worlds import demonstrate
 
 KINDS = ("forward", "backward", "cache", "choose", "environment", "tokenizer", "rest")
 

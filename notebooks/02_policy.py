@@ -62,14 +62,13 @@ from agentprm_lite.chat import parse_action
 from agentprm_lite import load_policy, make_env
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.study import bootstrap_interval
-from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.notebook import show_figure, show_source
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.tutorial.stages import Policy, base, demonstrations, player
 from agentprm_lite.tutorial.stages import greedy_runs, policy, pool, rollouts
 from agentprm_lite.tutorial.stages import training_log
 from agentprm_lite.tutorial.tasks import train_tasks
-from agentprm_lite.rollout import demonstrate
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.forward import action_logprobs, action_tokens
 
 # %%
@@ -89,7 +88,7 @@ for name, actor in policies.items():
     seen = greedy.run([greedy.start(task, 0, 0) for task in known])
     runs[name] = {"demonstrated": seen}
     runs[name]["held out"] = greedy_runs(profile, name.lower())
-size = count_parameters(load_policy(policies["SFT"].folder))
+size = load_policy(policies["SFT"].folder).num_parameters()
 print(f"{size:,} parameters, {len(demos)} demonstrations")
 
 

@@ -49,7 +49,6 @@ from agentprm_lite.chat import parse_action
 from agentprm_lite.tutorial.exercises import attempt
 from agentprm_lite.labels import pvm_labels, td_gae_labels
 from agentprm_lite.losses import advantage_loss, agentprm_loss, q_loss
-from agentprm_lite.models import count_parameters
 from agentprm_lite.tutorial.notebook import show_figure, show_source, stored
 from agentprm_lite.tutorial.profiles import get_profile
 from agentprm_lite.kinds import RewardLoss
@@ -196,7 +195,8 @@ for where, table in (("first turn", first), ("half-way", half)):
 actor = stages.policy(profile)
 model = new_reward_model(actor.folder, profile.lora, seed=0)
 trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-print(f"{trained:,} of {count_parameters(model):,} weights are trained")
+whole = sum(p.numel() for p in model.parameters())
+print(f"{trained:,} of {whole:,} weights are trained")
 
 t = candidates[0]
 rows = []

@@ -152,7 +152,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 from agentprm_lite import ChatFormat
 from agentprm_lite.worlds.textcraft import TextCraft
-from agentprm_lite.rollout import demonstrate
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.tutorial.tiny import vocabulary
 from agentprm_lite.episode import SamplingConfig
 
@@ -232,7 +232,7 @@ config = LlamaConfig(
 smol, lora = memory.Shape.of(config), models.Lora()
 with torch.device("meta"):
     whole = LlamaForCausalLM(config)
-    total = models.count_parameters(whole)
+    total = whole.num_parameters()
     whole = lora.add_to(whole, "CAUSAL_LM", 0)
 trained = sum(p.numel() for p in whole.parameters() if p.requires_grad)
 print(f"{total:,} weights, {trained:,} in adapters of rank {lora.r}: "

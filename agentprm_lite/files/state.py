@@ -53,7 +53,8 @@ class Checkpoint:
         """Replace a state; a crash at any moment leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name("state.new")
-        metadata = {"record": json.dumps(record), "run": json.dumps(run)}
+        texts = [json.dumps(x, default=lambda n: n.item()) for x in (record, run)]  # numpy's too
+        metadata = dict(zip(("record", "run"), texts, strict=True))
         save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
         to_disk(new)
         os.replace(new, self.path)

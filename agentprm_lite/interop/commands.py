@@ -92,7 +92,14 @@ def train_on_logs(args: argparse.Namespace) -> None:
     from transformers import AutoConfig
 
     from agentprm_lite.files import Checkpoint
-    from agentprm_lite.hub import load_chat, new_reward_model, read, weights_fingerprint
+    from agentprm_lite.hub import (
+        load_chat,
+        load_reward_model,
+        new_reward_model,
+        read,
+        save_adapter,
+        weights_fingerprint,
+    )
     from agentprm_lite.interop.card import program
     from agentprm_lite.interop.exports import export
     from agentprm_lite.kinds import RewardExample
@@ -112,12 +119,18 @@ def train_on_logs(args: argparse.Namespace) -> None:
     run = digest([kind, asdict(config), weights, data])  # what is interrupted goes on from here
     state = folder.absolute().with_name(f".{folder.absolute().name}-{run}")
     examples = [RewardExample(t) for t in played]
-    log = train_reward_model(model, examples, kind, config, checkpoint=Checkpoint(state))
+    learned = state / "learned.json"  # there if an export was cut off after all training
+    if learned.exists():
+        model, last = load_reward_model(args.base, state, chat), json.loads(learned.read_text())
+    else:
+        last = train_reward_model(model, examples, kind, config, checkpoint=Checkpoint(state))[-1]
+        save_adapter(model, chat, state)
+        write_whole(learned, json.dumps(last))
     export(model, chat, folder, kind=kind, recorded=True)
     shutil.rmtree(state, ignore_errors=True)
     print(f"{folder}: {kind} on {args.base}, learned from {len(logs)} runs")
-    if log[-1].get("learned"):
-        share = log[-1]["best_explained_variance"]
+    if last.get("learned"):
+        share = last["best_explained_variance"]
         print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")
     command = ["agentprm", "score", "--model", str(folder), *args.logs, "--html", "report.html"]
     print(shlex.join(command))

@@ -27,7 +27,6 @@ from agentprm_lite.hub import (
 from agentprm_lite.interop.card import card, program
 from agentprm_lite.interop.outputs import new_folder
 from agentprm_lite.interop.whole import HEAD, read_whole, save_whole
-from agentprm_lite.models import count_parameters
 
 
 def export(
@@ -75,7 +74,7 @@ def export(
         folder,
         trunk_alone=(new / HEAD).exists(),
         architecture=f"{whole.config.model_type} with one output",
-        billions=count_parameters(whole) / 1e9,
+        billions=sum(p.numel() for p in whole.parameters()) / 1e9,
         dtype=str(dtype).removeprefix("torch."),
         kind=kind,
     )

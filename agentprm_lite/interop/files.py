@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,17 @@ from agentprm_lite.interop.logs import Log, Message, counted, read_reward
 from agentprm_lite.interop.readers import parsed, read_messages, read_tools
 from agentprm_lite.interop.texts import read_text
 
+logger = logging.getLogger(__name__)
+
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
 REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct", "is_success")
+#: What names a task; where two of different lines are given, both do, as "webshop" and 7.
 TASK = (
-    *("task", "task_id", "task_name", "instance_id", "problem_id", "question_id", "question_ID"),
-    *("query_index", "question"),
+    ("task", "task_name"),
+    (
+        *("task_id", "item_id", "instance_id", "problem_id", "question_id", "question_ID"),
+        "query_index",
+    ),
 )
 ID = ("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index")
 #: What the chat of several agents was asked, where none of them says it.
@@ -46,6 +53,13 @@ def read_logs(paths: str | Path | Sequence[str | Path]) -> list[Log]:
     ]
     if not logs:
         raise ValueError(f"{', '.join(map(str, paths))}: no records")
+    same = {log.task for log in logs} == {_asked(logs[0].messages)}
+    if len(logs) > 1 and same:
+        logger.warning(
+            "%d runs name no task and begin alike, so all count as attempts at one task; if that "
+            "isn't so, name each run's in a field task_id",
+            len(logs),
+        )
     return logs
 
 
@@ -56,7 +70,8 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Any]]:
         path: the file.
 
     Yields:
-        Number of the line where a record begins, and the record.
+        Number of the line where a record begins (in an array: counted as if each had a line), and
+        the record.
 
     Raises:
         ValueError: the file isn't UTF-8 (UTF-16 with its mark is read, too) or not JSON.
@@ -120,12 +135,13 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
     fields = row if isinstance(row, Mapping) else {"messages": row}
     try:
         messages, left, tools = _conversation(fields)
-        task = _first([fields], TASK)
-        asked = next((m.text for m in messages if m.role == "user"), messages[0].text)
+        parts = [_first([fields], names) for names in TASK]
+        named = [_name(part) for part in parts if part is not None]
+        named = named or [_name(x) for x in [fields.get("question")] if x]
         return Log(
             tuple(messages),
             source=source,
-            task=asked if task is None else _name(task),
+            task="/".join(dict.fromkeys(named)) if named else _asked(messages),
             id=_name(_first([fields], ID, default_id)),
             reward=_reward(fields),
             tools=tools,
@@ -135,6 +151,11 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
     except ValueError as err:
         text = str(err)
         raise ValueError(text if text.startswith(source) else f"{source}: {text}") from err
+
+
+def _asked(messages: Sequence[Message]) -> str:
+    """The task of a run that names none."""
+    return next((m.text for m in messages if m.role == "user"), messages[0].text)
 
 
 def _conversation(

@@ -4,9 +4,9 @@ They differ in names, so one function reads a message of all of them: its role, 
 its calls, the replies to calls in it, and thoughts. What has no place is counted by name.
 
 One assistant message with all its calls is one step. Not a step is what isn't to be learned from:
-``weight`` 0. In the history of several agents, where every message names its speaker (in ``name``,
-or in place of a role), each message but the human's is one step of the group, and its text begins
-with the speaker's name.
+``weight`` 0, or AgentGym's ``loss`` false. In the history of several agents, where every message
+names its speaker (in ``name``, or in place of a role), each message but the human's is one step of
+the group, and its text begins with the speaker's name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(("function_call", "tool_call"), "assistant"),
 }
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-_HEAD = {"role", "from", "type", "content", "value", "weight"}
+_HEAD = {"role", "from", "type", "content", "value", "weight", "loss"}
 _ACTS = {"tool_calls", "function_call", "refusal", *_THOUGHTS}
 #: What is read of a message, by its role.
 _READ: dict[Role, set[str]] = {
@@ -115,7 +115,7 @@ def _message(i: int, raw: Mapping[str, Any], left: list[tuple[str, int]]) -> lis
         )
     role, content = _ROLES[name], _first(raw, "content", "value")
     if role == "assistant":
-        own = {k: v for k, v in raw.items() if v or k == "weight"}
+        own = {k: v for k, v in raw.items() if v or k in ("weight", "loss")}
         raw = {**_mapped(raw.get("additional_kwargs")), **own}
     unread = [k for k, v in raw.items() if k not in _READ[role] | _UNREAD and v]
     other = [k for k in unread if k != "name" and isinstance(raw[k], str | list | Mapping)]
@@ -168,7 +168,7 @@ def _turn(
     reasoning = "\n".join(dict.fromkeys(t for x in thoughts if (t := read_text(x, left))))
     hidden = sum(b.get("type") == "redacted_thinking" for b in blocks)
     left += [("thoughts that the log has only encrypted", hidden)] * bool(hidden)
-    step = str(raw.get("weight")) not in ("0", "0.0", "False")
+    step = str(raw.get("weight")) not in ("0", "0.0", "False") and raw.get("loss") is not False
     left += [] if step else [("assistant messages of weight 0 as steps", 1)]
     return Message("assistant", text, i, tuple(calls), reasoning, step=step)
 

@@ -124,6 +124,11 @@ def rendered(chat: ChatFormat, log: Log) -> Rendered:
             problem = err
             continue
         ids, spans = tokens(chat, template, marked, turns)
+        if empty := [str(k) for k, (low, high) in enumerate(spans) if low >= high]:
+            raise ValueError(
+                f"{log.source}: step {', '.join(empty)} says nothing, and the chat template shows "
+                "nothing of it; leave the message out, or give it weight 0"
+            )
         return Rendered(ids, spans, counted([*notes, *_dropped(shown, text)]))
     raise ValueError(
         f"{log.source}: the chat template of {chat.tokenizer.name_or_path!r} doesn't show this "

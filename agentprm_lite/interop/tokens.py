@@ -45,7 +45,7 @@ def tokens(
     spans, low = [], 0
     for turn in turns:
         start, stop = (len(unmarked(marked[:place])) for place in turn)
-        low = next(i for i in range(low, len(ids)) if offsets[i][1] > start)
+        low = next((i for i in range(low, len(ids)) if offsets[i][1] > start), len(ids))
         high = next((i for i in range(low, len(ids)) if offsets[i][0] >= stop), len(ids))
         spans.append((low, high))
         low = high

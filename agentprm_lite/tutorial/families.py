@@ -27,11 +27,11 @@ from agentprm_lite.interop import export, load_exported
 from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import PlainPlayer
 from agentprm_lite.search import beam_search
 from agentprm_lite.train import RewardExample, TrainConfig, sft, train_reward_model
 from agentprm_lite.tutorial.small_families import FAMILIES, make
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.textcraft import TextCraft
 
 

@@ -25,7 +25,6 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.files import to_disk
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.models import count_parameters
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
@@ -263,7 +262,7 @@ class _Run:
         finished.load_state_dict(self.mean)
         finished.to(torch.bfloat16).save_pretrained(self.folder)
         self.chat.save(self.folder)
-        weights = count_parameters(self.model)
+        weights = self.model.num_parameters()
         write_card(self.folder, asdict(self.config), weights, self.curve, self.sessions)
 
 

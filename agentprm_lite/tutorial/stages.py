@@ -22,7 +22,7 @@ from agentprm_lite.distributed import Rank, Ranks, collect, merge, this_rank, wa
 from agentprm_lite.files import Checkpoint, append_jsonl, read_jsonl
 from agentprm_lite.hub import load_chat, load_policy, save_policy
 from agentprm_lite.kinds import RewardExample
-from agentprm_lite.rollout import continue_from, demonstrate
+from agentprm_lite.rollout import continue_from
 from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft
 from agentprm_lite.tutorial import base as small_base
@@ -32,6 +32,7 @@ from agentprm_lite.tutorial.profiles import Profile
 from agentprm_lite.tutorial.smollm2 import resolve
 from agentprm_lite.tutorial.tasks import sampling_config, spread, test_tasks, train_tasks
 from agentprm_lite.types import Task, Trajectory
+from agentprm_lite.worlds import demonstrate
 
 logger = logging.getLogger(__name__)
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]

@@ -9,8 +9,8 @@ import pytest
 from agentprm_lite.chat import react
 from agentprm_lite.env import Split, World, make_env
 from agentprm_lite.episode import Episode, SamplingConfig
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.types import Task
+from agentprm_lite.worlds import demonstrate
 
 
 class Bag(World):

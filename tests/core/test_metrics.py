@@ -124,6 +124,8 @@ def test_turn_auroc_asks_only_attempts_that_go_on() -> None:
     assert turn_auroc(values, won, tasks, 3).size == 0
     with pytest.raises(ValueError, match="values has 1 attempts, expected 2"):
         turn_auroc([[0.1]], [0, 1], ["a", "a"], 1)
+    with pytest.raises(ValueError, match="turn is 0, expected 1"):
+        turn_auroc(values, won, tasks, 0)
 
 
 def test_a_counter_of_turns_is_a_coin_at_a_fixed_turn() -> None:

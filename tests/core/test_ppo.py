@@ -537,6 +537,14 @@ def test_nan_never_reaches_the_policy(folder: Path, chat: ChatFormat) -> None:
         assert torch.equal(a, b) and a.grad is None
 
 
+def test_a_policy_without_adapters_is_refused_before_it_plays(
+    folder: Path, chat: ChatFormat
+) -> None:
+    outcome = replace(CONFIG, reward="outcome")
+    with pytest.raises(ValueError, match="the policy has no adapters"):
+        train_ppo(load_policy(folder), chat, TASKS, outcome, SAMPLING, make_player=None)  # type: ignore[arg-type]
+
+
 def test_errors(model: Any, chat: ChatFormat) -> None:
     with pytest.raises(ValueError, match=r"temperature 1, got 0\.7"):
         train_ppo(model, chat, TASKS, CONFIG, replace(SAMPLING, temperature=0.7))
@@ -550,3 +558,10 @@ def test_errors(model: Any, chat: ChatFormat) -> None:
     for name in ("iterations", "tasks", "samples", "epochs", "batch"):
         with pytest.raises(ValueError, match="must be >= 1"):
             replace(CONFIG, **{name: 0})
+    nan = float("nan")
+    wrong = {"lr": (0, -1.0, nan), "critic_lr": (0, nan), "clip": (0, nan), "kl": (-1, nan)}
+    wrong |= {"gamma": (0, 2, nan), "lam": (-1, 2, nan), "alpha": (nan,)}
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(ValueError, match=f"{name}={value}"):
+                replace(CONFIG, **{name: value})

@@ -12,6 +12,7 @@ import torch
 from helpers import TASKS, float64, random_reward_model, random_trajectories, shortened
 from transformers import (
     AutoModel,
+    AutoModelForTokenClassification,
     Lfm2Config,
     LlamaConfig,
     MambaConfig,
@@ -24,7 +25,7 @@ from transformers import (
 
 from agentprm_lite import prm
 from agentprm_lite.forward import hidden_states, microbatches, pad_ids, split_model, step_values
-from agentprm_lite.hub import ChatFormat, new_reward_model
+from agentprm_lite.hub import ChatFormat, load_policy, new_reward_model
 from agentprm_lite.models import Lora
 from agentprm_lite.prm import FewestTurns, RewardModel, StepValues, check_finite
 from agentprm_lite.train import TrainConfig, spare_activations
@@ -53,6 +54,13 @@ def test_values_of_the_stand_in_differ(model64: Any, trajectories: list[Trajecto
     values = [x for s in RewardModel(model64).score(trajectories) for x in (s.root, *s.q)]
     assert np.std(values) > 0.05
     assert len({t.num_steps for t in trajectories}) > 2
+
+
+def test_a_judge_has_one_output(folder: Path) -> None:
+    two = AutoModelForTokenClassification.from_pretrained(folder)  # its usual number of labels
+    for model, outputs in ((two, 2), (load_policy(folder), 615)):
+        with pytest.raises(ValueError, match=f"the head has {outputs} outputs, expected 1"):
+            RewardModel(model)
 
 
 def test_scores_are_the_classifiers_own_at_the_recorded_positions(

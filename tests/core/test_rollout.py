@@ -13,9 +13,10 @@ from agentprm_lite.env import make_env
 from agentprm_lite.episode import SamplingConfig
 from agentprm_lite.fast import FastPlayer
 from agentprm_lite.hub import ChatFormat, load_policy
-from agentprm_lite.rollout import continue_from, demonstrate
+from agentprm_lite.rollout import continue_from
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.textcraft import TextCraft
 
 
@@ -125,6 +126,12 @@ def test_rollouts_begin_with_the_history_and_then_differ(
     # all states share one history: the prompt and every reply are read once, then each goes on
     prefilled = sum(t.usage.prefilled for row in rows for t in row)
     assert prefilled < 3 * 20 * len(trajectory.ids)
+
+
+def test_another_prompt_is_refused(folder: Path, chat: ChatFormat, trajectory: Trajectory):
+    other = backend(load_policy(folder), chat, rules=True)
+    with pytest.raises(ValueError, match=rf"{trajectory.key}, step 0: .*other ids"):
+        continue_from(other, trajectory, 1)
 
 
 def test_nothing_is_played_after_the_end(player: FastPlayer, chat: ChatFormat):

@@ -104,10 +104,38 @@ def test_scores_by_hand(score: str, expected: list[float]) -> None:
     assert scores_of(values, score) == pytest.approx(expected)
 
 
+def test_attempts_that_cannot_be_counted_are_refused(pool: list[Trajectory]) -> None:
+    """An outcome that nobody knows isn't a failure, and no attempt counts twice."""
+    going_on = replace(pool[0], terminated=False, truncated=False, truncated_by="", final=False)
+    for chosen in (
+        lambda ts: oracle(ts, [1]),
+        lambda ts: best_of_n(ts, at_end([1.0] * len(ts)), [1]),
+    ):
+        with pytest.raises(ValueError, match=rf"{pool[0].key} has no known outcome: leave it out"):
+            chosen([going_on, *pool[1:]])
+        with pytest.raises(ValueError, match=rf"{pool[0].key} is there 2 times"):
+            chosen([*pool, pool[0]])
+
+
+def test_a_cut_attempt_counts_as_failed_whatever_its_last_step_earned(
+    pool: list[Trajectory],
+) -> None:
+    won = next(t for t in pool if t.outcome == 1)
+    cut = replace(won, terminated=False, truncated=True, truncated_by="tokens", final=False)
+    assert oracle([cut], [1]).success.tolist() == [[0.0]]
+
+
+def test_tokens_are_a_mean_over_tasks_as_success_is(pool: list[Trajectory]) -> None:
+    """Task a has two attempts of 100 tokens, task b one of 1,000."""
+    a = [replace(pool[0], sample=k, usage=Usage(generated=100)) for k in range(2)]
+    b = replace(pool[0], task=Task("textcraft", 999), usage=Usage(generated=1000))
+    assert oracle([*a, b], [1, 2]).tokens.tolist() == [550.0, 600.0]
+
+
 def test_another_score_chooses_another_attempt(pool: list[Trajectory]) -> None:
     """Two attempts at one task: the success is high before, the failure at its end."""
     won = next(t for t in pool if t.outcome == 1)
-    two = [won, replace(won, rewards=(0.0,) * len(won.rewards))]
+    two = [won, replace(won, rewards=(0.0,) * len(won.rewards), sample=1)]
     values = [StepValues(0.5, np.array(q)) for q in ([0.5, 0.9, 0.55], [0.4, 0.6])]
     best = {score: best_of_n(two, values, [2], score=score).success.item() for score in SCORES}
     assert best == {"last": 0, "min": 1, "mean": 1, "product": 1, "sum_of_progress": 0}
@@ -153,7 +181,8 @@ def test_a_task_with_fewer_candidates_takes_part_with_all(pool: list[Trajectory]
     won = replace(next(t for t in pool if t.outcome == 1), usage=Usage(generated=10))
     lost = replace(won, rewards=(0.0,) * len(won.rewards))
     b = Task("textcraft", 999)
-    uneven = [won, replace(lost, task=b), lost, replace(won, task=b), lost]
+    some = [won, replace(lost, task=b), lost, replace(won, task=b), lost]
+    uneven = [replace(t, sample=k) for k, t in enumerate(some)]
     curve = best_of_n(uneven, at_end([3, 2, 2, 1, 1]), [1, 2, 3])
     np.testing.assert_allclose(curve.success, [[1 / 3, 2 / 3, 1], [1 / 2, 0, 0]])
     assert curve.tokens.tolist() == [10.0, 20.0, 25.0]

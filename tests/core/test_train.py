@@ -26,6 +26,7 @@ from helpers import (
 from torch import Tensor, nn
 
 from agentprm_lite import kinds, loop, train
+from agentprm_lite.files import Checkpoint
 from agentprm_lite.forward import action_logprobs, action_tokens, split_model
 from agentprm_lite.hub import (
     ChatFormat,
@@ -540,6 +541,16 @@ def test_every_fault_is_named_before_the_first_step(
     bare.append(RewardExample(fine[2]))
     with pytest.raises(ValueError, match=rf"{fine[2].key} has no outcomes.*\[2, 3\] roll"):
         train_reward_model(model, bare, "mc_soft", config)
+    early = replace(fine[0], rewards=(1.0, *fine[0].rewards[1:]), sample=95)
+    lost = replace(fine[1], rewards=(0.0,) * fine[1].num_steps, success=True, final=True, sample=96)
+    odd = [RewardExample(t) for t in (*fine, fine[2], early, lost)]
+    says = [
+        f"{fine[2].key} is there 2 times",
+        f"{early.key} earns before its last step",
+        f"{lost.key} is a success with outcome 0",
+    ]
+    with pytest.raises(ValueError, match="3 faults in 9 examples: " + ".*".join(says)):
+        train_reward_model(model, odd, "pvm", config)
 
 
 # --- numbers that aren't finite
@@ -739,6 +750,12 @@ def test_the_report_worked(chat: ChatFormat) -> None:
         assert found == pytest.approx(expected | {"auroc_turn_1": 1.0})
     orm = RewardLoss(None, "orm").report([good, bad], m)
     assert orm["held_out_loss"] == pytest.approx(0.5 * (0.01 + 0.01) / 2)
+    cut = replace(bad.trajectory, terminated=False, truncated=True, final=False)
+    three, more = [good, bad, RewardExample(cut)], torch.cat([m, m[:1]])
+    assert RewardLoss(None, "pvm", cut="bootstrap").report(three, more) == RewardLoss(
+        None, "pvm"
+    ).report(three[:2], m)  # what is unknown isn't a failure that the judge missed
+    assert RewardLoss(None, "pvm").report(three, more)["explained_variance"] < 0.5
     alone = RewardLoss(None, "pvm").report([good], m[:1])
     assert alone == pytest.approx({"held_out_loss": 0.5 * 0.3 / 3})
 
@@ -831,6 +848,48 @@ def test_a_resumed_run_goes_on_and_does_not_begin_again(
     assert len(log) == 10
 
 
+@pytest.mark.parametrize("what", ["base", "outcomes", "ids", "cut", "nothing"])
+def test_a_run_does_not_go_on_with_other_data_or_another_base(
+    folder: Path,
+    examples: list[RewardExample],
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """``cut``: an episode that had ended was only cut off."""
+    monkeypatch.setattr(train, "SAVE_STEPS", 1)
+    config, keeper = TrainConfig(lr=1e-2, epochs=1, batch=2), Checkpoint(tmp_path)
+
+    class Dies(Checkpoint):
+        def save(self, *state: Any) -> None:
+            super().save(*state)
+            raise Interrupted
+
+    def module() -> RewardLoss:
+        return RewardLoss(new_reward_model(folder, Lora(r=4, alpha=8), 0), "mc_soft")
+
+    with pytest.raises(Interrupted):
+        fit(module(), examples, config, checkpoint=Dies(tmp_path))
+    loss, first = module(), examples[0]
+    t = first.trajectory
+    if what == "base":
+        with torch.no_grad():
+            split_model(loss.model)[0].embed_tokens.weight[0] += 1
+    changed = {
+        "outcomes": replace(first, outcomes=1 - first.outcomes),
+        "ids": replace(first, trajectory=replace(t, ids=(t.ids[0] + 1, *t.ids[1:]))),
+        "cut": replace(
+            first, trajectory=replace(t, terminated=False, truncated=True, final=not t.final)
+        ),
+    }
+    again = [changed.get(what, first), *examples[1:]]
+    if what == "nothing":
+        assert len(fit(loss, again, config, checkpoint=keeper)) == 5
+        return
+    with pytest.raises(ValueError, match="another run, which differs"):
+        fit(loss, again, config, checkpoint=keeper)
+
+
 @pytest.mark.parametrize(("seconds", "saves"), [(60.0, 0), (0.0, 3)])
 def test_states_are_saved_by_time_too(
     examples: list[RewardExample], folder: Path, seconds: float, saves: int, monkeypatch: Any
@@ -889,6 +948,9 @@ def test_errors(folder: Path, trajectories: list[Trajectory]) -> None:
         rft(load_policy(folder), failures, config)
     with pytest.raises(ValueError, match="no examples"):
         sft(load_policy(folder), [], config)
+    for settings in ({"beta": -1.0}, {"beta": math.nan}, {"lam": math.nan}, {"lam": 1.5}):
+        with pytest.raises(ValueError, match="expected beta >= 0 and lam within"):
+            RewardLoss(None, "agentprm", **settings)
     for wrong in ({"lr": 0.0}, {"epochs": 0}, {"batch": 0}, {"microbatch_tokens": 0}):
         with pytest.raises(ValueError, match="must be positive"):
             replace(config, **wrong)

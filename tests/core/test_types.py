@@ -25,7 +25,7 @@ def test_usage_adds_field_by_field():
 def test_no_step_has_outcome_zero_and_a_root():
     empty = replace(
         TWO_STEPS, ids=(1, 2), prompt_len=2, spans=(), logprobs=(), actions=(), rewards=(),
-        observations=("first",), success=False, final=False,
+        observations=("first",), success=False, terminated=False, final=False,
     )  # fmt: skip
     assert (empty.outcome, empty.num_steps, empty.root_position) == (0.0, 0, 1)
     assert empty.score_positions == ()
@@ -56,7 +56,11 @@ def test_a_tasks_index_is_a_whole_number(index: object):
         ({"spans": ((3, 5), (7, 9))}, r"span 1 is \[7, 9\)"),  # beyond the end
         ({"spans": ((3, 5), (7, 7))}, r"span 1 is \[7, 7\)"),  # empty: no last token
         ({"prompt_len": 0}, "prompt_len is 0"),  # the root would be read at ids[-1]
-        ({"logprobs": (-0.1,)}, "1 logprobs for 3 action tokens"),
+        ({"logprobs": (-0.1,)}, "1 logprobs, 3 action tokens"),
+        ({"success": float("nan")}, "success is nan, expected True or False"),
+        ({"success": "False"}, "success is 'False', expected True or False"),
+        ({"terminated": None}, "terminated is None, expected True or False"),
+        ({"final": False}, "terminated, so its outcome is final"),
         ({"rewards": (0.0, float("nan"))}, "rewards has nan, expected finite numbers"),
         ({"rewards": (0.0, None)}, "rewards has None, expected finite numbers"),
         ({"rewards": (0.0, "1")}, "rewards has '1', expected finite numbers"),

@@ -29,7 +29,7 @@ def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
     assert json.loads(line)["version"] == 1
     empty = replace(
         TWO_STEPS, ids=(1, 2), prompt_len=2, spans=(), logprobs=(), actions=(), rewards=(),
-        observations=("first",), success=False, final=False,
+        observations=("first",), success=False, terminated=False, final=False,
     )  # fmt: skip
     assert from_line(to_line(empty)) == empty
     other = replace(TWO_STEPS, sample=6)

@@ -39,7 +39,7 @@ from agentprm_lite.hub import (
     save_policy,
     weights_fingerprint,
 )
-from agentprm_lite.models import Lora, count_parameters
+from agentprm_lite.models import Lora
 from agentprm_lite.ppo import PPOConfig, train_ppo
 from agentprm_lite.prm import RewardModel, check_ids
 from agentprm_lite.sampling import PlainPlayer
@@ -95,7 +95,7 @@ def test_tiny_has_the_parameters_of_its_shape(folder: Path):
     # E = 32, I = 32·8//3 = 85 → 64 (a multiple of 32), 2 layers, head tied to the embedding:
     # V·E + 2·(4·E² + 3·E·I + 2·E) + E
     vocab = len(load_chat(folder).tokenizer)
-    assert count_parameters(load_policy(folder)) == (
+    assert load_policy(folder).num_parameters() == (
         vocab * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32
     )
 

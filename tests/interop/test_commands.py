@@ -153,6 +153,8 @@ def test_a_killed_training_goes_on_and_gives_the_same(
     assert main([*command, str(out)]) == 0
     if where == "in a step":
         assert steps[:5] == ["step 0", "step 1", "step 2", "step 3", "step 3"]
+    else:
+        assert steps.count("step 0") == 1, "what had been learned is learned again"
     files = [load_file(f / "model.safetensors") for f in (tmp_path / "whole", out)]
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
     assert not list(tmp_path.glob(".cut*"))

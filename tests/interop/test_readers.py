@@ -516,3 +516,33 @@ def test_the_shared_logs_load_and_each_label_finds_its_step(
     assert [log.reward for log in first].count(1.0) == 93
     with capsys.disabled():
         print(f" labels found in {found} of {len(first + second)} logs", end="")
+
+
+def test_a_task_is_named_as_exactly_as_the_record_does() -> None:
+    """AgentGym's logs name a world and an item; other logs one of the two."""
+    for fields, task in (
+        ({"item_id": "babyai_3"}, "babyai_3"),
+        ({"task": "webshop", "task_id": 7}, "webshop/7"),
+        ({"task": "webshop", "item_id": "webshop"}, "webshop"),
+        ({"question": "Which?"}, "Which?"),
+        ({"task": "webshop", "question": "Which?"}, "webshop"),
+        ({}, "6 times 7?"),
+    ):
+        assert read([ASK, DONE], **fields).task == task, fields
+
+
+def test_runs_of_one_task_by_their_first_words_alone_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rules come first in AgentGym's logs, so all runs without a name would be of one task."""
+    path = tmp_path / "runs.jsonl"
+    for fields, said in (
+        ([{}, {}], True),
+        ([{"task_id": 1}, {"task_id": 2}], False),
+        ([{}], False),
+    ):
+        caplog.clear()
+        rows = [{"messages": [ASK, DONE], **more} for more in fields]
+        path.write_text("\n".join(map(json.dumps, rows)))
+        read_logs(path)
+        assert ("name no task and begin alike" in caplog.text) == said

@@ -214,6 +214,14 @@ def test_empty_turns_and_texts() -> None:
     assert steps == ["<e>", "<e>", "it is 3<e>"]
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_turn_that_the_template_doesnt_show_is_named(text: str) -> None:
+    tokenizer = small_tokenizer(STYLES["glm4"])
+    chat = ChatFormat(tokenizer, tokenizer.convert_tokens_to_ids(STYLES["glm4"].stops.split()))
+    with pytest.raises(ValueError, match="line 1: step 0 says nothing, and the chat template"):
+        rendered(chat, log(ASK, {"role": "assistant", "content": text}))
+
+
 def test_half_a_character_in_a_call_is_no_obstacle() -> None:
     turn = {"role": "assistant", "tool_calls": call(1)}
     turn["tool_calls"][0]["function"]["arguments"] = '{"n": "\\ud83d"}'
@@ -226,6 +234,8 @@ def test_half_a_character_in_a_call_is_no_obstacle() -> None:
 def test_what_is_not_to_be_learned_from_is_no_step() -> None:
     _, steps, _ = shown(PLAIN, ASK, {**DONE, "weight": 0}, ASK, {**DONE, "weight": 1})
     assert steps == ["it is 3<e>"]
+    _, steps, _ = shown(PLAIN, ASK, {**DONE, "loss": False}, ASK, {**DONE, "loss": True})
+    assert steps == ["it is 3<e>"]  # AgentGym's
 
 
 def test_a_template_that_loses_messages_is_refused() -> None:

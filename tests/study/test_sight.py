@@ -8,11 +8,11 @@ import pytest
 
 from agentprm_lite.env import make_env
 from agentprm_lite.hub import load_chat
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.study.sight import MOST, distances, needed, ranked, read_late
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.corpus import part_tasks
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.babyai import shown
 
 

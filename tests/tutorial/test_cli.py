@@ -17,11 +17,11 @@ from agentprm_lite.hub import ChatFormat, load_chat
 from agentprm_lite.labels import KINDS
 from agentprm_lite.ppo import ProcessReward
 from agentprm_lite.prm import StepValues
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.sampling import SamplingConfig
 from agentprm_lite.tutorial import arguments, cli, rewards, stages, tasks
 from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.types import Trajectory, Usage
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.textcraft.env import TextCraft
 
 ENVS = "expected one of"

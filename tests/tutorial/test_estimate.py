@@ -20,7 +20,6 @@ from agentprm_lite.forward import split_model
 from agentprm_lite.hub import load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
 from agentprm_lite.models import Lora
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.train import TrainConfig, train_reward_model
 from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial import cli
@@ -30,6 +29,7 @@ from agentprm_lite.tutorial.memory import GPUS, QWEN, SMOLLM2, Shape
 from agentprm_lite.tutorial.profiles import SMOKE, Profile, get_profile
 from agentprm_lite.tutorial.tasks import sampling_config, train_tasks
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
+from agentprm_lite.worlds import demonstrate
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SIZES = replace(

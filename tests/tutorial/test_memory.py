@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from agentprm_lite.forward import pad_ids
 from agentprm_lite.hub import checkpoints, load_chat, load_policy, new_reward_model
 from agentprm_lite.kinds import RewardExample, RewardLoss
-from agentprm_lite.models import Lora, count_parameters
+from agentprm_lite.models import Lora
 from agentprm_lite.train import TrainConfig, spare_activations
 from agentprm_lite.tutorial.memory import GPUS, QWEN, Shape, memory_estimate, memory_table
 from agentprm_lite.tutorial.tiny import TinySize, make_tiny
@@ -32,7 +32,7 @@ def test_a_shape_read_from_a_configuration_counts_what_is_there(folder: Path) ->
     shape = Shape.of(model.config)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert shape.adapters(4) == trained
-    assert shape.parameters == count_parameters(model) - trained
+    assert shape.parameters == model.num_parameters() - trained
     estimate = memory_estimate(shape, "sft", dtype=torch.float32, rank=4)
     file = load_file(folder / "model.safetensors")
     assert estimate.weights == sum(t.nbytes for t in file.values())

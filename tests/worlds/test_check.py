@@ -81,9 +81,10 @@ def test_everything_that_plays_and_searches_takes_it(lights, tmp_path):
     from agentprm_lite.files import collect, read_jsonl
     from agentprm_lite.hub import load_chat, load_policy
     from agentprm_lite.prm import FewestTurns
-    from agentprm_lite.rollout import continue_from, demonstrate
+    from agentprm_lite.rollout import continue_from
     from agentprm_lite.search import beam_search, best_of_n
     from agentprm_lite.tutorial.tiny import TinySize, make_tiny, vocabulary
+    from agentprm_lite.worlds import demonstrate
 
     tasks, name = lights.tasks("train"), "my_lights:Lights"
     texts = [*vocabulary(tasks), lights.instructions, lights.acknowledgement]

@@ -17,10 +17,10 @@ from agentprm_lite.chat import react
 from agentprm_lite.env import make_env
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.rollout import demonstrate
 from agentprm_lite.study import majority
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
 from agentprm_lite.types import Task, Trajectory, Usage
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.math import GSM8K, MathWorld
 from agentprm_lite.worlds.math.arithmetic import (
     check_steps,
