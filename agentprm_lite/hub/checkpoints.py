@@ -61,7 +61,7 @@ def new_reward_model(
 
     Args:
         base: the policy's folder or hub id; or a loaded one, whose weights are then shared and not
-            held twice (its adapters are left out).
+            held twice, and frozen in both (its adapters are left out, and go on as they are).
         lora: shape of the adapters.
         seed: of the adapters.
         head: M is the ``"sigmoid"`` of the head's output, or, as in the paper, the output itself
