@@ -434,13 +434,19 @@ if lost:
 # ## A misuse that looks right
 #
 # One seed for everything makes runs reproducible, and it is easy to give it to
-# every sample. Then all samples of a goal are the same episode.
+# every sample. Then all samples of a goal are the same episode. (The library
+# refuses attempts with one number at one task; here they are numbered afterwards,
+# as code that knows no numbers would have them.)
 #
 # **Predict before you run:** what does pass@N look like?
 
 # %%
+from dataclasses import replace
+
 same = [backend.start(task, 0, 1) for task in few for _ in range(DRAWS)]
-sets = {"one stream for all": backend.run(same), "one each": own}
+same = [replace(t, sample=k % DRAWS)
+        for k, t in enumerate(backend.run(same))]
+sets = {"one stream for all": same, "one each": own}
 
 # %%
 upto = [n for n in (1, 2, 4) if n <= DRAWS]

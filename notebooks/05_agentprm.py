@@ -421,10 +421,10 @@ if text := stored("smoothing.json"):
 # %%
 from agentprm_lite.tutorial.panels import gain_panels
 
-if text := stored("curves.json"):
-    found = json.loads(text)["worlds"]
-    gains = {study.WORLDS[w]: {f"β = {b:g}": study.gain(x, b)
-                               for b in (1.0, 4.0)} for w, x in found.items()}
+told = stored("curves.json"), stored("curves_both_levels.json")
+if found := study.curves_named(*told):
+    gains = {w: {f"β = {b:g}": study.gain(x, b) for b in (1.0, 4.0)}
+             for w, x in found.items()}
     says = "; ".join(
         f"{w}, {b}, {n} rollouts: {x.mean:+.3f} [{x.lo:+.3f}, {x.hi:+.3f}]"
         for w, rows in gains.items() for b, row in rows.items()

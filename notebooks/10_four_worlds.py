@@ -49,8 +49,6 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # Training and playing in all four takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -210,17 +208,18 @@ pd.DataFrame({
 # Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is the earlier one here: levels 1 and 2 at 1.3.)
 
 # %%
-if kept := stored("curves.json"):
+kept = stored("curves.json"), stored("curves_both_levels.json")
+if told := study.curves_named(*kept):
     lines, said = {}, []
-    for w, x in json.loads(kept)["worlds"].items():
+    for w, x in told.items():
         rows = [row for row in x["rows"] if row["beta"] == 1.0]
         most = max(row["rollouts"] for row in rows)
-        lines[NAMES[w]] = {"AgentPRM": study.by_rollouts(x, 1.0)}
-        lines[f"{NAMES[w]}, {most} rollouts"] = {
+        lines[w] = {"AgentPRM": study.by_rollouts(x, 1.0)}
+        lines[f"{w}, {most} rollouts"] = {
             "AgentPRM": study.by_epoch(x, 1.0, most)}
         for n, y in study.learned(x, 1.0).items():
             best = [r["best_of_n"] for r in rows if r["rollouts"] == n]
-            said.append(f"{NAMES[w]}, {n} rollouts, seeds: {len(best)}: "
+            said.append(f"{w}, {n} rollouts, seeds: {len(best)}: "
                         f"{text(y)}, best of 16 {np.mean(best):.2f}")
     show_figure(
         panels.seed_lines(lines, xlabels=["rollouts", "epochs"]

@@ -142,7 +142,7 @@ def fingerprint(name: str, profile: str) -> str:
         if path.exists():
             parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
     if re.search(r"\bstored(_\w+)?\(", parts[0]):  # it shows what is kept in results/
-        files = ["study_*.json", "first_run.txt", "smoothing.json", "curves.json", "regime/*.gz"]
+        files = ["study_*.json", "first_run.txt", "smoothing.json", "curves*.json", "regime/*.gz"]
         kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
         parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in kept]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -19,7 +19,14 @@ from agentprm_lite.study.compare import (
     task_means,
 )
 from agentprm_lite.study.curves import curves
-from agentprm_lite.study.learning import by_epoch, by_rollouts, gain, learned, losses_compared
+from agentprm_lite.study.learning import (
+    by_epoch,
+    by_rollouts,
+    curves_named,
+    gain,
+    learned,
+    losses_compared,
+)
 from agentprm_lite.study.measures import (
     Interval,
     bootstrap_interval,
@@ -46,6 +53,7 @@ __all__ = [
     "by_rollouts",
     "compute_multiple",
     "compute_multiple_interval",
+    "curves_named",
     "ece",
     "curves",
     "fewest_turns",

@@ -5,12 +5,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from agentprm_lite.study.bars import share_explained
 from agentprm_lite.study.measures import Interval, bootstrap_interval
+from agentprm_lite.study.names import WORLDS
 
 World = dict[str, Any]
+
+
+def curves_named(*texts: str | None) -> dict[str, World]:
+    """The worlds of files of curves by the names that readers know, in the order of the files; with
+    the levels where there are several. A file that isn't there has none."""
+    found = {}
+    for text in filter(None, texts):
+        for name, world in json.loads(text)["worlds"].items():
+            levels = " and ".join(map(str, world["levels"]))
+            found[WORLDS[name] + f", levels {levels}" * (len(world["levels"]) > 1)] = world
+    return found
 
 
 def learned(world: World, beta: float) -> dict[int, Interval]:

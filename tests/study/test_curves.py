@@ -14,7 +14,15 @@ from helpers import random_trajectories
 
 import agentprm_lite.study.curves  # noqa: F401
 from agentprm_lite.hub import ChatFormat
-from agentprm_lite.study import by_epoch, by_rollouts, curves, gain, learned, losses_compared
+from agentprm_lite.study import (
+    by_epoch,
+    by_rollouts,
+    curves,
+    curves_named,
+    gain,
+    learned,
+    losses_compared,
+)
 from agentprm_lite.tutorial.profiles import SMOKE
 
 module = sys.modules["agentprm_lite.study.curves"]
@@ -39,6 +47,15 @@ def test_what_rows_say_by_hand() -> None:
     assert list(gain(world, 1.0)) == [60]  # there is no row of β = 1 with 120 rollouts
     assert by_rollouts(world, 0.0) == [{60: 0.1, 120: 0.1}, {60: 0.2}]
     assert by_epoch(world, 1.0, 60) == [{1: 0.1, 3: 0.3}]  # one epoch's targets were all alike
+
+
+def test_worlds_of_several_files_keep_apart() -> None:
+    """A world of two levels isn't the same as that of one; a file that isn't there has none."""
+    one, two = {"levels": [2], "rows": []}, {"levels": [1, 2], "rows": []}
+    files = {"textcraft": one, "webshop": {"levels": [0]}}, {"textcraft": two}
+    told = curves_named(*(json.dumps({"worlds": x}) for x in files), None)
+    assert list(told) == ["TextCraft", "WebShop", "TextCraft, levels 1 and 2"]
+    assert told["TextCraft"] == one and told["TextCraft, levels 1 and 2"] == two
 
 
 def test_a_file_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -338,10 +338,11 @@ def learning() -> list[list[float]]:
     """What the stored learning curves and losses say: explained variances."""
     worlds = {
         name: json.loads(path.read_text())["worlds"].values() if path.exists() else ()
-        for name in ("curves", "losses")
+        for name in ("curves", "curves_both_levels", "losses")
         for path in [page.ROOT / "results" / f"{name}.json"]
     }
-    curves = [learned(world, b) for world in worlds["curves"] for b in (0.0, 1.0, 4.0)]
+    told = [*worlds["curves"], *worlds["curves_both_levels"]]
+    curves = [learned(world, b) for world in told for b in (0.0, 1.0, 4.0)]
     losses = [found for world in worlds["losses"] for found in losses_compared(world).values()]
     return [list(x) for found in [*curves, *losses] for x in found.values()]
 
