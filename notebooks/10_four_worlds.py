@@ -205,7 +205,7 @@ pd.DataFrame({
 #
 # ### More rollouts, more epochs
 #
-# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is the earlier one here: levels 1 and 2 at 1.3.)
+# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is there twice: as it is above, and with levels 1 and 2 at 1.3, where five seeds were trained.)
 
 # %%
 kept = stored("curves.json"), stored("curves_both_levels.json")
@@ -229,7 +229,11 @@ if told := study.curves_named(*kept):
     )
 
 # %% [markdown]
-# In WebShop, with two seeds, AgentPRM comes from 0.36 [0.31, 0.39] with 240 rollouts to 0.46 [0.43, 0.48] with 960, and the judges above have 1,920. From 60 rollouts to 240 in TextCraft, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is no better than a constant there, or worse; with 960 rollouts the second is already the best. So in TextCraft more rollouts of the same kind, above 240, aren't shown to help. More epochs do: most of the judges with 480 rollouts or fewer were best after the sixth and last. With 60 rollouts it explains less than the turn number does there, and the best of sixteen by it is below one sample; with 120 it explains hardly more than the turn number. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
+# In WebShop, with two seeds, AgentPRM comes from 0.36 [0.31, 0.39] with 240 rollouts to 0.46 [0.43, 0.48] with 960, and the judges above have 1,920.
+#
+# In TextCraft it learns nothing from 60, 120 or 240 rollouts: it explains -0.04 [-0.09, -0.03], -0.00 [-0.04, 0.00] and -0.03 [-0.11, 0.00]. With 480 it explains 0.21 [0.15, 0.27], and with 960 (one seed) 0.28 [0.21, 0.34]. And a judge that has learned nothing isn't harmless: the best of sixteen by it solves 0.15, 0.14 and 0.26 of the tasks, where one sample solves 0.41; with 480 it is 0.79. The trainer had said so each time, from held-out *training* tasks alone ("has learned nothing … don't choose by it"), and of no judge with 480 rollouts. So look at that line before you buy more attempts, or choose by a judge.
+#
+# With levels 1 and 2 it takes fewer. From 60 rollouts to 240, with five seeds each, AgentPRM comes from 0.09 [0.01, 0.13] to 0.38 [0.30, 0.44]; the seeds lie within 0.03 of each other. 480, with two seeds, and 960, with one, add nothing more: 0.39 [0.27, 0.47] and 0.36 [0.28, 0.43]. After its first epoch AgentPRM is no better than a constant there, or worse; with 960 rollouts the second is already the best. So there more rollouts of the same kind, above 240, aren't shown to help. More epochs do: most of the judges with 480 rollouts or fewer were best after the sixth and last. With 60 rollouts it explains less than the turn number does there, and the best of sixteen by it is below one sample; with 120 it explains hardly more than the turn number. ([Chapter 5](05_agentprm.ipynb#what-the-loss-wants) has the same runs with other weights of $L_A$.)
 #
 # ## Best-of-N in four worlds
 #

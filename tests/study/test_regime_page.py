@@ -17,6 +17,7 @@ from agentprm_lite.study import (
     WORLDS,
     bootstrap_interval,
     by_epoch,
+    curves_named,
     gain,
     learned,
     losses_compared,
@@ -24,6 +25,7 @@ from agentprm_lite.study import (
     summary,
 )
 from agentprm_lite.study.bars import explained
+from agentprm_lite.train import LEARNED
 
 EARLIER = {
     "longer": "math",
@@ -207,31 +209,51 @@ def test_every_estimate_typed_in_a_chapter_stands_in_a_file() -> None:
 
 
 def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
-    """β = 1 can't be told from 0, β = 4 harms from 120 rollouts on; epochs, turns and choice."""
-    worlds = json.loads((page.ROOT / "results" / "curves.json").read_text())["worlds"]
-    assert list(worlds) == ["textcraft", "webshop"]
-    shop = {beta: gain(worlds["webshop"], beta) for beta in (1.0, 4.0)}
+    """No L_A helps a judge that has learned; what more rollouts teach; epochs, turns, choice."""
+    files = ("curves", "curves_both_levels")
+    told = [(page.ROOT / "results" / f"{name}.json").read_text() for name in files]
+    level_2, shops, both = curves_named(*told).values()
+    assert (level_2["levels"], both["levels"]) == ([2], [1, 2])
+    shop = {beta: gain(shops, beta) for beta in (1.0, 4.0)}
     assert all(list(rows) == [240, 960] for rows in shop.values())
     assert all(x.hi < 0 for rows in shop.values() for x in rows.values())
     assert shop[1.0][240].mean < shop[1.0][960].mean
-    world = worlds["textcraft"]
-    assert list(gain(world, 1.0)) == list(gain(world, 4.0)) == [60, 120, 240, 480]
-    assert all(x.lo < 0 < x.hi for x in gain(world, 1.0).values())
-    assert [x.hi < 0 for x in gain(world, 4.0).values()] == [False, True, True, True]
-    (epochs,) = by_epoch(world, 1.0, 960)
+    assert list(gain(both, 1.0)) == list(gain(both, 4.0)) == [60, 120, 240, 480]
+    assert all(x.lo < 0 < x.hi for x in gain(both, 1.0).values())
+    assert [x.hi < 0 for x in gain(both, 4.0).values()] == [False, True, True, True]
+    (epochs,) = by_epoch(both, 1.0, 960)
     assert epochs[1] < 0 and max(epochs, key=epochs.get) == 2
     for n in (60, 120, 240):
         five = [
             row["explained_variance"]
-            for row in world["rows"]
+            for row in both["rows"]
             if (row["beta"], row["rollouts"]) == (1.0, n)
         ]
         assert len(five) == 5 and max(five) - min(five) < 0.03
     turns = earlier("both_levels")["worlds"]["textcraft"]["turn_number_explains"]
-    shares = {n: x.mean for n, x in learned(world, 1.0).items()}
+    shares = {n: x.mean for n, x in learned(both, 1.0).items()}
     assert shares[60] < turns < shares[120] < turns + 0.05
-    chosen = {r["rollouts"]: r["best_of_n"] for r in world["rows"] if r["beta"] == 1.0}
-    assert chosen[60] < sum(world["sample"]) / len(world["sample"]) < chosen[120]
+    chosen = {r["rollouts"]: r["best_of_n"] for r in both["rows"] if r["beta"] == 1.0}
+    assert chosen[60] < sum(both["sample"]) / len(both["sample"]) < chosen[120]
+
+    small = gain(level_2, 1.0)[240]
+    assert small.lo > 0 and all(learned(level_2, b)[240].mean < 0 for b in (0.0, 1.0))
+    one, four = (gain(level_2, b)[480] for b in (1.0, 4.0))
+    assert one.hi < 0 and four.lo < 0 < four.hi
+    assert learned(level_2, 1.0)[480].mean < learned(level_2, 4.0)[480].mean
+    for row in level_2["rows"]:  # the trainer's own verdict
+        assert (row["held_out"][row["epochs"] - 1] >= LEARNED) == (row["rollouts"] >= 480)
+    best = {
+        n: sum(of) / len(of)
+        for n in (60, 120, 240, 480)
+        for of in [[r["best_of_n"] for r in level_2["rows"]
+                    if (r["beta"], r["rollouts"]) == (1.0, n)]]
+    }  # fmt: skip
+    sample = sum(level_2["sample"]) / len(level_2["sample"])
+    assert (
+        f"solves {best[60]:.2f}, {best[120]:.2f} and {best[240]:.2f} of the tasks, where one "
+        f"sample solves {sample:.2f}; with 480 it is {best[480]:.2f}"
+    ) in words_of("10_four_worlds")
 
 
 def test_what_chapter_7_says_of_copies_holds() -> None:
