@@ -49,7 +49,6 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # Training and playing in all four takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
-import numpy as np
 import pandas as pd
 
 from agentprm_lite import study
@@ -205,7 +204,7 @@ pd.DataFrame({
 #
 # ### More rollouts, more epochs
 #
-# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is there twice: as it is above, and with levels 1 and 2 at 1.3, where five seeds were trained.)
+# Here the same AgentPRM has learned from fewer rollouts, a thin line for each seed. At the left it is measured on the held-out tasks, at the right, with as many rollouts as the title says, on held-out *training* tasks after each epoch, which is how the trainer chooses the epoch that it keeps. (TextCraft is there twice: as it is above, and with levels 1 and 2 at 1.3, where five seeds were trained.)
 
 # %%
 kept = stored("curves.json"), stored("curves_both_levels.json")
@@ -215,17 +214,16 @@ if told := study.curves_named(*kept):
         rows = [row for row in x["rows"] if row["beta"] == 1.0]
         most = max(row["rollouts"] for row in rows)
         lines[w] = {"AgentPRM": study.by_rollouts(x, 1.0)}
-        lines[f"{w}, {most} rollouts"] = {
+        lines[f"{w}, {most}"] = {
             "AgentPRM": study.by_epoch(x, 1.0, most)}
-        for n, y in study.learned(x, 1.0).items():
-            best = [r["best_of_n"] for r in rows if r["rollouts"] == n]
-            said.append(f"{w}, {n} rollouts, seeds: {len(best)}: "
-                        f"{text(y)}, best of 16 {np.mean(best):.2f}")
+        said.append(f"{w}: " + ", ".join(
+            f"{round(y.mean, 2) + 0:.2f} with {n}"
+            for n, y in study.learned(x, 1.0).items()))
     show_figure(
         panels.seed_lines(lines, xlabels=["rollouts", "epochs"]
                           * (len(lines) // 2), ylabel="explained variance"),
-        alt=f"Explained variance of AgentPRM. {'; '.join(said)}.",
-        caption=f"{'; '.join(said)}.",
+        alt=f"What AgentPRM explains, by rollouts. {'; '.join(said)}.",
+        caption=f"Explained, by rollouts. {'; '.join(said)}.",
     )
 
 # %% [markdown]
