@@ -251,8 +251,8 @@ def train_ppo(
     critic = Critic(model)
     loss = PPOLoss(model, critic, config)
     run = {**asdict(config), **asdict(sampling), "tasks": digest([t.key for t in tasks])}
-    head = isinstance(judge, RewardModel) and split_model(judge.model)[1].weight.tolist()
-    run["judge"] = digest([type(judge).__name__, head])
+    head = split_model(judge.model)[1].parameters() if isinstance(judge, RewardModel) else None
+    run["judge"] = digest([p.tolist() for p in head] if head else type(judge).__name__)
     del run["iterations"]  # more rounds may be added
     loop = Loop(loss, loss.adamw, config.microbatch_tokens, checkpoint, run)
     logs = loop.load()

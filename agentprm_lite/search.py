@@ -89,7 +89,7 @@ def best_of_n(
 
 def oracle(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """A perfect judge's Best-of-N: pass@N where rewards are 0 or 1."""
-    return _choice(candidates, [t.outcome for t in candidates], ns)
+    return _choice(candidates, [t.outcome if t.final else 0.0 for t in candidates], ns)
 
 
 def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:

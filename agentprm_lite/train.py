@@ -75,9 +75,9 @@ def fit(
     if not examples:
         raise ValueError("no examples to train on")
     plan = random_sets(len(examples), config.batch, config.epochs, f"{config.seed}")
-    ts = [trajectory_of(e) for e in (*examples, *held_out)]
-    data = [(t.ids, t.spans, t.rewards, t.final) for t in ts]
-    outcomes = [getattr(e, "outcomes", None) for e in (*examples, *held_out)]
+    both = [*examples, *held_out]
+    data = [(t.ids, t.spans, t.rewards, t.final) for t in map(trajectory_of, both)]
+    outcomes = [getattr(e, "outcomes", None) for e in both]
     shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
     base = [p.flatten()[:1].float().tolist() for p in module.parameters() if not p.requires_grad]
     run = {

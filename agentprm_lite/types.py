@@ -164,5 +164,5 @@ class Trajectory:
 
 def repeated(trajectories: Sequence[Trajectory]) -> list[str]:
     """A fault for each attempt that is there more than once."""
-    counts = Counter((t.key, t.seed, t.policy) for t in trajectories)
+    counts = Counter((t.key, t.seed, t.policy, t.ids) for t in trajectories)
     return [f"{key} is there {n} times" for (key, *_), n in counts.items() if n > 1]

@@ -402,8 +402,8 @@ if "RFT" in policies:
 # it are off by one.
 #
 # The cell below takes an expert's episode and splits one token a turn, a number or
-# a word, into a space and the rest, as a policy could. The text stays the same to the letter. The printed line counts how many of
-# the turns that the policy really sampled come back from text as other ids.
+# a word, into a space and the rest, as a policy could. The text stays the same to the letter. The cell after it counts how
+# many of the turns that the policy really sampled, and ended by itself, come back from text as other ids.
 
 
 # %%

@@ -441,7 +441,7 @@ if found := study.curves_named(*told):
 
 # %% [markdown]
 # $L_A$ is nowhere shown to help a judge that has learned. In TextCraft's level 2 none has with 240
-# rollouts: β = 1 is less wrong there than β = 0, but neither explains more than a constant. With 480 AgentPRM
+# rollouts: β = 1 is less wrong there than β = 0 (a seed each), but neither explains more than a constant. With 480 AgentPRM
 # has learned: without $L_A$ it explains 0.29 [0.21, 0.36], with β = 1, which harms, 0.21 [0.15, 0.27], and
 # with β = 4, by one seed and undecided, 0.27 [0.20, 0.33].
 # With levels 1 and 2 β = 1 is undecided, every interval holds 0, and β = 4 harms from 120 rollouts on.
@@ -787,13 +787,13 @@ for name, other in others.items():
 # | ours | values shown for examples | AUROC within goals beside a floor, calibration, intervals |
 #
 # And with a real language model? The same functions train its reward models;
-# [chapter 13](13_real_language_model.ipynb) shows how they rank attempts (made before batches were random, so no result).
+# [chapter 13](13_real_language_model.ipynb) shows how they rank attempts (those runs are older than random batches, so don't take their numbers as results).
 #
 # ## Summary
 #
 # 1. With TD labels $L_A$ smooths the values along an episode: on a tree it
 #    helps below about 1,600 episodes and harms above; in TextCraft and WebShop
-#    it isn't shown to help any judge that has learned, and at most sizes harms
+#    it isn't shown to help any judge that has learned: β = 1 harms or is undecided
 #    ([what the loss wants](05_agentprm.ipynb#what-the-loss-wants);
 #    `tests/tutorial/test_smoothing.py`).
 # 2. The gradient holds the labels fixed, and β = 0 with λ = 1 is PVM

@@ -169,7 +169,7 @@ if raw:
 # %% [markdown]
 # *Fewest turns* isn't the oracle here: 0.66 [0.58, 0.73] against 0.82 [0.74, 0.89], so a judge who reads could win more than counting does. PVM adds 0.19 [0.12, 0.26] to one sample, which is 0.59 [0.39, 0.77] of the headroom; AgentPRM adds 0.13 [0.05, 0.23] and ORM, which has learned from last turns only, 0.10 [0.02, 0.17]. Fewest turns wins about half of the headroom, and no reward model is shown to be above it, nor AgentPRM to differ from PVM. In twenty-two attempts that we read, $M$ of an earlier AgentPRM fell where a product's number was mangled or a list misread, and stayed high for a product that was too dear or fitted in part only. Mangled numbers cost turns; perhaps that is why counting does as well (not tested).
 #
-# Your predictions: in WebShop all three lie between one sample and the oracle, and none is shown to beat fewest turns. ORM was trained on the last turn alone. That helps where the last action shows the outcome, as in TextCraft, and not where a purchase looks the same right or wrong. And a curve can fall, as the hand case below shows.
+# Your predictions: in WebShop all three lie between one sample and the oracle, and none is shown to beat fewest turns. ORM was trained on the last turn alone. That helps most where the last action shows the outcome, as in TextCraft; in WebShop, where a purchase looks the same right or wrong, its mean gain is the smallest of the three. And a curve can fall, as the hand case below shows.
 #
 # Next: how such a curve is computed, by hand and by the library. Then, back in TextCraft, [what is left when the end isn't seen](06_best_of_n.ipynb#choosing-by-half-a-trajectory).
 #
@@ -597,7 +597,7 @@ attempt(check_samples_needed, samples_needed)
 # | Ours | | choice from the first half, and within-task AUROC | the last action of TextCraft shows the outcome |
 # | Simplified | LLMs of 0.5 to 8 billion parameters, temperature 0.7 | a small policy at the profile's temperature | two cores |
 #
-# And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs (made before batches were random, so they are no result).
+# And with a real language model? [chapter 13](13_real_language_model.ipynb) draws the same curves for SmolLM2-135M, from stored runs (they are older than random batches, so don't take their numbers as results).
 #
 # ## What each number means, what to watch, what to vary
 #

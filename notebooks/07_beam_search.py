@@ -627,7 +627,7 @@ attempt(check_tokens_computed, tokens_computed)
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
 # 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. It is below
 #    Best-of-N in TextCraft, BabyAI and math; in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
-# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft (with 5 to 14 % more tokens); in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
+# 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft (with 5 % more tokens); in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #
 # ## Quiz
 #

@@ -121,7 +121,9 @@ def train_on_logs(args: argparse.Namespace) -> None:
     examples = [RewardExample(t) for t in played]
     learned = state / "learned.json"  # there if an export was cut off after all training
     if learned.exists():
+        del model  # two of them may be too much
         model, last = load_reward_model(args.base, state, chat), json.loads(learned.read_text())
+        print(f"{state}: learned before, but not written")
     else:
         last = train_reward_model(model, examples, kind, config, checkpoint=Checkpoint(state))[-1]
         save_adapter(model, chat, state)
@@ -129,7 +131,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
     export(model, chat, folder, kind=kind, recorded=True)
     shutil.rmtree(state, ignore_errors=True)
     print(f"{folder}: {kind} on {args.base}, learned from {len(logs)} runs")
-    if last.get("learned"):
+    if "learned" in last:
         share = last["best_explained_variance"]
         print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")
     command = ["agentprm", "score", "--model", str(folder), *args.logs, "--html", "report.html"]

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
 REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct", "is_success")
-#: What names a task; where two of different lines are given, both do, as "webshop" and 7.
+#: What names a task: one of each group, or both together, as "webshop" and 7.
 TASK = (
     ("task", "task_name"),
     (
@@ -46,18 +47,17 @@ def read_logs(paths: str | Path | Sequence[str | Path]) -> list[Log]:
         ValueError: a file isn't text or JSON, or a record is no log; names file, line and field.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
-    logs = [
-        read_log(row, f"{path}, line {line}", default_id=str(line))
-        for path in paths
-        for line, row in read_rows(path)
-    ]
+    logs, unnamed = [], Counter[str]()
+    for path in paths:
+        for line, row in read_rows(path):
+            logs.append(read_log(row, f"{path}, line {line}", default_id=str(line)))
+            unnamed[logs[-1].task] += not (isinstance(row, Mapping) and _task_names(row))
     if not logs:
         raise ValueError(f"{', '.join(map(str, paths))}: no records")
-    same = {log.task for log in logs} == {_asked(logs[0].messages)}
-    if len(logs) > 1 and same:
+    if [*unnamed.values()] == [len(logs)] and len(logs) > 1:
         logger.warning(
-            "%d runs name no task and begin alike, so all count as attempts at one task; if that "
-            "isn't so, name each run's in a field task_id",
+            "all %d runs begin alike and name no task, so they count as attempts at one task; if "
+            "that isn't so, name each run's in a field task_id",
             len(logs),
         )
     return logs
@@ -135,13 +135,11 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
     fields = row if isinstance(row, Mapping) else {"messages": row}
     try:
         messages, left, tools = _conversation(fields)
-        parts = [_first([fields], names) for names in TASK]
-        named = [_name(part) for part in parts if part is not None]
-        named = named or [_name(x) for x in [fields.get("question")] if x]
+        asked = next((m.text for m in messages if m.role == "user"), messages[0].text)
         return Log(
             tuple(messages),
             source=source,
-            task="/".join(dict.fromkeys(named)) if named else _asked(messages),
+            task="/".join(_task_names(fields)) or asked,
             id=_name(_first([fields], ID, default_id)),
             reward=_reward(fields),
             tools=tools,
@@ -153,9 +151,10 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
         raise ValueError(text if text.startswith(source) else f"{source}: {text}") from err
 
 
-def _asked(messages: Sequence[Message]) -> str:
-    """The task of a run that names none."""
-    return next((m.text for m in messages if m.role == "user"), messages[0].text)
+def _task_names(fields: Mapping[str, Any]) -> list[str]:
+    """What a record says of its task, none of it twice."""
+    found = [x for names in TASK if (x := _first([fields], names)) is not None]
+    return list(dict.fromkeys(map(_name, found or filter(None, [fields.get("question")]))))
 
 
 def _conversation(

@@ -169,7 +169,7 @@ def _turn(
     hidden = sum(b.get("type") == "redacted_thinking" for b in blocks)
     left += [("thoughts that the log has only encrypted", hidden)] * bool(hidden)
     step = str(raw.get("weight")) not in ("0", "0.0", "False") and raw.get("loss") is not False
-    left += [] if step else [("assistant messages of weight 0 as steps", 1)]
+    left += [] if step else [("assistant messages as steps that aren't to be learned from", 1)]
     return Message("assistant", text, i, tuple(calls), reasoning, step=step)
 
 

@@ -13,6 +13,8 @@ from helpers import TASKS, float64, random_reward_model, random_trajectories, sh
 from transformers import (
     AutoModel,
     AutoModelForTokenClassification,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     Lfm2Config,
     LlamaConfig,
     MambaConfig,
@@ -58,7 +60,10 @@ def test_values_of_the_stand_in_differ(model64: Any, trajectories: list[Trajecto
 
 def test_a_judge_has_one_output(folder: Path) -> None:
     two = AutoModelForTokenClassification.from_pretrained(folder)  # its usual number of labels
-    for model, outputs in ((two, 2), (load_policy(folder), 615)):
+    words = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "head_dim": 8}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16}
+    capped = Gemma2ForCausalLM(Gemma2Config(**words, **heads))  # its logits are changed after
+    for model, outputs in ((two, 2), (load_policy(folder), 615), (capped, 40)):
         with pytest.raises(ValueError, match=f"the head has {outputs} outputs, expected 1"):
             RewardModel(model)
 

@@ -115,6 +115,7 @@ def test_attempts_that_cannot_be_counted_are_refused(pool: list[Trajectory]) -> 
             chosen([going_on, *pool[1:]])
         with pytest.raises(ValueError, match=rf"{pool[0].key} is there 2 times"):
             chosen([*pool, pool[0]])
+        chosen([*pool, replace(pool[0], ids=(*pool[0].ids, 0))])  # the same number, other ids
 
 
 def test_a_cut_attempt_counts_as_failed_whatever_its_last_step_earned(
@@ -122,7 +123,8 @@ def test_a_cut_attempt_counts_as_failed_whatever_its_last_step_earned(
 ) -> None:
     won = next(t for t in pool if t.outcome == 1)
     cut = replace(won, terminated=False, truncated=True, truncated_by="tokens", final=False)
-    assert oracle([cut], [1]).success.tolist() == [[0.0]]
+    half = replace(won, sample=1, rewards=(*won.rewards[:-1], 0.5))
+    assert oracle([cut, half], [1, 2]).success.tolist() == [[0.25, 0.5]]
 
 
 def test_tokens_are_a_mean_over_tasks_as_success_is(pool: list[Trajectory]) -> None:

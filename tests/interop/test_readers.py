@@ -535,14 +535,17 @@ def test_runs_of_one_task_by_their_first_words_alone_are_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rules come first in AgentGym's logs, so all runs without a name would be of one task."""
-    path = tmp_path / "runs.jsonl"
+    path, other = tmp_path / "runs.jsonl", {"messages": [{**ASK, "content": "7 times 7?"}, DONE]}
+    named = [{"task_id": 1}, {"task_id": 2}]
     for fields, said in (
         ([{}, {}], True),
-        ([{"task_id": 1}, {"task_id": 2}], False),
+        ([{"task": ASK["content"]}] * 2, False),
+        ([{}, other], False),
         ([{}], False),
+        (named, False),
     ):
         caplog.clear()
         rows = [{"messages": [ASK, DONE], **more} for more in fields]
         path.write_text("\n".join(map(json.dumps, rows)))
         read_logs(path)
-        assert ("name no task and begin alike" in caplog.text) == said
+        assert ("all 2 runs begin alike and name no task" in caplog.text) == said
