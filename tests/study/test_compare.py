@@ -104,6 +104,7 @@ def test_majority_votes_for_the_most_frequent_actions(source: Trajectory) -> Non
     told += [story(0, "c", 0.0, source)] * 2 + [story(0, "d", 1.0, source)]
     told = [replace(t, actions=tuple(react("x", f"get 1 {a}") for a in t.actions)) for t in told]
     told[1] = replace(told[1], actions=tuple(a + " " for a in told[1].actions))
+    told = [replace(t, sample=k) for k, t in enumerate(told)]
     (row,) = majority(told, [2, 6]).success
     assert row.tolist() == pytest.approx([12 / 15 / 3, 1 / 3])
     remote = [replace(t, task=Task("agentgym:textcraft@http://localhost:1", 0)) for t in told]
@@ -124,7 +125,8 @@ def test_likelihood_is_a_mean_over_tokens(chat: ChatFormat) -> None:
     assert likelihood([same])[0].q == pytest.approx([-1 - 3 / n])
     with pytest.raises(ValueError, match=f"{t.key} has no log-probabilities"):
         likelihood([replace(t, logprobs=())])
-    assert best_of_n([t, t], at_end([0.1, 0.2]), [2]).success.item() == t.outcome
+    two = [t, replace(t, sample=t.sample + 1)]
+    assert best_of_n(two, at_end([0.1, 0.2]), [2]).success.item() == t.outcome
 
 
 def test_a_study_has_the_candidate_with_the_fewest_turns(
