@@ -50,6 +50,7 @@ class _Rescaled(nn.Module):
         names = ("logit_scale", "lm_head_multiplier", "logits_scaling")
         scale, multiplier, divisor = (getattr(config, name, None) or 1.0 for name in names)
         self.head, self.factor = head, scale * multiplier / divisor
+        self.out_features = getattr(head, "out_features", None)
         self.cap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, hidden: Tensor) -> Tensor:

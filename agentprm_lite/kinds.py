@@ -30,7 +30,7 @@ from agentprm_lite.labels import Labels, Steps, kind_named
 from agentprm_lite.loop import Share, digest, some, trajectory_of
 from agentprm_lite.losses import Progress, Sizes
 from agentprm_lite.metrics import explained_variance, turn_auroc
-from agentprm_lite.types import Task, Trajectory, repeated
+from agentprm_lite.types import Task, Trajectory, uncountable
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +136,7 @@ class RewardLoss(nn.Module):
     ) -> Labels:
         """Labels of the kind from M at the actions [B, T], the roots [B] and the real steps."""
         trajectories = [e.trajectory for e in examples]
-        # an episode that was cut has no outcome, whatever its last step earned
-        reward = [t.outcome if t.final else 0.0 for t in trajectories]
+        reward = [t.counted for t in trajectories]
         final = [t.final or self.cut == "failed" for t in trajectories]
         rollouts = q.new_zeros(*mask.shape, 0)
         if self.row.rollouts:
@@ -177,14 +176,13 @@ def _real_steps(examples: Sequence[RewardExample]) -> Tensor:
 def check_examples(model: Any, examples: Sequence[Any], *, rollouts: bool = False) -> None:
     """Refuse what a model can't be trained on, before the first step; all faults are named."""
     counts: set[int] = set()
-    faults = repeated([e.trajectory for e in examples if isinstance(e, RewardExample)])
+    faults = uncountable([e.trajectory for e in examples if isinstance(e, RewardExample)])
     for example in examples:
         t = trajectory_of(example)
         wrong = {"has no step to learn from": not t.num_steps, **faults_of(model, t)}
         if isinstance(example, RewardExample):
             what = f"has rewards {list(t.rewards)}, expected the last in [0, 1]"
             wrong[what] = not 0 <= t.outcome <= 1
-            wrong["has no known outcome: leave it out"] = not t.over
             wrong["is a success with outcome 0"] = t.success and t.final and t.outcome == 0
         if rollouts:
             wrong["has no outcomes of rollouts, which its labels need"] = example.outcomes is None

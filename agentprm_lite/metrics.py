@@ -121,12 +121,10 @@ def group_by(keys: Sequence[Key], length: int) -> dict[Key, list[int]]:
 def finite_vectors(**named: ArrayLike) -> list[Floats]:
     """Finite float vectors of one length."""
     arrays = [np.asarray(x, dtype=np.float64) for x in named.values()]
-    for name, array in zip(named, arrays, strict=True):
-        if array.ndim != 1 or array.shape != arrays[0].shape or array.size == 0:
-            raise ValueError(
-                f"{name} has shape {array.shape}, expected ({len(arrays[0])},), filled"
-            )
-        if not np.isfinite(array).all():
+    for name, x in zip(named, arrays, strict=True):
+        if x.ndim != 1 or x.shape != arrays[0].shape or x.size == 0:
+            raise ValueError(f"{name} has shape {x.shape}, expected ({len(arrays[0])},), not empty")
+        if not np.isfinite(x).all():
             raise ValueError(f"{name} has a value that is not finite")
     return arrays
 

@@ -49,7 +49,7 @@ class RewardModel:
 
     def __init__(self, model: Any) -> None:
         self.model, head = model.eval(), split_model(model)[1]
-        if (outputs := getattr(getattr(head, "head", head), "out_features", 1)) != 1:
+        if (outputs := getattr(head, "out_features", 1)) != 1:
             raise ValueError(f"the head has {outputs} outputs, expected 1: load_reward_model's has")
 
     @torch.no_grad()

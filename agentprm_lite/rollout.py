@@ -19,7 +19,8 @@ def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[
     for t, (start, end) in enumerate(trajectory.spans):
         if tuple(episode.ids) != trajectory.ids[:start]:
             raise ValueError(
-                f"trajectory {trajectory.key}, step {t}: the player's history has other ids"
+                f"trajectory {trajectory.key}, step {t}: the player's history has other ids, "
+                "expected the same model, chat format and rules"
             )
         episode.step(list(trajectory.ids[start:end]), [], player.chat)
         here, recorded = episode.observations[-1], trajectory.observations[t + 1]

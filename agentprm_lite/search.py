@@ -22,7 +22,7 @@ from agentprm_lite.loop import some
 from agentprm_lite.metrics import best_of_n_curve, group_by
 from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import Player
-from agentprm_lite.types import Task, Trajectory, Usage, repeated
+from agentprm_lite.types import Task, Trajectory, Usage, uncountable
 
 _Path = tuple[Episode, float]  # a path of one task, and its score so far
 
@@ -89,21 +89,19 @@ def best_of_n(
 
 def oracle(candidates: Sequence[Trajectory], ns: Sequence[int]) -> Curve:
     """A perfect judge's Best-of-N: pass@N where rewards are 0 or 1."""
-    return _choice(candidates, [t.outcome if t.final else 0.0 for t in candidates], ns)
+    return _choice(candidates, [t.counted for t in candidates], ns)
 
 
 def _choice(candidates: Sequence[Trajectory], scores: Sequence[float], ns: Sequence[int]) -> Curve:
-    unknown = [f"{t.key} has no known outcome: leave it out" for t in candidates if not t.over]
-    if faults := [*unknown, *repeated(candidates)]:
+    if faults := uncountable(candidates):
         raise ValueError(f"{len(faults)} faults in {len(candidates)} attempts: {some(faults)}")
     groups = list(by_task(candidates).values())
     most = max(map(len, groups), default=0)
     if max(ns, default=0) > most:
         raise ValueError(f"ns is {list(ns)}, expected sizes within 1..{most}")
     taken = [[min(n, len(group)) for n in ns] for group in groups]
-    outcomes = [t.outcome if t.final else 0.0 for t in candidates]  # as training counts them
     rows = [
-        best_of_n_curve([scores[i] for i in g], [outcomes[i] for i in g], sizes)
+        best_of_n_curve([scores[i] for i in g], [candidates[i].counted for i in g], sizes)
         for g, sizes in zip(groups, taken, strict=True)
     ]
     mean = np.array([np.mean([candidates[i].usage.generated for i in g]) for g in groups])

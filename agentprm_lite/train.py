@@ -79,12 +79,12 @@ def fit(
     data = [(t.ids, t.spans, t.rewards, t.final) for t in map(trajectory_of, both)]
     outcomes = [getattr(e, "outcomes", None) for e in both]
     shapes = [list(p.shape) for p in module.parameters() if p.requires_grad]
-    base = [p.flatten()[:1].float().tolist() for p in module.parameters() if not p.requires_grad]
+    frozen = [p.flatten()[:1].float().tolist() for p in module.parameters() if not p.requires_grad]
     run = {
         "label": label,
         **asdict(config),
         "batches": f"{len(plan)} of {len(examples)} examples, {digest([data, outcomes, plan])}",
-        "parameters": f"{len(shapes)} tensors, {digest([shapes, base])}",
+        "parameters": f"{len(shapes)} tensors, {digest([shapes, frozen])}",
         "loss": {k: v for k, v in vars(module).items() if isinstance(v, str | float | int)},
     }
 

@@ -142,14 +142,14 @@ class Trajectory:
         return len(self.spans)
 
     @property
-    def over(self) -> bool:
-        """The episode has ended, so that its outcome is known."""
-        return self.terminated or self.truncated
-
-    @property
     def outcome(self) -> float:
         """Outcome reward r(u, τ): the reward of the last step, 0 without steps."""
         return self.rewards[-1] if self.rewards else 0.0
+
+    @property
+    def counted(self) -> float:
+        """The outcome as training and Best-of-N count it: a cut episode has failed."""
+        return self.outcome if self.final else 0.0
 
     @property
     def root_position(self) -> int:
@@ -162,7 +162,9 @@ class Trajectory:
         return tuple(end - 1 for _, end in self.spans)
 
 
-def repeated(trajectories: Sequence[Trajectory]) -> list[str]:
-    """A fault for each attempt that is there more than once."""
+def uncountable(trajectories: Sequence[Trajectory]) -> list[str]:
+    """A fault for each attempt that is there more than once, or whose outcome nobody knows."""
     counts = Counter((t.key, t.seed, t.policy, t.ids) for t in trajectories)
-    return [f"{key} is there {n} times" for (key, *_), n in counts.items() if n > 1]
+    unknown = [t.key for t in trajectories if not (t.terminated or t.truncated)]
+    twice = [f"{key} is there {n} times" for (key, *_), n in counts.items() if n > 1]
+    return twice + [f"{key} has no known outcome: leave it out" for key in unknown]

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,16 @@ logger = logging.getLogger(__name__)
 
 CONVERSATION = ("messages", "conversations", "conversation", "history", "trajectory")
 REWARD = ("reward", "success", "score", "resolved", "passed", "is_correct", "is_success")
-#: What names a task: one of each group, or both together, as "webshop" and 7.
-TASK = (
-    ("task", "task_name"),
-    (
-        *("task_id", "item_id", "instance_id", "problem_id", "question_id", "question_ID"),
-        "query_index",
-    ),
+#: What names a task, or, where several share that name, an item of it, as "webshop" and 7.
+TASK = ("task", "task_name")
+ITEM = (
+    "task_id",
+    "item_id",
+    "instance_id",
+    "problem_id",
+    "question_id",
+    "question_ID",
+    "query_index",
 )
 ID = ("id", "run_id", "trajectory_id", "session_id", "uuid", "total_index")
 #: What the chat of several agents was asked, where none of them says it.
@@ -47,14 +49,12 @@ def read_logs(paths: str | Path | Sequence[str | Path]) -> list[Log]:
         ValueError: a file isn't text or JSON, or a record is no log; names file, line and field.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
-    logs, unnamed = [], Counter[str]()
-    for path in paths:
-        for line, row in read_rows(path):
-            logs.append(read_log(row, f"{path}, line {line}", default_id=str(line)))
-            unnamed[logs[-1].task] += not (isinstance(row, Mapping) and _task_names(row))
+    rows = [(f"{path}, line {line}", line, row) for path in paths for line, row in read_rows(path)]
+    logs = [read_log(row, source, default_id=str(line)) for source, line, row in rows]
     if not logs:
         raise ValueError(f"{', '.join(map(str, paths))}: no records")
-    if [*unnamed.values()] == [len(logs)] and len(logs) > 1:
+    named = any(isinstance(row, Mapping) and _task_names(row) for *_, row in rows)
+    if len(logs) > 1 and not named and len({log.task for log in logs}) == 1:
         logger.warning(
             "all %d runs begin alike and name no task, so they count as attempts at one task; if "
             "that isn't so, name each run's in a field task_id",
@@ -153,7 +153,7 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
 
 def _task_names(fields: Mapping[str, Any]) -> list[str]:
     """What a record says of its task, none of it twice."""
-    found = [x for names in TASK if (x := _first([fields], names)) is not None]
+    found = [x for names in (TASK, ITEM) if (x := _first([fields], names)) is not None]
     return list(dict.fromkeys(map(_name, found or filter(None, [fields.get("question")]))))
 
 

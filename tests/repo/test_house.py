@@ -21,7 +21,7 @@ WINGS = {
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 FILE_LINES, PUBLIC_NAMES, DEPENDENCIES = 300, 50, 9
-CORE_LINES = 3000  # the goal
+CORE_LINES = 2997  # the goal is 3,000; this number may only fall
 #: What reads or writes files: modules that are there for it, and calls by their last name.
 FILE_MODULES = {"os", "io", "pathlib", "shutil", "tempfile", "glob", "pickle", "safetensors"}
 FILE_CALLS = {
