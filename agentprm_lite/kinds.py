@@ -204,9 +204,7 @@ def split_families(
     families = sorted(set(of), key=lambda name: digest(repr(name)))
     if share and len(families) == 1:
         logger.warning(
-            "all %d examples belong to one task, so none is held out: all epochs run, and nothing "
-            "says whether the judge has learned",
-            len(examples),
+            "all %d examples belong to one task, so none is held out to test it", len(examples)
         )
     count = min(len(families) - 1, max(1, round(share * len(families)))) if share else 0
     parts: tuple[list[RewardExample], list[RewardExample]] = [], []

@@ -217,6 +217,8 @@ def train_reward_model(
     Raises:
         ValueError: an unknown kind or option, or as in :func:`sft`.
     """
+    if any(isinstance(e, Trajectory) for e in examples):
+        raise ValueError("examples: got bare trajectories, expected RewardExample(trajectory)")
     loss = RewardLoss(model, kind, beta, progress, lam, cut, m_loss)
     check_examples(model, examples, rollouts=loss.row.rollouts)
     spare_activations(model, config)

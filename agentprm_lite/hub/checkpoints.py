@@ -110,7 +110,8 @@ def save_adapter(model: PeftModel, chat: ChatFormat, folder: str | Path) -> None
 
 
 def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
-    """Read what :func:`save_adapter` wrote: a reward model in eval mode on the default device.
+    """Read what :func:`save_adapter` wrote: a reward model in eval mode on the default device,
+    whose training may go on.
 
     Boundary rule, template, tokenizer and base must be those of the training, else a ValueError.
     For ``base`` see :func:`new_reward_model`.
@@ -129,7 +130,7 @@ def load_reward_model(base: Base, folder: str | Path, chat: ChatFormat) -> Any:
         )
     scorer.config.agentprm_chat = chat.fingerprint
     try:
-        model = PeftModel.from_pretrained(scorer, str(folder))
+        model = PeftModel.from_pretrained(scorer, str(folder), is_trainable=True)
     except (SafetensorError, json.JSONDecodeError) as err:
         raise ValueError(f"{folder}: a file of adapters is cut or garbled: {err}") from err
     return model.to(default_device()).eval()

@@ -535,6 +535,8 @@ def test_every_fault_is_named_before_the_first_step(
     split_model(policy)[0].config.max_position_embeddings = limit
     with pytest.raises(ValueError, match="3 faults in 10 .*" + ".*".join(says[:2] + says[3:])):
         sft(policy, [*wrong, *fine], config)  # demonstrations need no reward
+    with pytest.raises(ValueError, match="got bare trajectories, expected RewardExample"):
+        train_reward_model(model, [RewardExample(fine[0]), fine[1]], "pvm", config)
     bare = [
         RewardExample(t, np.zeros((t.num_steps, k))) for k, t in zip((2, 3), fine, strict=False)
     ]

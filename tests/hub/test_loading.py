@@ -228,6 +228,27 @@ def test_training_one_of_two_leaves_the_other_alone(folder: Path, chat: ChatForm
     assert RewardModel(judge).score(trajectories)[0].root == after
 
 
+def test_training_goes_on_from_a_saved_reward_model(
+    folder: Path, chat: ChatFormat, tmp_path: Path
+) -> None:
+    """Adapters and head change, and the base doesn't."""
+    examples = [RewardExample(t) for t in random_trajectories(chat, 6, 0)]
+    fresh = randomize(new_reward_model(folder, LORA, 0), seed=2)
+    save_adapter(fresh, chat, tmp_path)
+    policy = load_policy(folder)
+    before = logits(policy)
+    judge = load_reward_model(policy, tmp_path, chat)
+    named = {
+        key: {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+        for key, model in (("fresh", fresh), ("judge", judge))
+    }
+    assert named["fresh"].keys() == named["judge"].keys()
+    train_reward_model(judge, examples, "pvm", TrainConfig(lr=1e-2, epochs=1))
+    now = dict(judge.named_parameters())
+    assert not any(torch.equal(now[name], old) for name, old in named["judge"].items())
+    assert torch.equal(logits(policy), before)
+
+
 def test_saved_adapters_load_onto_a_policy_in_memory(
     folder: Path, chat: ChatFormat, tmp_path: Path
 ) -> None:
