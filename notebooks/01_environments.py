@@ -138,8 +138,8 @@ show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
 # Read the left panel first: that many decisions share one reward. Then the
 # right one: how often blind luck finds it. The **random agent** is a floor: a
 # **policy** (whatever chooses the actions, later written $\pi$) that isn't above
-# it has learned nothing. It stands beside every choice among attempts, from
-# [chapter 3](03_rollouts.ipynb) on. Mind what the random agent picks
+# it has learned nothing. It stands beside the choices among attempts in
+# chapters [3](03_rollouts.ipynb), 6, 7, 9 and 10. Mind what it picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
 # reward and success can lie apart. Where random actions almost never succeed,
@@ -207,7 +207,7 @@ def facts(world):
         "rounds": cls.default_rounds,
         f"expert needs more, of {TASKS}": late,
         "reward": said(cls, "Reward"),
-        "reward at a success": f"{min(ends):.2f} to {max(ends):.2f}",
+        "reward at a success": f"{min(ends):.3f} to {max(ends):.3f}",
         "end": said(cls, "Episode end"),
         "replies to actions": "yes" if any(t[2] for _, t, _ in runs) else "no",
         "words: first text, actions, replies": words(runs),
@@ -675,10 +675,10 @@ attempt(check_state_value, state_value)
 # | simplified | four kinds of tasks, served over HTTP | the same four, in this process; `AgentGymEnv` speaks to the original servers |
 # | faithful | texts, replies and rewards of TextCraft, BabyAI and WebShop | the same; all differences are numbered in the docstrings of the classes |
 # | faithful | 97 TextCraft queries | `tasks("test", levels=(1, 2, 3))`; with depth 4 there are 100 |
-# | faithful | 90 BabyAI queries, 20 rounds, mean reward | the class does the same; some bugs of the server are mended, `compat="agentgym"` brings them back. The book's experiments take some of its levels and fewer rounds, and report success ([paper and here](../book/paper-and-here.md#the-worlds)) |
+# | mended | 90 BabyAI queries, 20 rounds, mean reward | the class does the same; some bugs of the server are mended, `compat="agentgym"` brings them back. The book's experiments take some of its levels and fewer rounds, and report success ([paper and here](../book/paper-and-here.md#the-worlds)) |
 # | simplified | WebShop's real products, 6 rounds | a made-up catalogue and 10 rounds by default; the real one loads from a folder |
 # | simplified | GSM8K | made-up problems by default; class `GSM8K` plays the real ones from a folder |
-# | ours | index to goal depends on the server's file system | recipes are sorted: an index is the same goal everywhere |
+# | mended | index to goal depends on the server's file system | recipes are sorted: an index is the same goal everywhere |
 # | ours | | `variant`: the same task told anew, or another one of its kind |
 # | ours | $\gamma$ is not given | $\gamma = 1$: a value is the expected outcome |
 #

@@ -401,8 +401,8 @@ print(f"M differs by {np.mean(gaps):.2f} on average, {max(gaps):.1f} at most")
 # ### A file of logs, and three commands
 #
 # Your own logs are a file with one run a line. Tool calls, thoughts and messages in parts may stay as they are: OpenAI's and Anthropic's messages,
-# ShareGPT and ATIF are read, and one assistant message with all its calls is one turn. The first command needs no model. It asks the question of this
-# chapter, *can a judge help here at all?*, of the attempts alone. Here it reads our candidates.
+# ShareGPT and ATIF are read, and one assistant message with all its calls is one turn. The first command needs no model. It asks of the
+# attempts alone: *can a judge help here at all?* Here it reads our candidates.
 
 # %%
 import contextlib
@@ -440,8 +440,10 @@ with contextlib.chdir(tempfile.mkdtemp()):
 #
 # ```python
 # # needs a running server; this block is not executed
+# from agentprm_lite import collect
+# textcraft = stages.policy(get_profile(PROFILE))
 # tasks = make_env("agentgym:textcraft@http://127.0.0.1:36001").tasks("train")
-# collect(stages.player(actor, 1.0), tasks, 16, "rollouts.jsonl")
+# collect(stages.player(textcraft, 1.0), tasks, 16, "rollouts.jsonl")
 # ```
 #
 # Three rules for clients: a timeout on every call; retry only when the connection failed, never when the server said no (the

@@ -36,7 +36,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% [markdown]
 # ## The question
 #
-# Everything so far was measured with a base of 2.5 million parameters that has read of four worlds only. What do the same steps give with a model that was pretrained on the web and tuned to follow instructions?
+# Everything so far was measured with a base of 2.5 million parameters that has read of four worlds only. How do the same steps go with a model that was pretrained on the web and tuned to follow instructions? (What they give is open: the stored study is no result, as is said below.)
 #
 # **Predict before you run.**
 # 1. Which parts of the pipeline have to change for it, and which must not?
@@ -97,8 +97,9 @@ if panels:
         alt="Best-of-N in TextCraft by M at the last step and after the first "
         f"half. At the largest N: {'; '.join(ends)}.",
         caption=f"Best-of-N by M at the last step and after the first half: "
-        f"{'; '.join(ends)}. Compare inside a panel only: models have other "
-        "tasks and other N.",
+        f"{'; '.join(ends)}."
+        + " Compare inside a panel only: models have other tasks and other N."
+        * (len(worlds) > 1),
     )
 else:
     print("no stored study has Best-of-N; the commands are below")
@@ -144,7 +145,7 @@ pd.DataFrame({n: {f: str(getattr(get_profile(n), f)) for f in FIELDS}
 # %% [markdown]
 # ## A turn in tokens
 #
-# The same episodes of the expert, once in the small base's tokens and once in SmolLM2's. Longer turns cost sampling time, and a history that doesn't fit into `max_context` is cut. SmolLM2's tokenizer is read only if it lies in this machine's cache.
+# The same episodes of the expert in the small base's tokens and, if SmolLM2's tokenizer lies in this machine's cache, in its tokens, too. Longer turns cost sampling time, and a history that doesn't fit into `max_context` is cut.
 
 # %%
 from huggingface_hub import try_to_load_from_cache
@@ -295,7 +296,7 @@ else:
 # ## The numbers beside each other
 #
 # First what the policy does alone and with a search, on TextCraft's held-out goals: success, and the tokens that the policy generates for a task. *pass@N* is the oracle's choice among the $N$ candidates. The gap between *one sample* and *pass@N* is what a judge can win: where there is none, no judge
-# can show anything. *Majority* and *fewest turns* choose without any model; a judge that isn't above them may have learned no more than they know. Beams 1×1 choose nothing, and all beams have fewer tasks: they are judged below, by differences on equal tasks.
+# can show anything. *Majority* and *fewest turns* choose without any model; a judge that isn't above them may have learned no more than they know. Where a study has beams, they have fewer tasks and are judged below, by differences on equal tasks; 1×1 chooses nothing.
 
 # %%
 def text(row):

@@ -309,23 +309,33 @@ def caption(regime: dict[str, Any]) -> str:
     """What the figure's rows are."""
     world = next(iter(regime["worlds"].values()))
     return (
-        "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns down "
-        f"the choice among {world['candidates']} samples: the shortest, or the best by a reward "
-        "model, which has learned outcomes at the last turn (ORM), at every turn (PVM), or with "
-        "temporal differences and progress (AgentPRM). Halving: those attempts side by side, the "
-        "worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each. Both by PVM or "
-        f"AgentPRM. {scores_said(regime)} {seeds_said(regime)}."
+        "Success on held-out tasks with 95 % intervals; dotted: one sample. From fewest turns to "
+        f"AgentPRM: the choice among {world['candidates']} samples, of the shortest, or of the "
+        "best by a reward model, which has learned outcomes at the last turn (ORM), at every turn "
+        "(PVM), or with temporal differences and progress (AgentPRM). Halving: those attempts side "
+        "by side, the worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each. "
+        f"Both by {judges_said(regime)}. {scores_said(regime)} {seeds_said(regime)}."
     )
+
+
+def judges_said(regime: dict[str, Any]) -> str:
+    """Which process judge each world has, the commonest last."""
+    by = dict[str, list[str]]()
+    for w, x in regime["worlds"].items():
+        by.setdefault(JUDGES[x["process_judge"]], []).append(WORLDS[w])
+    parts = sorted(by.items(), key=lambda item: len(item[1]))
+    said = [f"{judge} in {listed(names)}" for judge, names in parts]
+    return " and by ".join(said)
 
 
 def scores_said(regime: dict[str, Any]) -> str:
     """By which M reward models choose."""
     least = [WORLDS[w] for w, x in regime["worlds"].items() if x["score"]["by"] == "min"]
     if not least:
-        return "Reward models choose by the last M."
+        return "Reward models choose by M after the last turn."
     return (
-        f"Reward models choose by the last M, in {listed(least)} by the least: there it was shown "
-        "to be better on held-out training tasks."
+        "Reward models choose by M, their value of a turn: by the last one, in "
+        f"{listed(least)} by the least, shown to be better there on held-out training tasks."
     )
 
 

@@ -161,9 +161,9 @@ def claim_tables() -> str:
     return "\n".join([
         "## Closed: verdicts on the paper's claims\n",
         f"Measured in November 2026 at {made}, by the rule of `results/PLAN.md`. They are closed "
-        "and not to be quoted, because the judges that they compare had learned nothing (PVM's M "
-        "in WebShop was 0.062 at every step of every candidate). The claims stand in [Paper and "
-        "here](paper-and-here.md); B1 to B4, questions beyond the paper, in `results/claims`.\n",
+        "and not to be quoted, because nearly all judges that they compare had learned nothing "
+        "(PVM's M in WebShop was 0.062 at every step of every candidate). The claims stand "
+        "in [Paper and here](paper-and-here.md); B1 to B4, questions beyond the paper, in `results/claims`.\n",
         f"```{{dropdown}} All {len(rows)} verdicts\n{table(head, rows)}```\n",
     ])  # fmt: skip
 
@@ -241,7 +241,7 @@ def sizes(name: str) -> str:
             "tasks to train and to test on": f"{train:,} and {test:,}",
             "rounds": str(p.max_rounds or world.default_rounds),
             "demonstrated tasks × tellings": f"{len(shown):,} × {p.demo_variants}",
-            "rollouts: tasks × samples": f"{len(rolled)} × {p.rollout_samples}",
+            "rollouts: draws of tasks × samples": f"{len(rolled)} × {p.rollout_samples}",
             "held-out tasks × candidates": f"{len(test_tasks(p))} × {p.eval_samples}",
             "beam search": f"{', '.join(f'{n}×{m}' for n, m in p.beams)} on "
             f"{len(beam_tasks(p))}",

@@ -274,7 +274,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="rms error of M over n, with and without L_A")
     parser.add_argument("--out", default="results/smoothing.json")
     args = parser.parse_args()
-    Path(args.out).write_text(json.dumps(figure_data(), indent=1) + "\n")
+    command = "python -m agentprm_lite.tutorial.smoothing --out results/smoothing.json"
+    Path(args.out).write_text(json.dumps({"command": command, **figure_data()}, indent=1) + "\n")
     print(args.out)
 
 

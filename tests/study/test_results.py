@@ -48,7 +48,7 @@ def test_sizes_are_what_the_pipeline_takes(name: str) -> None:
         played = make_env(env, task_lists.sampling_config(p).max_rounds)
         for label, number in (
             ("demonstrated tasks × tellings", f"{len(demos):,} × {p.demo_variants}"),
-            ("rollouts: tasks × samples", f"{len(rolled)} × {p.rollout_samples}"),
+            ("rollouts: draws of tasks × samples", f"{len(rolled)} × {p.rollout_samples}"),
             ("held-out tasks × candidates", f"{len(held_out)} × {p.eval_samples}"),
             ("rounds", str(played.max_rounds)),
         ):
