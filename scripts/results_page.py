@@ -163,7 +163,8 @@ def claim_tables() -> str:
         f"Measured in November 2026 at {made}, by the rule of `results/PLAN.md`. They are closed "
         "and not to be quoted, because nearly all judges that they compare had learned nothing "
         "(PVM's M in WebShop was 0.062 at every step of every candidate). The claims stand "
-        "in [Paper and here](paper-and-here.md); B1 to B4, questions beyond the paper, in `results/claims`.\n",
+        "in [Paper and here](paper-and-here.md); B1 to B4, questions beyond the paper, in "
+        "`results/claims`.\n",
         f"```{{dropdown}} All {len(rows)} verdicts\n{table(head, rows)}```\n",
     ])  # fmt: skip
 

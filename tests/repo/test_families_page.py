@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_record_is_of_todays_families() -> None:
     record = json.loads(page.RECORD.read_text(encoding="utf-8"))
     assert list(record["families"]) == list(FAMILIES)
-    assert f"{len(FAMILIES)} families, from Llama" in (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(FAMILIES)} families, from Llama" in readme
     assert record["command"] == "python -m agentprm_lite.tutorial.families results/families.json"
 
 
