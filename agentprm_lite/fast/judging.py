@@ -76,6 +76,7 @@ class FastJudge(RewardModel):
         """Values of trajectories that continue rows."""
         olds = [self.scored[row] for row in rows]
         sizes = [len(old.ids) for old, _ in olds]
+        self.scored = []  # an error from here on leaves rows of which nothing is known
         self.rows.batch.select(rows)
         hidden = self.rows.batch.append(
             [t.ids[size:] for t, size in zip(trajectories, sizes, strict=True)]

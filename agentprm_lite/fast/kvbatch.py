@@ -198,6 +198,9 @@ class KVBatch:
                 real += range(start, start + counts[k])
         place = torch.cat(rows), torch.cat(positions)
         columns = int(place[1].max()) + 1
+        # padding beyond a row's last token would have positions that the model may not know
+        last = (self.lengths + torch.tensor(counts) - 1).clamp(min=0)[place[0]]
+        known = torch.minimum(place[1], last).to(self.device)
         where, at = (x.to(self.device) for x in place)
         for layer in self.cache.layers:
             layer.count, layer.columns, layer.blocks = len(self), columns, blocks
@@ -207,7 +210,7 @@ class KVBatch:
         try:
             out = self.body(
                 input_ids=torch.tensor([ids], device=self.device),
-                position_ids=at[None],
+                position_ids=known[None],
                 use_cache=True,
                 **cache_as(self.body, self.cache),
             ).last_hidden_state[0]

@@ -81,6 +81,7 @@ class FastPlayer(PlainPlayer):
         active = [episode for episode in episodes if episode.goes_on(self.config)]
         if active:
             hidden, turns = self._read(active), [Turn() for _ in active]
+            self.rows.held = []  # rows move below, and an error leaves them anywhere
         while active:
             live = [k for k, episode in enumerate(active) if not episode.done]
             if len(live) < 0.7 * len(active):  # leave out episodes that are over

@@ -80,6 +80,7 @@ class Rows:
             ends.append(keys[i])
         # rows of about one length lie together, as the cache likes it
         order = sorted(range(len(rows)), key=lambda d: rows[d][1] + len(rows[d][2]))
+        self.held = []  # an error from here on leaves rows of which nothing is known
         if len(self.batch):
             self.batch.select([rows[d][0] for d in order], [rows[d][1] for d in order])
         hidden = self.batch.append([rows[d][2] for d in order])

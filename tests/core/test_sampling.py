@@ -587,6 +587,52 @@ def test_an_episode_that_stands_still_is_read_again(model: Any, chat: ChatFormat
         )
 
 
+def test_an_interrupted_run_leaves_nothing_that_a_later_turn_reads(
+    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
+    """Ctrl-C after some episodes have left the batch; the next turns are those of a new player."""
+    player, fresh = (backend(model, chat, max_rounds=4) for _ in range(2))
+    step, left = Episode.step, iter(range(19))
+
+    def stopped(*args: Any) -> list[int]:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Episode, "step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            player.run([player.start(TASKS[k % 7], k, 3) for k in range(6)])
+    ours, theirs = ([player.start(task, 0, 5) for task in TASKS[:2]] for _ in range(2))
+    player.act(ours)
+    fresh.act(theirs)
+    assert [e.ids for e in ours] == [e.ids for e in theirs]
+    assert [e.usage for e in ours] == [e.usage for e in theirs]
+
+
+def test_a_turn_that_runs_out_of_memory_can_be_taken_one_by_one(
+    model: Any, chat: ChatFormat, monkeypatch: pytest.MonkeyPatch
+):
+    player, fresh = (backend(model, chat) for _ in range(2))
+    ours, theirs = ([player.start(task, 0, 5) for task in TASKS[:4]] for _ in range(2))
+    player.act(ours)
+    fresh.act(theirs)
+
+    def full(*args: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KVBatch, "append", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            player.act(ours[::-1])
+    for episode in ours[::-1]:
+        player.act([episode])
+    fresh.act(theirs)
+    assert [e.ids for e in ours] == [e.ids for e in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine.logprobs, other.logprobs, atol=1e-10)
+
+
 # --- weights that hold NaN ------------------------------------------------------------------------
 
 

@@ -17,6 +17,8 @@ from transformers import (
     FalconH1ForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
     GraniteConfig,
     GraniteForCausalLM,
     LlamaConfig,
@@ -413,6 +415,28 @@ def test_longrope_reads_its_first_length_only():
     batch = KVBatch(net)
     batch.append([ids[:9], ids[:3]])
     equal(append(batch, [ids[9:16], []])[0], whole(net, ids[:16])[9:])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "phi3"])
+def test_padding_has_no_position_beyond_the_models(family: str, monkeypatch: pytest.MonkeyPatch):
+    """GPT-2 has no such position, and Phi-3 would turn all keys of the pass otherwise."""
+    if family == "gpt2":
+        config = GPT2Config(vocab_size=V, n_positions=16, n_embd=32, n_layer=2, n_head=4)
+        net = float64(GPT2LMHeadModel(config))
+    else:
+        factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+        shape = {**SHAPE, "num_key_value_heads": 4, "max_position_embeddings": 64}
+        rope = {"rope_type": "longrope", "rope_theta": 1e4, **factors}
+        net = float64(Phi3ForCausalLM(
+            Phi3Config(**shape, original_max_position_embeddings=16, rope_parameters=rope)
+        ))  # fmt: skip
+    monkeypatch.setitem(CALL, "cpu", 10**9)  # all rows in one block
+    long, short = words(random.Random(12), 16), words(random.Random(13), 12)
+    batch = KVBatch(net)
+    batch.append([long[:14], short[:5]])
+    out = append(batch, [long[14:], short[5:]])  # 7 wide: the first row is padded to 21
+    equal(out[0], whole(net, long)[14:])
+    equal(out[1], whole(net, short)[5:])
 
 
 def test_models_that_take_no_other_attention_are_refused():

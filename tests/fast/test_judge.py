@@ -121,6 +121,26 @@ def test_a_longer_prompt_that_begins_alike_is_no_continuation(
     same(judge.score([longer]), RewardModel(model64).score([longer]), 0)
 
 
+def test_after_an_error_the_judge_knows_nothing_of_its_rows(
+    model64: Any, trajectories: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory once, in the middle of a search, whose rows were in another order."""
+    some = [t for t in trajectories if t.num_steps >= 2][:3]
+    now = [shortened(t, 2) for t in reversed(some)]
+    judge = FastJudge(model64)
+    for steps in (0, 1):
+        judge.score([shortened(t, steps) for t in some])
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KVBatch, "append", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            judge.score(now)
+    same(judge.score(now), RewardModel(model64).score(now), 0)
+
+
 def test_weights_that_hold_nan_are_an_error(folder: Path, trajectories: list[Trajectory]) -> None:
     model = random_reward_model(folder)
     with torch.no_grad():
