@@ -17,7 +17,7 @@ LONGEST_WAIT = 300.0
 _TOO_LONG = re.compile(
     r"context.{0,8}(length|window|size|limit)|max_model_len|maximum.{0,20}(tokens|length)"
     r"|(prompt|input).{0,30}too long|longer than the (model|maximum)|max_total_tokens"
-    r"|must be <= *[0-9]+",
+    r"|tokens\W{0,3}must be <= *[0-9]+",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -90,6 +90,18 @@ def call(client: openai.OpenAI, method: str, path: str, body: dict[str, Any] | N
         problem = _hidden(f"{method} {path}: {said}", client)
         raise (TooLong(problem) if _TOO_LONG.search(said) else Unavailable(problem, failed=True))
     return answer
+
+
+def only_model(client: openai.OpenAI) -> str:
+    """The name of the one model that a server lists; raises as :func:`call`."""
+    listed = call(client, "GET", "/models", None)
+    try:
+        names = [str(entry["id"]) for entry in listed["data"]]
+    except (KeyError, TypeError):
+        raise Refused(f"GET /models: expected a list of models, got {short(listed)}") from None
+    if len(names) != 1:
+        raise Refused(f"lists the models {names}; name one by the argument model")
+    return names[0]
 
 
 def _reached(err: openai.APIConnectionError) -> bool:

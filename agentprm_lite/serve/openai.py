@@ -25,8 +25,8 @@ import openai
 from agentprm_lite.episode import Episode, SamplingConfig
 from agentprm_lite.hub import ChatFormat
 from agentprm_lite.sampling import Player
-from agentprm_lite.serve.address import check_url, pause, short
-from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call
+from agentprm_lite.serve.address import check_url, pause
+from agentprm_lite.serve.calls import Refused, TooLong, Unavailable, call, only_model
 from agentprm_lite.serve.completions import Completion, OddAnswer, read_turn, request
 from agentprm_lite.types import Trajectory, Usage
 
@@ -149,6 +149,7 @@ class ServerPlayer(Player):
         self.in_flight, self.retries = in_flight, retries
         key = api_key or os.environ.get(KEY_VARIABLE) or "none"
         self._servers = [_Server(check_url(url), key, timeout) for url in urls]
+        self._answered: _Job | None = None  # the last one that was
 
     def act(self, episodes: Sequence[Episode]) -> None:
         """Play one turn of every episode; one that is done, or without room, is left alone."""
@@ -174,18 +175,28 @@ class ServerPlayer(Player):
         places = [s for s in self._servers for _ in range(min(self.in_flight, len(going)))]
         for server in places:
             threading.Thread(target=self._place, args=(server, jobs, answers), daemon=True).start()
+        unanswered: list[Episode] = []  # given up since the last answer
         try:
             under_way = len(going)
             while under_way:
                 job, answer = answers.get()
                 if isinstance(answer, Completion):
+                    unanswered.clear()
+                    self._answered = job
                     goes_on = self._step(job.episode, answer) and to_the_end
                     job = self._job(job.number, job.episode) if goes_on else job
                 else:
                     goes_on = self._once_more(job, answer)
+                    unanswered += [job.episode] * (not goes_on)
                 if goes_on:
                     jobs.put(job)
                 under_way -= not goes_on
+            if unanswered and not self._answers():
+                raise ServerRefused(f"no server answers anything any more; the last said: {answer}")
+        except AllServersDown:  # then it wasn't the episodes: the next run asks for them again
+            for episode in unanswered:
+                episode.truncated_by = ""
+            raise
         finally:
             for _ in places:
                 jobs.put(_Job(_STOP, going[0], {}))
@@ -224,6 +235,13 @@ class ServerPlayer(Player):
         self._check_alive()
         return True
 
+    def _answers(self) -> bool:
+        """Whether a server still answers what was answered before."""
+        job = self._answered
+        return job is not None and any(
+            isinstance(self._ask(server, job), Completion) for server in self._servers
+        )
+
     def _check_alive(self) -> None:
         if all(s.refused or s.failures > self.retries for s in self._servers):
             refused = any(server.refused for server in self._servers)
@@ -261,7 +279,7 @@ class ServerPlayer(Player):
         sent, job.asked = time.monotonic(), sum(s.answered for s in self._servers)
         try:
             if self.model is None:
-                self.model = _only_model(server.client)
+                self.model = only_model(server.client)
             answer = call(server.client, "POST", "/completions", {"model": self.model, **job.body})
             turn = read_turn(answer, job.body["prompt"], self.chat, self.config)
         except Refused as err:
@@ -275,14 +293,3 @@ class ServerPlayer(Player):
             return err
         server.succeeded(sent)
         return turn
-
-
-def _only_model(client: openai.OpenAI) -> str:
-    listed = call(client, "GET", "/models", None)
-    try:
-        names = [str(entry["id"]) for entry in listed["data"]]
-    except (KeyError, TypeError):
-        raise Refused(f"GET /models: expected a list of models, got {short(listed)}") from None
-    if len(names) != 1:
-        raise Refused(f"lists the models {names}; name one by the argument model")
-    return names[0]

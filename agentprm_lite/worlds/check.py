@@ -63,13 +63,7 @@ def any_string(world: type[TextEnv], episodes: int) -> str:
         env.reset(options={"index": index})
         for count in range(1, env.max_rounds + 1):
             action = garbage(rng)
-            reply, reward, over, cut, info = env.step(action)
-            if not isinstance(reply, str) or type(over) is not bool:
-                raise WorldFault(f"{action!r}: expected (text, number, bool, ...), got {reply!r}")
-            if not isinstance(reward, float) or not math.isfinite(reward):
-                raise WorldFault(f"{action!r}: expected a finite float as reward, got {reward!r}")
-            if type(info.get("success")) is not bool:
-                raise WorldFault(f"{action!r}: expected a bool as success, got {info!r}")
+            _, _, over, cut, _ = _step(env, action)
             if cut != (count == env.max_rounds and not over):
                 raise WorldFault(f"round {count} of {env.max_rounds}: truncated is {cut}")
             if over:
@@ -82,7 +76,8 @@ def any_string(world: type[TextEnv], episodes: int) -> str:
 
 def deterministic(world: type[TextEnv], episodes: int) -> str:
     """The text of a task and its answers follow from index, variant and actions."""
-    for index in _some(world, episodes):
+    indices = _some(world, episodes)
+    for index, other in zip(indices, [*indices[1:], indices[0]], strict=True):
         runs = []
         for _ in range(2):
             env = world()
@@ -90,7 +85,20 @@ def deterministic(world: type[TextEnv], episodes: int) -> str:
             runs.append([first, *_play(env, random.Random(index), env.max_rounds)])
         if runs[0] != runs[1]:
             raise WorldFault(f"index {index}: {_difference(*runs)}")
-    return "the same actions get the same answers in two instances"
+        env, beside = world(), world()
+        answers: list[Any] = [env.reset(options={"index": index})]
+        beside.reset(options={"index": other})
+        rng, another = random.Random(index), random.Random(other)
+        for _ in range(env.max_rounds):
+            answers += _play(env, rng, 1)
+            _play(beside, another, 1)
+        if answers != runs[0]:
+            raise WorldFault(
+                f"index {index}, while another episode is under way: "
+                f"{_difference(answers, runs[0])}; instances share something, say an attribute of "
+                "the class"
+            )
+    return "the same actions get the same answers in two instances, at once, too"
 
 
 def same_future(world: type[TextEnv], episodes: int) -> str:
@@ -107,12 +115,18 @@ def same_future(world: type[TextEnv], episodes: int) -> str:
                 f"index {index}: playing on has changed the snapshot; `_save` shares a list or a "
                 "dict with the world"
             )
-        fork.restore(json.loads(text))
+        copy = json.loads(text)
+        fork.restore(copy)
         if json.loads(json.dumps(fork.snapshot())) != json.loads(text):
             raise WorldFault(f"index {index}: a restored world saves another state")
         theirs = _play(fork, random.Random(number), 8)
         if ours != theirs:
             raise WorldFault(f"index {index}, after restore: {_difference(ours, theirs)}")
+        if json.dumps(copy) != text:
+            raise WorldFault(
+                f"index {index}: playing on has changed the snapshot that was restored; `_load` "
+                "keeps a list or a dict of it"
+            )
     return "a restored copy has the same future"
 
 
@@ -125,7 +139,7 @@ def expert_wins(world: type[TextEnv], episodes: int) -> str:
         env, over, cut = world(), False, False
         _, info = env.reset(options={"index": index})
         while not (over or cut):
-            _, _, over, cut, info = env.step(env.expert_action()[1])
+            _, _, over, cut, info = _step(env, env.expert_action()[1])
         if not info["success"]:
             lost.append(index)
     if len(lost) > len(indices) / 10:
@@ -154,8 +168,22 @@ def _play(env: TextEnv, rng: random.Random, steps: int) -> Answers:
     expert = type(env)._advise is not TextEnv._advise
     while len(answers) < steps and not _over(env):
         wild = rng.random() < 0.4 or not expert
-        answers.append(env.step(garbage(rng) if wild else env.expert_action()[1]))
+        answers.append(_step(env, garbage(rng) if wild else env.expert_action()[1]))
     return answers
+
+
+def _step(env: TextEnv, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+    """The answer to an action, if it is of the right types."""
+    reply, reward, over, cut, info = env.step(action)
+    if not isinstance(reply, str) or type(over) is not bool:
+        raise WorldFault(
+            f"{action!r}: expected (text, number, bool, ...), got {(reply, reward, over)!r}"
+        )
+    if not isinstance(reward, float) or not math.isfinite(reward):
+        raise WorldFault(f"{action!r}: expected a finite float as reward, got {reward!r}")
+    if type(info.get("success")) is not bool:
+        raise WorldFault(f"{action!r}: expected a bool as success, got {info!r}")
+    return reply, reward, over, cut, info
 
 
 def _over(env: TextEnv) -> bool:

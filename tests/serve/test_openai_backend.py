@@ -397,6 +397,36 @@ def test_a_history_that_a_server_cannot_read_is_truncated_alone(
     assert (got[1].truncated_by, got[1].final, got[1].num_steps) == ("tokens", False, 1)
 
 
+def test_a_server_that_finds_every_history_too_long_is_refused(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], tmp_path: Path
+):
+    """Its context is shorter than a turn may be: no episode has ended by that."""
+    message = "'max_tokens' is too large: this model's maximum context length is 8 tokens"
+    two[0].fault("status", status=400, message=message, times=1000)
+    path = tmp_path / "rollouts.jsonl"
+    with pytest.raises(ServerRefused, match=r"no server answers.*'max_tokens' is too large"):
+        collect(backend(chat, two[0]), TASKS[:4], 4, path, seed=3)
+    assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3) == played
+
+
+def test_a_limit_of_another_setting_is_no_matter_of_length(two: list[Remote], chat: ChatFormat):
+    two[0].fault("status", status=400, message="min_p must be <= 1", times=1000)
+    with pytest.raises(ServerRefused, match="min_p must be <= 1"):
+        play(backend(chat, two[0], retries=1), JOBS[:2])
+
+
+def test_what_an_outage_has_spoiled_is_asked_for_again(
+    two: list[Remote], chat: ChatFormat, played: list[Trajectory], tmp_path: Path
+):
+    """After some good answers the server aborts every turn, until it counts as dead."""
+    fault = {"choice": {"finish_reason": "abort"}, "after": 9, "times": 1000}
+    two[0].fault("edit", **fault)
+    path = tmp_path / "rollouts.jsonl"
+    with pytest.raises(AllServersDown, match="expected 'stop' or 'length'"):  # all four at once
+        collect(backend(chat, two[0], retries=1, in_flight=4), TASKS[:4], 4, path, seed=3, batch=4)
+    assert collect(backend(chat, two[1]), TASKS[:4], 4, path, seed=3, batch=4) == played
+
+
 def test_a_server_is_left_alone_as_long_as_it_asks(
     two: list[Remote], chat: ChatFormat, played: list[Trajectory]
 ):

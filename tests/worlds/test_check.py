@@ -69,7 +69,7 @@ def test_a_world_from_a_file_outside_the_package(lights):
     assert [line.partition(":")[0] for line in check_world(lights)] == [
         "tasks",
         "any string is answered; episodes end by themselves or at the round limit",
-        "the same actions get the same answers in two instances",
+        "the same actions get the same answers in two instances, at once, too",
         "a restored copy has the same future",
         "the expert wins in 9 of 9 tasks",
         "Gymnasium's own checks pass",
@@ -91,7 +91,7 @@ def test_everything_that_plays_and_searches_takes_it(lights, tmp_path):
     folder = tmp_path / "tiny"
     make_tiny(folder, texts, TinySize(hidden=16, layers=1, heads=2), 0)
     chat, config = load_chat(folder), SamplingConfig(max_new_tokens=6, rules=False)
-    demos = demonstrate(chat, tasks, config)
+    demos = demonstrate(chat, tasks, SamplingConfig(rules=False))
     assert [(t.task, t.success, t.num_steps) for t in demos] == [(t, True, 1) for t in tasks]
     player = fast.player(load_policy(folder), chat, config, "tiny")
     rollouts = collect(player, tasks, 2, tmp_path / "rollouts.jsonl", seed=1)
@@ -140,6 +140,29 @@ def _own_luck(self, action):
     return self.pressed[-1], 0.0, False, False
 
 
+def _one_board(board=[]):  # noqa: B006
+    """Methods of a world whose instances have one board."""
+
+    def start(self):
+        board.clear()
+        return "Press a."
+
+    def apply(self, action):
+        board.append(action)
+        return f"{len(board)} pressed", 0.0, False, False
+
+    def load(self, state):
+        board[:] = state["pressed"]
+
+    return {"_start": start, "_apply": apply, "_load": load,
+            "_save": lambda self: {"pressed": list(board)}}  # fmt: skip
+
+
+def _speechless_end(self, action):
+    won = action == "press " + "abc"[self.index % 3]
+    return (None, 1.0, True, True) if won else ("", 0.0, False, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -151,10 +174,13 @@ def _own_luck(self, action):
         ({"_levels": classmethod(lambda cls, split: {})}, "at least one"),
         ({"_apply": _luck}, "touched|in one instance and"),
         ({"_apply": _own_luck}, "in one instance and"),
-        ({"_apply": lambda self, action: (None, 0.0, False, False)}, "got None"),
+        (_one_board(), "while another episode is under way: .* share something"),
+        ({"_apply": lambda self, action: (None, 0.0, False, False)}, r"got \(None, 0.0"),
+        ({"_apply": _speechless_end}, r"got \(None, 1.0, True\)"),
         ({"_apply": lambda self, a: ("", float("nan"), False, False)}, "finite float.*nan"),
         ({"_apply": lambda self, action: ("", 0.0, False, 0)}, "a bool as success"),
         ({"_save": lambda self: {"pressed": self.pressed}}, "`_save` shares a list"),
+        ({"_load": lambda self, state: vars(self).update(state)}, "`_load` keeps a list"),
         ({"_load": lambda self, state: self._start()}, "saves another state"),
         ({"_advise": lambda self: ("", "press x")}, "the expert fails in 9 of 9 tasks"),
     ],
