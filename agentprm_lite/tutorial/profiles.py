@@ -225,7 +225,7 @@ PAPER = replace(
 # training tasks.
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
-    "webshop": {"levels": (1,)},
+    "webshop": {"levels": (1,), "max_new_tokens": 112},  # the expert's longest turn has 104
     "math": {
         "levels": (3, 4),
         "judge_base": "checker",
