@@ -17,8 +17,11 @@ def demonstrate(chat: Chat, tasks: Sequence[Task], config: SamplingConfig) -> li
     out = []
     for task in tasks:
         episode = Episode.start(task, 0, 0, chat, config)
-        while not episode.done:
-            episode.step(chat.turn_ids(react(*episode.env.expert_action())), [], chat)
-        if episode.success and len(episode.ids) <= config.max_context:
+        while episode.goes_on(config):
+            turn = chat.turn_ids(react(*episode.env.expert_action()))
+            if len(turn) > config.max_new_tokens:
+                break
+            episode.step(turn, [], chat)
+        if episode.success:
             out.append(episode.trajectory("expert"))
     return out

@@ -66,10 +66,17 @@ def test_what_the_expert_cannot_finish_is_left_out(chat: ChatFormat):
 
 
 def test_demonstrations_keep_the_limit(chat: ChatFormat):
-    (full,) = demonstrate(chat, TASKS[:1], SamplingConfig(rules=False))
-    size = len(full.ids)
-    assert demonstrate(chat, TASKS[:1], SamplingConfig(rules=False, max_context=size)) == [full]
-    assert demonstrate(chat, TASKS[:1], SamplingConfig(rules=False, max_context=size - 1)) == []
+    """They are what a player could have played."""
+    config = SamplingConfig(rules=False)
+    (full,) = demonstrate(chat, TASKS[:1], config)
+    most = {
+        "max_context": full.spans[-1][0] + config.max_new_tokens,
+        "max_new_tokens": max(end - start for start, end in full.spans),
+    }
+    for name, limit in most.items():
+        for less, kept in ((0, [full]), (1, [])):
+            found = demonstrate(chat, TASKS[:1], replace(config, **{name: limit - less}))
+            assert found == kept, name
 
 
 def test_vocabulary_covers_other_variants_and_their_episodes():
