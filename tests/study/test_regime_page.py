@@ -303,7 +303,7 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     ends = zip(beams["runs"]["4x4"][0], greedy, strict=True)
     lost = sum(won and not success for (_, success, _), won in ends)
     assert f"eight of the {lost} beams that failed where greedy doesn't" in ten
-    assert {worlds[w]["foresight"]["tasks"] for w in ("textcraft", "math")} == {24}
+    assert {worlds[w]["foresight"]["tasks"] for w in ("textcraft", "babyai", "math")} == {24}
     assert ten.count("24 of the tasks") == ten.count("on 24 tasks") == 1
     math = worlds["math"]["tokens"]
     most = max(x["success"][0] for way in math if "best of" in way for x in math[way])
