@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import operator
 import os
 import re
 import unicodedata
@@ -27,9 +26,26 @@ SCHEMA_VERSION = 1
 
 
 def to_line(trajectory: Trajectory) -> str:
-    """One line of JSON, without the line break."""
+    """One line of JSON, without the line break.
+
+    Raises:
+        ValueError: :func:`from_line` would refuse it; names trajectory and field.
+    """
     data = {"version": SCHEMA_VERSION, **asdict(trajectory)}
-    return json.dumps(data, separators=(",", ":"), default=operator.index)
+    try:
+        line = json.dumps(data, separators=(",", ":"), default=_plain)
+        from_line(line)
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"trajectory {trajectory.key} can't be written: {err}") from err
+    return line
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's or torch's as Python's; anything else as an object, which is refused."""
+    try:
+        return value.item()
+    except (AttributeError, ValueError, RuntimeError):
+        return {type(value).__name__: str(value)}
 
 
 def from_line(line: str) -> Trajectory:
@@ -82,6 +98,9 @@ def _check_fields(data: dict[str, Any]) -> None:
             odd = odd or [v for v in value if list(map(type, v)) != [int, int]]
         if odd:
             raise ValueError(f"{field.name} has {odd[0]!r}, expected {expected}")
+    for name, n in data["usage"].items():
+        if type(n) is not int or n < 0:
+            raise ValueError(f"usage has {name} {n!r}, expected a whole number, at least 0")
 
 
 def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:

@@ -18,7 +18,7 @@ from agentprm_lite.interop.files import read_log
 from agentprm_lite.interop.render import trajectory
 from agentprm_lite.tutorial.templates import STYLES, small_tokenizer
 from agentprm_lite.tutorial.tiny import episode_ids
-from agentprm_lite.types import Task
+from agentprm_lite.types import Task, Usage
 
 
 def test_round_trip_is_exact_and_stays_on_one_line(tmp_path: Path):
@@ -113,6 +113,11 @@ def test_any_other_broken_line_is_an_error_that_names_file_and_line(tmp_path: Pa
         ("sample", 1.0, "sample is 1.0, expected a whole number"),
         ("policy", None, "policy is None, expected a text"),
         ("usage", 3, "usage is 3, expected an object"),
+        ("usage", {"cached": "12"}, "usage has cached '12', expected a whole number, at least 0"),
+        ("usage", {"scored": 1.5}, "usage has scored 1.5, expected a whole number, at least 0"),
+        ("usage", {"scored": None}, "usage has scored None, expected a whole number, at least 0"),
+        ("usage", {"env_steps": -4}, "usage has env_steps -4, expected a whole number, at least"),
+        ("usage", {"cached": True}, "usage has cached True, expected a whole number, at least 0"),
         ("task", {"env": "a", "index": "7"}, "a task's index is '7', expected a whole number"),
     ],
 )
@@ -148,20 +153,50 @@ def test_what_editors_leave_is_passed_over(tmp_path: Path):
 
 
 def test_numbers_of_other_libraries_are_written_as_plain_ones(tmp_path: Path):
-    """numpy's and torch's numbers are written as JSON has them; what is none writes no line."""
+    """numpy's and torch's numbers are written as JSON has them."""
     path, task = tmp_path / "a.jsonl", Task("mine", np.int64(7), np.int32(1))
     numbers = (np.float32(0.5), torch.tensor(1.0))
     told = replace(
         TWO_STEPS, task=task, rewards=numbers, success=np.bool_(True), sample=np.int64(5),
         ids=(*TWO_STEPS.ids[:-1], np.int64(22)),
+        logprobs=(np.float32(-0.5), np.float64(-0.1), torch.tensor(-0.25)),
     )  # fmt: skip
     append_jsonl(path, [told])
-    again = read_jsonl(path)
-    assert again == [told]
-    odd = replace(TWO_STEPS, ids=(*TWO_STEPS.ids[:-1], np.float32(22)))
-    with pytest.raises(TypeError, match="float32"):
-        append_jsonl(path, [replace(TWO_STEPS, sample=9), odd])
     assert read_jsonl(path) == [told]
+    assert read_jsonl(path)[0].logprobs == (-0.5, -0.1, -0.25)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("observations", ("a", "b", None), "observations has None, expected a list of texts"),
+        ("observations", ("a", "b", 5), "observations has 5, expected a list of texts"),
+        ("observations", ("a", "b", b"x"), "observations has {'bytes': \"b'x'\"}, expected a list"),
+        ("actions", (None, "b"), "actions has None, expected a list of texts"),
+        ("logprobs", (-0.1, float("nan"), -0.2), "logprobs has nan, expected a list of finite"),
+        ("logprobs", (-0.1, np.float32("-inf"), -0.2), "logprobs has -inf, expected a list of fin"),
+        ("ids", tuple(map(float, TWO_STEPS.ids)), "ids has 10.0, expected a list of whole numbers"),
+        ("ids", tuple(np.float32(TWO_STEPS.ids)), "ids has 10.0, expected a list of whole numbers"),
+        ("ids", np.array(TWO_STEPS.ids), "ids has {'ndarray': '[10 11 12 20 21 13 14 22]'}, exp"),
+        ("policy", None, "policy is None, expected a text"),
+        ("policy", Task("x", 0), "policy is {'env': 'x', 'index': 0, 'variant': 0}, expected a te"),
+        ("seed", 3.0, "seed is 3.0, expected a whole number"),
+        ("truncated_by", None, "truncated_by is None, expected a text"),
+        ("usage", Usage(1.5), "usage has generated 1.5, expected a whole number, at least 0"),
+    ],
+    ids=str,
+)
+def test_what_could_not_be_read_back_is_not_written(
+    tmp_path: Path, field: str, value: object, message: str
+):
+    """The error names trajectory and field, and the whole rows beside it aren't written either."""
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, [TWO_STEPS])
+    odd = replace(TWO_STEPS, sample=7, **{field: value})
+    said = f"trajectory textcraft/12/3/7 can't be written: {message}"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        append_jsonl(path, [replace(TWO_STEPS, sample=6), odd])
+    assert read_jsonl(path) == [TWO_STEPS]
 
 
 @pytest.mark.parametrize("version", ["2", "null", '"1"'])
