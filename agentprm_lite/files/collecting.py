@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import takewhile, zip_longest
 from pathlib import Path
@@ -70,6 +71,8 @@ def play_jobs(
                 f"{seed} would write there; {_REMEDY}"
             )
     _check_settings(player, path, done)
+    if path.exists() and os.access(path, os.W_OK):
+        append_jsonl(path, [])  # a last row without its line break gets it
     with tqdm(total=len(jobs), initial=len(done), desc=path.stem, disable=hidden) as bar:
         first = len(done) // batch * batch if len(done) < len(jobs) else len(jobs)
         for start in range(first, len(jobs), batch):

@@ -23,6 +23,8 @@ from agentprm_lite.types import Task, Trajectory, Usage
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+_MARK = b"\xef\xbb\xbf"  # of the byte order, which editors leave
+_HEAD = b'{"version":%d,"task":{"env":"' % SCHEMA_VERSION  # of every row
 
 
 def to_line(trajectory: Trajectory) -> str:
@@ -106,23 +108,47 @@ def _check_fields(data: dict[str, Any]) -> None:
 def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
     """Append trajectories to a file, made if absent, and flush it to the disk.
 
-    All lines are made before the first is written. A last line that a crash left unfinished is
-    cut off first.
+    All lines are made before the first is written. A last row that a crash cut off is removed
+    first; a whole one without its line break gets it.
+
+    Raises:
+        ValueError: a trajectory could not be read back, or the file ends with something else than a
+            row; it stays as it is.
     """
     path = Path(path)
     lines = [to_line(trajectory).encode() + b"\n" for trajectory in trajectories]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as f:
-        end = f.tell()
-        while end > 0:
-            f.seek(end - 1)
-            if f.read(1) == b"\n":
+        start = end = f.tell()
+        while start > 0:
+            f.seek(start - 1)
+            if f.read(1) == b"\n" and start < end:
                 break
-            end -= 1
-        f.truncate(end)
+            start -= 1
+        f.seek(start)
+        last = f.read()
+        try:
+            row = _row(last)
+        except ValueError as err:
+            raise ValueError(f"{path}, last line: {err}") from err
+        if row is None and not last.endswith(b"\n"):
+            f.truncate(start)
+        elif not last.endswith(b"\n"):
+            lines.insert(0, b"\n")
         f.writelines(lines)
         f.flush()
         os.fsync(f.fileno())
+
+
+def _row(line: bytes) -> Trajectory | None:
+    """The trajectory of a line of a file; None if it is empty, or a row that a crash cut off."""
+    text = line.removeprefix(_MARK).strip()
+    try:
+        return from_line(text.decode()) if text else None
+    except json.JSONDecodeError:
+        if line.endswith(b"\n") or not (text.startswith(_HEAD) or _HEAD.startswith(text)):
+            raise
+        return None
 
 
 def read_jsonl(path: str | Path, chat: Chat | None = None) -> list[Trajectory]:
@@ -131,39 +157,37 @@ def read_jsonl(path: str | Path, chat: Chat | None = None) -> list[Trajectory]:
     Give the chat format of the model that is to read them: a file that was collected with another
     tokenizer or template is then a ValueError, and doesn't train a judge on ids without meaning.
 
-    A broken last line (a crash while writing) is left out, with a warning in the log; a byte order
-    mark and empty lines, which editors leave, are passed over. Any other broken line, another
-    version, a field of another type or the same attempt twice is a ValueError that names file, line
-    and field.
+    A last row that a crash cut off is left out, with a warning in the log; a byte order mark and
+    empty lines, which editors leave, are passed over.
+
+    Raises:
+        ValueError: any other broken line, another version, a field of another type, the same
+            attempt twice, or another chat format; names file, line and field.
     """
     found: list[Trajectory] = []
     lines: dict[tuple[Task, int, int], int] = {}
     with Path(path).open("rb") as f:
         for number, raw in enumerate(f, start=1):
-            if not raw.removeprefix(b"\xef\xbb\xbf").strip():
-                continue
-            if not raw.endswith(b"\n"):
-                logger.warning(
-                    "%s: line %d is unfinished (the writer was interrupted); kept the %d whole "
-                    "lines before it",
-                    *(path, number, number - 1),
-                )
-                break
             try:
-                trajectory = from_line(raw.decode("utf-8-sig"))
+                trajectory = _row(raw)
+                if trajectory and chat is not None:
+                    _check_words(trajectory, chat)
             except ValueError as err:
                 raise ValueError(f"{path}, line {number}: {err}") from err
+            if trajectory is None:
+                if raw.removeprefix(_MARK).strip():
+                    logger.warning(
+                        "%s: line %d is unfinished (the writer was interrupted); kept the %d whole "
+                        "lines before it",
+                        *(path, number, number - 1),
+                    )
+                continue
             key = (trajectory.task, trajectory.sample, trajectory.seed)
             if lines.setdefault(key, number) != number:
                 raise ValueError(
                     f"{path}, line {number}: task, sample and seed are those of line {lines[key]} "
                     f"({trajectory.key}), expected each attempt once"
                 )
-            if chat is not None:
-                try:
-                    _check_words(trajectory, chat)
-                except ValueError as err:
-                    raise ValueError(f"{path}, line {number}: {err}") from err
             found.append(trajectory)
     return found
 

@@ -101,14 +101,17 @@ def test_resume_after_a_cut_at_any_byte(chat: ChatFormat, tmp_path: Path):
         (1, [6, 6, 4]),
         (ends[0], [6, 6, 4]),
         (ends[4] + 7, [6, 6, 4]),
-        (ends[5] - 1, [6, 6, 4]),  # the line is whole but for its line break
+        (ends[5] - 2, [6, 6, 4]),
+        (ends[5] - 1, [6, 4]),  # the line is whole but for its line break
         (ends[5], [6, 4]),
         (ends[5] + 1, [6, 4]),
         (ends[9] + 100, [6, 4]),
-        (ends[11] - 1, [6, 4]),
+        (ends[11] - 2, [6, 4]),
+        (ends[11] - 1, [4]),
         (ends[11], [4]),
         (ends[14], [4]),
-        (len(content) - 1, [4]),
+        (len(content) - 2, [4]),
+        (len(content) - 1, []),
         (len(content), []),
     ]
     for cut, blocks in cuts:

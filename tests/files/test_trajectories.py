@@ -47,8 +47,8 @@ def test_every_crash_point_keeps_the_whole_lines_and_the_next_append_mends_the_f
     append_jsonl(path, [TWO_STEPS, second])
     whole = path.read_bytes()
     first_line = whole.index(b"\n") + 1
-    # 0 bytes of the second line, one, all but the line break, and some in between
-    for size in [0, 1, 2, 50, 200, len(whole) - first_line - 2, len(whole) - first_line - 1]:
+    # 0 bytes of the second line and more, up to all but two
+    for size in [*range(32), 50, 200, len(whole) - first_line - 2]:
         path.write_bytes(whole[: first_line + size])
         caplog.clear()
         with caplog.at_level(logging.WARNING):
@@ -70,6 +70,54 @@ def test_an_unfinished_first_line_leaves_nothing(tmp_path: Path):
     assert read_jsonl(path) == []
     append_jsonl(path, [TWO_STEPS])
     assert read_jsonl(path) == [TWO_STEPS]
+
+
+def test_a_whole_last_row_without_its_line_break_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """A file joined by hand, or a crash before the last byte."""
+    path = tmp_path / "a.jsonl"
+    rows = [replace(TWO_STEPS, sample=k) for k in range(3)]
+    for break_ in ("\n", "\r\n"):
+        path.write_bytes(break_.join(map(to_line, rows[:2])).encode())
+        assert read_jsonl(path) == rows[:2]
+        append_jsonl(path, rows[2:])
+        assert read_jsonl(path) == rows
+        assert (
+            path.read_bytes()
+            == (break_.join(map(to_line, rows[:2])) + "\n").encode()
+            + (to_line(rows[2]) + "\n").encode()
+        )
+    path.write_bytes(to_line(rows[0]).encode())
+    append_jsonl(path, [])
+    assert path.read_bytes() == to_line(rows[0]).encode() + b"\n"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"lr": 1e-4, "notes": "precious"}', "schema version None, this library reads 1"),
+        (b'{"lr": 1e-4, "notes": "precious"}\n', "schema version None, this library reads 1"),
+        (b"# Notes\n\nprecious", "Expecting value"),
+        (b"\xff\x00", "can't decode byte 0xff"),
+        (to_line(TWO_STEPS).encode().replace(b":1,", b":2,", 1), "schema version 2"),
+        (to_line(TWO_STEPS).encode().replace(b":1,", b":2,", 1)[:-1], "Expecting"),
+        (to_line(TWO_STEPS).encode().replace(b'"sample":5', b'"sample":5.0'), "sample is 5.0"),
+    ],
+    ids=range(7),
+)
+def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
+    tmp_path: Path, content: bytes, message: str
+):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"config\.json, line \d: .*{message}"):
+        read_jsonl(path)
+    for rows in ([], [TWO_STEPS]):
+        with pytest.raises(ValueError, match=rf"config\.json, last line: .*{message}"):
+            append_jsonl(path, rows)
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(
