@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -229,3 +230,106 @@ def test_a_doubled_line_is_refused(whole: Path, player: FastPlayer, tmp_path: Pa
     path.write_bytes(b"".join([*lines[:3], lines[2]]))
     with pytest.raises(ValueError, match="line 4"):
         run(player, path)
+
+
+def test_a_task_given_twice_is_refused_before_playing(chat: ChatFormat, tmp_path: Path):
+    """Its file could be neither read nor continued."""
+    counting = Counting(Dice(chat))
+    with pytest.raises(ValueError, match=rf"tasks has {FEW[0].key} more than once, expected each"):
+        run(counting, tmp_path / "a.jsonl", tasks=[FEW[0], FEW[1], FEW[0]])
+    assert counting.played == [] and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", [{"batch": 0}, {"batch": -1}, {"samples": 0}, {"samples": -1}])
+def test_numbers_below_one_are_refused(chat: ChatFormat, tmp_path: Path, change: dict[str, int]):
+    [(name, number)] = change.items()
+    with pytest.raises(ValueError, match=rf"^{name} is {number}, expected at least 1"):
+        run(Dice(chat), tmp_path / "a.jsonl", **change)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and flock")
+def test_a_second_process_stops_at_once(chat: ChatFormat, tmp_path: Path):
+    """Each used to write every row; the lock goes with the process that has it."""
+    path, dice = tmp_path / "a.jsonl", Dice(chat)
+    slow = Counting(dice)
+
+    def wait(episodes: Sequence[Episode]) -> list[Trajectory]:
+        if slow.played:
+            time.sleep(60)
+        slow.played.append(len(episodes))
+        return dice.run(episodes)
+
+    slow.run = wait  # type: ignore[method-assign]
+
+    def second() -> None:
+        second = Counting(dice)
+        with pytest.raises(ValueError, match=r"a\.jsonl: another process is collecting into this"):
+            run(second, path)
+        assert second.played == []
+        run(dice, tmp_path / "b.jsonl")  # another file is free
+
+    def ready() -> bool:
+        return path.exists() and path.read_bytes().count(b"\n") == 6
+
+    def stop() -> bool:
+        if ready():
+            second()
+        return ready()
+
+    killed_when(stop, partial(run, slow, path))
+    assert len(read_jsonl(path)) == 6
+    run(dice, path)
+    assert path.read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs flock")
+def test_a_disk_without_locks_is_no_obstacle(
+    whole: Path, player: FastPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unsupported(*_: Any) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    assert run(player, tmp_path / "a.jsonl") == read_jsonl(whole)
+
+
+def test_a_finished_file_may_be_read_only(
+    whole: Path, player: FastPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, opened = tmp_path / "a.jsonl", []
+    path.write_bytes(whole.read_bytes())
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda p, mode: (opened.append(mode), real(p, mode))[1])
+    assert run(player, path) == read_jsonl(whole)
+    assert set(opened) == {"rb"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("rewards", float("nan"), "rewards has nan, expected finite numbers"),
+        ("observations", None, "can't be written: observations has None, expected a list of texts"),
+    ],
+)
+def test_an_episode_that_can_not_be_written_costs_none_before_it(
+    chat: ChatFormat, tmp_path: Path, field: str, value: object, message: str
+):
+    """The eighth of 16, in the second block; the seventh was dropped with it once."""
+    path, dice, odd = tmp_path / "a.jsonl", Dice(chat), f"{FEW[1].key}/3"
+    whole = run(dice, tmp_path / "whole.jsonl")
+    broken = Counting(dice)
+
+    def play(episodes: Sequence[Episode]) -> list[Trajectory]:
+        played = dice.run(episodes)
+        for e in episodes:
+            if e.key == odd:
+                getattr(e, field)[-1] = value
+        return played
+
+    broken.run = play  # type: ignore[method-assign]
+    for _ in range(2):  # it fails again, and doubles nothing
+        with pytest.raises(ValueError, match=f"trajectory {odd}.* {message}"):
+            run(broken, path)
+        assert read_jsonl(path) == whole[:7]
+    assert run(dice, path) == whole
