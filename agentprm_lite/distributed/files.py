@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agentprm_lite.distributed.ranks import Rank, this_rank
-from agentprm_lite.files import append_jsonl, play_jobs, read_jsonl
+from agentprm_lite.files import all_jobs, append_jsonl, play_jobs, read_jsonl
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory
 
@@ -30,9 +30,12 @@ def collect(
 
     Each rank writes its blocks to ``Rank.part(path)`` and gets its own trajectories back;
     :func:`merge` joins the files to the one that a single process would have written.
+
+    Raises:
+        ValueError: as ``agentprm_lite.collect``.
     """
     shard = this_rank() if shard is None else shard
-    jobs = [(task, sample) for task in tasks for sample in range(samples)]
+    jobs = all_jobs(tasks, samples, batch)
     if shard.first and len(jobs) <= (shard.size - 1) * batch:
         logger.warning(
             "%d episodes in blocks of %d: some of the %d ranks have nothing to do; a smaller batch "
@@ -65,16 +68,18 @@ def merge(
         All trajectories.
 
     Raises:
-        ValueError: a trajectory is missing, there twice or not wanted; names the keys.
+        ValueError: a trajectory is missing, there twice, wanted twice or not wanted, which names
+            the keys; or seeds or policies differ.
     """
     path = Path(path)
     parts = [Rank(rank, size).part(path) for rank in range(size)]
     played = [t for part in parts if part.exists() for t in read_jsonl(part)]
     found = Counter(key(t) for t in played)
-    wanted = set(keys)
+    wanted = Counter(keys)
     wrong = {
         "missing": [k for k in keys if k not in found],
         "there twice": [k for k, n in found.items() if n > 1],
+        "wanted twice": [k for k, n in wanted.items() if n > 1],
         "not wanted": [k for k in found if k not in wanted],
     }
     said = [
@@ -86,6 +91,12 @@ def merge(
         raise ValueError(
             f"{path}: of {len(keys)} trajectories in the files of {size} ranks {'; '.join(said)}. "
             "Let every rank finish collecting, with the same tasks and settings, or remove its file"
+        )
+    runs = sorted({(t.seed, t.policy) for t in played})
+    if len(runs) > 1:
+        raise ValueError(
+            f"{path}: the files of {size} ranks have the seeds and policies {runs}, expected those "
+            "of one run; remove the files of the others"
         )
     by_key = {key(t): t for t in played}
     new = path.with_name(f"{path.name}.new")

@@ -275,6 +275,19 @@ def test_ranks_without_work_are_told(
     assert collect(Dice(chat), TASKS[:4], 4, tmp_path / "a.jsonl", batch=6, shard=Rank(3, 4)) == []
 
 
+def test_what_one_process_refuses_ranks_refuse(chat: ChatFormat, tmp_path: Path) -> None:
+    """A task that is there twice may lie in the blocks of two ranks."""
+    path, dice = tmp_path / "a.jsonl", Dice(chat)
+    for tasks, samples, batch, message in (
+        (TASKS[:1] * 2, 1, 1, f"tasks has {TASKS[0].key} more than once"),
+        (TASKS[:1], 1, 0, "batch is 0, expected at least 1"),
+        (TASKS[:1], -1, 1, "samples is -1, expected at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            collect(dice, tasks, samples, path, batch=batch, shard=Rank(0, 2))
+    assert not list(tmp_path.iterdir())
+
+
 KEYS = [f"{task.key}/{k}" for task in TASKS[:4] for k in range(4)]
 
 
@@ -284,6 +297,30 @@ def test_merged_shards_are_the_file_of_one(shards: Path) -> None:
     assert [t.key for t in joined] == KEYS
     assert (shards / "many.jsonl").read_bytes() == (shards / "one.jsonl").read_bytes()
     assert merge(shards / "many.jsonl", KEYS, 3) == joined  # again: nothing twice
+
+
+def test_merge_refuses_keys_that_are_there_twice(shards: Path, tmp_path: Path) -> None:
+    """It wrote a file that could not be read."""
+    shutil.copytree(shards, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "many.jsonl").write_text("old")
+    with pytest.raises(ValueError, match=rf"of 17 .* of 3 ranks 1 wanted twice \({KEYS[0]}\)\."):
+        merge(tmp_path / "many.jsonl", [*KEYS, KEYS[0]], 3)
+    assert (tmp_path / "many.jsonl").read_text() == "old"
+
+
+@pytest.mark.parametrize(("seed", "policy"), [(1, "dice"), (0, "dice-v2")])
+def test_merge_refuses_files_of_two_runs(
+    chat: ChatFormat, tmp_path: Path, seed: int, policy: str
+) -> None:
+    path, dice = tmp_path / "a.jsonl", Dice(chat)
+    collect(dice, TASKS[:2], 1, path, batch=1, shard=Rank(0, 2))
+    dice.policy = policy
+    collect(dice, TASKS[:2], 1, path, batch=1, seed=seed, shard=Rank(1, 2))
+    message = rf"a\.jsonl: .* \[\(0, 'dice'\), \({seed}, '{policy}'\)\], expected those of one run"
+    for key in (lambda t: t.key, lambda t: f"{t.task.key}/0"):
+        with pytest.raises(ValueError, match=message):
+            merge(path, [f"{task.key}/0" for task in TASKS[:2]], 2, key)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
