@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -31,15 +31,24 @@ class Checkpoint:
         return Path(self.folder) / "state.safetensors"
 
     def load(self, run: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any] | None:
-        """Tensors and record of a run, None if nothing was saved; those of another are refused."""
+        """Tensors and record of a run, None if nothing was saved.
+
+        A broken file and that of another run are a ValueError that names it.
+        """
         if not self.path.exists():
             return None
-        with safe_open(self.path, "pt") as f:
-            metadata = f.metadata() or {}
+        try:
+            with safe_open(self.path, "pt") as f:
+                metadata = f.metadata() or {}
+        except SafetensorError as err:
+            raise ValueError(
+                f"{self.path} can't be read ({err}), expected the state of a training; remove it, "
+                "and the training begins anew"
+            ) from err
         saved = json.loads(metadata.get("run", "{}"))
         other = [
             f"{name} ({saved.get(name)} there, {value} here)"
-            for name, value in run.items()
+            for name, value in json.loads(_text(run)).items()
             if saved.get(name) != value
         ]
         if other:
@@ -53,8 +62,7 @@ class Checkpoint:
         """Replace a state; a crash at any moment leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name("state.new")
-        texts = [json.dumps(x, default=lambda n: n.item()) for x in (record, run)]  # numpy's too
-        metadata = dict(zip(("record", "run"), texts, strict=True))
+        metadata = {"record": _text(record), "run": _text(run)}
         save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
         to_disk(new)
         os.replace(new, self.path)
@@ -63,6 +71,11 @@ class Checkpoint:
     def remove(self) -> None:
         """The run is over: nothing of its state stays."""
         self.path.unlink(missing_ok=True)
+
+
+def _text(data: Any) -> str:
+    """Plain data as JSON, with numbers of numpy's, too."""
+    return json.dumps(data, default=lambda n: n.item())
 
 
 def to_disk(path: Path) -> None:

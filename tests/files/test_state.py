@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers import Fragile, Interrupted, random_trajectories, same, weights
@@ -74,6 +75,27 @@ def test_a_crash_leaves_the_old_state_or_the_new_one(
     state.remove()
     state.remove()  # a run that was too short to save anything
     assert state.load({"lr": 1}) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"no state at all", None], ids=range(4))
+def test_a_broken_state_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """Also one that was cut off, which none of ours can be; what to do is said."""
+    state = Checkpoint(tmp_path)
+    state.save({"lr": 1}, {"x": torch.zeros(100)}, {})
+    content = state.path.read_bytes()[:-8] if content is None else content
+    state.path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"state\.safetensors can't be read .*remove it, and the"):
+        state.load({"lr": 1})
+    assert state.path.read_bytes() == content
+
+
+def test_a_run_is_compared_as_it_is_written(tmp_path: Path) -> None:
+    """JSON has no tuples; numpy's numbers are plain ones there."""
+    state, run = Checkpoint(tmp_path), {"shape": (1, 2), "lr": np.float32(0.5), "none": None}
+    state.save(run, {}, [1])
+    assert state.load(run) == ({}, [1])
+    with pytest.raises(ValueError, match=r"differs in shape \(\[1, 2\] there, \[2, 1\] here\);"):
+        state.load(run | {"shape": (2, 1)})
 
 
 @pytest.mark.parametrize(
