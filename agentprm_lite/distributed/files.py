@@ -29,10 +29,8 @@ def collect(
     """``agentprm_lite.collect``, shared by blocks among the ranks of ``torchrun``.
 
     Each rank writes its blocks to ``Rank.part(path)`` and gets its own trajectories back;
-    :func:`merge` joins the files to the one that a single process would have written.
-
-    Raises:
-        ValueError: as ``agentprm_lite.collect``.
+    :func:`merge` joins the files to the one that a single process would have written. Errors
+    are those of one process.
     """
     shard = this_rank() if shard is None else shard
     jobs = all_jobs(tasks, samples, batch)

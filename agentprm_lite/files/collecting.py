@@ -63,8 +63,7 @@ def collect(
 def all_jobs(tasks: Sequence[Task], samples: int, batch: int) -> list[tuple[Task, int]]:
     """Every task and sample of a run, in order.
 
-    Raises:
-        ValueError: a task is there twice; samples or batch is below 1.
+    A task that is there twice is a ValueError, and so is a number below 1.
     """
     for name, number in (("samples", samples), ("batch", batch)):
         if number < 1:

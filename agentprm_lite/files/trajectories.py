@@ -30,8 +30,7 @@ _HEAD = b'{"version":%d,"task":{"env":"' % SCHEMA_VERSION  # of every row
 def to_line(trajectory: Trajectory) -> str:
     """One line of JSON, without the line break.
 
-    Raises:
-        ValueError: :func:`from_line` would refuse it; names trajectory and field.
+    What :func:`from_line` would refuse is a ValueError that names trajectory and field.
     """
     data = {"version": SCHEMA_VERSION, **asdict(trajectory)}
     try:
@@ -109,11 +108,8 @@ def append_jsonl(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
     """Append trajectories to a file, made if absent, and flush it to the disk.
 
     All lines are made before the first is written. A last row that a crash cut off is removed
-    first; a whole one without its line break gets it.
-
-    Raises:
-        ValueError: a trajectory could not be read back, or the file ends with something else than a
-            row; it stays as it is.
+    first; a whole one without its line break gets it. A trajectory that could not be read back, or
+    a file that ends with anything else than a row, is a ValueError, and nothing is written.
     """
     path = Path(path)
     lines = [to_line(trajectory).encode() + b"\n" for trajectory in trajectories]
@@ -158,11 +154,8 @@ def read_jsonl(path: str | Path, chat: Chat | None = None) -> list[Trajectory]:
     tokenizer or template is then a ValueError, and doesn't train a judge on ids without meaning.
 
     A last row that a crash cut off is left out, with a warning in the log; a byte order mark and
-    empty lines, which editors leave, are passed over.
-
-    Raises:
-        ValueError: any other broken line, another version, a field of another type, the same
-            attempt twice, or another chat format; names file, line and field.
+    empty lines, which editors leave, are passed over. Any other broken line, another version, a
+    field of another type or the same attempt twice is a ValueError that names file, line and field.
     """
     found: list[Trajectory] = []
     lines: dict[tuple[Task, int, int], int] = {}
