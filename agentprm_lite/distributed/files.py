@@ -66,8 +66,8 @@ def merge(
         All trajectories.
 
     Raises:
-        ValueError: a trajectory is missing, there twice, wanted twice or not wanted, which names
-            the keys; or seeds or policies differ.
+        ValueError: a trajectory is missing, there twice, wanted twice or not wanted (names the
+            keys); seeds or policies differ.
     """
     path = Path(path)
     parts = [Rank(rank, size).part(path) for rank in range(size)]

@@ -55,7 +55,7 @@ def collect(
     Raises:
         ValueError: the file holds trajectories of another run, or of other settings, or another
             process is writing it; a task is there twice; samples or batch is below 1; an episode
-            can't be written, or the player fails with it.
+            can't be written.
     """
     return play_jobs(player, all_jobs(tasks, samples, batch), Path(path), seed, batch)
 
