@@ -272,9 +272,10 @@ def test_a_second_process_stops_at_once(chat: ChatFormat, tmp_path: Path):
         return path.exists() and path.read_bytes().count(b"\n") == 6
 
     def stop() -> bool:
-        if ready():
-            second()
-        return ready()
+        if not ready():
+            return False
+        second()
+        return True
 
     killed_when(stop, partial(run, slow, path))
     assert len(read_jsonl(path)) == 6
