@@ -237,19 +237,17 @@ _SMOKE_WORLDS: dict[str, dict[str, Any]] = {"babyai": {"levels": (5,)}, "math": 
 _CPU_WORLDS: dict[str, dict[str, Any]] = {
     "math": {"beams": ((2, 2),), "reward": replace(CPU.reward, lr=1e-3, epochs=3)}
 }
+# 1,920 rollouts to learn from, or more; every test task has one variant
+_MANY: dict[str, Any] = {"eval_variants": (0,), "rollout_tasks": 480}
 _STUDY_WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"truth_tasks": 20, "rollout_temperature": 1.5, "eval_temperature": 1.5},
     "webshop": {
-        "eval_variants": (0,),  # every test task has one
+        **_MANY,
         "rollout_temperature": 1.5,
         "eval_temperature": 1.5,
-        "reward": replace(STUDY.reward, epochs=4),
+        "reward": replace(STUDY.reward, epochs=3),
     },
-    "math": {
-        "eval_variants": (0,),
-        "rollout_tasks": 960,
-        "reward": replace(STUDY.reward, lr=3e-4, epochs=3),
-    },
+    "math": {**_MANY, "rollout_tasks": 960, "reward": replace(STUDY.reward, lr=3e-4, epochs=3)},
 }
 
 
