@@ -143,7 +143,8 @@ show_figure(
 # ## A world that doesn't say who won
 #
 # In WebShop most attempts end with a purchase, right or wrong, about a quarter run out of rounds, and who has bought can't choose any more. There somebody has to judge. A command has kept the raw
-# numbers of larger runs in all four worlds ([chapter 10](10_four_worlds.ipynb) shows them); here are WebShop's, by the same estimator.
+# numbers of larger runs in all four worlds ([chapter 10](10_four_worlds.ipynb) shows them); here are WebShop's, by the same estimator. (They are of a
+# policy whose turns were cut at 64 tokens, as [chapter 10](10_four_worlds.ipynb#what-each-world-is-like) tells; they will be measured again.)
 
 # %%
 raw = stored_raw("webshop")

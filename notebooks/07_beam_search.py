@@ -381,7 +381,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 #
 # ## Where a beam is above greedy
 #
-# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks.
+# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks. (Turns were cut at 64 tokens. Where they aren't, greedy solves 0.74, as [chapter 10](10_four_worlds.ipynb#what-each-world-is-like) tells, and the beam is not measured yet.)
 
 # %%
 from agentprm_lite.tutorial.notebook import stored_raw

@@ -337,6 +337,28 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
 
 
+def test_what_chapter_10_says_of_the_limit_holds() -> None:
+    """WebShop's stored attempts were cut at 64 tokens; the same policy with 112, and elsewhere."""
+    ten, raw = words_of("10_four_worlds"), read_raw(page.RAW / "webshop.json.gz")
+    worlds = json.loads((page.ROOT / "results" / "turn_limit.json").read_text())["worlds"]
+    for name, rows in (("turn_limit", worlds["webshop"]["greedy"]["64"]), ("raw", raw["greedy"])):
+        cut = [success for _, success, _, tokens in rows if 64 in tokens]
+        rest = [success for _, success, _, tokens in rows if 64 not in tokens]
+        assert (
+            f"{len(cut)} of the {len(rows)} greedy attempts have a turn of 64 tokens, and "
+            f"{sum(cut)} of these succeed; of the other {len(rest)} it is {sum(rest)}"
+        ) in ten, name
+    assert all(max(tokens) <= 64 for task in raw["candidates"] for *_, tokens in task)
+    short, long = ([row[1] for row in worlds["webshop"]["greedy"][k]] for k in ("64", "112"))
+    more = bootstrap_interval(long, short, families=worlds["webshop"]["families"])
+    assert f"solves {sum(long)} of the tasks, {as_typed(more)} of all more than before" in ten
+    assert f"({sum(long) / len(long):.2f} where turns aren't cut)" in ten
+    assert f"greedy solves {sum(long) / len(long):.2f}" in words_of("07_beam_search")
+    for name in ("textcraft", "babyai", "math"):
+        short, long = (worlds[name]["greedy"][k] for k in ("64", "112"))
+        assert sum(row[1] for row in short) == sum(row[1] for row in long), name
+
+
 def as_typed(row: Sequence[float]) -> str:
     """An estimate as chapters have it."""
     mean, low, high = (f"{x:.2f}" for x in row)
@@ -366,7 +388,10 @@ def learning() -> list[list[float]]:
     told = [*worlds["curves"], *worlds["curves_both_levels"]]
     curves = [learned(world, b) for world in told for b in (0.0, 1.0, 4.0)]
     losses = [found for world in worlds["losses"] for found in losses_compared(world).values()]
-    return [list(x) for found in [*curves, *losses] for x in found.values()]
+    limits = json.loads((page.ROOT / "results" / "turn_limit.json").read_text())["worlds"]
+    long, short = ([row[1] for row in limits["webshop"]["greedy"][k]] for k in ("112", "64"))
+    more = bootstrap_interval(long, short, families=limits["webshop"]["families"])
+    return [list(more), *(list(x) for found in [*curves, *losses] for x in found.values())]
 
 
 def estimates(node: Any) -> list[list[float]]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from agentprm_lite.episode import SamplingConfig
+from agentprm_lite.hub import load_chat
 from agentprm_lite.tutorial import artifacts, stages, tasks
 from agentprm_lite.tutorial.corpus import part_of
 from agentprm_lite.tutorial.profiles import CPU, SMOKE, get_profile
+from agentprm_lite.worlds import demonstrate
 from agentprm_lite.worlds.math import MathWorld
 from agentprm_lite.worlds.textcraft.exchange import FAMILIES, exchange
 
@@ -106,3 +109,14 @@ def test_judges_of_math_learn_from_all_training_templates() -> None:
     assert not set(demonstrated) & set(rolled)
     only = tasks.train_tasks(get_profile("study", "webshop"))[1]
     assert {part_of("webshop", task.index) for task in only} == {"judge"}
+
+
+@pytest.mark.parametrize("env", ["textcraft", "babyai", "webshop", "math"])
+def test_a_policy_may_finish_every_turn_that_it_is_shown(env: str) -> None:
+    """At 64 tokens a third of WebShop's demonstrations had turns that were cut when played."""
+    p = get_profile("study", env)
+    chat, shown = load_chat(stages.base(p)), tasks.train_tasks(p)[0][:100]
+    free = SamplingConfig(max_new_tokens=1000, max_context=8000, rules=False)
+    turns = [end - start for t in demonstrate(chat, shown, free) for start, end in t.spans]
+    assert len(turns) > 100
+    assert max(turns) <= min(p.max_new_tokens, get_profile("cpu", env).max_new_tokens)
