@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import math
 import operator
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 import gymnasium
@@ -140,7 +142,14 @@ class TextEnv(World):
         rounds = self._need_reset("step")
         if self._terminated or rounds >= self.max_rounds:
             return AFTER_END, 0.0, self._terminated, not self._terminated, self._info()
-        observation, reward, self._terminated, self._success = self._apply(action)
+        observation, reward, terminated, success = self._apply(action)
+        number = isinstance(reward, Real) and math.isfinite(reward)
+        if not (isinstance(observation, str) and number):
+            raise ValueError(
+                f"{self.name}, index {self.index}, action {action!r}: _apply gave "
+                f"{(observation, reward)!r}, expected a text and a finite number"
+            )
+        self._terminated, self._success = terminated, success
         self._rounds = rounds + 1
         truncated = self._rounds >= self.max_rounds and not self._terminated
         return observation, reward, self._terminated, truncated, self._info()
