@@ -191,7 +191,8 @@ class ServerPlayer(Player):
                 if goes_on:
                     jobs.put(job)
                 under_way -= not goes_on
-            if unanswered and not self._answers():
+            # one episode alone may well be too long for servers that have answered nothing yet
+            if unanswered and (self._answered or len(going) > 1) and not self._answers():
                 raise ServerRefused(f"no server answers anything any more; the last said: {answer}")
         except AllServersDown:  # then it wasn't the episodes: the next run asks for them again
             for episode in unanswered:
