@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def stages(name: str, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     make(name, base)
     chat, lora, once = load_chat(base), Lora(r=2, alpha=4), TrainConfig(lr=1e-3, epochs=1)
     config = SamplingConfig(max_new_tokens=5, max_context=2048, rules=False, max_rounds=2)
-    shown = demonstrate(chat, tasks, SamplingConfig(rules=False))
+    shown = demonstrate(chat, tasks, replace(config, max_new_tokens=512))
     policy, model = load_policy(base, lora), new_reward_model(base, lora, 0)
 
     def sample() -> str:

@@ -62,7 +62,13 @@ def demonstrations_file(p: Profile) -> Path:
     tasks = [replace(t, variant=v) for v in range(p.demo_variants) for t in goals]
 
     def make(folder: Path) -> None:
-        append_jsonl(folder / "demos.jsonl", demonstrate(load_chat(start), tasks, sampling))
+        shown = demonstrate(load_chat(start), tasks, sampling)
+        if not shown:
+            raise ValueError(
+                f"none of {len(tasks)} demonstrations in {p.env} can be played in turns of "
+                f"{sampling.max_new_tokens} tokens and histories of {sampling.max_context}"
+            )
+        append_jsonl(folder / "demos.jsonl", shown)
 
     inputs = {
         "base": start,

@@ -26,7 +26,7 @@ SMALL = replace(
     mc_tasks=2,
     mc_samples=1,
     max_rounds=3,
-    max_new_tokens=8,
+    max_new_tokens=32,
 )
 
 
