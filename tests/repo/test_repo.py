@@ -299,3 +299,21 @@ def test_tests_cannot_reach_the_network(host: str) -> None:
         pytest.raises(RuntimeError, match="a test opened a connection"),
     ):
         connection.connect((host, 80))
+
+
+@pytest.mark.parametrize(("profile", "limit"), [("smoke", 1800), ("cpu", None), ("gpu", None)])
+def test_a_slow_laptop_has_the_time_that_it_takes(
+    profile: str, limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def noted(*_: Any, **settings: Any) -> None:
+        given.update(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("papermill.execute_notebook", noted)
+    monkeypatch.setattr(book, "BUILD", tmp_path)
+    monkeypatch.setattr(book, "kernel_environment", lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        book.execute("10_four_worlds", profile)
+    assert given["execution_timeout"] == limit
