@@ -354,6 +354,9 @@ def test_what_chapter_10_says_of_the_limit_holds() -> None:
     assert f"solves {sum(long)} of the tasks, {as_typed(more)} of all more than before" in ten
     assert f"({sum(long) / len(long):.2f} where turns aren't cut)" in ten
     assert f"greedy solves {sum(long) / len(long):.2f}" in words_of("07_beam_search")
+    (sentence,) = page.limit_said(json.loads(page.TABLE.read_text()))
+    assert sentence in page.README.read_text()
+    assert page.limit_said({"worlds": {"webshop": world(greedy=[0.74, 0.65, 0.82])}}) == []
     for name in ("textcraft", "babyai", "math"):
         short, long = (worlds[name]["greedy"][k] for k in ("64", "112"))
         assert sum(row[1] for row in short) == sum(row[1] for row in long), name
