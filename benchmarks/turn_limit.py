@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,13 @@ def measure(profile: str, world: str) -> dict[str, Any]:
     return {**provenance(), "families": families, "greedy": rows}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Play and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="study")
     parser.add_argument("--worlds", nargs="+", default=["textcraft", "babyai", "webshop", "math"])
     parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     kept = {
         "command": f"python benchmarks/turn_limit.py --out {args.out}",
         "profile": args.profile,

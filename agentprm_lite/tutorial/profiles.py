@@ -199,7 +199,7 @@ LLM = replace(
     ppo=PPOConfig(iterations=4, tasks=8, samples=4, lr=2e-4),
 )  # fmt: skip
 T4 = replace(
-    LLM, name="t4", levels=(1, 2), max_new_tokens=80, max_context=1024, batch=256, reward_seeds=2, mc_tasks=8,
+    LLM, name="t4", levels=(1, 2), max_new_tokens=80, max_context=1024, batch=256, mc_tasks=8,
     mc_samples=8, truth_tasks=2, truth_samples=32, rollout_tasks=60, eval_tasks=30, beam_tasks=16,
     sft=replace(GPU.sft, epochs=2, microbatch_tokens=8192), beams=((1, 1), (4, 4)),
     rft=replace(GPU.rft, microbatch_tokens=8192),

@@ -292,6 +292,21 @@ def test_ratios_of_training_are_run_by_run(load: Callable[[str], Any]) -> None:
     assert {r["target"] for r in t.comparisons(rows, smoke=True)} == {None}
 
 
+def test_limits_of_a_turn(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One policy, the same tasks; a limit of two tokens stops it in every turn."""
+    script, out = load("turn_limit"), tmp_path / "out.json"
+    monkeypatch.setenv("AGENTPRM_ARTIFACTS", str(tmp_path / "made"))
+    monkeypatch.setattr(script, "LIMITS", (2, 48))
+    script.main(["--profile", "smoke", "--worlds", "textcraft", "--out", str(out)])
+    found = json.loads(out.read_text())["worlds"]["textcraft"]
+    short, long = found["greedy"]["2"], found["greedy"]["48"]
+    assert len(found["families"]) == len(short) == len(long)
+    assert all(set(tokens) == {2} and not success for _, success, _, tokens in short)
+    assert max(tokens for *_, row in long for tokens in row) > 2
+
+
 def test_a_trajectory_in_trls_words_has_our_ids(load: Callable[[str], Any], chat: Any) -> None:
     stepwise = load("training_speed").stepwise
     for t in random_trajectories(chat, 6, 0):
