@@ -92,7 +92,12 @@ for name, one in lines.items():
     curves[name] = np.repeat(one[None, :, None], len(NS), axis=2)
 
 # %%
-shown = {name: [study.bootstrap_interval(c[:, :, j])
+def interval(*tables, tasks=TASKS):
+    """Draws of one template are alike, so whole templates are resampled."""
+    return study.bootstrap_interval(*tables, families=study.families(tasks))
+
+
+shown = {name: [interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())
 show_figure(
@@ -199,7 +204,7 @@ print(f"{len(cores[False])} templates to learn from, {len(cores[True])} "
 for name, attempts in {"training": stages.rollouts(profile),
                        "test": candidates}.items():
     means = study.task_means(attempts)
-    mean, lo, hi = study.bootstrap_interval(means)
+    mean, lo, hi = interval(means, tasks=search.by_task(attempts))
     print(f"templates, {name}: success {mean:.3f} [{lo:.3f}, {hi:.3f}], "
           f"n = {len(means)} problems, drawn anew")
 
@@ -361,7 +366,7 @@ for other in curves:
     if other != "AgentPRM":
         pair = curves["AgentPRM"][:, :, -1], curves[other][:, :, -1]
         verdict(f"AgentPRM minus {other} at N = {NS[-1]}",
-                study.bootstrap_interval(*pair))
+                interval(*pair))
 
 # %%
 for name, runs in values.items():
@@ -369,7 +374,7 @@ for name, runs in values.items():
         search.best_of_n(candidates, run, NS, score="min").success[:, -1]
         for run in runs])
     verdict(f"{name} by its least M minus one sample",
-            study.bootstrap_interval(least, curves["one sample"][:, :, -1]))
+            interval(least, curves["one sample"][:, :, -1]))
 given = [MathWorld.answer(t.actions) is not None for t in candidates]
 print(f"n = {len(TASKS)} problems, seeds: {len(SEEDS)}, 95 % intervals; "
       f"{np.mean(given):.2f} of the candidates give an answer")
@@ -381,6 +386,7 @@ pd.DataFrame(
 # %%
 won = [t.outcome for t in candidates]
 names, record = [t.task for t in candidates], []
+BOTH = [k for k, g in GROUPS.items() if len({won[i] for i in g}) == 2]
 for name, runs in values.items():
     roots = [[run[GROUPS[task][0]].root for task in names] for run in runs]
     ends = [search.scores_of(run) for run in runs]
@@ -389,7 +395,7 @@ for name, runs in values.items():
     inside = np.array(
         [metrics.within_task_auroc(row, won, names) for row in ends])
     if inside.size:
-        mean, lo, hi = study.bootstrap_interval(inside)
+        mean, lo, hi = interval(inside, tasks=BOTH)
         line[3] = f"{mean:.3f} [{lo:.3f}, {hi:.3f}]"
         verdict(f"{name}, in a problem, minus 1/2", np.subtract(
             (mean, lo, hi), 0.5))
@@ -437,7 +443,7 @@ for name, seeds in around.items():
             change = np.array([
                 [np.mean(np.diff(rows)[:, 0]) for rows in one[kind].values()]
                 for one in seeds])
-            mean, lo, hi = study.bootstrap_interval(change)
+            mean, lo, hi = interval(change, tasks=seeds[0][kind])
             line = record.setdefault(kind, {
                 "steps": sum(map(len, seeds[0][kind].values())),
                 "problems": change.shape[1]})
@@ -446,7 +452,7 @@ pd.DataFrame(record).T
 
 # %%
 def both(found):
-    """[2, problems, 3]: around right steps, around first wrong ones."""
+    """Problems; around right and first wrong steps [2, problems, 3]."""
     sides = {}, {}
     for kind, tasks in found.items():
         for task, rows in tasks.items():
@@ -455,23 +461,23 @@ def both(found):
                 side = sides[kind in MISTAKES]
                 side.setdefault(task, []).extend(kept)
     shared = [task for task in TASKS if all(task in side for side in sides)]
-    return np.array([[np.mean(side[task], axis=0) for task in shared]
-                     for side in sides]).reshape(2, len(shared), 3)
+    return shared, [[np.mean(side[task], axis=0) for task in shared]
+                    for side in sides]
 
 
-aligned = {name: np.array(list(map(both, seeds)))
+SHARED = both(around["ORM"][0])[0]  # the same for all judges
+aligned = {name: np.array([both(one)[1] for one in seeds])
            for name, seeds in around.items()}
-SHARED = aligned["ORM"].shape[2]
-print(f"{SHARED} problems have right steps and wrong ones")
+print(f"{len(SHARED)} problems have right steps and wrong ones")
 
 # %%
 panels = {}
 for name, m in aligned.items() if SHARED else ():
     right, wrong = np.moveaxis(m[..., 1] - m[..., 0], 1, 0)
     verdict(f"{name}: change at a wrong step minus at a right one",
-            study.bootstrap_interval(wrong, right))
+            interval(wrong, right, tasks=SHARED))
     panels[name] = {
-        side: [study.bootstrap_interval(m[:, i, :, j]) for j in range(3)]
+        side: [interval(m[:, i, :, j], tasks=SHARED) for j in range(3)]
         for i, side in enumerate(("right step", "first wrong step"))}
 if SHARED:
     at = ", ".join(f"{k} {v['first wrong step'][0].mean:.2f} to "
@@ -503,7 +509,7 @@ if SHARED:
 places = [TASKS.index(task) for task in beam_tasks(profile)]
 found = {(name, n, m): study.beam_table(kind, profile, n, m)
          for name, kind in KINDS.items() for n, m in profile.beams}
-points = {name: [study.bootstrap_interval(found[name, n, m][0])
+points = {name: [interval(found[name, n, m][0], tasks=beam_tasks(profile))
                  for n, m in profile.beams] for name in KINDS}
 widths = [f"{n}×{m}" for n, m in profile.beams]
 level = {name: curves[name][0, places, -1].mean()
@@ -516,8 +522,9 @@ show_figure(plots.beam_points(widths, points, reference=level),
             caption=f"Beams {', '.join(widths)}: {says}. Bars: 95 %.")
 n, m = profile.beams[-1]
 for other in ("ORM", "PVM"):
-    verdict(f"AgentPRM minus {other} at {n}×{m}", study.bootstrap_interval(
-        found["AgentPRM", n, m][0], found[other, n, m][0]))
+    verdict(f"AgentPRM minus {other} at {n}×{m}", interval(
+        *(found[k, n, m][0] for k in ("AgentPRM", other)),
+        tasks=beam_tasks(profile)))
 print(f"n = {len(places)} problems, seeds: {len(SEEDS)}")
 
 # %% [markdown]

@@ -82,13 +82,14 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
     room = float((oracle - one).mean()) > 0.02  # otherwise there is nothing to share
     return {
         "explained_variance": explained(raw, kind),
+        "minus_turn_number": more_than_the_turn_number(raw, kind),
         "auroc_by_turn": {k: interval for k, (interval, _) in ranked.items()},
         "auroc_tasks": {k: tasks for k, (_, tasks) in ranked.items()},
         "best_of_n": row(raw, chosen),
         "minus_sample": row(raw, chosen, one),
         "minus_fewest_turns": row(raw, chosen, few),
         "best_of_n_by": {score: row(raw, some) for score, some in by.items()},
-        "min_minus_last": row(raw, by["min"], by["last"]),
+        "min_minus_last": row(raw, by["min"] - by["last"]),
         "minus_sample_by": {score: row(raw, some, one) for score, some in by.items()},
         "share_of_headroom": rounded(
             bootstrap_interval(
@@ -105,8 +106,8 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
 
 
 def beam(raw: Raw, shape: str) -> dict[str, Any]:
-    """A beam search by the process judge, against one greedy attempt, one sample, and Best-of-N by
-    the same judge with as many tokens."""
+    """Beam searches by the process judge's first seeds, against one greedy attempt, one sample, and
+    Best-of-N by the same seeds with as many tokens."""
     places = raw["beams"]["tasks"]
     runs = np.array(raw["beams"]["runs"][shape])
     won, tokens = runs[..., 1], float(runs[..., 2].mean())
@@ -120,7 +121,7 @@ def beam(raw: Raw, shape: str) -> dict[str, Any]:
         "minus_greedy": row(some, won, np.array([raw["greedy"][i][1] for i in places])),
         "minus_sample": row(some, won, single.mean(axis=1)),
         "equal_n": equal,
-        "minus_best_of_equal_n": row(some, won, other[:, places]),
+        "minus_best_of_equal_n": row(some, won - other[: len(won), places]),
     }
 
 
@@ -128,11 +129,9 @@ def explained(raw: Raw, kind: str, than: str | None = None) -> list[float] | Non
     """1 − Brier score / that of the best constant, over all turns of all attempts, or how much more
     that is ``than`` another judge's; None where all attempts ended alike, for then there is nothing
     to explain."""
-    turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
-    outcome = outcomes(raw)
-    if np.ptp(outcome) == 0:
+    if np.ptp(outcomes(raw)) == 0:
         return None
-    sums = (turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1))
+    sums = _sums(raw)[:3]
     errors = [squared_errors(raw, judge) for judge in (kind, than) if judge]
 
     def share(error: Floats, *more: Floats) -> Floats:
@@ -153,12 +152,38 @@ def share_explained(errors: Floats, turns: Floats, outcome: Floats, square: Floa
 def turn_number_explains(raw: Raw) -> float | None:
     """Explained variance of the mean outcome at each turn, fitted on these very attempts: what a
     judge explains that only counts turns, or a little more. None as for :func:`explained`."""
-    at = [(t, a[0]) for task in raw["candidates"] for a in task for t in range(len(a[3]))]
-    turn, outcome = np.array(at).T
-    if np.ptp(outcome) == 0:
+    if np.ptp(outcomes(raw)) == 0:
         return None
-    left = sum(float(np.var(outcome[turn == t]) * np.sum(turn == t)) for t in set(turn))
-    return round(1 - left / float(np.var(outcome) * len(outcome)), 4)
+    return round(float(_share_of_turn_number(*[x.mean(axis=0) for x in _sums(raw)])), 4)
+
+
+def more_than_the_turn_number(raw: Raw, kind: str) -> list[float] | None:
+    """How much more a judge explains; the turn number is fitted anew in each resample."""
+    if np.ptp(outcomes(raw)) == 0:
+        return None
+    errors, (turns, outcome, square, at) = squared_errors(raw, kind), _sums(raw)
+
+    def more(e: Floats, *sums: Floats) -> Floats:
+        return share_explained(e, *sums[:3]) - _share_of_turn_number(*sums)
+
+    sums = (turns, outcome, square, at[None])
+    return rounded(bootstrap_interval(errors, *sums, of=more, families=raw["families"]))
+
+
+def _share_of_turn_number(turns: Floats, outcome: Floats, square: Floats, at: Floats) -> Floats:
+    """``at`` has the attempts that reach each turn, [..., T], and then the sums of outcomes."""
+    count, total = np.split(at, 2, axis=-1)
+    errors = square - (total**2 / np.maximum(count, 1e-12)).sum(axis=-1)
+    return share_explained(errors, turns, outcome, square)
+
+
+def _sums(raw: Raw) -> tuple[Floats, Floats, Floats, Floats]:
+    """[G] turns, and outcomes and their squares summed over them; [G, 2 T] by turn."""
+    turns = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
+    outcome = outcomes(raw)
+    reached = turns[..., None] > np.arange(turns.max())
+    at = np.concatenate([reached.sum(1), (reached * outcome[..., None]).sum(1)], axis=-1)
+    return turns.sum(1), (turns * outcome).sum(1), (turns * outcome**2).sum(1), at
 
 
 def squared_errors(raw: Raw, kind: str) -> Floats:

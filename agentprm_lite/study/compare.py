@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from math import ceil, inf, log
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from agentprm_lite.env import env_class
 from agentprm_lite.metrics import Floats, auroc, finite_vectors
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n, by_task
 from agentprm_lite.study.measures import Interval, bootstrap_interval
 from agentprm_lite.tutorial import USUAL, Profile, Variant, beam_runs, pool, pool_values
-from agentprm_lite.types import Trajectory
+from agentprm_lite.types import Task, Trajectory
 
 
 def powers_of_two(most: int) -> tuple[int, ...]:
@@ -78,14 +79,20 @@ def task_means(trajectories: Sequence[Trajectory]) -> Floats:
     return np.array([np.mean([trajectories[i].outcome for i in g]) for g in groups])
 
 
-def row(values: Any, base: Any = None) -> list[float]:
+def families(tasks: Iterable[Task]) -> list[Hashable]:
+    """Which tasks are alike, for :func:`bootstrap_interval`: draws of one template, say."""
+    return [(task.env, env_class(task.env).family(task.index)) for task in tasks]
+
+
+def row(values: Any, base: Any = None, families: Sequence[Hashable] | None = None) -> list[float]:
     """[mean, low, high] of values, or of their difference from base, rounded to four digits."""
-    return rounded(bootstrap_interval(values, *(() if base is None else (base,))))
+    tables = (values, *(() if base is None else (base,)))
+    return rounded(bootstrap_interval(*tables, families=families))
 
 
-def rows(success: Floats) -> list[list[float]]:
+def rows(success: Floats, families: Sequence[Hashable] | None = None) -> list[list[float]]:
     """Such a row at every size; the last axis of ``success`` is that of a curve."""
-    return [row(success[..., k]) for k in range(success.shape[-1])]
+    return [row(success[..., k], families=families) for k in range(success.shape[-1])]
 
 
 def rounded(interval: Interval) -> list[float]:
@@ -109,7 +116,12 @@ def compute_multiple(ns: Sequence[int], curve_base: ArrayLike, curve_ours: Array
     return _first_reached(sizes, base, best) / _first_reached(sizes, ours, best)
 
 
-def compute_multiple_interval(ns: Sequence[int], base: ArrayLike, ours: ArrayLike) -> Interval:
+def compute_multiple_interval(
+    ns: Sequence[int],
+    base: ArrayLike,
+    ours: ArrayLike,
+    families: Sequence[Hashable] | None = None,
+) -> Interval:
     """:func:`compute_multiple` of mean curves, [tasks, len(ns)] or [seeds, tasks, len(ns)]; every
     resample takes the best score of its own baseline."""
 
@@ -117,7 +129,8 @@ def compute_multiple_interval(ns: Sequence[int], base: ArrayLike, ours: ArrayLik
         return np.array([compute_multiple(ns, *pair) for pair in zip(b, o, strict=True)])
 
     tables = [np.asarray(x, dtype=np.float64) for x in (base, ours)]
-    return bootstrap_interval(*[x[None] if x.ndim == 2 else x for x in tables], of=multiples)
+    tables = [x[None] if x.ndim == 2 else x for x in tables]
+    return bootstrap_interval(*tables, of=multiples, families=families)
 
 
 def _first_reached(ns: Floats, curve: Floats, target: float) -> float:

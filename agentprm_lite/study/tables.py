@@ -9,11 +9,12 @@ import numpy as np
 
 from agentprm_lite.metrics import Floats, within_task_auroc
 from agentprm_lite.ppo import ProcessReward
-from agentprm_lite.search import oracle, scores_of
+from agentprm_lite.search import by_task, oracle, scores_of
 from agentprm_lite.study.baselines import fewest_turns, majority
 from agentprm_lite.study.compare import (
     beam_table,
     compute_multiple_interval,
+    families,
     half,
     kind_curves,
     powers_of_two,
@@ -82,17 +83,25 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     ns = powers_of_two(p.eval_samples)
     candidates = pool(p)
     base = task_means(candidates)
+    alike = families(by_task(candidates))
+
+    def one(values: Floats, other: Floats | None = None) -> list[float]:
+        return row(values, other, alike)
+
+    def curve(success: Floats) -> list[list[float]]:
+        return rows(success, alike)
+
     out: dict[str, Any] = {
         "tasks": len(base),
         "beam_tasks": len(beam_tasks(p)),
         "reward_model_seeds": p.reward_seeds,
         "tokens_a_sample": float(np.mean([t.usage.generated for t in candidates])),
         "policy": {
-            "random agent": row(random_outcomes(p).mean(axis=1)),
-            "greedy SFT": row(task_means(greedy_runs(p))),
-            "sampled SFT": row(base),
+            "random agent": one(random_outcomes(p).mean(axis=1)),
+            "greedy SFT": one(task_means(greedy_runs(p))),
+            "sampled SFT": one(base),
         },
-        "best_of_n": {"oracle": rows(oracle(candidates, ns).success)},
+        "best_of_n": {"oracle": curve(oracle(candidates, ns).success)},
         "best_of_n_first_half": {},
         "within_task_auroc": {},
         "beam": {},
@@ -100,36 +109,36 @@ def world_study(p: Profile, parts: Sequence[str] = PARTS) -> dict[str, Any]:
         "compute_multiple": {},
     }
     if p.env == "textcraft" and any(t.success for t in rollouts(p)):
-        out["policy"]["greedy RFT"] = row(task_means(greedy_runs(p, "rft")))
+        out["policy"]["greedy RFT"] = one(task_means(greedy_runs(p, "rft")))
     shapes = p.beams if "beam" in parts else ()
     beams = {(kind, n, m): beam_table(kind, p, n, m) for kind in COMPARED for n, m in shapes}
+    some = families(beam_tasks(p))
     for kind, n, m in beams:
         success, tokens = beams[kind, n, m]
-        found = {"success": row(success), "tokens": tokens}
+        found = {"success": row(success, families=some), "tokens": tokens}
         out["beam"].setdefault(kind, {})[f"{n}x{m}"] = found
     curves, halves = {}, {}
     if "best_of_n" in parts:
-        out["best_of_n"]["majority"] = rows(majority(candidates, ns).success)
-        out["best_of_n"]["fewest turns"] = rows(fewest_turns(candidates, ns).success)
+        out["best_of_n"]["majority"] = curve(majority(candidates, ns).success)
+        out["best_of_n"]["fewest turns"] = curve(fewest_turns(candidates, ns).success)
         curves = {kind: kind_curves(kind, p) for kind in COMPARED}
         halves = {kind: kind_curves(kind, p, halved=True) for kind in COMPARED}
-        out["best_of_n"] |= {kind: rows(curves[kind]) for kind in COMPARED}
-        out["best_of_n_first_half"] = {kind: rows(halves[kind]) for kind in COMPARED}
+        out["best_of_n"] |= {kind: curve(curves[kind]) for kind in COMPARED}
+        out["best_of_n_first_half"] = {kind: curve(halves[kind]) for kind in COMPARED}
         out["within_task_auroc"] = {kind: _ranking(kind, p) for kind in COMPARED}
     for other in ("orm", "pvm"):
-        pairs = {}
+        found = {}
         if curves:
             most = f"best of {ns[-1]}"
-            pairs[most] = (curves["agentprm"][..., -1], curves[other][..., -1])
-            pairs[f"{most}, first half"] = (halves["agentprm"][..., -1], halves[other][..., -1])
+            found[most] = one(curves["agentprm"][..., -1], curves[other][..., -1])
+            found[f"{most}, first half"] = one(halves["agentprm"][..., -1], halves[other][..., -1])
             out["compute_multiple"][f"over {other}"] = rounded(
-                compute_multiple_interval(ns, curves[other], curves["agentprm"])
+                compute_multiple_interval(ns, curves[other], curves["agentprm"], alike)
             )
         for n, m in shapes:
-            pairs[f"beam {n}x{m}"] = (beams["agentprm", n, m][0], beams[other, n, m][0])
-        out["difference"][f"agentprm - {other}"] = {
-            name: row(ours, theirs) for name, (ours, theirs) in pairs.items()
-        }
+            pair = beams["agentprm", n, m][0], beams[other, n, m][0]
+            found[f"beam {n}x{m}"] = row(*pair, some)
+        out["difference"][f"agentprm - {other}"] = found
     return out
 
 
@@ -138,10 +147,12 @@ def _ranking(kind: str, p: Profile) -> dict[str, list[float] | None]:
     candidates = pool(p)
     won, tasks = [t.success for t in candidates], [t.task for t in candidates]
     values = [pool_values(p, kind, seed) for seed in range(p.reward_seeds)]
+    both = [task for task, group in by_task(candidates).items()
+            if len({won[i] for i in group}) == 2]  # fmt: skip
     found: dict[str, list[float] | None] = {}
     for when, runs in (("last", values), ("half", [half(v) for v in values])):
         inside = np.stack([within_task_auroc(scores_of(v), won, tasks) for v in runs])
-        found[when] = row(inside) if inside.size else None
+        found[when] = row(inside, families=families(both)) if inside.size else None
     return found
 
 
@@ -156,6 +167,8 @@ def ppo_rewards(p: Profile, actor: Policy | None = None) -> dict[str, Floats]:
 def ppo_study(p: Profile) -> dict[str, Any]:
     """Every PPO run against SFT, on held-out and on training goals."""
     before = ppo_rewards(p)
+    pools = {"held_out": pool(p), "training": ppo_training_pool(p, policy(p))}
+    alike = {where: families(by_task(attempts)) for where, attempts in pools.items()}
     out: dict[str, Any] = {}
     for name, kind in PPO_RUNS:
         actor = ppo_run(p, name, kind)
@@ -163,8 +176,8 @@ def ppo_study(p: Profile) -> dict[str, Any]:
         log = training_log(actor.folder)
         out[name] = {
             "goals": {where: len(x) for where, x in after.items()},
-            "success": {where: row(x) for where, x in after.items()},
-            "minus_sft": {where: row(x, before[where]) for where, x in after.items()},
+            "success": {where: row(x, families=alike[where]) for where, x in after.items()},
+            "minus_sft": {where: row(x, before[where], alike[where]) for where, x in after.items()},
             "turns": [round(entry["turns"], 3) for entry in log],
             "training_success": [round(entry["success"], 4) for entry in log],
             "seeds": 1,

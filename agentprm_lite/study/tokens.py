@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agentprm_lite.metrics import best_of_n_curve
+from agentprm_lite.metrics import Floats, best_of_n_curve
 from agentprm_lite.study.bars import (
     Raw,
     beam,
@@ -25,6 +26,8 @@ from agentprm_lite.study.bars import (
 from agentprm_lite.study.compare import powers_of_two
 
 Points = list[dict[str, Any]]
+Ints = NDArray[np.int64]
+DRAWS = 100  # of n attempts at a task
 
 
 def success_against_tokens(raw: Raw) -> dict[str, Points]:
@@ -60,19 +63,21 @@ def success_against_tokens(raw: Raw) -> dict[str, Points]:
 
 
 def halved(raw: Raw, kind: str, n: int) -> dict[str, Any]:
-    """Halving from n attempts; a task's K attempts are K / n draws of n, in order."""
-    won = successes(raw)
-    so_far = (lambda m: np.minimum.accumulate(m).tolist()) if score_of(raw) == "min" else list
+    """Halving from n attempts, over many random draws of n from a task's, each in random order.
+
+    After a turn or two most scores are ties, which the search breaks by the order of the samples.
+    """
+    won, length, tokens = successes(raw), *_turns(raw)
+    order = np.tile(np.arange(won.shape[1]), (DRAWS, 1))
+    draws = np.random.default_rng(0).permuted(order, axis=1)[:, :n]
     success, spent = np.zeros((2, len(raw["values"][kind]), len(won)))
     for s, run in enumerate(raw["values"][kind]):
-        for g, (ms, attempts) in enumerate(zip(run, raw["candidates"], strict=True)):
-            draws = [range(k, k + n) for k in range(0, len(attempts) - n + 1, n)]
-            found = []
-            for draw in draws:
-                m, tokens = [so_far(ms[k][1:]) for k in draw], [attempts[k][3] for k in draw]
-                answer, used = halving_of(m, tokens)
-                found.append((won[g, draw[answer]], used))
-            success[s, g], spent[s, g] = np.mean(found, axis=0)
+        m = _so_far(raw, run, tokens.shape[-1])
+        drawn: Any = (x[:, draws].reshape(-1, n, *x.shape[2:]) for x in (m, tokens, length))
+        place, used = (x.reshape(len(won), DRAWS) for x in halving_of(*drawn))
+        answers = draws[np.arange(DRAWS), place]
+        success[s] = np.take_along_axis(won, answers, axis=1).mean(axis=1)
+        spent[s] = used.mean(axis=1)
     tokens_spent = float(spent.mean())
     equal, other = best_of_equal(raw, kind, tokens_spent)
     return {
@@ -80,35 +85,58 @@ def halved(raw: Raw, kind: str, n: int) -> dict[str, Any]:
         "tokens": round(tokens_spent, 1),
         "success": row(raw, success),
         "equal_n": equal,
-        "minus_best_of_equal_n": row(raw, success, other),
+        "minus_best_of_equal_n": row(raw, success - other),
     }
 
 
-def halving_of(m: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) -> tuple[int, int]:
+def halving_of(m: Floats, tokens: Ints, length: Ints) -> tuple[Ints, Ints]:
     """What `search.halving` answers with from whole attempts, and the tokens that it samples.
 
     Args:
-        m: of each attempt its score after every turn.
-        tokens: of each attempt the tokens of every turn.
+        m: [D, n, T] of each draw's attempts the score after every turn, and after the last one
+            the same again.
+        tokens: [D, n, T] of every turn, 0 after the last.
+        length: [D, n] turns.
 
     Returns:
-        Place of the answer among the attempts, and the tokens.
+        [D] place of the answer among the attempts, and [D] tokens.
 
     Example:
-        >>> halving_of([[0.2, 0.9], [0.4, 0.5]], [[10, 10], [10, 10]])
-        (1, 30)
+        >>> m, tokens = np.array([[[0.2, 0.9], [0.4, 0.5]]]), np.full((1, 2, 2), 10)
+        >>> [x.tolist() for x in halving_of(m, tokens, np.array([[2, 2]]))]
+        [[1], [30]]
     """
-    kept, turn, spent = list(range(len(m))), 0, 0
+    draw = np.arange(len(m))[:, None]
+    kept, spent = np.tile(np.arange(m.shape[1]), (len(m), 1)), np.zeros(len(m), dtype=np.int64)
+    for turn in range(m.shape[2]):
+        if kept.shape[1] == 1:  # the answer plays on alone
+            return kept[:, 0], spent + tokens[draw, kept, turn:].sum(axis=(1, 2))
+        spent += tokens[draw, kept, turn].sum(axis=1)
+        kept = _sorted(kept, length[draw, kept] > turn)  # what is over stands first, as there
+        kept = _sorted(kept, -m[draw, kept, turn])[:, : -(-kept.shape[1] // 2)]
+    return kept[:, 0], spent
 
-    def better(k: int) -> float:
-        return -m[k][min(turn, len(m[k])) - 1] if m[k] else 0.0
 
-    while going := [k for k in kept if len(m[k]) > turn]:
-        spent += sum(tokens[k][turn] for k in going)
-        kept = [k for k in kept if k not in going] + going  # what is over stands first, as there
-        turn += 1
-        kept = sorted(kept, key=better)[: -(-len(kept) // 2)]
-    return min(kept, key=better), spent
+def _sorted(kept: Ints, by: NDArray[Any]) -> Ints:
+    return np.take_along_axis(kept, np.argsort(by, axis=1, kind="stable"), axis=1)
+
+
+def _turns(raw: Raw) -> tuple[Ints, Ints]:
+    """[G, K] turns of every attempt, and [G, K, T] tokens of each."""
+    length = np.array([[len(a[3]) for a in task] for task in raw["candidates"]])
+    tokens = np.zeros((*length.shape, max(1, length.max())), dtype=np.int64)
+    for g, task in enumerate(raw["candidates"]):
+        for k, attempt in enumerate(task):
+            tokens[g, k, : len(attempt[3])] = attempt[3]
+    return length, tokens
+
+
+def _so_far(raw: Raw, run: list[list[list[int]]], turns: int) -> Floats:
+    """[G, K, T] score of every attempt after each turn, by the world's choice of a score."""
+    last = np.array([
+        [(m[1:] + [m[-1] if m[1:] else 0] * turns)[:turns] for m in task] for task in run
+    ])  # fmt: skip
+    return np.minimum.accumulate(last, axis=-1) if score_of(raw) == "min" else last
 
 
 def _curve(raw: Raw, success: Any, ns: Sequence[int], sample: float) -> Points:

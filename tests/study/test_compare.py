@@ -21,6 +21,7 @@ from agentprm_lite.study import (
     auroc_by_part,
     compute_multiple,
     compute_multiple_interval,
+    families,
     fewest_turns,
     first,
     half,
@@ -32,8 +33,9 @@ from agentprm_lite.study import (
     tables,
     task_means,
 )
-from agentprm_lite.study.compare import rounded, rows
-from agentprm_lite.tutorial.profiles import SMOKE
+from agentprm_lite.study.compare import rounded, row, rows
+from agentprm_lite.tutorial.profiles import SMOKE, get_profile
+from agentprm_lite.tutorial.tasks import test_tasks as held_out_tasks
 from agentprm_lite.types import Task, Trajectory
 
 
@@ -135,14 +137,27 @@ def test_a_study_has_the_candidate_with_the_fewest_turns(
     """Of two candidates the shorter one is chosen: right in the first task, wrong in the second."""
     told = [(0, "aaa", 0.0), (0, "a", 1.0), (1, "bb", 1.0), (1, "b", 0.0), (2, "c", 1.0)]
     played = [story(*x, source) for x in (*told, (2, "ccc", 1.0))]
-    for name in ("pool", "greedy_runs", "rollouts", "beam_tasks"):
+    for name in ("pool", "greedy_runs", "rollouts"):
         monkeypatch.setattr(tables, name, lambda *args: played)
-    for name in ("kind_curves", "_ranking", "random_outcomes"):
+    monkeypatch.setattr(tables, "beam_tasks", lambda p: [t.task for t in played])
+    monkeypatch.setattr(tables, "random_outcomes", lambda p: np.zeros((3, 2)))
+    for name in ("kind_curves", "_ranking"):
         monkeypatch.setattr(tables, name, lambda *args, **kwargs: np.zeros((1, 3, 2)))
     p = replace(SMOKE, env="math", eval_samples=2)
     best = tables.world_study(p, parts=("best_of_n",))["best_of_n"]
     means = {name: [round(row[0], 2) for row in rows] for name, rows in best.items()}
     assert means["fewest turns"] == [0.67, 0.67] and means["oracle"] == [0.67, 1.0]
+
+
+def test_draws_of_one_template_are_resampled_together() -> None:
+    """Math's cpu profile has 40 test problems of 16 templates; TextCraft's goals are all unlike."""
+    alike = families(held_out_tasks(get_profile("cpu", "math")))
+    assert (len(alike), len(set(alike))) == (40, 16)
+    won = np.array([alike.index(key) % 2 for key in alike], dtype=float)
+    _, low, high = row(won)
+    _, lower, higher = row(won, families=alike)
+    assert lower < low < high < higher
+    assert rows(np.stack([won, won], axis=-1), alike) == [row(won, families=alike)] * 2
 
 
 # --- compute multiple

@@ -18,16 +18,18 @@ from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.prm import FewestTurns, StepValues
 from agentprm_lite.search import halving
 from agentprm_lite.study.bars import (
+    beam,
     best_of,
     best_of_equal,
     explained,
     fewest_turns,
     fixed_turn,
+    more_than_the_turn_number,
     table,
     turn_number_explains,
 )
 from agentprm_lite.study.regime import HELD_OUT, last_or_least, read_raw, write_raw
-from agentprm_lite.study.tokens import halved, halving_of, success_against_tokens
+from agentprm_lite.study.tokens import DRAWS, halved, halving_of, success_against_tokens
 from agentprm_lite.train import train_reward_model
 from agentprm_lite.tutorial import family
 from agentprm_lite.tutorial.profiles import SMOKE
@@ -182,7 +184,58 @@ def test_halving_counts_what_it_drops(raw: dict[str, Any]) -> None:
     """Four first turns, two second ones; then it is over, for both that are left have ended."""
     assert halved(raw, "agentprm", 4)["tokens"] == 4 * 5 + 2 * 5
     assert halved(raw, "agentprm", 4)["success"][0] == 1.0
-    assert halving_of([[0.1, 0.9], [0.2, 0.3]], [[7, 1], [7, 2]]) == (1, 16)
+    place, spent = played([[0.1, 0.9], [0.2, 0.3]], [[7, 1], [7, 2]])
+    assert (place, spent) == (1, 16)
+
+
+def played(m: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Halving from one draw; what is over has its last M until the end."""
+    most = max(map(len, m))
+    scores = np.array([[[*row, *[row[-1]] * (most - len(row))] for row in m]])
+    spent = np.array([[[*row, *[0] * (most - len(row))] for row in tokens]])
+    place, used = halving_of(scores, spent, np.array([[len(row) for row in m]]))
+    return int(place[0]), int(used[0])
+
+
+def test_ties_of_halving_are_those_of_best_of_n(raw: dict[str, Any]) -> None:
+    """All four alike, one right: a quarter, wherever it stands; and no order of them matters."""
+    alike = [[100, 400, 400]] * 4
+    for place in range(4):
+        task = [WON if k == place else LOST for k in range(4)]
+        four = {**raw, "candidates": [task] * 2, "values": {"agentprm": [[alike] * 2]}}
+        success = halved(four, "agentprm", 4)["success"][0]
+        assert abs(success - 0.25) < 3 * (0.25 * 0.75 / DRAWS) ** 0.5
+    tied = [[100, 400, 900], [100, 400, 200], [100, 400, 300], [100, 50, 50]]
+    four = {
+        **raw,
+        "candidates": [[WON, LOST, LOST, LOST]] * 2,
+        "values": {"agentprm": [[tied] * 2]},
+    }
+    success = halved(four, "agentprm", 4)["success"][0]
+    assert abs(success - 2 / 3) < 3 * (2 / 9 / DRAWS) ** 0.5  # two of three tied ones are kept
+
+
+def test_a_judge_is_paired_with_itself(raw: dict[str, Any]) -> None:
+    """Two seeds that differ, and by whichever score the same choice: the difference is 0."""
+    up, down = [100, 400, 900], [100, 300, 200]
+    rows = [[[up, down, down, down]] * 2, [[down, up, down, down]] * 2]
+    two = {**raw, "candidates": [[WON, LOST, LOST, LOST]] * 2, "values": {"agentprm": rows}}
+    assert table(two)["judges"]["agentprm"]["min_minus_last"] == [0.0, 0.0, 0.0]
+    ends = [[[1.0, 1, 1e6]] * 2, [[0.0, 0, 1e6]] * 2]
+    equal = {**raw["beams"], "judge": "agentprm", "tasks": [0, 1], "runs": {"1x1": ends}}
+    assert beam({**two, "beams": equal}, "1x1")["minus_best_of_equal_n"] == [0.0, 0.0, 0.0]
+
+
+def test_a_judge_against_the_turn_number(raw: dict[str, Any]) -> None:
+    """Long attempts fail, and M says just that: no more, in no resample."""
+    task = [[1.0, 1, 0, [5]], [0.0, 0, 0, [5, 5]]]
+    counts, reads = [[500, 500], [500, 500, 0]], [[500, 800], [500, 200, 0]]
+    values = {"pvm": [[counts] * 3], "agentprm": [[reads] * 3]}
+    some = {**raw, "families": [0, 1, 2], "candidates": [task] * 3, "values": values}
+    assert more_than_the_turn_number(some, "pvm") == [0.0, 0.0, 0.0]
+    share = 1 - (0.04 + 0.04) / (2 / 3)
+    found = more_than_the_turn_number(some, "agentprm")
+    assert found == pytest.approx([share - turn_number_explains(some)] * 3, abs=1e-4)
 
 
 def test_raw_numbers_are_enough(raw: dict[str, Any], tmp_path: Path) -> None:
@@ -219,6 +272,6 @@ def test_halving_of_stored_attempts_is_that_of_the_search(folder: Path, chat: Ch
     for task, found in zip(TASKS[:3], halving(player, Odd(), TASKS[:3], 5, seed=3), strict=True):
         whole = player.run([player.start(task, k, 3) for k in range(5)])
         tokens = [[end - start for start, end in t.spans] for t in whole]
-        place, spent = halving_of([v.q.tolist() for v in Odd().score(whole)], tokens)
+        place, spent = played([v.q.tolist() for v in Odd().score(whole)], tokens)
         assert found.trajectory.ids == whole[place].ids
         assert (found.trajectory.sample, found.usage.generated) == (place, spent)
