@@ -137,14 +137,14 @@ def names() -> list[str]:
 def fingerprint(name: str, profile: str) -> str:
     """Hash of everything that decides what a notebook puts out, its source first."""
     parts = [to_ipynb(NOTEBOOKS / f"{name}.py"), profile, platform.python_version()]
-    sources = sorted((ROOT / "agentprm_lite").rglob("*.py"))
-    for path in [*sources, ROOT / "constraints.txt"]:
-        if path.exists():
-            parts.append(f"{path.relative_to(ROOT)}\n{path.read_text('utf-8')}")
+    folders = [ROOT / "agentprm_lite"]
     if re.search(r"\bstored(_\w+)?\(", parts[0]):  # it shows what is kept in results/
-        files = ["study_*.json", "first_run.txt", "smoothing.json", "curves*.json", "regime/*.gz"]
-        kept = sorted(path for name in files for path in (ROOT / "results").glob(name))
-        parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in kept]
+        folders.append(ROOT / "results")
+    sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in [*sources, ROOT / "constraints.txt"]:
+        if path.exists() and "__pycache__" not in path.parts and path != RUN_TIMES:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            parts.append(f"{path.relative_to(ROOT)} {digest}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -228,7 +228,8 @@ def execute(name: str, profile: str, bar: bool = True) -> dict[str, Any]:
 
 
 def artifacts(profile: str) -> set[Path]:
-    return {path for path in (ROOT / "artifacts" / profile).rglob("*") if path.is_file()}
+    root = Path(os.environ.get("AGENTPRM_ARTIFACTS") or ROOT / "artifacts")
+    return {path for path in (root / profile).rglob("*") if path.is_file()}
 
 
 def run(wanted: list[str], profile: str) -> int:

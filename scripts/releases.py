@@ -46,7 +46,9 @@ def run(label: str) -> dict[str, Any]:
     """A record of one run."""
     return {
         "packages": label,
-        "command": f"make {label}",
+        "command": " ".join(
+            [*(f"TORCH={t}" for t in [os.environ.get("TORCH")] if t), f"make {label}"]
+        ),
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),

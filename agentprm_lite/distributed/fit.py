@@ -13,7 +13,6 @@ from torch.distributed.fsdp import register_fsdp_forward_method
 
 from agentprm_lite.distributed import ranks
 from agentprm_lite.forward import microbatches
-from agentprm_lite.kinds import RewardLoss
 from agentprm_lite.loop import Log, Loop, trajectory_of
 
 
@@ -69,7 +68,7 @@ class RankLoop(Loop):
         if self.half == torch.float16:  # its scale would differ between ranks
             raise ValueError("shard needs bfloat16, and this GPU has none: train with bf16=False")
         twin = ranks.split(module, PartialState().device)
-        if isinstance(twin, RewardLoss):
+        if hasattr(twin, "values"):  # a reward model's loss is also asked for M
             register_fsdp_forward_method(twin, "values")
         return twin
 

@@ -71,13 +71,13 @@ def new_file(name: str | Path, *, sources: Sequence[str | Path] = ()) -> Path:
     return path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str | bytes) -> None:
     """Write a file that is whole or not there at all; a link stays one."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as f:
-        f.write(text)
+    with new.open("wb") as f:
+        f.write(text.encode() if isinstance(text, str) else text)
         f.flush()
         os.fsync(f.fileno())
     new.replace(path)

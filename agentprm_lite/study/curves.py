@@ -19,6 +19,7 @@ import numpy as np
 
 from agentprm_lite.env import env_class
 from agentprm_lite.files import Checkpoint
+from agentprm_lite.interop.outputs import write_whole
 from agentprm_lite.kinds import MLoss, RewardExample
 from agentprm_lite.losses import Progress
 from agentprm_lite.models import Head
@@ -95,7 +96,7 @@ def curves(
                     row = json.loads((judged(p, n, seed, beta) / "row.json").read_text())
                     rows[_name(row)] = row | {"command": command}
                     kept["worlds"][world] = {**shared, "rows": [rows[k] for k in sorted(rows)]}
-                    out.write_text(as_text(kept))
+                    write_whole(out, as_text(kept))
 
 
 def _held(out: Path) -> Row:

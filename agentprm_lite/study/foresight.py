@@ -98,8 +98,8 @@ def measure(p: Profile) -> dict[str, Any]:
 
 def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
     """Success of beams by measured Q, and how far it is above one greedy attempt's and the
-    reward model's own beams at the same tasks, with what these and an oracle of the samples
-    succeed there; None where nothing was measured."""
+    reward model's own beams at the same tasks, if there are any, with what these and an oracle of
+    the samples succeed there; None where nothing was measured."""
     if "foresight" not in raw:
         return None
     some = raw["foresight"]
@@ -107,8 +107,11 @@ def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
     here = {**raw, "families": [raw["families"][i] for i in places]}
     won = np.array([[success for _, success, _ in some["runs"]]])
     greedy, oracle = np.array(some["greedy"]), successes(raw)[places].max(axis=1)
-    own = np.array(raw["beams"]["runs"][some["shape"]])[..., 1]
-    own = own[:, [raw["beams"]["tasks"].index(place) for place in places]]
+    judged, own = raw["beams"]["tasks"], raw["beams"]["runs"].get(some["shape"])
+    if own is not None and set(places) <= set(judged):
+        own = np.array(own)[:, [judged.index(place) for place in places], 1]
+    else:  # a profile of other or fewer beams
+        own = None
     return {
         "commit": some["commit"],
         "shape": some["shape"],
@@ -117,7 +120,7 @@ def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
         "success": row(here, won),
         "greedy": row(here, greedy),
         "oracle16": row(here, oracle),
-        "own": row(here, own),
+        "own": None if own is None else row(here, own),
         "minus_greedy": row(here, won, greedy),
-        "minus_own": row(here, won, own),
+        "minus_own": None if own is None else row(here, won, own),
     }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.env import env_class
+from agentprm_lite.interop.outputs import write_whole
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
 from agentprm_lite.study import cooler, foresight, sight
@@ -91,7 +92,12 @@ def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict
     """The table of all worlds that have been measured, by this call or an earlier one; raw numbers
     of a world go to ``<world>.json.gz`` in a folder beside ``out`` that has its name."""
     folder = out.with_suffix("")
+    if folder == out:
+        raise ValueError(f"{out} is to be a file such as {out}.json: {out}/ has the raw numbers")
     folder.mkdir(parents=True, exist_ok=True)
+    for path in set(folder.glob("*.json.gz")) - {folder / f"{world}.json.gz" for world in worlds}:
+        if (other := read_raw(path)["profile"]) != profile:
+            raise ValueError(f"{path} is of profile {other!r}, not {profile!r}: use a new file")
     for world in worlds:
         write_raw(folder / f"{world}.json.gz", gather(get_profile(profile, world), command))
     return summary({p.name.split(".")[0]: read_raw(p) for p in sorted(folder.glob("*.json.gz"))})
@@ -121,7 +127,8 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
 
 def write_raw(path: Path, raw: Raw) -> None:
     """Write raw numbers; the same numbers make the same file."""
-    path.write_bytes(gzip.compress(json.dumps(raw, separators=(",", ":")).encode(), mtime=0))
+    text = json.dumps(raw, separators=(",", ":")).encode()
+    write_whole(path, gzip.compress(text, mtime=0))
 
 
 def read_raw(path: Path) -> Raw:

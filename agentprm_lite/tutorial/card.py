@@ -78,7 +78,7 @@ def _told(card: dict[str, Any]) -> str:
         + (f". {session['note']}" if "note" in session else "")
         for session in card["sessions"]
     )
-    picked = [rows[0], *rows[4::5], *([rows[-1]] if (len(rows) - 5) % 5 != 1 else [])]
+    picked = [rows[0], *rows[4::5], *([rows[-1]] if len(rows) % 5 else [])]
     table = "\n".join(f"| {s} | {t} | {a} | {r} |" for s, t, a, r in picked)
     return f"""# The small base
 

@@ -19,11 +19,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentprm_lite.interop import new_file, new_folder, run_folder, train_on_logs
+from agentprm_lite.interop.outputs import write_whole
 from agentprm_lite.tutorial.arguments import parser
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with redirect_stdout(quiet):
             _run(args, profile, command)
         return 0
-    except (ValueError, OSError, MemoryError, RuntimeError) as err:
+    except (ValueError, OSError, MemoryError, RuntimeError, ArithmeticError) as err:
         return _said(args, err, 1)
     except KeyboardInterrupt:
         return _said(args, "interrupted; the same command goes on", 130)
@@ -101,14 +101,18 @@ def _of_the_other_kind(args: argparse.Namespace) -> str:
 
 def _checked(args: argparse.Namespace) -> Profile:
     """The profile that is asked for; every other name is looked up, too."""
-    from agentprm_lite.env import env_class
+    from agentprm_lite.env import AGENTGYM, env_class
     from agentprm_lite.kinds import kind_named
     from agentprm_lite.tutorial.profiles import get_profile
 
     env = getattr(args, "env", "textcraft")
     if ":" in env and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # where a reader's own world lies
-    profile = get_profile(args.profile, env)
+    if env.startswith(AGENTGYM):
+        raise ValueError(
+            f"--env {env}: a server's world is for agentprm_lite.collect, not for these"
+        )
+    profile = get_profile(args.profile, env, args.base)
     env_class(env)
     if args.command == "estimate":
         from agentprm_lite.tutorial.estimate import LENGTHS
@@ -124,7 +128,6 @@ def _checked(args: argparse.Namespace) -> Profile:
 
         if args.base != "small-base":
             resolve(args.base)
-        profile = replace(profile, base=args.base)
     kind = getattr(args, "kind_or_policy", getattr(args, "kind", None))
     if kind not in (None, "sft", "rft"):
         kind_named(kind)
@@ -222,8 +225,7 @@ def _study(args: argparse.Namespace, command: str) -> None:
     out = new_file(args.out)
     numbers = study(args.profile, args.worlds, command, args.parts)
     if this_rank().first:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_whole(out, json.dumps(numbers, indent=1) + "\n")
         print(out)
 
 
@@ -232,7 +234,7 @@ def _regime(args: argparse.Namespace, command: str) -> None:
 
     out = Path(args.out)
     table = regime(args.profile, args.worlds, command, out)
-    out.write_text(json.dumps(table, indent=1) + "\n")
+    write_whole(out, json.dumps(table, indent=1) + "\n")
     print(out)
 
 

@@ -25,8 +25,12 @@ from typing import Any
 
 PACKAGE = "agentprm_lite"
 ROOT = Path(__file__).resolve().parents[2]
-#: The store keeps what others compute; servers and other processes share the same work.
-OUTSIDE = tuple(f"{PACKAGE}.{name}" for name in ("tutorial.artifacts", "serve", "distributed"))
+#: The store keeps what others compute; servers and ranks share the same work.
+OUTSIDE = tuple(
+    f"{PACKAGE}.{name}" for name in ("tutorial.artifacts", "serve", "distributed.ranks")
+)
+#: What every artifact may rest on and no code names: it is reached through an object.
+ALWAYS = ((f"{PACKAGE}.hub.format", "ChatFormat"),)
 _SAYS = ("warn", "debug", "info", "warning", "error", "exception", "print")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -153,7 +157,7 @@ def code_hash(starts: tuple[tuple[str, str], ...], root: Path = ROOT) -> str:
         64 hexadecimal digits.
     """
     found: dict[tuple[str, str], str] = {}
-    waiting = list(starts)
+    waiting = [*starts, *ALWAYS]
     while waiting:
         at, name = waiting.pop()
         path = _file(at, root)

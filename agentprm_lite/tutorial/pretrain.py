@@ -33,6 +33,11 @@ from agentprm_lite.tutorial.rows import Batch, Rows
 from agentprm_lite.tutorial.tokens import make_tokenizer
 
 STATE = "state.pt"
+#: What a run that was stopped before its first state may have left.
+TOKENIZER_FILES = {
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
+    f"{STATE}.new",
+}
 SAMPLE_SEED = 10**12
 MEMORY = 0.995
 """Of the running mean of the weights, a step."""
@@ -151,9 +156,11 @@ def pretrain(
         FloatingPointError: the loss is not finite.
     """
     run = _Run.start(config, Path(folder))
+    stop = config.steps if until is None else min(until, config.steps)
+    if run.number >= stop:
+        return
     where = {name: str(text) for name, text in provenance().items()}  # torch's own is no plain text
     run.sessions.append({"step": run.number, "command": command, **where})
-    stop = config.steps if until is None else min(until, config.steps)
     rows = Rows(run.chat, config.seed, config.copy_steps, config.size)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones
         rows, batch_size=None, sampler=range(run.number, stop), num_workers=1, prefetch_factor=8
@@ -191,6 +198,10 @@ class _Run:
         path = folder / STATE
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
+            if other := {p.name for p in folder.iterdir()} - TOKENIZER_FILES:
+                raise ValueError(
+                    f"{folder} has {sorted(other)} and no run to go on with: use a new folder"
+                )
             tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
             tokenizer.save_pretrained(folder)
         chat = ChatFormat(AutoTokenizer.from_pretrained(folder))

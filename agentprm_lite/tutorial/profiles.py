@@ -251,13 +251,14 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
-def get_profile(name: str, env: str = "textcraft") -> Profile:
+def get_profile(name: str, env: str = "textcraft", base: str | None = None) -> Profile:
     """The profile of a name.
 
     Args:
         name: ``"smoke"``, ``"cpu"``, ``"study"``, ``"llm-smoke"``, ``"llm"``,
             ``"t4"``, ``"gpu"``, ``"paper"``, or ``"auto"``: cpu, with or without a GPU.
         env: an environment that :func:`agentprm_lite.env.make_env` knows.
+        base: another base than the profile's, a folder or a model of the hub.
 
     Returns:
         The profile; in another world than TextCraft with the sizes that fit there.
@@ -273,7 +274,8 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
     known["auto"] = CPU
     if name not in known:
         raise ValueError(f"profile {name!r} is unknown, expected one of {sorted(known)}")
-    profile = known[name]
+    size = known[name]
+    profile = size if base is None else replace(size, base=base)
     if env == profile.env:
         return profile
     sizes: dict[str, Any] = {"levels": None}
@@ -281,14 +283,14 @@ def get_profile(name: str, env: str = "textcraft") -> Profile:
         sizes |= _WORLDS.get(env, {})
     elif env in ("babyai", "webshop"):  # long pages; in WebShop the expert has turns of 178 tokens
         sizes |= {"max_new_tokens": 192, "max_context": max(profile.max_context, 2048)}
-    if profile is SMOKE:
+    if size is SMOKE:
         sizes |= _SMOKE_WORLDS.get(env, {})
-    if profile is CPU:
+    if size is CPU:
         sizes |= _CPU_WORLDS.get(env, {})
-    if profile is STUDY:
+    if size is STUDY:
         temperatures = ("rollout_temperature", "eval_temperature")
         sizes |= {k: getattr(CPU, k) for k in temperatures} | _STUDY_WORLDS.get(env, {})
-    if profile is T4:
+    if size is T4:
         sizes |= {"beams": ((2, 2),), "rollout_tasks": 40}
     if env == "webshop":
         sizes["max_rounds"] = 6  # the paper's number

@@ -68,7 +68,9 @@ def demonstrations_file(p: Profile) -> Path:
                 f"none of {len(tasks)} demonstrations in {p.env} can be played in turns of "
                 f"{sampling.max_new_tokens} tokens and histories of {sampling.max_context}"
             )
-        append_jsonl(folder / "demos.jsonl", shown)
+        path = folder / "demos.jsonl"
+        path.unlink(missing_ok=True)  # an interrupted run's rows
+        append_jsonl(path, shown)
 
     inputs = {
         "base": start,

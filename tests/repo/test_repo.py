@@ -117,6 +117,26 @@ def test_the_card_has_the_recorded_times(tmp_path: Path, monkeypatch: pytest.Mon
     assert book.with_times("03_c", card) == card
 
 
+def test_other_weights_or_results_run_a_chapter_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, folder in (("ROOT", ""), ("NOTEBOOKS", "notebooks"), ("RUN_TIMES", "results/t.json")):
+        monkeypatch.setattr(book, name, tmp_path / folder)
+    for name in ("agentprm_lite/__pycache__", "results/regime", "notebooks"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "notebooks" / "01_a.py").write_text("# %%\nstored_raw('math')\n")
+    (tmp_path / "notebooks" / "02_b.py").write_text("# %%\n1 + 1\n")
+
+    def changed(name: str) -> list[bool]:
+        before = [book.fingerprint(chapter, "smoke") for chapter in ("01_a", "02_b")]
+        (tmp_path / name).write_text("new")
+        return [book.fingerprint(c, "smoke") != b for c, b in zip(("01_a", "02_b"), before)]
+
+    assert changed("agentprm_lite/model.safetensors") == [True, True]
+    assert changed("results/regime/math.json.gz") == [True, False]
+    assert changed("results/t.json") == changed("agentprm_lite/__pycache__/a.pyc") == [False, False]
+
+
 @each_chapter
 def test_the_tests_that_a_chapter_names_are_there(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

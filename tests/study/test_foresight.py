@@ -118,4 +118,7 @@ def test_beams_are_compared_at_their_own_tasks() -> None:
     assert found["greedy"][0] == found["minus_greedy"][0] == 0.5
     assert found["oracle16"][0] == 0.5
     assert (found["own"][0], found["minus_own"][0]) == (0.5, 0.5)
+    for beams in ({**raw["beams"], "runs": {}}, {**raw["beams"], "tasks": [2, 0]}):
+        fewer = beam_ceiling({**raw, "beams": beams})
+        assert fewer == {**found, "own": None, "minus_own": None}
     assert beam_ceiling({}) is None

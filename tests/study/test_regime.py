@@ -248,6 +248,13 @@ def test_raw_numbers_are_enough(raw: dict[str, Any], tmp_path: Path) -> None:
     assert points["beam by agentprm"][0]["equal_n"] == 2.67  # 30 tokens, of 11.25 a sample
 
 
+def test_profiles_are_not_mixed_in_one_file(raw: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    write_raw(tmp_path / "table" / "math.json.gz", {**raw, "profile": "study"})
+    with pytest.raises(ValueError, match="math.json.gz is of profile 'study', not 'smoke'"):
+        module.regime("smoke", ["textcraft"], "command", tmp_path / "table.json")
+
+
 def test_as_many_tokens_are_a_mixture_of_two_n(raw: dict[str, Any]) -> None:
     """2.5 samples' tokens: half of the cases have two samples, the others three."""
     n, mixed = best_of_equal(raw, "agentprm", 2.5 * 11.25)

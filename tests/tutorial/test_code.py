@@ -80,6 +80,28 @@ def test_a_changed_procedure_remakes_what_it_computes(
     assert changed(package, name, old, new) == stages
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stages"),
+    [
+        # every attempt's random numbers
+        ("files/collecting.py", "start(task, k, seed)", "start(task, 0, seed)", {"sample"}),
+        # the loop that trains, in one process as in several
+        ("distributed/fit.py", "order = sorted(", "order = list(", REWARDS | {"policy"}),
+        # the text that a world reads, reached through an object's annotation
+        (
+            "hub/format.py",
+            "return self.text(kept",
+            "return self.text(list(kept)",
+            {"sample", "play_on"},
+        ),
+    ],
+)
+def test_what_is_reached_through_others_counts(
+    package: Path, name: str, old: str, new: str, stages: set[str]
+) -> None:
+    assert changed(package, name, old, new) >= stages
+
+
 def test_the_way_of_choosing_remakes_the_tuning(package: Path) -> None:
     """Pooling of scores: Best-of-N chooses by it, and so does tuning; training doesn't."""
     found = changed(package, "search.py", "def best_of_n(", "def best_of_n(extra, ")

@@ -69,6 +69,9 @@ def test_a_toy_learns_stops_and_goes_on(toy, tmp_path):
     assert load_policy(tmp_path).config.hidden_size == 48
     with pytest.raises(ValueError, match="this run is"):
         pretrain(replace(TOY, seed=1), tmp_path)
+    pretrain(TOY, tmp_path)  # nothing is left to do: no session, no other date on the card
+    again = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert again["sessions"] == whole["sessions"]
 
 
 def test_going_on_gives_what_one_go_gives(toy, tmp_path):

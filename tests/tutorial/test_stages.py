@@ -78,6 +78,28 @@ def test_an_interrupted_artifact_is_made_again(root: Path, monkeypatch: pytest.M
     assert stages.demonstrations_file(SMOKE).exists()
 
 
+def test_rows_of_an_interrupted_artifact_are_not_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full after the demonstrations were written."""
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "_seal", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            stages.demonstrations_file(SMOKE)
+    keys = [t.key for t in stages.demonstrations(SMOKE)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_another_base_has_no_judge_and_no_sizes_of_the_small_one() -> None:
+    """Math's checker reads the small base's ids; WebShop's turns are longer elsewhere."""
+    small, other = (get_profile("study", "math", base) for base in (None, "some/model"))
+    assert (small.judge_base, other.judge_base) == ("checker", None)
+    assert other.rollout_tasks == small.rollout_tasks
+    turns = [get_profile("cpu", "webshop", b).max_new_tokens for b in ("small-base", "some/model")]
+    assert turns == [112, 192]
+    assert get_profile("cpu", base="some/model") == replace(CPU, base="some/model")
+
+
 def test_unknown_policy(root: Path) -> None:
     with pytest.raises(ValueError, match="policy 'dpo' is unknown"):
         stages.policy(SMOKE, "dpo")
