@@ -130,7 +130,9 @@ def test_other_weights_or_results_run_a_chapter_again(
     def changed(name: str) -> list[bool]:
         before = [book.fingerprint(chapter, "smoke") for chapter in ("01_a", "02_b")]
         (tmp_path / name).write_text("new")
-        return [book.fingerprint(c, "smoke") != b for c, b in zip(("01_a", "02_b"), before)]
+        return [
+            book.fingerprint(c, "smoke") != b for c, b in zip(("01_a", "02_b"), before, strict=True)
+        ]
 
     assert changed("agentprm_lite/model.safetensors") == [True, True]
     assert changed("results/regime/math.json.gz") == [True, False]
