@@ -146,7 +146,7 @@ pd.DataFrame({
 })
 
 # %% [markdown]
-# PVM and AgentPRM explain a part of what becomes of an attempt in every world. The one that explains more on held-out *training* tasks is called the **process judge** of its world: AgentPRM in TextCraft, PVM elsewhere. (ORM, which is trained on outcomes at the last turn, takes no part.) In WebShop PVM explains 0.52 [0.49, 0.55], AgentPRM in TextCraft 0.26 [0.19, 0.32], PVM in BabyAI 0.23 [0.16, 0.31] and in math 0.23 [0.17, 0.27]. Of success alone, without the rewards between, PVM explains only 0.20 in WebShop. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's and WebShop's judges explain twice as much, BabyAI's no more; perhaps they mostly count turns (not tested). ORM has learned the last turn only, and over all turns it is worse than a constant in TextCraft, BabyAI and WebShop; in math that is undecided. In math AgentPRM explains 0.19 [0.15, 0.22], and the turn number 0.02. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
+# PVM and AgentPRM explain a part of what becomes of an attempt in every world. The one that explains more on held-out *training* tasks is called the **process judge** of its world: AgentPRM in TextCraft, PVM elsewhere. (ORM, which is trained on outcomes at the last turn, takes no part.) In WebShop PVM explains 0.52 [0.49, 0.55], AgentPRM in TextCraft 0.26 [0.19, 0.32], PVM in BabyAI 0.23 [0.16, 0.31] and in math 0.23 [0.17, 0.27]. Of success alone, without the rewards between, PVM explains only 0.20 in WebShop. The last row is what the turn number explains by itself, fitted on these very attempts: long attempts fail. TextCraft's process judge explains 0.15 [0.07, 0.21] more, WebShop's 0.33 [0.30, 0.34] and math's 0.21 [0.15, 0.24]; BabyAI's explains no more, -0.00 [-0.05, 0.04]: perhaps it mostly counts turns (not tested). ORM has learned the last turn only, and over all turns it is worse than a constant in TextCraft, BabyAI and WebShop; in math that is undecided. In math AgentPRM explains 0.19 [0.15, 0.22]. Its reward models start from the *checker*, a small model that was drilled in grading sums and solutions ([chapter 9](09_math.ipynb)); those that started from the policy, as in the other worlds, had learned nothing (commit `65c64f8`).
 #
 # Math's judges have learned from 3,840 attempts at all 48 training templates. From 1,920 attempts at 16 of them (raw numbers: `results/regime/fewer_templates`) they explained less: PVM 0.15 [0.07, 0.20], AgentPRM 0.15 [0.09, 0.18]. Our reading is that who knows few templates learns which of *those* are hard; but attempts and templates became more together, so the two aren't told apart.
 #
@@ -316,7 +316,7 @@ pd.DataFrame({
 # ## Beam search in four worlds
 #
 # A beam is judged in the middle of an episode: where a wrong turn is fatal, as WebShop's purchase is, it asks more of the judge than Best-of-N does. The judge is the process judge. As in Best-of-N, a path's score is its last $M$, and in math the least $M$ so far.
-# *At equal tokens* is Best-of-N by the same judge with as many samples as the beam's tokens pay for; N need not be whole: with 4.4 a task gets five samples in four of ten cases and four otherwise. (Chapter 7 rounds down.)
+# All beams are those of one seed of the judge, so their intervals cover tasks alone. *At equal tokens* is Best-of-N by the same judge, same seed, with as many samples as the beam's tokens pay for; N need not be whole: with 4.4 a task gets five samples in four of ten cases and four otherwise. (Chapter 7 rounds down.)
 
 # %%
 def beams_of(x):
@@ -342,7 +342,7 @@ pd.DataFrame({
 #
 # **Is it the temperature?** In TextCraft and BabyAI the same reward models also judged beams at 0.7, the paper's temperature. TextCraft's beam then solves 0.74 [0.61, 0.87], 0.24 [0.13, 0.36] more than at 1.4. But at 0.7 one sample solves 0.74 [0.61, 0.86], too (four attempts a task): the policy slips less, and the beam adds 0.00 [-0.04, 0.05] to that. In BabyAI the beam at 0.7 is not shown to be better than at 1.5, -0.02 [-0.10, 0.07], nor than one sample there, which has 0.82 [0.75, 0.89]. So sample coolly first, and ask then what the judge adds. (In these rows *one sample* is at 0.7, Best-of-N at the world's own temperature.)
 #
-# **Is it the search or the judge?** Let measured Q judge the same beams: from every new path the policy plays on eight times, and the mean outcome is the score (`study/foresight.py`; 24 of the tasks; not in WebShop). In TextCraft such a beam solves 0.88 [0.67, 1.00], 0.42 [0.20, 0.62] more than the beam by AgentPRM at the same tasks. Greedy has 0.83 [0.61, 1.00] there, and the oracle of sixteen samples no more than that beam, 0.88 [0.67, 1.00]. So in TextCraft it is the judge that the beam lacks, not the search. In BabyAI it solves 1.00 [1.00, 1.00], all that there is; but greedy has 0.92 [0.80, 1.00] at these tasks and the beam by PVM 0.88 [0.74, 1.00], so that neither difference is decided, 0.08 [0.00, 0.20] and 0.12 [0.00, 0.26]. In math it solves 0.96 [0.87, 1.00], 0.17 [0.04, 0.32] above greedy and 0.42 [0.20, 0.67] above the beam by PVM. But PVM's paths were scored by their least $M$, and measured Q has only a last value: there judge and score aren't told apart. Measured Q plays on so often that nobody would pay for it; it only shows what the search can do where the judge knows.
+# **Is it the search or the judge?** Let measured Q judge the same beams: from every new path the policy plays on eight times, and the mean outcome is the score (`study/foresight.py`; 24 of the tasks; not in WebShop). In TextCraft such a beam solves 0.88 [0.67, 1.00], 0.42 [0.20, 0.62] more than the beam by AgentPRM at the same tasks. Greedy has 0.83 [0.61, 1.00] there, and the oracle of sixteen samples no more than that beam, 0.88 [0.67, 1.00]. So in TextCraft it is the judge that the beam lacks, not the search. In BabyAI it solves all 24; but greedy solves 22 of them and the beam by PVM 21, so that neither difference is decided. In math it solves 23, the beam by PVM 13, and greedy 19: the four by which it is above greedy are too few to decide (all differences of one sign have p = 0.125 in a sign test, and there a bootstrap's interval, 0.17 [0.04, 0.32], is too narrow). But PVM's paths were scored by their least $M$, and measured Q has only a last value: there judge and score aren't told apart. Measured Q plays on so often that nobody would pay for it; it only shows what the search can do where the judge knows.
 #
 # ## Success against tokens
 #
@@ -379,13 +379,11 @@ if found:
     )
 
 # %% [markdown]
-# At equal tokens halving from sixteen can't be told from Best-of-N in math, -0.00 [-0.07, 0.06], and in WebShop, 0.01 [-0.05, 0.07]; in TextCraft it is worse, -0.19 [-0.27, -0.11], and in BabyAI, -0.08 [-0.15, -0.02]. No beam is shown to be above Best-of-N.
+# At equal tokens halving from sixteen is worse than Best-of-N in TextCraft, -0.15 [-0.21, -0.09], in BabyAI, -0.09 [-0.15, -0.03], and in math, -0.05 [-0.07, -0.03]; in WebShop it can't be told from it, 0.03 [-0.00, 0.07]. No beam is shown to be above Best-of-N.
 #
-# **Does halving need a memory?** By math's *last* $M$, which forgets, halving from sixteen by PVM solves 0.77 [0.64, 0.88], 0.13 [0.06, 0.20] above Best-of-N at equal tokens: it drops an attempt right after its false sum. Its mean is above that of any Best-of-16 in math, with 6.5 attempts' tokens. But it is the better of two scores on these tasks, and the rule above had chosen the other; so it is a prediction for new tasks, not a result of these.
+# The first cut comes after the first turn, which says little yet. By the process judge the sixteen attempts of a task have 3 different $M$ there in WebShop and math, 7 in TextCraft and 9 in BabyAI (medians): many did the same, and who of them is dropped is chance. Equal $M$ are ties, so we average over a hundred draws of attempts in random order, as Best-of-N averages over its ties. (Before we did, one draw stood here, and by its luck halving was as good as Best-of-16 in math.) One greedy attempt is cheaper than all of them, and in math better, too.
 #
-# After the second turn the judges of WebShop and math rank with 0.73 and 0.69, the others with 0.57 and 0.58: halving by a judge that is near a coin drops good attempts. (That these are the reasons is not tested.) One greedy attempt is cheaper than all of them, and in math better, too.
-#
-# Your prediction: halving from 16 takes 21 to 41 % of the tokens of Best-of-16. Its mean success is as high in math (0.68, 0.68) and WebShop (0.68, 0.69), and much lower in TextCraft (0.50, 0.79) and BabyAI (0.76, 0.91).
+# Your prediction: halving from 16 takes 21 to 41 % of the tokens of Best-of-16. Its mean success beside that of Best-of-16 is (0.54, 0.79) in TextCraft, (0.75, 0.91) in BabyAI, (0.71, 0.69) in WebShop and (0.63, 0.68) in math.
 #
 # ## How much of the headroom?
 #
@@ -415,7 +413,7 @@ pd.DataFrame({
 #
 # - **One policy.** All rollouts and candidates of a world come from one training run of one policy. The intervals cover tasks and seeds of reward models; another policy could turn a difference.
 # - **Length.** Where failures take more turns than successes, the number of turns gives the outcome away, and a judge that has learned no more than that looks good. Put *fewest turns* beside every judge.
-# - **Few seeds.** Every judge has three, and a bootstrap over three seeds is a little too narrow.
+# - **Few seeds.** Every judge has three, and a bootstrap over three seeds is a little too narrow. Beams have one: their intervals cover tasks alone, and another seed of the judge could choose otherwise.
 # - **The best of three.** Whoever chooses best was found on the tasks that its number comes from, so that number is a little too good. The process judge of beams and halving, and whether the last or the least $M$ chooses, were chosen on training tasks.
 # - **Temperature.** Candidates are drawn at the temperature in the first table, the paper's at 0.7. What that changes was measured in math for Best-of-N, in TextCraft and BabyAI for beams; and the reward models had learned from attempts at the higher temperature.
 # - **Our reading of the paper.** Where it is silent we chose: the reward at the end, the root value, LoRA, shaping in PPO. Each choice could matter.

@@ -143,7 +143,7 @@ def section() -> str:
         f"{next(iter(worlds.values()))['candidates']} candidates a task. {scores_said(regime)} "
         "Success, in BabyAI any "
         "reward; 95 % intervals. ✓ is a bar that is met, ✗ one "
-        "that is not; \"> 0\" asks for an interval without 0.\n",
+        "that is not; \"> 0\" asks for an interval without 0, every other bar for the mean.\n",
         bars(regime),
         *(f"- {sentence}" for sentence in said(regime)),
         "",
