@@ -186,8 +186,9 @@ def code_hash(starts: tuple[tuple[str, str], ...], root: Path = ROOT) -> str:
 def world_hash(world: type) -> str:
     """Hash of what a world computes: one of the package, or a reader's own.
 
-    Of an own world count the files that its methods are written in, and those of the functions and
-    classes that they name; in a notebook their cells, and the values of constants that they name.
+    Of an own world count the files that its methods and its parents' are written in, and those of
+    the functions, classes and modules that they name, as far as they are the reader's; in a
+    notebook their cells, and the values of constants that they name.
 
     Args:
         world: the class.
@@ -199,7 +200,8 @@ def world_hash(world: type) -> str:
     if world.__module__.startswith(f"{PACKAGE}."):
         return code_hash(tuple(starts))
     own: dict[str, str] = {}
-    waiting: list[Any] = [world]
+    top = world.__module__.partition(".")[0]
+    waiting: list[Any] = [c for c in world.__mro__ if _is_own(c.__module__, top)]
     while waiting:
         value = waiting.pop()
         for name in _files(value) - own.keys():
@@ -214,16 +216,28 @@ def world_hash(world: type) -> str:
             for used in {n.split(".")[0] for n in _names(tree)} & known.keys():
                 thing = known[used]
                 home = getattr(thing, "__module__", None) or ""
-                if not inspect.isroutine(thing) and not inspect.isclass(thing):
+                if inspect.ismodule(thing):
+                    if _is_own(thing.__name__, top) and (file := getattr(thing, "__file__", None)):
+                        own[file] = "".join(linecache.getlines(file))
+                elif not inspect.isroutine(thing) and not inspect.isclass(thing):
                     with suppress(TypeError):  # only what is a constant
                         own[f"{value.__module__}.{used}"] = json.dumps(thing, sort_keys=True)
                 elif home.startswith(f"{PACKAGE}."):
                     starts.append((home, thing.__qualname__))
-                elif home.split(".")[0] == world.__module__.split(".")[0]:
+                elif _is_own(home, top):
                     waiting.append(thing)
     return hashlib.sha256(
         repr((sorted(own.items()), code_hash(tuple(starts)))).encode()
     ).hexdigest()
+
+
+def _is_own(module: str, top: str) -> bool:
+    """Whether a module is the world's, or another of the reader's, which nobody has installed."""
+    head = module.partition(".")[0]
+    if head in (PACKAGE, *sys.stdlib_module_names) or module not in sys.modules:
+        return head == top and head != PACKAGE
+    file = getattr(sys.modules[module], "__file__", None)
+    return head == top or (file is not None and "site-packages" not in Path(file).parts)
 
 
 def _files(value: Any) -> set[str]:

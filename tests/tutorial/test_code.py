@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import shutil
 import sys
@@ -162,6 +163,41 @@ def test_an_own_world_counts_by_its_file_and_the_constants_it_names(
     assert hash_of(lines) == plain
     monkeypatch.setattr(sys.modules[__name__], "SIZE", 4)
     assert hash_of(lines) != plain
+
+
+def test_an_own_world_counts_with_its_helpers_and_its_parents(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files beside it: a function, a module that is named as such, and a class that it extends."""
+    files = {
+        "its_helper.py": "def reply():\n    return 'ok'\n",
+        "its_rules.py": "WORDS = ['go']\n",
+        "its_base.py": "from agentprm_lite.worlds import TextEnv\n\n\nclass Base(TextEnv):\n"
+        "    def hello(self):\n        return 1\n",
+        "its_world.py": "import json\n\nimport its_rules\nfrom its_base import Base\n"
+        "from its_helper import reply\n\n\nclass World(Base):\n    def play(self):\n"
+        "        return json.dumps([reply(), its_rules.WORDS])\n",
+    }
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def hash_of(name: str = "", old: str = "", new: str = "") -> str:
+        for file, text in files.items():
+            (tmp_path / file).write_text(text.replace(old, new) if file == name else text)
+            monkeypatch.delitem(sys.modules, file.removesuffix(".py"), raising=False)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        return world_hash(importlib.import_module("its_world").World)
+
+    plain = hash_of()
+    assert hash_of() == plain
+    changed = [
+        ("its_helper.py", "ok", "no"),
+        ("its_rules.py", "go", "stay"),
+        ("its_base.py", "1", "2"),
+    ]
+    found = {hash_of(*change) for change in changed}
+    assert len(found | {plain}) == 4
 
 
 def test_a_world_of_a_notebook_counts_by_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
