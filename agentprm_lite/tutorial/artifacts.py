@@ -118,7 +118,10 @@ def _make(
     wait()
     if this_rank().first:
         write_json(partial / "inputs.json", inputs)
-        write_json(partial / "made.json", {"seconds": round(time.perf_counter() - started, 2)})
+        from agentprm_lite.study.provenance import provenance  # study reads artifacts
+
+        seconds = round(time.perf_counter() - started, 2)
+        write_json(partial / "made.json", {"seconds": seconds, **provenance()})
         _seal(partial, folder)
 
 

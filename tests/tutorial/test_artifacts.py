@@ -215,6 +215,8 @@ def test_a_checksum_is_computed_once_in_a_process(
     for _ in range(3):
         check(folder)
     assert sorted(Path(name).name for name in read) == ["a", "inputs.json", "made.json"]
+    made = json.loads((folder / "made.json").read_text())
+    assert list(made) == ["commit", "date", "device", "python", "seconds", "torch"]
 
 
 # --- going on
