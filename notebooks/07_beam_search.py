@@ -406,7 +406,7 @@ if raw := stored_raw("webshop"):
     )
 
 # %% [markdown]
-# The beam solves 0.69 [0.59, 0.78] of the tasks: 0.17 [0.09, 0.25] more than one greedy attempt, 0.20 [0.13, 0.25] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.01 [-0.06, 0.07]. After the second turn this judge's AUROC within tasks is 0.73 [0.67, 0.79], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
+# The beam solves 0.69 [0.59, 0.78] of the tasks: 0.17 [0.09, 0.25] more than one greedy attempt, 0.20 [0.13, 0.25] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.02 [-0.05, 0.09]. After the second turn this judge's AUROC within tasks is 0.73 [0.67, 0.79], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
 #
 # Look at the temperature, too. The turns that a beam chooses from are sampled, in the study hotter than in the paper. In TextCraft a beam at 0.7 solves 0.74 [0.61, 0.87] where the same judge's beam at 1.4 solves 0.50 [0.38, 0.63]; but there one sample solves 0.74 [0.61, 0.86] without a judge ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
 #

@@ -205,7 +205,7 @@ def test_every_estimate_typed_in_a_chapter_is_of_the_world_that_its_sentence_nam
         found[path.stem] = 0
         for paragraph in said.split("\n#\n"):
             named: list[str] = []
-            for sentence in re.split(r"(?<=[.:;])\s", paragraph):
+            for sentence in re.split(r"(?<=[.;])\s", paragraph):
                 named = [w for w, word in words.items() if word in sentence] or named
                 typed = re.findall(r"-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]", sentence)
                 allowed = set().union(*(known[w] for w in named or known))
@@ -350,7 +350,7 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     ) in ten
     gains = {w: [y["min_minus_last"] for y in x["judges"].values()] for w, x in worlds.items()}
     assert [low > 0 for _, low, _ in gains["math"]] == [True, True, False]  # orm, pvm, agentprm
-    assert all(0.005 < mean < 0.025 and low < 0 for mean, low, _ in gains["babyai"])
+    assert all(0.005 < mean < 0.025 and low <= 0 for mean, low, _ in gains["babyai"])
     babyai = sorted(y["best_of_n"][0] for y in worlds["babyai"]["judges"].values())
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
 
