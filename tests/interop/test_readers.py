@@ -446,6 +446,7 @@ def test_what_is_no_log_is_named(row: Any, message: str) -> None:
 
 ROWS = [{"task": k, "messages": [{"role": "user", "content": f"a\u2028{k}"}, DONE]} for k in (7, 8)]
 LINES = [json.dumps(r, ensure_ascii=False) for r in ROWS]
+ZIPPED = gzip.compress(b"{}" * 99, mtime=0)  # the time would give each process its own test
 
 
 @pytest.mark.parametrize(
@@ -483,8 +484,8 @@ def test_one_object_and_one_conversation_are_files_too(tmp_path: Path) -> None:
     [
         (b"", "runs.jsonl: no records"),
         (b'{"messages": []}\n{"a": \n', "line 3: not JSON: Expecting value"),
-        (gzip.compress(b"{}" * 99)[:-9], "runs.jsonl: the gzip file is cut or garbled"),
-        (gzip.compress(b"{}")[:-8] + bytes(8), "runs.jsonl: the gzip file is cut or garbled: CRC"),
+        (ZIPPED[:-9], "runs.jsonl: the gzip file is cut or garbled"),
+        (ZIPPED[:-8] + bytes(8), "runs.jsonl: the gzip file is cut or garbled: CRC"),
         (b'{"a": "\x93"}', "line 1: byte 0x93 isn't UTF-8; save the file as UTF-8"),
     ],
 )
