@@ -177,7 +177,7 @@ def collecting(out: Path, attempt: int) -> None:
         return demonstrate(*args)
 
     FastPlayer.run, stages.demonstrate = noted_run, noted_demonstrate
-    profiles.get_profile = lambda name, env: SMALL
+    profiles.get_profile = lambda name, env, base: SMALL
     cli.main(["collect", "--profile", "smoke"])
     (out / f"record.{here.rank}.json").write_text(json.dumps(record))
     cli.main(["label", "--profile", "smoke"])
