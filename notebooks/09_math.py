@@ -97,6 +97,7 @@ def interval(*tables, tasks=TASKS):
     return study.bootstrap_interval(*tables, families=study.families(tasks))
 
 
+# %%
 shown = {name: [interval(c[:, :, j])
                 for j in range(len(NS))] for name, c in curves.items()}
 top = ", ".join(f"{k} {v[-1].mean:.2f}" for k, v in shown.items())

@@ -12,7 +12,7 @@ _WHERE = {
     "commands": "add_commands add_log_options train_on_logs",
     "files": "read_logs",
     "exports": "export load_exported",
-    "outputs": "new_file new_folder run_folder",
+    "outputs": "new_file new_folder run_folder write_whole",
     "recordings": "from_messages trajectories",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}

@@ -19,7 +19,7 @@ import numpy as np
 
 from agentprm_lite.env import env_class
 from agentprm_lite.files import Checkpoint
-from agentprm_lite.interop.outputs import write_whole
+from agentprm_lite.interop import write_whole
 from agentprm_lite.kinds import MLoss, RewardExample
 from agentprm_lite.losses import Progress
 from agentprm_lite.models import Head

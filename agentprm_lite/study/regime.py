@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.env import env_class
-from agentprm_lite.interop.outputs import write_whole
+from agentprm_lite.interop import write_whole
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
 from agentprm_lite.study import cooler, foresight, sight

@@ -118,7 +118,7 @@ def _make(
     wait()
     if this_rank().first:
         write_json(partial / "inputs.json", inputs)
-        from agentprm_lite.study.provenance import provenance  # study reads artifacts
+        from agentprm_lite.study import provenance  # study reads artifacts
 
         seconds = round(time.perf_counter() - started, 2)
         write_json(partial / "made.json", {"seconds": seconds, **provenance()})

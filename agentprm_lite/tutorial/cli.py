@@ -22,8 +22,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentprm_lite.interop import new_file, new_folder, run_folder, train_on_logs
-from agentprm_lite.interop.outputs import write_whole
+from agentprm_lite.interop import new_file, new_folder, run_folder, train_on_logs, write_whole
 from agentprm_lite.tutorial.arguments import parser
 
 if TYPE_CHECKING:

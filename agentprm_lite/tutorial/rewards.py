@@ -49,7 +49,7 @@ class Variant:
     """What rollouts without a final outcome, such as those that ran out of context, count as."""
 
 
-USUAL = Variant()
+USUAL: Variant = Variant()
 M_LOSS: MLoss = "squared"
 """The paper's: what chapter 5 derives is about it."""
 
