@@ -377,11 +377,11 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 9.8 samples in WebShop, 11.6 in BabyAI, 13.8 in TextCraft and 14.7 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 11.8 samples in WebShop, 11.6 in BabyAI, 13.8 in TextCraft and 14.7 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
 #
-# ## Where a beam is above greedy
+# ## A world where a turn is final
 #
-# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks. (Turns were cut at 64 tokens. Where they aren't, greedy solves 0.74, as [chapter 10](10_four_worlds.ipynb#what-each-world-is-like) tells, and the beam is not measured yet.)
+# In WebShop a purchase can't be undone, so a turn that is chosen well is worth most *before* the end. The stored raw numbers of chapter 10 have a beam of 4×4 on all of their WebShop tasks, by the *process judge*: PVM or AgentPRM, whichever explained more on held-out training tasks.
 
 # %%
 from agentprm_lite.tutorial.notebook import stored_raw
@@ -406,7 +406,7 @@ if raw := stored_raw("webshop"):
     )
 
 # %% [markdown]
-# The beam solves 0.69 [0.59, 0.78] of the tasks: 0.17 [0.09, 0.25] more than one greedy attempt, 0.20 [0.13, 0.25] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is 0.02 [-0.05, 0.09]. After the second turn this judge's AUROC within tasks is 0.73 [0.67, 0.79], the highest of the four worlds. It is one beam in one world, by one seed of the judge, so it doesn't show that early ranking is the reason.
+# The beam solves 0.66 [0.56, 0.75] of the tasks: fewer than one greedy attempt, -0.08 [-0.15, -0.01], and 0.16 [0.09, 0.24] more than one sample. Best-of-N with as many tokens can't be told from it, the difference is -0.00 [-0.08, 0.07]. After the second turn this judge's AUROC within tasks is 0.68 [0.63, 0.72]. It is one beam in one world, by one seed of the judge. In an earlier study, whose policy was cut off in the middle of its turns, the beam was above greedy: look at the policy before you praise a search ([chapter 10](10_four_worlds.ipynb#what-each-world-is-like)).
 #
 # Look at the temperature, too. The turns that a beam chooses from are sampled, in the study hotter than in the paper. In TextCraft a beam at 0.7 solves 0.74 [0.61, 0.87] where the same judge's beam at 1.4 solves 0.50 [0.38, 0.63]; but there one sample solves 0.74 [0.61, 0.86] without a judge ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
 #
@@ -416,7 +416,7 @@ if raw := stored_raw("webshop"):
 # become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
 #
-# Is collapse bad? The lines below the figure have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. They are of earlier studies: TextCraft's has levels 1 and 2 (goals that take one craft, or a craft of something that has to be crafted first) at temperature 1.3, BabyAI's has 1.3, too, and WebShop's judge had learned from 480 rollouts instead of 1,920.
+# Is collapse bad? The lines below the figure have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. They are of earlier studies: TextCraft's has levels 1 and 2 (goals that take one craft, or a craft of something that has to be crafted first) at temperature 1.3, BabyAI's has 1.3, too, and in WebShop turns were cut at 64 tokens and the judge had learned from 480 rollouts.
 
 # %%
 class Recorder:  # a judge that keeps the scores
