@@ -80,7 +80,7 @@ def task_means(trajectories: Sequence[Trajectory]) -> Floats:
 
 
 def families(tasks: Iterable[Task]) -> list[Hashable]:
-    """Which tasks are alike, for :func:`bootstrap_interval`: draws of one template, say."""
+    """Which tasks are alike, for ``bootstrap_interval``: draws of one template, say."""
     return [(task.env, env_class(task.env).family(task.index)) for task in tasks]
 
 
