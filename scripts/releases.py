@@ -44,11 +44,10 @@ def pins(label: str) -> list[str]:
 
 def run(label: str) -> dict[str, Any]:
     """A record of one run."""
+    torch = os.environ.get("TORCH")
     return {
         "packages": label,
-        "command": " ".join(
-            [*(f"TORCH={t}" for t in [os.environ.get("TORCH")] if t), f"make {label}"]
-        ),
+        "command": f"TORCH={torch} make {label}" if torch else f"make {label}",
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),

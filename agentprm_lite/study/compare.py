@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from agentprm_lite.env import env_class
 from agentprm_lite.metrics import Floats, auroc, finite_vectors
 from agentprm_lite.prm import StepValues
 from agentprm_lite.search import best_of_n, by_task
 from agentprm_lite.study.measures import Interval, bootstrap_interval
-from agentprm_lite.tutorial import USUAL, Profile, Variant, beam_runs, pool, pool_values
+from agentprm_lite.tutorial import USUAL, Profile, Variant, beam_runs, family, pool, pool_values
 from agentprm_lite.types import Task, Trajectory
 
 
@@ -81,7 +80,7 @@ def task_means(trajectories: Sequence[Trajectory]) -> Floats:
 
 def families(tasks: Iterable[Task]) -> list[Hashable]:
     """Which tasks are alike, for ``bootstrap_interval``: draws of one template, say."""
-    return [(task.env, env_class(task.env).family(task.index)) for task in tasks]
+    return [family(task) for task in tasks]
 
 
 def row(values: Any, base: Any = None, families: Sequence[Hashable] | None = None) -> list[float]:

@@ -233,11 +233,10 @@ def world_hash(world: type) -> str:
 
 def _is_own(module: str, top: str) -> bool:
     """Whether a module is the world's, or another of the reader's, which nobody has installed."""
-    head = module.partition(".")[0]
-    if head in (PACKAGE, *sys.stdlib_module_names) or module not in sys.modules:
-        return head == top and head != PACKAGE
-    file = getattr(sys.modules[module], "__file__", None)
-    return head == top or (file is not None and "site-packages" not in Path(file).parts)
+    head, file = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None)
+    if head == top or head in (PACKAGE, *sys.stdlib_module_names):
+        return head == top
+    return file is not None and "site-packages" not in Path(file).parts
 
 
 def _files(value: Any) -> set[str]:

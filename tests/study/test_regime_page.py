@@ -346,7 +346,8 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
         different[w] = round(median(after_one))
     assert (
         f"have {different['math']} different $M$ there in math, {different['textcraft']} in "
-        f"TextCraft, {different['webshop']} in WebShop and {different['babyai']} in BabyAI (medi"
+        f"TextCraft, {different['webshop']} in WebShop and {different['babyai']} in BabyAI "
+        "(medians)"
     ) in ten
     assert (
         f"With {100 * ways['webshop'][0]['tokens'] / ways['webshop'][1]['tokens']:.0f} % of" in ten
@@ -356,6 +357,26 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert all(0.005 < mean < 0.025 and low <= 0 for mean, low, _ in gains["babyai"])
     babyai = sorted(y["best_of_n"][0] for y in worlds["babyai"]["judges"].values())
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
+
+
+def test_what_chapters_6_and_10_say_of_webshops_ends_holds() -> None:
+    """Attempts that ran out of rounds, M after right and wrong purchases, what counting wins."""
+    six, ten = words_of("06_best_of_n"), words_of("10_four_worlds")
+    raw, shop = read_raw(page.RAW / "webshop.json.gz"), page.stored()["worlds"]["webshop"]
+    ends: dict[str, list[float]] = {"right": [], "wrong": [], "out": []}
+    for run in raw["values"]["pvm"]:
+        for ms, attempts in zip(run, raw["candidates"], strict=True):
+            for m, (outcome, success, _, tokens) in zip(ms, attempts, strict=True):
+                out = len(tokens) == 6 and outcome == 0  # the sixth round, and no product
+                ends["right" if success else "out" if out else "wrong"].append(m[-1] / 1000)
+    right, wrong, out = (f"{sum(m) / len(m):.2f}" for m in ends.values())
+    assert f"mean $M$ is {right}, after a wrong one {wrong}, and {out} where the rounds" in six
+    assert f"as for right ones, {wrong} and {right} in the mean" in ten
+    assert round(sum(map(len, ends.values())) / len(ends["out"])) == 9 and "one in nine" in six
+    counting = (shop["fewest_turns"][0] - shop["sample"][0]) / shop["headroom"][0]
+    assert round(4 * counting) == 1 and "wins about a quarter of the headroom" in six
+    gain = {k: x["minus_sample"][0] for k, x in shop["judges"].items()}
+    assert gain["pvm"] < gain["orm"] < gain["agentprm"]
 
 
 def test_what_chapter_10_says_of_the_limit_holds() -> None:
