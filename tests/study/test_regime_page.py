@@ -359,6 +359,61 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     assert "({:.2f}, {:.2f} and {:.2f})".format(*babyai) in ten
 
 
+def test_each_number_of_chapter_10s_summary_is_the_one_that_it_names() -> None:
+    """And those of the sentence on what judges explain, where all worlds stand."""
+    ten, worlds = words_of("10_four_worlds"), page.stored()["worlds"]
+    crafts, rooms, shop, sums = (worlds[w] for w in ("textcraft", "babyai", "webshop", "math"))
+    process = [x["judges"][x["process_judge"]] for x in (shop, crafts, rooms, sums)]
+    assert [x["process_judge"] for x in (shop, crafts, rooms, sums)] == ["pvm", "agentprm"] + [
+        "pvm"
+    ] * 2
+    explains = [as_typed(x["explained_variance"]) for x in process]
+    assert (
+        "In WebShop PVM explains {}, AgentPRM in TextCraft {}, PVM in BabyAI {} and in math {}."
+    ).format(*explains) in ten
+    room = [x["headroom"][0] for x in (crafts, rooms, shop, sums)]
+    assert (
+        "above one sample by {:.2f} in TextCraft, {:.2f} in BabyAI, {:.2f} in WebShop and {:.2f} in"
+    ).format(*room) in ten
+    equal = {
+        w: [x["beams"]["4x4"]["minus_best_of_equal_n"],
+            x["tokens"][f"halving by {x['process_judge']}"][-1]["minus_best_of_equal_n"]]
+        for w, x in worlds.items()
+    }  # fmt: skip
+    assert all(row[2] < 0 for w in ("textcraft", "babyai", "math") for row in equal[w])
+    beam, halving = equal["webshop"]
+    assert beam[1] < 0 < beam[2] and halving[1] > 0
+    assert f"In WebShop halving is better, by {halving[0]:.2f}, and the beam can't be told" in ten
+    below = {w: x["beams"]["4x4"]["minus_greedy"][2] < 0 for w, x in worlds.items()}
+    assert [w for w in below if below[w]] == ["textcraft", "webshop", "math"]
+    asked, cool = crafts["foresight"], crafts["cooler_beams"]
+    assert (
+        f"TextCraft's beam solves {asked['success'][0]:.2f} on {asked['tasks']} tasks, by AgentPRM "
+        f"{asked['own'][0]:.2f} there"
+    ) in ten
+    beam, sample = cool["beams"]["4x4"]["success"][0], cool["sample"][0]
+    assert f"{beam:.2f}" == f"{sample:.2f}"
+    assert f"At {cool['temperature']} TextCraft's beam has {beam:.2f}, and so has one sample" in ten
+    assert all(max(x["judges"][k]["minus_fewest_turns"][1] for k in x["judges"]) <= 0
+               for x in (crafts, rooms, shop))  # fmt: skip
+    assert all(x["agentprm_minus"]["pvm"][1] <= 0 <= x["agentprm_minus"]["pvm"][2]
+               for x in worlds.values())  # fmt: skip
+    careful = sums["cooler"]["temperatures"]["0.7"]["best_of_n"]["pvm"][0]
+    assert (
+        f"solves {sums['judges']['pvm']['best_of_n'][0]:.2f} where one sample solves "
+        f"{sums['sample'][0]:.2f} and fewest turns {sums['fewest_turns'][0]:.2f}, and one greedy "
+        f"attempt solves {sums['greedy'][0]:.2f}. At temperature 0.7 PVM's choice solves "
+        f"{careful:.2f}, too"
+    ) in ten
+    late, early = rooms["sight"]["late"], rooms["judges"]["pvm"]["auroc_by_turn"]["3"][0]
+    assert (
+        f"PVM explains {late['pvm_explained_variance'][0]:.2f} of the outcomes of all BabyAI's "
+        f"attempts, read after the world's reply {late['explained_variance'][0]:.2f}, the turn "
+        f"number {late['turn_number_explains']:.2f}"
+    ) in ten
+    assert f"it is {late['auroc_by_turn']['3'][0]:.2f} instead of {early:.2f}" in ten
+
+
 def test_what_chapters_6_and_10_say_of_webshops_ends_holds() -> None:
     """Attempts that ran out of rounds, M after right and wrong purchases, what counting wins."""
     six, ten = words_of("06_best_of_n"), words_of("10_four_worlds")
