@@ -25,7 +25,7 @@ gpu: $(READY)
 	PROFILE=gpu $(PY) scripts/book.py book
 
 test: lint
-	$(PY) -m pytest -v --durations=10
+	$(PY) -m pytest -v --durations=10 -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(PY) -m ruff check .

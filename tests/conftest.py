@@ -1,4 +1,4 @@
-"""What all tests share: no network, slow tests last."""
+"""What all tests share: no network, the order of slow tests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the book take minutes: they come last."""
-    items.sort(key=lambda item: item.get_closest_marker("book") is not None)
+    """Tests of the book take minutes: last in one process, first where another runs beside it."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.get_closest_marker("book") is not None) is not beside)
 
 
 def is_here(address: Any) -> bool:
