@@ -25,6 +25,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.files import to_disk
 from agentprm_lite.hub import ChatFormat
+from agentprm_lite.models import half_dtype
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
@@ -226,7 +227,7 @@ class _Run:
         whole = sum(batch.weights[:, 1:].sum() for batch in batches)
         sums = torch.zeros(4)
         for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half_dtype() == torch.bfloat16):
                 losses, weights = losses_of(self.model, batch)
             ((losses * weights).sum() / whole).backward()
             for k, kind in enumerate((weights == 1, (weights > 0) & (weights < 1))):

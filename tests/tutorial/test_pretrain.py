@@ -81,6 +81,21 @@ def test_going_on_gives_what_one_go_gives(toy, tmp_path):
     assert [row[0] for row in one["curve"]] == pytest.approx([r[0] for r in two["curve"]], abs=2e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cpu_that_would_emulate_bfloat16_computes_in_float32(dtype, toy, tmp_path, monkeypatch):
+    seen = set()
+
+    def losses(model, batch):
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return losses_of(model, batch)
+
+    shutil.copytree(toy, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("agentprm_lite.tutorial.pretrain.half_dtype", lambda: dtype)
+    monkeypatch.setattr("agentprm_lite.tutorial.pretrain.losses_of", losses)
+    pretrain(TOY, tmp_path, until=26)
+    assert seen == {dtype == torch.bfloat16}
+
+
 def test_a_fresh_model_copies_and_one_without_the_heads_does_not(toy):
     chat = load_chat(toy)
     model = new_base(PretrainConfig(), chat)
