@@ -194,7 +194,7 @@ pd.DataFrame({
 }).T
 
 # %% [markdown]
-# In every world the process judge is below measured Q. In TextCraft measured Q explains 0.67 [0.59, 0.73] at all turns of these attempts and 0.60 [0.51, 0.67] before the last one, AgentPRM 0.20 [0.00, 0.33] and 0.19 [0.02, 0.31]. WebShop's measured Q is of the earlier policy, whose turns were cut (today's is not measured yet): it explained 0.78 [0.71, 0.84] and 0.71 [0.62, 0.79], PVM 0.51 [0.31, 0.59] and 0.42 [0.24, 0.51].
+# In every world the process judge is below measured Q. In TextCraft measured Q explains 0.67 [0.59, 0.73] at all turns of these attempts and 0.60 [0.51, 0.67] before the last one, AgentPRM 0.20 [0.00, 0.33] and 0.19 [0.02, 0.31]. In WebShop measured Q explains 0.70 [0.58, 0.76] and 0.62 [0.46, 0.69], PVM 0.24 [0.05, 0.36] and 0.19 [-0.02, 0.31]; after the second turn measured Q ranks with 0.89 [0.78, 0.97], on 15 tasks, and PVM with 0.56 [0.39, 0.73] there. So in WebShop, too, it is the judge that misses what can be seen.
 #
 # In BabyAI measured Q explains 0.65 [0.58, 0.72] and 0.49 [0.41, 0.57]; PVM 0.33 [0.18, 0.46] and 0.16 [-0.05, 0.33], at neither shown to be more than the turn number's 0.25 and 0.20. After the second turn measured Q ranks with 0.74 [0.58, 0.89], on 14 tasks, and PVM with 0.56 [0.37, 0.74] there. So these judges aren't shown to explain more than how long attempts go on, and they rank attempts only a little better than a coin.
 #
