@@ -110,6 +110,25 @@ def _shop(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     return turn
 
 
+def any_product(page: str, rng: random.Random) -> Advice | None:
+    """A click on any product of a page of results, said to fit; what is said of those before it
+    is as often false as it comes. None where there is no product."""
+    hits = _HIT.findall(page)
+    if not hits:
+        return None
+    place = rng.randrange(min(len(hits), 6))
+    kind = " ".join(hits[0][1].split()[-2:])
+    read = []
+    for number, title, price in hits[:place]:
+        if rng.random() < 0.7:
+            read.append(f"{number} [SEP] {title.removesuffix(' ' + kind)} no.")
+        else:
+            read.append(f"{number} [SEP] {title} [SEP] {price} too dear.")
+    number, title, price = hits[place]
+    read.append(f"{number} [SEP] {title} [SEP] {price} fits.")
+    return " ".join(read), f"click[{number}]"
+
+
 def _current(seen: Sequence[str]) -> str:
     """Number of the product whose page is open: it was the only one clicked on since."""
     page = seen[-1].split(" [SEP] ")

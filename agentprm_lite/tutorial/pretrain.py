@@ -27,6 +27,7 @@ from agentprm_lite.files import to_disk
 from agentprm_lite.hub import ChatFormat
 from agentprm_lite.models import half_dtype
 from agentprm_lite.study import provenance
+from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
 from agentprm_lite.tutorial.corpus import WORLDS, episode
@@ -77,6 +78,8 @@ class PretrainConfig:
     """Learning rate of AdamW."""
     seed: int = 0
     """Of weights and data."""
+    purchases: bool = False
+    """From the shipped small base on, with nothing but graded purchases."""
 
     def __post_init__(self) -> None:
         if min(self.hidden, self.layers - 1, self.heads - 2, self.size, self.steps) <= 0:
@@ -94,7 +97,10 @@ class PretrainConfig:
 
 
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
-    """A model that has learned nothing but can copy."""
+    """A model that has learned nothing but can copy; for purchases the shipped base."""
+    if config.purchases:
+        shipped = small_base.folder()
+        return LlamaForCausalLM.from_pretrained(shipped, dtype=torch.float32)
     shape = LlamaConfig(
         vocab_size=len(chat.tokenizer),
         hidden_size=config.hidden,
@@ -162,7 +168,7 @@ def pretrain(
         return
     where = {name: str(text) for name, text in provenance().items()}  # torch's own is no plain text
     run.sessions.append({"step": run.number, "command": command, **where})
-    rows = Rows(run.chat, config.seed, config.copy_steps, config.size)
+    rows = Rows(run.chat, config.seed, config.copy_steps, config.size, config.purchases)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones
         rows, batch_size=None, sampler=range(run.number, stop), num_workers=1, prefetch_factor=8
     )
@@ -203,7 +209,10 @@ class _Run:
                 raise ValueError(
                     f"{folder} has {sorted(other)} and no run to go on with: use a new folder"
                 )
-            tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
+            if config.purchases:
+                tokenizer = AutoTokenizer.from_pretrained(small_base.folder())
+            else:
+                tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
             tokenizer.save_pretrained(folder)
         chat = ChatFormat(AutoTokenizer.from_pretrained(folder))
         model = new_base(config, chat)
@@ -211,7 +220,8 @@ class _Run:
         run = cls(config, folder, chat, model, optimizers(model, config), mean)
         if path.exists():
             state = torch.load(path, weights_only=True)
-            known = {**state["config"], "steps": config.steps}  # a run may be made longer
+            # an older run has no purchases, and a run may be made longer
+            known = {"purchases": False, **state["config"], "steps": config.steps}
             if known != asdict(config):
                 raise ValueError(f"{path}: has {state['config']}, this run is {asdict(config)}")
             model.load_state_dict(state["model"])
