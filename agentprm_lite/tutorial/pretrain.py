@@ -195,7 +195,7 @@ class _Run:
     number: int = 0
     """Of the next step."""
     curve: list[list[float]] = field(default_factory=list)
-    """Of every step: loss on turns and copies, loss on what is read, tokens, seconds."""
+    """Of every step: loss on turns, copies and verdicts, loss on what is read, tokens, seconds."""
     sessions: list[dict[str, Any]] = field(default_factory=list)
     """Of every start: its first step, and what the card tells of it."""
 
@@ -240,7 +240,7 @@ class _Run:
             with torch.autocast("cpu", torch.bfloat16, enabled=half_dtype() == torch.bfloat16):
                 losses, weights = losses_of(self.model, batch)
             ((losses * weights).sum() / whole).backward()
-            for k, kind in enumerate((weights == 1, (weights > 0) & (weights < 1))):
+            for k, kind in enumerate((weights >= 1, (weights > 0) & (weights < 1))):
                 sums[2 * k] += losses.detach()[kind].sum()
                 sums[2 * k + 1] += kind.sum()
         if not sums.isfinite().all():

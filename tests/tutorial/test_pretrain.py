@@ -248,7 +248,7 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
 def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     chat = load_chat(toy)
     text, right = graded(3)
-    ids, weights, targets = verdicts(chat, 3)
+    ids, weights, targets = verdicts(chat, text, right)
     played, spans = episode_ids(chat, text.observations, text.turns)
     assert ids == [*played, *chat.observation_ids("")]
     said = {
@@ -338,7 +338,7 @@ def test_the_checker_tells_what_is_right_so_far():
     model, chat = load_policy(folder), load_chat(folder)
     said, fine = [], []
     for seed in range(2**40, 2**40 + 60):
-        ids, weights, targets = verdicts(chat, seed)
+        ids, weights, targets = verdicts(chat, *graded(seed))
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].float()
         at = [k for k, w in enumerate(weights) if w]
