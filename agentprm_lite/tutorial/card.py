@@ -25,7 +25,8 @@ DATA = (
 )
 PURCHASES = (
     "Purchases in made-up shops, about half of them of wrong products, graded after each turn "
-    "(agentprm_lite/tutorial/graded.py). Nothing of a shop that part_of() keeps for judges or tests."
+    "(agentprm_lite/tutorial/graded.py). Nothing of a shop that part_of() keeps for judges or "
+    "tests."
 )
 
 

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.files import to_disk
-from agentprm_lite.hub import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.models import half_dtype
 from agentprm_lite.study import provenance
 from agentprm_lite.tutorial import base as small_base
@@ -99,8 +99,8 @@ class PretrainConfig:
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
     """A model that has learned nothing but can copy; for purchases the shipped base."""
     if config.purchases:
-        shipped = small_base.folder()
-        return LlamaForCausalLM.from_pretrained(shipped, dtype=torch.float32)
+        shipped: LlamaForCausalLM = load_policy(small_base.folder())
+        return shipped.to("cpu", torch.float32)
     shape = LlamaConfig(
         vocab_size=len(chat.tokenizer),
         hidden_size=config.hidden,
