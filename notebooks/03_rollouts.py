@@ -566,7 +566,7 @@ attempt(check_still_to_play, still_to_play)
 #
 # | | the paper | here |
 # |---|---|---|
-# | simplified | collection at temperature 1.0 | the profile's (`rollout_temperature`): 1.3 for the small base (in the stored study 1.4 in TextCraft, 1.5 in BabyAI), so that both outcomes occur |
+# | simplified | collection at temperature 1.0 | the profile's (`rollout_temperature`): 1.3 for the small base (in the stored study 1.4 in TextCraft, 1.5 in BabyAI and WebShop), so that both outcomes occur |
 # | simplified | 16 episodes a query (N_TD) | in the profile cpu 4 (`rollout_samples`) on 60 goals |
 # | ours | candidates at temperature 0.7 | the profile's (`eval_temperature`), as high as in collection: the samples must differ |
 # | ours | samples are counted | tokens are counted, sampled, read and kept apart |

@@ -225,7 +225,8 @@ def verdict(name, ours, base):
 for i in (0, -1):
     print(f"error with about {BUDGETS[i]:,} moves, {SEEDS} seeds")
     for name in ("PVM, λ = 1", "AgentPRM, λ = 0.8", "MC-soft, K = 1"):
-        text = f"  {name} minus AgentPRM, λ = 0.95"
+        moves = f"{name} ({used[name][i]:,.0f} moves)"
+        text = f"  {moves} minus AgentPRM, λ = 0.95"
         verdict(text, errors[name][i], errors["AgentPRM, λ = 0.95"][i])
 if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
     pvm, long, short, once, four = last.values()
@@ -237,9 +238,9 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 # episode and labels one state with it, a trajectory labels every state that it
 # passes. So at equal moves Monte Carlo has cleaner labels of far fewer states,
 # and on a long chain their number matters more than their noise. (One
-# trajectory that is labelled so costs more than the fewest moves in the
-# figure. And a state that a learner never saw keeps the value 0.5 here, far
-# from 0.05 at the start.)
+# trajectory that is labelled so costs more than the others' fewest moves: there
+# a Monte Carlo learner has but one. And a state that a learner never saw keeps
+# the value 0.5 here, far from 0.05 at the start.)
 # And λ < 1 lies below PVM: in the chain many
 # trajectories pass through the same state, and the model's value there is the
 # mean over all of them, while the outcome of one trajectory is a coin toss
@@ -283,11 +284,11 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 # $$\hat Q_t = \hat A_t + M_{t-1} \text{ for } t < T, \qquad \hat Q_T = r \tag{14}$$
 #
 # with one mend: at a final last turn $M$ counts as 0 in equation 12, so that
-# $\delta_T = r - M_{T-1}$. In words: $\delta_t$, the *TD error*, is how much the
-# model's opinion changed at turn $t$, plus any reward; $\hat A_t$ adds this
-# change and the later ones, one $k$ turns later times $\lambda^k$; the label is the opinion
-# before the turn plus that sum. The section on a misuse shows why. With this the two
-# cases of equation 14 agree, and everything is one backward recursion:
+# $\delta_T = r - M_{T-1}$ (the section on a misuse shows why). In words: $\delta_t$,
+# the *TD error*, is how much the model's opinion changed at turn $t$, at the end how far
+# the outcome is from it; $\hat A_t$ adds this change and the later ones, one $k$
+# turns later times $\lambda^k$; the label is the opinion before the turn plus that sum.
+# With the mend the two cases of equation 14 agree, and everything is one backward recursion:
 #
 # $$\hat Q_t = (1 - \lambda) M_t + \lambda \hat Q_{t+1} \quad (\gamma = 1),
 # \qquad \hat Q_T = r.$$
@@ -551,8 +552,9 @@ show_figure(
 # ## Hard and soft Monte Carlo
 #
 # The hard label of equation 11 asks whether *any* of $N$ rollouts succeeds. Its
-# mean is the chance of at least one success, $1 - (1 - Q)^N$. The soft label,
-# the share of rollouts that succeed, has mean $Q$. The exact means:
+# mean is the chance of at least one success, $1 - (1 - Q)^N$; that of the soft
+# label, the share of rollouts that succeed, is $Q$. (The bias² that the cell
+# prints for soft labels is that of states never seen, which keep 0.5.) The exact means:
 
 # %%
 q = np.linspace(0, 1, 41)
@@ -684,9 +686,8 @@ for s in range(profile.reward_seeds if seen else 0):
     rows = []
     for v, t in zip(values, trajectories, strict=True):
         q, root = torch.tensor(v.q)[None], torch.tensor([v.root]).double()
-        r = torch.tensor([t.outcome if t.final else 0.0]).double()
-        cut = torch.tensor([t.final])
-        rows.append(td_gae_labels(q, root, r, q > -1, cut).q[0].numpy())
+        r = torch.tensor([t.counted]).double()  # 0 if the episode was cut
+        rows.append(td_gae_labels(q, root, r, q > -1, final).q[0].numpy())
     guesses["TD, trained M"].append(rows)
 guesses["PVM"].append([np.full(t.num_steps, t.outcome) for t in trajectories])
 guesses["0.5"].append([np.full(t.num_steps, 0.5) for t in trajectories])

@@ -75,7 +75,8 @@ if PROFILE == "smoke":
 # Beside them stands **fewest turns**, which has learned nothing: after $t$ turns
 # its score is $-t$. Its AUROC is 0.5 at the first turn, and later it knows how
 # many turns have gone by. Half-way is turn $T/2$ of $T$, rounded down and counted
-# from 0: in a success of two turns that is the last one, which shows the outcome.
+# from 0: in a success of two turns that is the last one, whose action may show
+# the outcome.
 #
 # **Predict before you run:** ORM was never trained on turns in the middle. How
 # will it do there? And how far above *fewest turns* will each of the three be?
@@ -165,10 +166,10 @@ for where, table in (("first turn", first), ("half-way", half)):
 # last line prints. The first turn is free of this: there *fewest turns* minus
 # one half is 0, and a judge above it has read something in the turn itself.
 #
-# Your predictions, from the larger run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain): among attempts
-# that are still under way after three turns, which leaves fewest turns nothing, ORM
-# has 0.52 [0.48, 0.57], which can't be told from a coin; PVM has 0.65 [0.60, 0.69] and AgentPRM 0.67 [0.62, 0.71].
-# That is what is left, and AgentPRM isn't shown to have more of it than PVM.
+# Your predictions, from the larger run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain): at its fixed
+# turn, among attempts that are still under way after four turns, which leaves fewest turns nothing,
+# ORM has 0.57 [0.52, 0.62], PVM 0.63 [0.59, 0.68] and AgentPRM 0.67 [0.64, 0.72]. AgentPRM minus PVM is
+# 0.04 [0.01, 0.08] there; after one, two, three, five or six turns the two can't be told apart.
 #
 # Chapters [6](06_best_of_n.ipynb) and [7](07_beam_search.ipynb) test the values
 # where they are used.
@@ -367,14 +368,14 @@ assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
 # $$M_t = c_t\, Q_t + (1 - c_t)\, M_{t-1}, \qquad M_{-1} = V(s_0).$$
 #
 # That is **exponential smoothing** of $Q$ along the episode. Its weights come
-# from the end ($s_t$ is the share of the true $Q_t$ in the mean label of turn $t$,
-# the rest is the model's own $M_t$), with $a = \frac{1}{T+1}$, $b = \frac{\beta}{T}$ and
-# $s_{T-1} = 1$:
+# from the end ($w_t$ is the share of the true $Q_t$ in the mean label of turn $t$,
+# the rest is the model's own $M_t$), with $d = \frac{1}{T+1}$, $b = \frac{\beta}{T}$ and
+# $w_{T-1} = 1$:
 #
-# $$c_{T-1} = 1 - \frac{\lambda b}{a + b}, \qquad
-# s_t = \lambda\,[s_{t+1} + (1 - s_{t+1})\, c_{t+1}]$$
+# $$c_{T-1} = 1 - \frac{\lambda b}{d + b}, \qquad
+# w_t = \lambda\,[w_{t+1} + (1 - w_{t+1})\, c_{t+1}]$$
 # $$1 - c_t = \frac{\lambda b}
-# {(a + 2b)\, s_t + \lambda b\,(1 - s_t) - b\, s_{t+1} (1 - c_{t+1})}$$
+# {(d + 2b)\, w_t + \lambda b\,(1 - w_t) - b\, w_{t+1} (1 - c_{t+1})}$$
 #
 # With β = 1 and five turns they are 0.59, 0.59, 0.59, 0.57 and 0.48: half of
 # the last value is that of the turn before. Longer episodes change little.
@@ -416,7 +417,7 @@ if text := stored("smoothing.json"):
 # has learned from the first rollouts, with each β, and reads 100 held-out tasks with 16 attempts each.
 # TextCraft is there twice: level 2 at temperature 1.4, as in [chapter 10](10_four_worlds.ipynb#what-each-world-is-like),
 # and levels 1 and 2 at 1.3, with more sizes and seeds. (A goal of level 1 takes one craft, one of level 2
-# also the craft of an input.) Outcomes scatter about $Q$ alike for every β, so a difference of squared
+# also the craft of an input.) WebShop has its earlier policy, at 1.3, whose turns were cut. Outcomes scatter about $Q$ alike for every β, so a difference of squared
 # errors is one of the errors of $M$. A model *explains* 1 − (its squared error / that of the best
 # constant): 1 is perfect, 0 no better than a constant.
 
@@ -511,10 +512,9 @@ show_figure(plots.training_curves(panels, xlabel="step"),
 # more turns). Where that share is near one half, a mean of 0.5 says nothing.
 #
 # The printed number decides. It is the **explained variance** on training goals
-# that were held out of the training: one minus the squared error of $M$ against
-# the outcome, divided by that of the best constant, over all turns; for ORM over
-# last turns. 1 is perfect, 0 is a constant. The epoch with the least loss there
-# is kept, and below 0.02 the trainer says that the judge has learned nothing.
+# that were held out of the training, over all turns; for ORM over last turns.
+# The epoch with the least loss there is kept. Of a judge that explains less than
+# 0.02 the trainer says that it has learned nothing.
 # PVM and AgentPRM answer the same question. ORM answers an easier one in TextCraft,
 # was this last turn a success, so its number can't be compared with theirs.
 #
@@ -800,7 +800,7 @@ for name, other in others.items():
 #    ([a check against finite differences](05_agentprm.ipynb#a-check-against-finite-differences);
 #    `tests/core/test_train.py`).
 # 3. An AUROC half-way through an episode needs *fewest turns* beside it, which
-#    reads nothing; among attempts under way after three turns PVM ranks with 0.65 and
+#    reads nothing; among attempts under way after four turns PVM ranks with 0.63 and
 #    AgentPRM with 0.67 in the larger run ([the question](05_agentprm.ipynb#the-question)).
 # 4. A value can rank well without being a chance
 #    ([are the values chances?](05_agentprm.ipynb#are-the-values-chances)).
@@ -832,8 +832,9 @@ for name, other in others.items():
 #
 # <details><summary>Answer</summary>
 #
-# It has to score an action when search has to choose. The answer of the world
-# comes later and would leak into the score.
+# So that search can choose before the world answers. Read later, $M$ would be the
+# value of the next state, which can tell more
+# ([chapter 10](10_four_worlds.ipynb#could-any-judge-do-better)).
 #
 # </details>
 #

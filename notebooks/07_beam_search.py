@@ -625,8 +625,8 @@ attempt(check_tokens_computed, tokens_computed)
 # 2. Cached scores equal the full pass, and answers can be replayed
 #    ([the check](07_beam_search.ipynb#forked-environments-two-caches); `tests/core/test_search.py`, `tests/fast/test_cache.py`).
 # 3. A missing `select` or a shared environment fails silently ([the misuse](07_beam_search.ipynb#a-misuse-that-looks-right)).
-# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. It is below
-#    Best-of-N in TextCraft, BabyAI and math; in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
+# 4. A wider beam also samples more: compare it with Best-of-N at equal tokens, discarded branches counted. At 4×4, one
+#    seed, hot sampling, it is below Best-of-N in TextCraft, BabyAI and math; in WebShop the two can't be told apart ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
 # 5. Beams can collapse. Keeping distinct paths alone helps in TextCraft (with 5 % more tokens); in BabyAI and WebShop that is undecided ([where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong)).
 #
 # ## Quiz

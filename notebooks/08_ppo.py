@@ -297,8 +297,8 @@ show_figure(
 # | $\hat A_t$ | result of `gae` | [B, T] | advantage; each token of a turn gets its turn's |
 #
 # **An independent check.** Shaped rewards with the shifted critic $V - \Phi$ must give the *same* advantages as plain rewards with $V$, for any potential and any $\lambda$: in each
-# $\delta_t$ the potentials cancel. We try random ones. The check says more than that the code is right: shaping is worth just as much as a critic that **starts** at the reward model's
-# values. It can make learning faster while the critic knows little, and it does not change which policies are best.
+# $\delta_t$ the potentials cancel. We try random ones. The check says more than that the code is right: for a critic that can represent $V - \Phi$, shaping is worth just as much as
+# **starting** at the reward model's values (the linear critic here may not be able to). It can make learning faster while the critic knows little, and it does not change which policies are best.
 
 # %%
 rng = np.random.default_rng(0)
@@ -593,7 +593,7 @@ attempt(check_shaped, shaped)
 # 3. Raw Q pays for idle turns: a failure with two of them earns more than a direct success, and a policy of one weight that follows the gradient ends idle
 #    ([the figures](08_ppo.ipynb#raw-q-pays-for-dithering)).
 # 4. The k3 loss has the gradient of $\mathrm{KL}(\pi_{\text{ref}} \,\|\, \pi)$ ([the loss](08_ppo.ipynb#the-loss-a-clipped-ratio-and-kl-to-the-reference); `tests/core/test_losses.py`).
-# 5. Shaping is worth as much as a critic that starts at the reward model's values: it can change how fast one learns, not what is best
+# 5. For a critic that can represent $V - \Phi$, shaping is worth as much as starting at the reward model's values: it can change how fast one learns, not what is best
 #    ([an independent check](08_ppo.ipynb#raw-q-pays-for-dithering)).
 #
 # ## Quiz

@@ -197,6 +197,8 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     found.append(
         verdicts("the best reward model", "the attempt with the fewest turns", few, numbers)
     )
+    careful = {WORLDS[w]: x["judges"][x["best_judge"]]["minus_greedy"] for w, x in worlds.items()}
+    found.append(verdicts("the best reward model", "one greedy attempt", careful, numbers))
     beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
     found.append(verdicts("a beam of 4×4", "one greedy attempt", beams, numbers))
     rows = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
@@ -288,7 +290,10 @@ def readme() -> str:
         return MISSING
     name = f"results/{TABLE.name}"
     lines = [f'<img src="results/{FIGURE.name}" width="480" alt="{alt(regime)}">', caption(regime)]
-    source = f"Made by `{COMMAND}`; commits, dates and devices stand in [{name}]({name})."
+    source = (
+        f"Points are of the first minus the second. Made by `{COMMAND}`; commits, dates and "
+        f"devices stand in [{name}]({name})."
+    )
     return "\n\n".join([*lines, *said(regime), source]) + "\n"
 
 

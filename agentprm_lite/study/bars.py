@@ -34,7 +34,7 @@ def table(raw: Raw) -> dict[str, Any]:
     cut = np.array([[attempt[2] for attempt in task] for task in raw["candidates"]])
     oracle, few = won.max(axis=1), fewest_turns(raw, [won.shape[1]])[0, :, 0]
     judges = {kind: judge(raw, kind) for kind in raw["values"]}
-    process = process_judge(raw)
+    process, others = process_judge(raw), [kind for kind in judges if kind != "agentprm"]
     best = max(judges, key=lambda kind: judges[kind]["best_of_n"][0])
     chosen = {kind: best_of(raw, kind, [won.shape[1]])[..., 0] for kind in judges}
     return {
@@ -52,10 +52,9 @@ def table(raw: Raw) -> dict[str, Any]:
         "fewest_turns": row(raw, few),
         "reward": row(raw, outcomes(raw), mean=True),
         "judges": judges,
-        "agentprm_minus": {
-            kind: row(raw, chosen["agentprm"], chosen[kind])
-            for kind in judges
-            if kind != "agentprm"
+        "agentprm_minus": {k: row(raw, chosen["agentprm"], chosen[k]) for k in others},
+        "agentprm_ranks_minus": {
+            k: (auroc_after(raw, "agentprm", fixed_turn(raw), k) or [None])[0] for k in others
         },
         "score": {"by": score_of(raw), **raw.get("score", {})},
         "process_judge": process,
@@ -88,6 +87,7 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
         "best_of_n": row(raw, chosen),
         "minus_sample": row(raw, chosen, one),
         "minus_fewest_turns": row(raw, chosen, few),
+        "minus_greedy": row(raw, chosen, np.array([attempt[1] for attempt in raw["greedy"]])),
         "best_of_n_by": {score: row(raw, some) for score, some in by.items()},
         "min_minus_last": row(raw, by["min"] - by["last"]),
         "minus_sample_by": {score: row(raw, some, one) for score, some in by.items()},
@@ -199,18 +199,23 @@ def squared_errors(raw: Raw, kind: str) -> Floats:
     ])  # fmt: skip
 
 
-def auroc_after(raw: Raw, kind: str, turn: int) -> tuple[list[float], int] | None:
-    """Within-task AUROC of M after a turn, among attempts that go on after it, and the tasks with
-    both outcomes among them; None if there is no such task."""
+def auroc_after(
+    raw: Raw, kind: str, turn: int, minus: str | None = None
+) -> tuple[list[float], int] | None:
+    """Within-task AUROC of M after a turn, among attempts that go on after it, or how far it is
+    above another judge's; and the tasks with both outcomes among them. None if there is none."""
     if not (on := under_way(raw, turn)):
         return None
     success = {g: [float(raw["candidates"][g][k][1]) for k in ks] for g, ks in on.items()}
     runs = [
-        [auroc([run[g][k][turn] for k in ks], success[g]) for g, ks in on.items()]
-        for run in raw["values"][kind]
+        [
+            [auroc([run[g][k][turn] for k in ks], success[g]) for g, ks in on.items()]
+            for run in raw["values"][name]
+        ]
+        for name in (kind, *([minus] if minus else []))
     ]
     some = {**raw, "families": [raw["families"][g] for g in on]}
-    return row(some, runs), len(on)
+    return row(some, *runs), len(on)
 
 
 def under_way(raw: Raw, turn: int) -> dict[int, list[int]]:

@@ -221,7 +221,7 @@ PAPER = replace(
 
 
 # The small base in the other worlds. The temperature is 1.3 (in study 1.4 in TextCraft, 1.5 in
-# BabyAI), as its attempts at 1 are nearly all right or all alike; it and levels were chosen on
+# BabyAI and WebShop), as its attempts at 1 leave less to choose; it and levels were chosen on
 # training tasks.
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},

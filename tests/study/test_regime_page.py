@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 import regime_page as page
 
@@ -25,7 +26,7 @@ from agentprm_lite.study import (
     read_raw,
     summary,
 )
-from agentprm_lite.study.bars import explained
+from agentprm_lite.study.bars import auroc_after, best_of, explained, row
 from agentprm_lite.train import LEARNED
 
 EARLIER = {
@@ -36,7 +37,11 @@ EARLIER = {
     "turns_of_64": "webshop",
 }
 """Regimes before today's, told in chapter 10."""
-JUDGE = {"best_of_n": [0.7, 0.6, 0.8], "minus_sample": [-0.2, -0.3, -0.1]}
+JUDGE = {
+    "best_of_n": [0.7, 0.6, 0.8],
+    "minus_sample": [-0.2, -0.3, -0.1],
+    "minus_greedy": [0.1, -0.05, 0.25],
+}
 
 
 def world(**other: Any) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def test_the_bars_of_two_worlds() -> None:
 def test_sentences_follow_the_intervals() -> None:
     lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
-    sample, orm, pvm, few, beam, halving, missing = page.said({"worlds": worlds})
+    sample, orm, pvm, few, careful, beam, halving, missing = page.said({"worlds": worlds})
     assert sample.replace("\u00a0", " ") == (
         "Where the best of three reward models (the best on these tasks) chooses one of 16 "
         "attempts, success is 70 % instead of 30 % in TextCraft and 70 % instead of 30 % in "
@@ -133,6 +138,10 @@ def test_sentences_follow_the_intervals() -> None:
     assert short == "AgentPRM is better than ORM in TextCraft, worse in BabyAI."
     assert few.startswith(
         "Neither the best reward model nor the attempt with the fewest turns is s"
+    )
+    assert careful == (
+        "Neither the best reward model nor one greedy attempt is shown to be better in TextCraft "
+        "(10.0 points [−5.0, 25.0]) and BabyAI (10.0 points [−5.0, 25.0])."
     )
     assert beam.startswith("A beam of 4×4 is better than one greedy attempt in TextCraft (10.0 po")
     assert halving.startswith(
@@ -248,8 +257,8 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
     one, four = (gain(level_2, b)[480] for b in (1.0, 4.0))
     assert one.hi < 0 and four.lo < 0 < four.hi
     assert learned(level_2, 1.0)[480].mean < learned(level_2, 4.0)[480].mean
-    for row in level_2["rows"]:  # the trainer's own verdict
-        assert (row["held_out"][row["epochs"] - 1] >= LEARNED) == (row["rollouts"] >= 480)
+    for run in level_2["rows"]:  # the trainer's own verdict
+        assert (run["held_out"][run["epochs"] - 1] >= LEARNED) == (run["rollouts"] >= 480)
     best = {
         n: sum(of) / len(of)
         for n in (60, 120, 240, 480)
@@ -350,7 +359,7 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
         "(medians)"
     ) in ten
     assert (
-        f"With {100 * ways['webshop'][0]['tokens'] / ways['webshop'][1]['tokens']:.0f} % of" in ten
+        f"with {100 * ways['webshop'][0]['tokens'] / ways['webshop'][1]['tokens']:.0f} % of" in ten
     )
     gains = {w: [y["min_minus_last"] for y in x["judges"].values()] for w, x in worlds.items()}
     assert [low > 0 for _, low, _ in gains["math"]] == [True, True, False]  # orm, pvm, agentprm
@@ -405,13 +414,46 @@ def test_each_number_of_chapter_10s_summary_is_the_one_that_it_names() -> None:
         f"attempt solves {sums['greedy'][0]:.2f}. At temperature 0.7 PVM's choice solves "
         f"{careful:.2f}, too"
     ) in ten
-    late, early = rooms["sight"]["late"], rooms["judges"]["pvm"]["auroc_by_turn"]["3"][0]
+    late, fixed = rooms["sight"]["late"], rooms["auroc_fixed_turn"]
     assert (
-        f"PVM explains {late['pvm_explained_variance'][0]:.2f} of the outcomes of all BabyAI's "
-        f"attempts, read after the world's reply {late['explained_variance'][0]:.2f}, the turn "
-        f"number {late['turn_number_explains']:.2f}"
+        f"before the last turn {late['explained_variance'][0]:.2f} instead of PVM's "
+        f"{late['pvm_explained_variance'][0]:.2f}, and the turn number "
+        f"{late['turn_number_explains']:.2f}."
     ) in ten
-    assert f"it is {late['auroc_by_turn']['3'][0]:.2f} instead of {early:.2f}" in ten
+    assert late["auroc_by_turn"][str(rooms["fixed_turn"])][1] < fixed[0]  # no gain is shown
+    assert shop["foresight"]["success"] == [1, 1, 1] == shop["foresight"]["oracle16"]
+    assert (
+        f"the beam by measured Q solves all {shop['foresight']['tasks']}, by PVM "
+        f"{shop['foresight']['own'][0]:.2f} there, and greedy {shop['foresight']['greedy'][0]:.2f}."
+    ) in ten
+    assert shop["foresight"]["own"][0] < shop["beams"]["4x4"]["success"][0] - 0.15  # hard ones
+
+
+def test_what_is_said_of_one_greedy_attempt_and_of_agentprm_beside_pvm_holds() -> None:
+    """In chapters 5, 6 and 10."""
+    ten, worlds = words_of("10_four_worlds"), page.stored()["worlds"]
+    above = {w: [j["minus_greedy"] for j in x["judges"].values()] for w, x in worlds.items()}
+    assert all(high < 0 for w in ("webshop", "math") for _, _, high in above[w])
+    assert all(low <= 0 <= high for w in ("textcraft", "babyai") for _, low, high in above[w])
+    assert [worlds[w]["best_judge"] for w in ("webshop", "math")] == ["agentprm", "pvm"]
+    best = [as_typed(worlds[w]["judges"][j]["minus_greedy"])
+            for w, j in (("webshop", "agentprm"), ("math", "pvm"))]  # fmt: skip
+    assert "minus greedy: {}) and math (PVM: {});".format(*best) in ten
+    chosen = {w: [j["best_of_n"][0] for j in x["judges"].values()] for w, x in worlds.items()}
+    assert all(max(chosen[w]) - min(chosen[w]) < 0.02 for w in ("textcraft", "babyai"))
+    ranks = {w: x["agentprm_ranks_minus"]["pvm"] for w, x in worlds.items()}
+    assert f"after the fourth, {as_typed(ranks['textcraft'])} more than PVM; in" in ten
+    assert worlds["textcraft"]["fixed_turn"] == 4 and ranks["textcraft"][1] > 0
+    assert all(ranks[w][1] <= 0 <= ranks[w][2] for w in ("babyai", "webshop", "math"))
+    raw = read_raw(page.RAW / "textcraft.json.gz")
+    for turn in (1, 2, 3, 5, 6):
+        (_, low, high), _ = auroc_after(raw, "agentprm", turn, "pvm") or ([0.0] * 3, 0)
+        assert low <= 0 <= high
+    raw = read_raw(page.RAW / "webshop.json.gz")
+    for kind in raw["values"]:
+        eight, all_of_them = np.moveaxis(best_of(raw, kind, [8, 16]), -1, 0)
+        mean, low, high = row(raw, all_of_them, eight)
+        assert mean < 0 and low <= 0 <= high
 
 
 def test_what_chapters_6_and_10_say_of_webshops_ends_holds() -> None:
