@@ -111,8 +111,8 @@ def _shop(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
 
 
 def any_product(page: str, rng: random.Random) -> Advice | None:
-    """A click on any product of a page of results, said to fit; what is said of those before it
-    is as often false as it comes. None where there is no product."""
+    """A click on one of the first products of a page of results, said to fit; what is said of
+    those before it is drawn, be it true or not. None where there is no product."""
     hits = _HIT.findall(page)
     if not hits:
         return None
