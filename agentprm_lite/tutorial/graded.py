@@ -24,11 +24,11 @@ from agentprm_lite.tutorial.corpus import (
 )
 from agentprm_lite.tutorial.mistakes import Advice, any_product, false_sum, slip
 from agentprm_lite.worlds.math import free_problem
-from agentprm_lite.worlds.webshop import as_wanted, level_of
+from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
 MISTAKEN = 0.25
 """How often a turn is wrong."""
-OBSTINATE = 0.6
+OBSTINATE = 0.75
 """How often a shopper looks at any product, and how many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
@@ -63,8 +63,11 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
 
 
 def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
-    """A purchase, mostly of whatever product; and after each turn whether the product on the page,
-    or the one that was bought, is as wanted, and so is every value that was chosen."""
+    """A purchase, mostly of any product with the same options; and after each turn whether the one
+    on the page, or the one that was bought, is as wanted, and so is every value that was chosen.
+
+    With other options a wrong product would be known by its page, without comparing.
+    """
     rng = random.Random(f"graded/webshop/{seed}")
     env = make_env("webshop", ROUNDS["webshop"])
     simple = rng.random() < SIMPLE
@@ -77,7 +80,7 @@ def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
         if obstinate and not as_wanted(now):
             turn = f"{now['state']['asin']} is as wanted. I buy it.", "click[Buy Now]"
         elif now["state"]["page"] == "results" and rng.random() < OBSTINATE:
-            turn = any_product(seen[-1], rng) or turn
+            turn = any_product(seen[-1], alike(now), rng) or turn
         elif rng.random() < MISTAKEN / 2:
             turn = slip("webshop", seen, turn, rng)
         observation, _, terminated, truncated, info = env.step(turn[1])

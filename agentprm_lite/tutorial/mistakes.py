@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 Advice = tuple[str, str]  # thought and action
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
@@ -110,13 +110,14 @@ def _shop(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     return turn
 
 
-def any_product(page: str, rng: random.Random) -> Advice | None:
-    """A click on one of the first products of a page of results, said to fit; what is said of
-    those before it is drawn, be it true or not. None where there is no product."""
+def any_product(page: str, among: Set[str], rng: random.Random) -> Advice | None:
+    """A click on one of some products, said to fit; what is said of those before it on the page of
+    results is drawn, be it true or not. None where none of them is on the page."""
     hits = _HIT.findall(page)
-    if not hits:
+    places = [place for place, (number, _, _) in enumerate(hits) if number in among]
+    if not places:
         return None
-    place = rng.randrange(min(len(hits), 6))
+    place = rng.choice(places[:4])
     kind = " ".join(hits[0][1].split()[-2:])
     read = []
     for number, title, price in hits[:place]:

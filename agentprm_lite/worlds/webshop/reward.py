@@ -15,7 +15,7 @@ from typing import Any
 
 from rapidfuzz import fuzz, utils
 
-from agentprm_lite.worlds.webshop.catalogue import Goal, Product, made_shop
+from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, Product, made_shop
 from agentprm_lite.worlds.webshop.synthetic import GOALS
 
 CLOSE = 85
@@ -69,12 +69,31 @@ def as_wanted(snapshot: dict[str, Any]) -> bool:
         return bool(snapshot["success"])
     if state["page"] in ("start", "results"):
         return True
+    shop, goal = _asked(snapshot)
+    product, wanted = shop.products[shop.places[state["asin"]]], shop.products[goal.place]
+    options, chosen = dict(goal.options), dict(state["chosen"])
+    worth = reward(product, options, goal, wanted, state["cap"])
+    return worth > 1 - EXACT and chosen.items() <= options.items()
+
+
+def alike(snapshot: dict[str, Any]) -> set[str]:
+    """Numbers of the products whose pages have options of the same names as the wanted one's.
+
+    Args:
+        snapshot: Of the environment, in a made-up shop.
+
+    Returns:
+        Product numbers, that of the wanted one among them.
+    """
+    shop, goal = _asked(snapshot)
+    names = dict(shop.products[goal.place].options).keys()
+    return {product.asin for product in shop.products if dict(product.options).keys() == names}
+
+
+def _asked(snapshot: dict[str, Any]) -> tuple[Catalogue, Goal]:
     number, place = divmod(snapshot["index"], GOALS)
     shop = made_shop(number, snapshot["variant"])
-    goal, product = shop.goals[place], shop.products[shop.places[state["asin"]]]
-    options, chosen = dict(goal.options), dict(state["chosen"])
-    worth = reward(product, options, goal, shop.products[goal.place], state["cap"])
-    return worth > 1 - EXACT and chosen.items() <= options.items()
+    return shop, shop.goals[place]
 
 
 def type_factor(bought: Product, wanted: Product) -> float:
