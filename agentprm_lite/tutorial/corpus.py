@@ -104,8 +104,7 @@ def _test_indices(world: str) -> frozenset[int]:
 
 
 @functools.cache
-def practice(world: str) -> tuple[int, ...]:
-    """Indices of the tasks that texts are made from."""
+def _practice(world: str) -> tuple[int, ...]:
     return tuple(task.index for task in part_tasks(world, "practice"))
 
 
@@ -127,7 +126,7 @@ def episode(world: str, seed: int) -> Text:
     slips = SLIPS if rng.random() < 0.5 else 0.0
     if world == "math":
         return _solution(seed, slips, rng)
-    index = rng.choice(practice(world))
+    index = rng.choice(_practice(world))
     text = _played(Task(world, index, FIRST_VARIANT + seed), slips, rng)
     return _in_other_words(text, rng) if world == "textcraft" else text
 
