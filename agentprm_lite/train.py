@@ -127,9 +127,10 @@ def _verdict(label: str, report: dict[str, float]) -> dict[str, float]:
         return {}
     if share < LEARNED:
         logger.warning(
-            "%s has learned nothing: on held-out tasks its M explains %.3f of the variance of "
-            "its targets, a constant explains 0. Don't choose by it",
+            "%s has learned nothing: on held-out tasks its squared error is %.3f times that of a "
+            "constant (explained variance %.3f). Don't choose by it",
             label,
+            1 - share,
             share,
         )
     return {"best_explained_variance": share, "learned": share >= LEARNED}

@@ -407,7 +407,7 @@ pd.DataFrame({
 #
 # ## Does each claim of the paper hold?
 #
-# The paper makes nine claims and gives neither seeds nor intervals. In November 2026 each was tested by a rule that was registered beforehand ([`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md); commits `9aea6b3`, `d175a8f` and `e9908a2`). Those verdicts are **closed and not to be quoted**: nearly all judges that they compare had learned nothing, because batches by length had been batches by outcome, there was one epoch, and in three worlds the policies were hardly better than a random agent. The files stay in `results/claims`, and the [results page](../book/results.md) has them in one table. No new plan is registered yet.
+# The paper makes nine claims and gives neither seeds nor intervals. In November 2026 each was tested by a rule that was registered beforehand ([`results/PLAN.md`](https://github.com/agentprm-lite/agentprm-lite/blob/main/results/PLAN.md); commits `9aea6b3`, `d175a8f` and `e9908a2`). Those verdicts are **withdrawn and not to be quoted**: nearly all judges that they compare had learned nothing, because batches by length had been batches by outcome, there was one epoch, and in three worlds the policies were hardly better than a random agent. The files stay in `results/claims`, and the [results page](../book/results.md) has them in one table. No new plan is registered yet.
 #
 # ### Threats to validity
 #

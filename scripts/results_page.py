@@ -24,7 +24,7 @@ STUDIES = {
 }
 SPEED = RESULTS / "env_speed.json"
 CLAIMS = RESULTS / "claims"
-CLOSED = {"9aea6b3", "d175a8f", "e9908a2"}
+WITHDRAWN = {"9aea6b3", "d175a8f", "e9908a2"}
 """Commits whose reward models learned from batches of similar length."""
 
 
@@ -143,12 +143,12 @@ def speed_tables(speed: dict[str, Any]) -> str:
 
 
 def claims() -> dict[str, dict[str, Any]]:
-    """The closed files of claims, by claim and profile, such as "C1_study"."""
+    """The withdrawn files of claims, by claim and profile, such as "C1_study"."""
     return {p.stem: json.loads(p.read_text()) for p in sorted(CLAIMS.glob("C*.json"))}
 
 
 def claim_tables() -> str:
-    """The closed verdicts on the paper's claims, each with the estimate that it rests on."""
+    """The withdrawn verdicts on the paper's claims, each with the estimate that it rests on."""
     rows = [
         [numbers["claim"], WORLDS[env], f"{numbers['base']} ({numbers['profile']})",
          world["verdict"], *resting_on(world, numbers["unit"]),
@@ -159,10 +159,10 @@ def claim_tables() -> str:
     head = ["claim", "task", "size", "verdict", "effect", "the test it rests on", "n", "file"]
     made = ", ".join(f"`{c}`" for c in dict.fromkeys(n["commit"] for n in claims().values()))
     return "\n".join([
-        "## Closed: verdicts on the paper's claims\n",
-        f"Measured in November 2026 at {made}, by the rule of `results/PLAN.md`. They are closed "
-        "and not to be quoted, because nearly all judges that they compare had learned nothing "
-        "(PVM's M in WebShop was 0.062 at every step of every candidate). The claims stand "
+        "## Withdrawn: verdicts on the paper's claims\n",
+        f"Measured in November 2026 at {made}, by the rule of `results/PLAN.md`. They are "
+        "withdrawn and not to be quoted, because nearly all judges that they compare had learned "
+        "nothing (PVM's M in WebShop was 0.062 at every step of every candidate). The claims stand "
         "in [Paper and here](paper-and-here.md); B1 to B4, questions beyond the paper, in "
         "`results/claims`.\n",
         f"```{{dropdown}} All {len(rows)} verdicts\n{table(head, rows)}```\n",
@@ -206,9 +206,9 @@ def page() -> str:
         stored = RESULTS / f"study_{name}.json"
         parts.append(f"## {title}\n")
         study = json.loads(stored.read_text()) if stored.exists() else {}
-        if study.get("commit") in CLOSED:
+        if study.get("commit") in WITHDRAWN:
             parts.append(
-                "**Closed, no result:** these reward models learned from batches of similar "
+                "**Withdrawn:** these reward models learned from batches of similar "
                 "length, which were batches of similar outcome. The library makes them at random "
                 "since.\n"
             )

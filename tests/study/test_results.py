@@ -153,22 +153,22 @@ def _percentages(node: object) -> list[str]:
     return [f"{100 * node:.1f} {node:.1f}"] if isinstance(node, int | float) else []
 
 
-def test_a_study_whose_judges_learned_from_biased_batches_is_called_closed(
+def test_a_study_whose_judges_learned_from_biased_batches_is_withdrawn(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On the results page, in chapter 13 and in the README, until a new run replaces it."""
     study = json.loads((results.RESULTS / "study_llm.json").read_text())
     texts = [results.ROOT / "README.md", results.ROOT / "notebooks" / "13_real_language_model.py"]
     said = {"no result" in path.read_text("utf-8").lower() for path in texts}
-    assert said == {"**Closed, no result:**" in results.page()} == {study["commit"] == "e9908a2"}
+    assert said == {"**Withdrawn:**" in results.page()} == {study["commit"] == "e9908a2"}
     for name in ("claims", "regime"):
         (tmp_path / name).symlink_to(results.RESULTS / name)
     (tmp_path / "study_llm.json").write_text(json.dumps(study | {"commit": "abcdef0"}))
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    assert "**Closed, no result:**" not in results.page()
+    assert "**Withdrawn:**" not in results.page()
 
 
-def test_closed_verdicts_follow_from_their_files() -> None:
+def test_withdrawn_verdicts_follow_from_their_files() -> None:
     """By the registered rule, from the stored intervals, by code that shares nothing with the
     page's: it holds above the bar; it fails below the bar plus the smallest effect of interest."""
     shown = {}
@@ -205,7 +205,7 @@ def test_closed_verdicts_follow_from_their_files() -> None:
     assert len(files) == 14 and found == len(shown) == 35
 
 
-def test_what_is_closed_says_so_and_names_its_commits() -> None:
+def test_what_is_withdrawn_says_so_and_names_its_commits() -> None:
     commits = {numbers["commit"] for numbers in results.claims().values()}
     plan = (results.ROOT / "results" / "PLAN.md").read_text(encoding="utf-8")
     chapter = (results.ROOT / "notebooks" / "10_four_worlds.py").read_text(encoding="utf-8")
