@@ -495,9 +495,9 @@ for world, index in zip(WORLDS, (430, 3310, 14, 3480), strict=True):
 # ## A misuse that looks right
 #
 # Estimate $Q(s_0, a)$ of the three actions by playing on at random after each.
-# Both functions below take a snapshot and restore it before every rollout. One
-# of them takes it in the wrong place: inside the loop over the actions, where
-# the environment is no longer where it was.
+# `estimate` takes a snapshot, and `play_on` restores it before every rollout.
+# With `inside=True` it is taken in the wrong place: inside the loop over the
+# actions, where the environment is no longer where it was.
 #
 # **Predict before you run:** which of the three estimates will still be right?
 

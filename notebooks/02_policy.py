@@ -135,8 +135,8 @@ show_figure(
 # A turn is a thought and an action, in the ReAct format. A chat template puts
 # marks between the turns.
 #
-# The demonstrations come from the environment's expert. It plays every goal
-# among distractors (`demo_variants` times, each time among other ones). Its
+# The demonstrations come from the environment's expert. It plays a part of the
+# training goals (the others are kept for rollouts), among distractors. Its
 # thoughts quote the commands that an item is for, from the goal's own command
 # downwards, so that a turn can be written by copying from the prompt.
 #
@@ -389,7 +389,9 @@ if "RFT" in policies:
 # another seed of the training.
 #
 # The first line tells how much the demonstrations added to what the base could
-# do already. And look at the number of steps that RFT had, in the caption of
+# do already. In the profile cpu that is undecided: in pretraining the base has
+# read thousands of such episodes, so the figure at the top shows pretraining
+# and imitation together. And look at the number of steps that RFT had, in the caption of
 # the loss: the successes counted above make few steps. So small a push can be
 # invisible on so few goals; *undecided* means that, and not that RFT is worth
 # nothing.

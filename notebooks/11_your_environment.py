@@ -40,14 +40,14 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 #
 # Here is a world that the library has never seen. A **vault** opens to a code of three words: a colour, an animal and a
 # thing in the sky, ten of each. Notes with the words lie in three of the rooms; up to two other rooms hold dust. `look attic` costs a
-# round. `open red owl moon` can be tried once: the vault opens, or an alarm ends the game.
+# round. A whole code, such as `open red owl moon`, can be tried once: the vault opens, or an alarm ends the game.
 #
-# It is small on purpose, but its ending keeps a secret: every episode that gets that far ends with `open ...`, so a judge
+# It is small on purpose, but its ending keeps a secret: every episode that gets that far ends with `open` and three words, so a judge
 # has to compare the code with the notes to be sure of a success. And the slip that costs the game can be made
 # earlier, where a thought carries a word on wrongly.
 #
 # **Predict before you run.** The result figure stands at the end, because its world does not exist yet.
-# 1. A policy that has met vaults in a few hundred demonstrations only copies some words wrongly. How much does Best-of-N gain over one attempt, and over choosing the attempt with the fewest turns?
+# 1. A policy that has met vaults in a few hundred demonstrations only copies some words wrongly. How much does Best-of-N gain over one sample, and over choosing the attempt with the fewest turns?
 # 2. When does $M$ tell a success from a failure: at the slip, or only at `open`?
 #
 # ## Four cells make a world
@@ -73,7 +73,7 @@ from agentprm_lite.worlds.check import WorldFault, check_world, same_future
 class VaultTasks(TextEnv):
     default_rounds, acknowledgement = 8, "OK."
     instructions = "Find the three words of the code, then open. One try."
-    clumsy_actions = ("", "look moon", "open red")
+    clumsy_actions = ("", "look moon", "open owl owl owl")
     kinds = ("red blue green pink gold white black grey lime teal",
              "fox owl bear wolf crow hare seal toad lynx moth",
              "sun moon star rain snow wind fog hail dew ice")
@@ -118,7 +118,7 @@ class VaultRules(VaultRooms):
         if verb == "look" and what in self.notes:
             self.seen.append(what)
             return f"You find {self.notes[what]}.", 0.0, False, False
-        if verb == "open":
+        if verb == "open" and len(what.split()) == 3:
             won = what == self.code
             return "Open!" if won else "Alarm!", float(won), True, won
         return "Nothing happens.", 0.0, False, False
@@ -325,10 +325,10 @@ show_figure(
 base, best = study.task_means(candidates), curves["AgentPRM"][:, :, -1]
 words = []
 for name, ours, other in (
-    (f"Best-of-{NS[-1]} minus one attempt", best, base[None]),
+    (f"Best-of-{NS[-1]} minus one sample", best, base[None]),
     (f"Best-of-{NS[-1]} minus fewest turns",
      best, curves["fewest turns"][:, :, -1]),
-    ("beam 2×2 minus one attempt", beam, base[None]),
+    ("beam 2×2 minus one sample", beam, base[None]),
 ):
     mean, lo, hi = study.bootstrap_interval(ours, other)
     words.append("higher" if lo > 0 else "lower" if hi < 0 else "undecided")
@@ -339,23 +339,26 @@ if set(words) != {"higher"}:
 
 # %% [markdown]
 # **Read *fewest turns* first.** It has no model at all, and a policy that wanders through rooms that it has seen has often lost the thread. If a judge isn't above it, its gain may be
-# no more than counting turns. In the profile cpu AgentPRM's choice is above one attempt *and* above fewest turns, and the beam is above one attempt: that answers the first prediction.
+# no more than counting turns. In the profile cpu AgentPRM's choice is above one sample *and* above fewest turns, and the beam is above one sample: that answers the first prediction.
 # Ask this of every new world before you believe a curve.
 #
-# *When* does $M$ know? The table has the mean of $M$ after the first half of the actions and after the last one, for candidates that won and that
+# *When* does $M$ know? The table has the mean of $M$ after the first half of the actions, before `open` and after it, for candidates that won and that
 # raised the alarm. In the profile cpu they lie close together half-way and part at `open`. Then come two attempts at one task, the pair that $M$ tells apart best: compare each thought with the notes found so far.
 # A hand-picked pair is an illustration, not a finding.
 
 # %%
 last, halves = map(search.scores_of, (values[0], study.half(values[0])))
+before = [v.q[-2] if len(v.q) > 1 else v.root for v in values[0]]
 ended = {"Open!": [], "Alarm!": []}
 for i, t in enumerate(candidates):
     ended.get(t.observations[-1], []).append(i)
 for reply, group in ended.items():
     if group:
-        both = [np.mean([x[i] for i in group]) for x in (halves, last)]
-        print(f"{reply:<7} n = {len(group):>3}, M after half {both[0]:.3f}, "
-              f"after the last {both[1]:.3f}")
+        half, ago, end = (
+            np.mean([x[i] for i in group]) for x in (halves, before, last)
+        )
+        print(f"{reply:<7} n = {len(group):>3}, M after half {half:.3f}, "
+              f"before open {ago:.3f}, after it {end:.3f}")
 
 # %%
 pairs = [(w, f) for w in ended["Open!"] for f in ended["Alarm!"]
@@ -395,10 +398,10 @@ print(f"{np.mean(same):.0%} of {len(fit)} candidates have the same ids;")
 print(f"M differs by {np.mean(gaps):.2f} on average, {max(gaps):.1f} at most")
 
 # %% [markdown]
-# Where ids differ, the policy had spelled a word with other tokens than the tokenizer would, or cut a turn short: text doesn't tell. There $M$ differs, too, so score with the agent's own ids where you have them. PPO can't do without them, because it needs the probability of the very tokens that were sampled; so keep ids and
+# Where ids differ, the policy had spelled a word with other tokens than the tokenizer would, or cut a turn short: text doesn't tell. There $M$ differs, too: this judge learned from sampled ids, so it should score those. A judge that learned from logs, as below, learned from tokenized text and scores that; ids in a log are not read. PPO can't do without sampled ids, because it needs the probability of the very tokens that were sampled; so keep ids and
 # log-probabilities when you can. In the profile gpu all ids differ: there the prompt also has the world's rules, which `as_log` leaves out.
 #
-# ### A file of logs, and three commands
+# ### A file of logs, and four commands
 #
 # Your own logs are a file with one run a line. Tool calls, thoughts and messages in parts may stay as they are: OpenAI's and Anthropic's messages,
 # ShareGPT and ATIF are read, and one assistant message with all its calls is one turn. The first command needs no model. It asks of the
@@ -421,13 +424,20 @@ with contextlib.chdir(tempfile.mkdtemp()):
     main(["diagnose", "runs.jsonl"])
 
 # %% [markdown]
-# The other two train a reward model on a checkpoint of your choice, and read every run with it. The page walks through the runs turn by turn: where did
+# A number in the ranking is the AUROC within tasks: how often, of two attempts at a task, the better one is put first; ± is 1.96 standard errors over the tasks with both outcomes. *Words of the last turn* counts words (naive Bayes, learned
+# on the other tasks): if it is near 1, a judge of the last turn only reads the ending. A judge should beat both rows, and with fewer than 20 such tasks differences hardly show.
+#
+# The other commands train a reward model on a checkpoint of your choice, measure it on tasks that it has not seen, and read every run with it. The page walks through the runs turn by turn: where did
 # M fall, and what had the agent just said?
 #
 # ```bash
-# agentprm train reward --logs runs.jsonl --base Qwen/Qwen2.5-0.5B-Instruct --kind agentprm --out my-prm
-# agentprm score --model my-prm runs.jsonl --out scored.jsonl --html report.html
+# agentprm train reward --logs train.jsonl --base Qwen/Qwen2.5-0.5B-Instruct --kind agentprm --out my-prm
+# agentprm diagnose test.jsonl --model my-prm
+# agentprm score --model my-prm test.jsonl --out scored.jsonl --html report.html
 # ```
+#
+# So put the runs of some tasks aside, in `test.jsonl`: on runs that it learned from, M looks better than it is. In `scored.jsonl` rank the attempts of a task by `turns[-1].m`. To ask for M while an agent is still running, see `my-prm/README.md`.
+# Every run has to fit the base's context, else the commands stop and name it. Training is LoRA, at most ten passes over the runs (`--epochs`, `--lr`); take a GPU for anything but short runs.
 #
 # ## Worlds on a server
 #
@@ -583,7 +593,7 @@ attempt(check_first_leak, first_leak)
 #
 # </details>
 #
-# <details><summary>2. All candidates end with open. What must a judge read to score the last action?</summary>
+# <details><summary>2. Two candidates end with open and three words. What must a judge read to score the last action?</summary>
 #
 # The notes in the history: the code in the action has to agree with them.
 #

@@ -69,18 +69,23 @@ backend = stages.player(
     replace(stages.policy(profile), profile=brief), 1.0)
 played = [t for t in stages.rollouts(profile) if t.num_steps]
 jobs = [(t.task, t.sample) for t in stages.pool(profile)]
+goals = list(dict.fromkeys(task for task, _ in jobs))
 judge = rewards.reward_model(profile, "agentprm")
 
 # %%
+def spread(items, n):
+    """n of them at equal distances: easy and hard tasks at every size."""
+    return items[:: max(1, len(items) // n)][:n]
+
 def sampling(n):
-    return backend.run([backend.start(*job, 1) for job in jobs[:n]])
+    return backend.run([backend.start(*job, 1) for job in spread(jobs, n)])
 
 def scoring(n):
-    return judge.score(played[:n])
+    return judge.score(spread(played, n))
 
 def training(n):
     student = new_reward_model(backend.model, profile.lora, 0)
-    examples = [RewardExample(t) for t in played[:n]]
+    examples = [RewardExample(t) for t in spread(played, n)]
     config = replace(profile.reward, epochs=1)
     start = time.perf_counter()  # making the model doesn't count
     train.train_reward_model(
@@ -89,8 +94,7 @@ def training(n):
     return time.perf_counter() - start
 
 def beam(n):
-    tasks = list(dict.fromkeys(task for task, _ in jobs))
-    return search.beam_search(backend, judge, tasks[: n // 4], 2, 2)
+    return search.beam_search(backend, judge, spread(goals, n // 4), 2, 2)
 
 
 # %%
@@ -136,16 +140,16 @@ show_figure(
 
 # %% [markdown]
 # **How to read it.** A slope below 1 means that a larger batch is cheaper per episode. A policy produces one token after another, and each step has a price that doesn't depend on the batch: the weights
-# are read once for all episodes, and Python runs its lines once. While that price dominates, more episodes are nearly free. Scoring and training see whole trajectories at once; where a batch is already full, twice the
+# are read once for all episodes, and Python runs its lines once. While that price dominates, more episodes are nearly free. A slope above 1 means that something fills up, such as the cores' caches, or that other programs run. Scoring and training see whole trajectories at once; where a batch is already full, twice the
 # data is twice the batches, and the slope comes near 1.
 #
 # The dotted part is a guess. It fails where something fills up: the cores, the memory, the longest episode that all others wait for. Never plan with a dotted line alone.
 #
 # ## What a token costs
 #
-# A weight that is multiplied takes part in one multiplication and one addition: a forward pass costs $2N$ floating-point operations a token. Training all weights costs $6N$: the backward pass makes gradients of
-# the activations ($2N$) and of the weights ($2N$). With LoRA the base needs no gradients of its own, so it is about $4N$; `checkpointing` adds another forward pass, $2N$. $N$ leaves out an embedding table that is only looked up.
-# Attention comes on top: with $Q$ query heads × head size, $L$ layers and a history of $S$ tokens, $2QLS$ a token in the mean.
+# A weight that is multiplied takes part in one multiplication and one addition: with $P$ weights a forward pass costs $2P$ floating-point operations a token. Training all weights costs $6P$: the backward pass makes gradients of
+# the activations ($2P$) and of the weights ($2P$). With LoRA the base needs no gradients of its own, so it is about $4P$; `checkpointing` adds another forward pass, $2P$. $P$ leaves out an embedding table that is only looked up.
+# Attention comes on top: with $d$ = query heads × head size, $\ell$ layers and a history of $S$ tokens, $2d\ell S$ a token in the mean.
 
 # %%
 def weights(shape):
@@ -155,7 +159,7 @@ def weights(shape):
 
 here = memory.Shape.of(backend.model.config)
 shapes = {f"this profile ({profile.name})": here, **memory.QWEN}
-tokens = sum(len(t.ids) for t in played[: SIZES[-1]])
+tokens = sum(len(t.ids) for t in spread(played, SIZES[-1]))
 speed = 2 * weights(here) * tokens / measured["scoring"][-1]
 print(f"scoring did {speed:.2g} operations a second here (measured; "
       "attention and padding not counted)")
@@ -164,7 +168,7 @@ pd.DataFrame({
     name: [weights(s) / 1e6, *(k * weights(s) / 1e6 for k in (2, 4, 6)),
            2 * s.queries * s.layers * 2048 / 1e6]
     for name, s in shapes.items()
-}, index=["N in millions", "forward", "LoRA", "all weights",
+}, index=["P in millions", "forward", "LoRA", "all weights",
           "attention, S = 2048"]).T.round(1)
 
 # %% [markdown]

@@ -36,7 +36,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% [markdown]
 # ## The question
 #
-# Everything so far was measured with a base of 2.5 million parameters that has read of four worlds only. How do the same steps go with a model that was pretrained on the web and tuned to follow instructions? (What they give is open: the stored study is no result, as is said below.)
+# Everything so far was measured with a base of 2.5 million parameters that has read of four worlds only. How do the same steps go with a model that was pretrained on the web and tuned to follow instructions? (Whether its reward models help is not known yet: the stored study is no result, as is said below.)
 #
 # **Predict before you run.**
 # 1. Which parts of the pipeline have to change for it, and which must not?
@@ -110,7 +110,7 @@ for title, world in worlds.items():
           f"candidates each, {seeds} seed{'s' * (seeds > 1)} a judge")
 
 # %% [markdown]
-# **No result.** These reward models were trained on 2026-11-23 (commit `e9908a2`) in batches of similar length, which were batches of similar outcome; the library makes them at random since. The verdict that was made from these numbers is closed ([chapter 10](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)). Read them for what is measured and how, not for what came out.
+# **No result.** These reward models were trained on 2026-11-23 (commit `e9908a2`) in batches of similar length, which were batches of similar outcome; the library makes them at random since. The verdict that was made from these numbers is withdrawn ([chapter 10](10_four_worlds.ipynb#does-each-claim-of-the-paper-hold)). Read them for what is measured and how, not for what came out.
 #
 # **What may be compared.** The judges inside a panel: they chose among the same candidates of the same policy. Another model has other tasks, other levels of difficulty, another $N$ and another number of seeds. The intervals are 95 %, over tasks and seeds; where there is one seed they cover the tasks alone, and the luck of one training run stays hidden.
 #
@@ -130,7 +130,7 @@ for title, world in worlds.items():
 # | checkpoint | an ordinary Hugging Face folder and `agentprm.json` | the same | `hub.save_policy` |
 # | labels, losses, search, PPO | | the same | |
 #
-# One place of the pipeline asks which model it has: `stages.base`, which finds its folder. All the rest is data in a profile:
+# Among the stages only `stages.base` asks which model it has. Sizes that depend on it are chosen in `get_profile`. All the rest is data in a profile:
 
 # %%
 FIELDS = ["base", "levels", "rules", "max_new_tokens",
