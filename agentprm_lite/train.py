@@ -127,11 +127,8 @@ def _verdict(label: str, report: dict[str, float]) -> dict[str, float]:
         return {}
     if share < LEARNED:
         logger.warning(
-            "%s has learned nothing: on held-out tasks its squared error is %.3f times that of a "
-            "constant (explained variance %.3f). Don't choose by it",
-            label,
-            1 - share,
-            share,
+            f"{label} has learned nothing: on held-out tasks its squared error is {1 - share:.3f} "
+            f"times that of a constant (explained variance {share:.3f}). Don't choose by it"
         )
     return {"best_explained_variance": share, "learned": share >= LEARNED}
 
