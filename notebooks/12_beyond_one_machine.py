@@ -77,6 +77,8 @@ def spread(items, n):
     """n of them at equal distances: easy and hard tasks at every size."""
     return items[:: max(1, len(items) // n)][:n]
 
+
+# %%
 def sampling(n):
     return backend.run([backend.start(*job, 1) for job in spread(jobs, n)])
 
