@@ -134,8 +134,8 @@ def train_on_logs(args: argparse.Namespace) -> None:
     if "learned" in last:
         share = last["best_explained_variance"]
         print(f"on held-out tasks M explains {share:.0%} of the variance of its targets")
-    command = ["agentprm", "score", "--model", str(folder), *args.logs, "--html", "report.html"]
-    print(shlex.join(command))
+    command = shlex.join(["agentprm", "diagnose", "--model", str(folder), "OTHER.jsonl"])
+    print(f"what it is worth, runs of other tasks tell: {command}")
 
 
 def score_logs(args: argparse.Namespace) -> None:

@@ -93,7 +93,9 @@ def test_train_reward_then_score_then_diagnose(
     runs, folder = written(tmp_path, rows), tmp_path / "my-prm"
     command = ["train", "reward", "--logs", runs, "--base", str(base), "--kind", "pvm"]
     assert main([*command, "--out", str(folder), "--epochs", "1", "--lr", "1e-2"]) == 0
-    assert f"{folder}: pvm on {base}, learned from 24 runs" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{folder}: pvm on {base}, learned from 24 runs" in told
+    assert f"agentprm diagnose --model {folder} OTHER.jsonl" in told
     assert "| kind | pvm |" in (folder / "README.md").read_text()
     assert main(["diagnose", runs, "--model", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
