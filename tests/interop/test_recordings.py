@@ -158,7 +158,8 @@ def test_the_readmes_program_for_logs_runs(
     _, code = re.findall(r"```python\n(.+?)```", readme, re.S)
     base = '"HuggingFaceTB/SmolLM2-135M-Instruct"'
     assert code.count(base) == 1
-    (tmp_path / "runs.jsonl").write_text("".join(
+    (logs,) = re.findall(r'read_logs\(\["(.+?)"\]\)', code)
+    (tmp_path / logs).write_text("".join(
         json.dumps({"task": t.task.index, "messages": messages_of(t), "reward": t.outcome}) + "\n"
         for t in played
     ))  # fmt: skip
