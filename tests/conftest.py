@@ -20,9 +20,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes with two threads each w
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the book take minutes: last in one process, first where another runs beside it."""
-    beside = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: (item.get_closest_marker("book") is not None) is not beside)
+    """Slow tests, of the book and of real models: last in one process; first where another runs
+    beside it, so that neither waits for the other at the end."""
+
+    def slow(item: pytest.Item) -> int:
+        return next((k for k, m in ((2, "book"), (1, "network")) if item.get_closest_marker(m)), 0)
+
+    items.sort(key=slow, reverse="PYTEST_XDIST_WORKER" in os.environ)
 
 
 def is_here(address: Any) -> bool:

@@ -167,8 +167,12 @@ def test_the_browser_finds_each_planted_fault(tmp_path: Path) -> None:
         "<img alt='../_images/8f1d5c0b2a7e46f39d8c1b0a2e3f4d5c.png' "
         "src='data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=='>"
         "<a href='gone.html'>gone</a><a href='sound.html#gone'>gone</a>"
+        "<a href='_modules/b.html#here'>here</a><a href='_modules/b.html#lost'>lost</a>"
         "<div style='width:700px'>wide</div><script>console.error('planted')</script></main>"
     )
+    (tmp_path / "_modules").mkdir()
+    for name in "ab":  # source pages: of these only the first is opened
+        shutil.copy(tmp_path / "sound.html", tmp_path / "_modules" / f"{name}.html")
     problems = site_check.check(tmp_path)
     assert not [problem for problem in problems if problem.startswith("sound.html")]
     for part in (
@@ -178,8 +182,10 @@ def test_the_browser_finds_each_planted_fault(tmp_path: Path) -> None:
         "alt text is a file name",
         "dead link gone.html",
         "dead anchor sound.html#gone",
+        "dead anchor _modules/b.html#lost",
         "px at 390",
         "console: planted",
     ):
         assert any(part in problem for problem in problems), part
+    assert not any("b.html#here" in problem for problem in problems)
     assert not any("px at 1280" in problem for problem in problems)

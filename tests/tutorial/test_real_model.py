@@ -55,23 +55,10 @@ PROFILE = replace(
 def profile(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
     """The profile, with artifacts in a folder that is removed: two policies take a gigabyte."""
     root = tmp_path_factory.mktemp("real")
-    with pytest.MonkeyPatch.context() as patch, torch_threads(2):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGENTPRM_ARTIFACTS", str(root))
         yield PROFILE
     shutil.rmtree(root)
-
-
-class torch_threads:
-    """Both cores for a real model; the stand-ins of the other tests want one."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.before = count, torch.get_num_threads()
-
-    def __enter__(self) -> None:
-        torch.set_num_threads(self.count)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self.before)
 
 
 def test_it_is_the_published_model(smollm2: str) -> None:
