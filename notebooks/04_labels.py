@@ -76,10 +76,10 @@ if PROFILE == "smoke":
 #   the outcome is left, which is PVM; the smaller λ, the more the model's word
 #   counts.
 #
-# We first compare them where the right answer is known. The world is a chain:
-# the agent stands at place 0, each move goes one place on with probability
-# 0.5 or else stays, and it has to reach place 20 within 30 moves. The truth
-# comes from dynamic programming, backwards in time, and uses none of the label
+# We first compare them where the right answer is known. The world is a chain,
+# and the agent stands at place 0. At each move its policy tosses a coin: go one
+# place on, or stay. (The world itself has no dice.) It has to reach place 20
+# within 30 moves. The truth comes from dynamic programming, backwards in time, and uses none of the label
 # code: $V = 1$ at the goal, $V = 0$ when the moves are used up, and before that
 #
 # $$V(\text{place}, k) = 0.5\, V(\text{place} + 1, k + 1)
@@ -236,11 +236,12 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 # Your predictions: no, four rollouts a state have the largest error of all;
 # and λ = 1 is worse than λ = 0.8. A rollout pays for a whole
 # episode and labels one state with it, a trajectory labels every state that it
-# passes. So at equal moves Monte Carlo has cleaner labels of far fewer states,
-# and on a long chain their number matters more than their noise. (One
-# trajectory that is labelled so costs more than the others' fewest moves: there
-# a Monte Carlo learner has but one. And a state that a learner never saw keeps
-# the value 0.5 here, far from 0.05 at the start.)
+# passes. So at equal moves Monte Carlo labels far fewer states. With four
+# rollouts a state its labels are cleaner than PVM's, with one they are as noisy;
+# on a long chain the number of states matters more. (With one rollout a state
+# a labelled trajectory costs about 460 moves, more than the fewest moves of the
+# figure: at its left end a Monte Carlo learner has a single trajectory. And a state that a
+# learner never saw keeps the value 0.5 here, far from 0.05 at the start.)
 # And λ < 1 lies below PVM: in the chain many
 # trajectories pass through the same state, and the model's value there is the
 # mean over all of them, while the outcome of one trajectory is a coin toss
@@ -277,13 +278,15 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 #
 # Monte Carlo, equation 11, in its hard form: 1 if any of $N_{mc}$ rollouts from
 # the state after $a_t$ succeeds, else 0. TD with generalized advantage
-# estimation (GAE), equations 12 to 14:
+# estimation (GAE), equations 12 to 14. Here $T$ is the last turn, and $r_t$ the
+# reward of turn $t$: 0 before the last turn, $r$ at the last. γ discounts what
+# comes later; it is 1 in this book.
 #
 # $$\delta_t = r_t + \gamma M_t - M_{t-1} \tag{12}$$
 # $$\hat A_t = \sum_{k \ge 0} (\gamma\lambda)^k\, \delta_{t+k} \tag{13}$$
 # $$\hat Q_t = \hat A_t + M_{t-1} \text{ for } t < T, \qquad \hat Q_T = r \tag{14}$$
 #
-# with one mend: at a final last turn $M$ counts as 0 in equation 12, so that
+# with one mend: at the last turn of an episode whose outcome is known, $M$ counts as 0 in equation 12, so that
 # $\delta_T = r - M_{T-1}$ (the section on a misuse shows why). In words: $\delta_t$,
 # the *TD error*, is how much the model's opinion changed at turn $t$, at the end how far
 # the outcome is from it; $\hat A_t$ adds this change and the later ones, one $k$
@@ -297,8 +300,7 @@ if PROFILE != "smoke" and (GOAL, LIMIT) == (20, 30):  # what is said below
 show_source(td_gae_labels)
 
 # %% [markdown]
-# In these equations $T$ is the last turn. In the code it is the number of turns,
-# and the last one is $T - 1$.
+# In the code $T$ is the number of turns, and the last one is $T - 1$.
 #
 # | symbol | variable | shape | meaning |
 # |---|---|---|---|
@@ -507,8 +509,9 @@ for lam in (0.0, 0.5, 0.95, 1.0):
 # %% [markdown]
 # ## λ from 0 to 1
 #
-# A label is wrong in two ways. *Bias*: its mean over data sets is not $Q$,
-# because it leans on a model that is still wrong. *Variance*: it changes from
+# What is learned is wrong in two ways. *Bias*: its mean over data sets is not $Q$,
+# for two reasons: a label with a small λ leans on a model that is still wrong, and a state that no
+# trajectory passed keeps 0.5. *Variance*: it changes from
 # data set to data set, because one outcome is a coin toss. We give twenty epochs
 # from $M = 0.5$ to many small data sets of the same size and take the error of
 # the learned values apart, state by state.
@@ -553,8 +556,8 @@ show_figure(
 #
 # The hard label of equation 11 asks whether *any* of $N$ rollouts succeeds. Its
 # mean is the chance of at least one success, $1 - (1 - Q)^N$; that of the soft
-# label, the share of rollouts that succeed, is $Q$. (The bias² that the cell
-# prints for soft labels is that of states never seen, which keep 0.5.) The exact means:
+# label, the share of rollouts that succeed, is $Q$. (So the bias² that the cell
+# prints for soft labels is that of states never seen.) The exact means:
 
 # %%
 q = np.linspace(0, 1, 41)
@@ -577,10 +580,10 @@ for name, make in (("soft", mc_soft_labels), ("hard", mc_hard_labels)):
 # ## A misuse that looks right: equation 12, word for word
 #
 # Equation 12 has $r_t + \gamma M_t$ at every turn. At the last turn that is the
-# outcome *plus* the model's prediction of the outcome. A generic GAE function
+# outcome *plus* the model's prediction of the outcome. Equation 14 sets the last
+# label to $r$, but every earlier label contains that $\delta_T$. A generic GAE function
 # makes this mistake easy: pass the last $M$ as the value after the end. The
-# code runs and the shapes fit. Only the loss of a success does not fall,
-# however long one trains.
+# code runs and the shapes fit.
 
 
 # %%
@@ -589,14 +592,16 @@ def literal_labels(q, root, reward, mask):
     before = torch.cat([root[:, None], q[:, :-1]], dim=1)
     rewards = torch.zeros_like(q)
     rewards[:, -1] = reward
-    return gae(rewards, before, q[:, -1], mask, 1.0, 0.95) + before
+    labels = gae(rewards, before, q[:, -1], mask, 1.0, 0.95) + before
+    labels[:, -1] = reward
+    return labels
 
 
 history = {"literal": [], "mended": []}
 for name, rows in history.items():
     q = half
     for _ in range(8):  # a learner that fits its labels exactly
-        rows.append(q[0, -1].item())
+        rows.append(q[0, -2].item())
         mended = td_gae_labels(q, root, won, real, final).q
         literal = literal_labels(q, root, won, real)
         q = mended if name == "mended" else literal
@@ -606,13 +611,15 @@ print("first labels:", literal_labels(half, root, won, real).numpy().round(3))
 rounds = list(range(8))
 show_figure(
     training_curves(
-        {"M of the last turn": {k: (rounds, v) for k, v in history.items()}},
+        {"M before the last turn": {k: (rounds, v)
+                                    for k, v in history.items()}},
         xlabel="rounds of fitting",
     ),
-    alt="M of the last turn of a success: with the literal equation it grows "
-    f"by 1 a round to {history['literal'][-1]}, mended it stays at 1.",
-    caption="The literal label is the outcome plus the prediction: it has no "
-    "fixed point on a success and teaches nothing on a failure.",
+    alt="M of the turn before the last of a success: with the literal equation "
+    f"it grows to {history['literal'][-1]:.2f}, mended to "
+    f"{history['mended'][-1]:.2f}.",
+    caption="Taken literally, M before the last turn of a sure success goes "
+    "to 2, twice its value.",
 )
 labels = literal_labels(half, root, won, real)
 try:
@@ -621,8 +628,9 @@ except AssertionError as caught:
     print("caught:", caught)
 
 # %% [markdown]
-# A sigmoid head hides the symptom: $M$ can't leave $[0, 1]$, so it saturates at
-# 1 on successes and stays where it was on failures. The assertion on the
+# The last $M$ settles at $r$, the others at $2Q$: 2 on a sure success, 0 on a sure failure.
+# A sigmoid head hides this: $M$ can't leave $[0, 1]$, so every turn with $Q$ above 0.5 goes to 1, and
+# turns that differ look alike. The assertion on the
 # labels still catches it. With the mend, labels are mixtures of outcome and
 # values, and can't leave the range of these.
 #
@@ -647,14 +655,14 @@ except AssertionError as caught:
 # In the paper Monte Carlo used 1.9 (WebShop) and 2.8 (BabyAI) times the tokens
 # of TD. That counts all tokens of a *task*: 16 rollouts a state for one
 # trajectory against 16 trajectories. For a *labelled turn* the gap is larger,
-# because one trajectory has fewer turns than 16. Both are printed.
+# because Monte Carlo labels the turns of one trajectory and TD those of sixteen. Both are printed.
 #
 # Next the quality. For each of these trajectories we compare three labels with
 # the soft Monte Carlo estimate of $Q$: a constant 0.5, PVM, and the TD label
 # with the $M$ of a trained AgentPRM. The estimate is itself noisy, so we take
 # off its own variance, $\hat q (1 - \hat q) / (K - 1)$; what is left is the
-# label's mean squared distance to $Q$. The last turn, which every label knows,
-# is left out.
+# label's mean squared distance to $Q$. The last turn is left out, because its
+# outcome is known.
 
 # %%
 from agentprm_lite.tutorial.profiles import get_profile
@@ -741,9 +749,9 @@ if seen:
 # How to read the distances. Both labels beat the constant 0.5 by far more than
 # they differ from each other: at λ = 0.95 the outcome dominates in short
 # episodes. If "TD minus PVM" is lower, the model's own values have taken
-# noise out of the outcome. Two things make that comparison kind to TD: it rests
-# on the few trajectories that have Monte Carlo rollouts, and AgentPRM was trained
-# on these too. Where the bars of the figure part, the outcome of this one attempt
+# noise out of the outcome. The comparison is noisy, because few trajectories have
+# Monte Carlo rollouts, and kind to TD, because AgentPRM was trained
+# on these trajectories, too. Where the bars of the figure part, the outcome of this one attempt
 # was luck, good or bad: fresh rollouts from the same state ended otherwise.
 #
 # ## What each number means, and what to vary
@@ -779,7 +787,7 @@ if seen:
 #    ([three identities](04_labels.ipynb#three-identities)).
 # 3. The exact values are a fixed point of the labels for every λ
 #    ([a check against exact values](04_labels.ipynb#a-check-against-exact-values)).
-# 4. Equation 12 taken word for word has no fixed point on a success
+# 4. Equation 12 taken word for word doubles every value before the last turn
 #    ([a misuse that looks right](04_labels.ipynb#a-misuse-that-looks-right-equation-12-word-for-word)).
 # 5. The hard Monte Carlo label is biased, the soft one is not, and both pay
 #    $K$ rollouts for one label

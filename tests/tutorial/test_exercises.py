@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import jupytext
+import numpy as np
 import pytest
 
 from agentprm_lite.tutorial import exercises
@@ -144,6 +145,17 @@ def test_the_text_around_an_exercise(exercise: Exercise) -> None:
 @each_exercise
 def test_the_solution_passes(exercise: Exercise, tmp_path: Path) -> None:
     check_of(exercise)(written(exercise.solution, exercise, tmp_path))
+
+
+@pytest.mark.parametrize("key", ["04_1", "04_2", "05_1"])
+def test_the_solution_in_float32_passes(key: str, tmp_path: Path) -> None:
+    (exercise,) = (x for x in ALL if x.key == key)
+    answer = written(exercise.solution, exercise, tmp_path)
+
+    def in_float32(*given: Any) -> Any:
+        return answer(*(np.float32(x) for x in given[:-1]), given[-1])
+
+    check_of(exercise)(in_float32)
 
 
 @each_exercise

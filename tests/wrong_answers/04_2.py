@@ -29,3 +29,10 @@ def wrong_at_the_end(m, r, lam, t):
     for n in range(1, to_go):
         total += (1 - lam) * lam ** (n - 1) * m[t + n]
     return total
+
+
+def wrong_without_the_turn(m, r, lam, t):
+    """after turn 1 of a failure"""
+    to_go = len(m) - 1 - t
+    later = sum((1 - lam) * lam ** (n - 1) * m[n] for n in range(1, to_go))
+    return later + lam ** max(0, to_go - 1) * r

@@ -26,3 +26,9 @@ def wrong_open_end(produced):
 def wrong_every_token(produced):
     """not at every token of it"""
     return [i for i, now in enumerate(produced) if now]
+
+
+def wrong_always_the_end(produced):
+    """the last token of all may belong to the world's answer"""
+    pairs = pairwise(produced)
+    return [i for i, (now, then) in enumerate(pairs) if now and not then] + [len(produced) - 1]

@@ -29,3 +29,14 @@ def wrong_falling(ns, curve, target):
         return float("inf")
     order = np.argsort(curve)
     return float(np.exp(np.interp(target, np.array(curve)[order], np.log(ns)[order])))
+
+
+def wrong_doubling(ns, curve, target):
+    """ns need not begin at 1 or double"""
+    if target <= curve[0]:
+        return ns[0]
+    for i in range(1, len(ns)):
+        if curve[i] >= target:
+            part = (target - curve[i - 1]) / (curve[i] - curve[i - 1])
+            return ns[i - 1] * 2**part
+    return float("inf")

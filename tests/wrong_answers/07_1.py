@@ -57,3 +57,11 @@ def wrong_changes_the_beam(beam, expand, n):
         path = beam.pop()
         pool += [path] if path[2] else expand(path)
     return best(pool, n)
+
+
+def wrong_size(beam, expand, n):
+    """n says how many are kept"""
+    pool = []
+    for path in beam:
+        pool += [path] if path[2] else expand(path)
+    return best(pool, len(beam))

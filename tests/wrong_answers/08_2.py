@@ -37,3 +37,9 @@ def wrong_in_place(rewards, q, root, final, alpha):
     if final:
         q[-1] = 0.0
     return change(rewards, before, q, alpha)
+
+
+def wrong_only_a_success_is_final(rewards, q, root, final, alpha):
+    """a failure is final, too"""
+    after = [*q[:-1], 0.0 if final and rewards[-1] > 0 else q[-1]]
+    return change(rewards, [root, *q[:-1]], after, alpha)

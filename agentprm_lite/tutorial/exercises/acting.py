@@ -126,5 +126,9 @@ def check_still_to_play(still_to_play: Any) -> None:
         "a cut line can be valid JSON: without its line break the next episode would be appended "
         "to it"
     )
+    left = still_to_play(jobs, lines[2] + "\n")
+    assert left == [jobs[0], jobs[1], jobs[3]], (
+        "episodes may end in another order than that of the jobs: read which they are"
+    )
     assert still_to_play(jobs, "\n".join(lines) + "\n") == [], "nothing is missing in a whole file"
     assert still_to_play(jobs, "") == jobs, "with an empty file everything is to be played"

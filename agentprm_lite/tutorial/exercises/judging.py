@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isclose
+import math
 from typing import Any
 
 
@@ -47,6 +47,11 @@ def check_lambda_return(lambda_return: Any) -> None:
     assert isclose(g, 1.0), f"from turn 2 only the outcome is left: expected 1, got {g:.4f}"
     g = float(lambda_return(m, 1.0, 0.5, 3))
     assert isclose(g, 1.0), f"the return of the last turn is the outcome: expected 1, got {g:.4f}"
+    g = float(lambda_return(m, 0.0, 0.5, 1))
+    assert isclose(g, 0.2), (
+        f"after turn 1 of a failure m[2] has half of the weight and the outcome, 0, the rest: "
+        f"expected 0.2, got {g:.4f}"
+    )
 
 
 def check_loss_by_hand(loss_by_hand: Any) -> None:
@@ -77,28 +82,31 @@ def check_score_positions(score_positions: Any) -> None:
     assert found != [2, 3, 5], "M is read once a turn, not at every token of it"
     assert found == [3, 5], f"expected [3, 5], got {found}"
     assert list(score_positions([False, True])) == [1], "a turn of one token has its last token too"
+    assert list(score_positions([False, True, False])) == [1], (
+        "the last token of all may belong to the world's answer"
+    )
 
 
 def check_best_of(best_of: Any) -> None:
     """Exercise 06.1: the expected outcome of the best of n samples."""
     scores, success = [0.9, 0.6, 0.4, 0.2], [0, 1, 0, 1]
     one, two = best_of(scores, success, 1), best_of(scores, success, 2)
-    assert isclose(one, 0.5, abs_tol=1e-9), (
+    assert isclose(one, 0.5), (
         f"Best-of-1 is the mean of all samples, 0.5 here, got {one}: the first n are one subset of "
         "many"
     )
-    assert not isclose(two, 5 / 6, abs_tol=1e-9), "that is pass@n: the score chooses, not a success"
-    assert not isclose(two, 3 / 8, abs_tol=1e-9), "a subset holds n different samples"
-    assert not isclose(two, 2 / 3, abs_tol=1e-9), "the highest score wins, not the lowest"
-    assert isclose(two, 1 / 3, abs_tol=1e-9), f"n = 2 in the hand case: expected 1/3, got {two}"
+    assert not isclose(two, 5 / 6), "that is pass@n: the score chooses, not a success"
+    assert not isclose(two, 3 / 8), "a subset holds n different samples"
+    assert not isclose(two, 2 / 3), "the highest score wins, not the lowest"
+    assert isclose(two, 1 / 3), f"n = 2 in the hand case: expected 1/3, got {two}"
     for tied in ([1, 0], [0, 1]):
         got = best_of([0.5, 0.5], tied, 2)
-        assert isclose(got, 0.5, abs_tol=1e-9), (
+        assert isclose(got, 0.5), (
             f"two samples tie and one succeeded: expected 0.5, got {got}; tied winners count "
             "equally, whatever their order"
         )
     three = best_of([1.0, 0.0, 1.0, 0.0], [1, 1, 0, 1], 3)  # 2 of 4 subsets hold both tied winners
-    assert isclose(three, 0.5, abs_tol=1e-9), f"with two ties and n = 3: expected 0.5, got {three}"
+    assert isclose(three, 0.5), f"with two ties and n = 3: expected 0.5, got {three}"
 
 
 def check_samples_needed(samples_needed: Any) -> None:
@@ -106,7 +114,7 @@ def check_samples_needed(samples_needed: Any) -> None:
     ns, curve = [1, 2, 4], [0.1, 0.2, 0.3]
     for target, expected in ((0.05, 1), (0.1, 1), (0.2, 2), (0.3, 4)):
         got = samples_needed(ns, curve, target)
-        assert got is not None and isclose(got, expected, rel_tol=1e-9), (
+        assert got is not None and isclose(got, expected), (
             f"the curve has {target} or more from N = {expected} on, got {got}"
         )
     never = samples_needed(ns, curve, 0.5)
@@ -116,11 +124,17 @@ def check_samples_needed(samples_needed: Any) -> None:
     between = samples_needed(ns, curve, 0.25)
     assert between not in (2, 4), f"0.25 lies between N = 2 and 4: interpolate, got {between}"
     assert not isclose(between, 3.0), "interpolate linearly over log N, not over N"
-    assert isclose(between, 8**0.5, rel_tol=1e-9), f"expected 2·√2 for 0.25, got {between}"
+    assert isclose(between, 8**0.5), f"expected 2·√2 for 0.25, got {between}"
     falling = samples_needed(ns, [0.1, 0.4, 0.2], 0.3)
-    assert isclose(falling, 2 ** (2 / 3), rel_tol=1e-9), (
+    assert isclose(falling, 2 ** (2 / 3)), (
         f"a curve may fall again: it first reaches 0.3 at {2 ** (2 / 3):.3f}, got {falling}"
     )
+    for target, expected in ((0.1, 2), (0.2, 4)):
+        got = samples_needed([2, 8], [0.1, 0.3], target)
+        assert got is not None and isclose(got, expected), (
+            f"ns need not begin at 1 or double: for {target} between 2 and 8 samples expected "
+            f"{expected}, got {got}"
+        )
 
 
 def check_next_beam(next_beam: Any) -> None:
@@ -148,6 +162,7 @@ def check_next_beam(next_beam: Any) -> None:
     )
     assert set(got) == {da, db}, f"round 2 keeps da and db, got {[path[0] for path in got]}"
     assert got == [da, db], "the best path comes first"
+    assert list(next_beam(beam, expand, 1)) == [da], "n says how many are kept, not the beam's size"
     last = list(next_beam([da, db], expand, 2))
     assert da in last, "da is over and has the highest score: it keeps its place in the beam"
     assert last == [da, dba], f"round 3 keeps da and dba, got {[path[0] for path in last]}"
@@ -206,11 +221,19 @@ def check_shaped(shaped: Any) -> None:
     assert _close(cut, [0.1, 0.3]), (
         f"a cut episode keeps its last potential: expected [0.1, 0.3], got {cut}"
     )
+    lost = [float(r) for r in shaped([0.0, 0.0], q, 0.5, True, 1.0)]
+    assert not isclose(lost[1], 0.3), "a failure is final, too: the potential after it is 0"
+    assert _close(lost, [0.1, -0.6]), f"a final failure: expected [0.1, -0.6], got {lost}"
     double = [float(r) for r in shaped(rewards, q, 0.5, True, 2.0)]
     assert _close(double, [0.2, -0.2]), (
         f"alpha weighs the process reward alone: expected [0.2, -0.2] for alpha 2, got {double}"
     )
 
 
+def isclose(a: float, b: float) -> bool:
+    """Equal but for rounding, in float32 too."""
+    return math.isclose(a, b, abs_tol=1e-6)
+
+
 def _close(got: list[float], expected: list[float]) -> bool:
-    return all(isclose(a, b, abs_tol=1e-6) for a, b in zip(got, expected, strict=True))
+    return all(map(isclose, got, expected))
