@@ -605,7 +605,6 @@ for name, rows in history.items():
         mended = td_gae_labels(q, root, won, real, final).q
         literal = literal_labels(q, root, won, real)
         q = mended if name == "mended" else literal
-print("first labels:", literal_labels(half, root, won, real).numpy().round(3))
 
 # %%
 rounds = list(range(8))
@@ -615,13 +614,14 @@ show_figure(
                                     for k, v in history.items()}},
         xlabel="rounds of fitting",
     ),
-    alt="M of the turn before the last of a success: with the literal equation "
+    alt="M before the last turn of a success: with the literal equation "
     f"it grows to {history['literal'][-1]:.2f}, mended to "
     f"{history['mended'][-1]:.2f}.",
     caption="Taken literally, M before the last turn of a sure success goes "
     "to 2, twice its value.",
 )
 labels = literal_labels(half, root, won, real)
+print("first labels:", labels.numpy().round(3))
 try:
     assert labels.max() <= 1, f"a label of {labels.max():.2f} is no chance"
 except AssertionError as caught:

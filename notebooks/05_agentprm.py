@@ -79,7 +79,7 @@ if PROFILE == "smoke":
 # the outcome.
 #
 # **Predict before you run:** ORM was never trained on turns in the middle. How
-# will it do there? And how far above *fewest turns* will each of the three be?
+# will it do there? And can any of the three be above *fewest turns* half-way?
 
 # %%
 profile = get_profile(PROFILE)
@@ -166,9 +166,10 @@ for where, table in (("first turn", first), ("half-way", half)):
 # last line prints. The first turn is free of this: there *fewest turns* minus
 # one half is 0, and a judge above it has read something in the turn itself.
 #
-# Your predictions, from the larger run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain): at its fixed
-# turn, among attempts that are still under way after four turns, which leaves fewest turns nothing,
-# ORM has 0.57 [0.52, 0.62], PVM 0.63 [0.59, 0.68] and AgentPRM 0.67 [0.64, 0.72]. AgentPRM minus PVM is
+# Your predictions: half-way none can be. A failure takes all eight rounds, so its middle is turn 4, and
+# the middle of a success comes earlier, unless that takes all eight, too. So compare after the same number of turns, among
+# attempts that still go on, which leaves fewest turns nothing. In the larger TextCraft run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain),
+# after four turns, ORM has 0.57 [0.52, 0.62], PVM 0.63 [0.59, 0.68] and AgentPRM 0.67 [0.64, 0.72]. AgentPRM minus PVM is
 # 0.04 [0.01, 0.08] there; after one, two, three, five or six turns the two can't be told apart.
 #
 # Chapters [6](06_best_of_n.ipynb) and [7](07_beam_search.ipynb) test the values
@@ -225,9 +226,7 @@ pd.DataFrame(rows, columns=columns).head(6)
 # $L_Q$ compares values with labels (promise), $L_A$ differences of values with
 # differences of labels (progress); [what that teaches](#what-the-loss-wants) is
 # another question. Equation 9 has no ½ in the paper, Algorithm 1 has it; we use
-# it in both terms. The other kinds take $L_Q$ alone; only PQM (Li and Li 2024), which learns the order of
-# the turns of a trajectory and isn't used in this book, has a ranking loss. The
-# library can also take cross-entropy in $L_Q$ (its default); this book's judges take the square. An episode that was cut by the token limit has no outcome
+# it in both terms. The other kinds take $L_Q$ alone. An episode that was cut by the token limit has no outcome
 # (`final` is False): every kind takes it as a failure, because the task ends
 # there; `cut="bootstrap"` is the other choice.
 #
@@ -361,14 +360,17 @@ assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
 # - (1-\lambda)(\hat Q_t - M_{t-1})\big)^2$$
 #
 # With λ = 0.95 the target is 5 % of the advantage. With λ = 1 it is 0: $L_A$
-# then only forbids change. Take a table of values instead of a model, episodes
-# of $T$ turns, and all of them at once instead of a sample. With the labels held
+# then only forbids change. Take a table of values instead of a model, and episodes
+# of $T$ turns. Use exact means over all episodes, not a sample. With the labels held
 # fixed the gradient of $L$ is zero where
 #
 # $$M_t = c_t\, Q_t + (1 - c_t)\, M_{t-1}, \qquad M_{-1} = V(s_0).$$
 #
-# That is **exponential smoothing** of $Q$ along the episode. Its weights come
-# from the end ($w_t$ is the share of the true $Q_t$ in the mean label of turn $t$,
+# That is **exponential smoothing** of $Q$ along the episode.
+#
+# <details><summary>Its weights</summary>
+#
+# They come from the end ($w_t$ is the share of the true $Q_t$ in the mean label of turn $t$,
 # the rest is the model's own $M_t$), with $d = \frac{1}{T+1}$, $b = \frac{\beta}{T}$ and
 # $w_{T-1} = 1$:
 #
@@ -377,7 +379,9 @@ assert loss(m, 1.0, 0.0) == q_loss(m[None, 1:], m[:1], pvm_labels(won, real))
 # $$1 - c_t = \frac{\lambda b}
 # {(d + 2b)\, w_t + \lambda b\,(1 - w_t) - b\, w_{t+1} (1 - c_{t+1})}$$
 #
-# With β = 1 and five turns they are 0.59, 0.59, 0.59, 0.57 and 0.48: half of
+# </details>
+#
+# With β = 1 and five turns the weights $c_t$ are 0.59, 0.59, 0.59, 0.57 and 0.48: half of
 # the last value is that of the turn before. Longer episodes change little.
 #
 # A smoother has less noise and a bias. So $L_A$ should help with few episodes
@@ -505,8 +509,8 @@ show_figure(plots.training_curves(panels, xlabel="step"),
             "be compared: the labels differ.")
 
 # %% [markdown]
-# Do not read the left panel as a race. AgentPRM's labels contain its own
-# values, so its loss is small from the first step and says little. What should
+# Do not read the left panel as a race. AgentPRM's labels contain some of its own
+# values, so its loss starts lower than PVM's at equal knowledge, and the two can't be compared. What should
 # happen: mean $M$ moves from 0.5 toward the share of successes, among the last
 # turns (ORM) or among all turns of the rollouts (PVM, AgentPRM; failures have
 # more turns). Where that share is near one half, a mean of 0.5 says nothing.
@@ -738,6 +742,8 @@ except AssertionError as error:
 # same data, with the same seed, and compare the ranking within goals. MC-soft
 # stands beside it: a model trained on soft Monte Carlo labels of a few
 # trajectories. It had far fewer examples, so this is no test of the labels.
+# (If the trainer warns that it has learned nothing, that is no verdict on the labels either:
+# it is tested on two or three trajectories with labels that hardly differ, where a constant is hard to beat.)
 
 # %%
 others = {

@@ -316,7 +316,7 @@ print("the library ignores the order, argmax does not")
 # ## The experiment
 #
 # All judges, with intervals. The rows *SFT* and *RFT* are greedy and cost one sample. *majority* votes for the most
-# frequent sequence of actions among all $K$ candidates.
+# frequent sequence of actions among all $K$ candidates, at every $N$, so its numbers at small $N$ are too good.
 #
 # Read the comparisons above the table, not the overlap of two bands: on the same tasks much of the noise is common to both
 # judges and cancels in the difference.
@@ -350,8 +350,8 @@ pd.DataFrame(text, index=columns).T.iloc[:, ::-2].iloc[:, ::-1]
 # baseline goes 0.1, 0.2, 0.3 at $N = 1, 2, 4$ and ours 0.1, 0.3, 0.4, then $k = 4/2 = 2$.
 #
 # The point estimate alone misleads: where curves are flat, a small step up or down moves $N$ a lot. So it gets an interval. In
-# each bootstrap resample the target is the baseline's own best. A lower end of 0 says that in some resamples ours
-# never gets there. The paper reports more than 8 times without an interval (claim C2).
+# each bootstrap resample the target is the baseline's own best. If ours never reaches it, $k$ is 0, and a lower end of 0
+# says that this is so in some resamples. The paper reports more than 8 times without an interval (claim C2).
 #
 # Samples are not what one pays. So the figure has the same curves over tokens: what the policy generates for $N$ attempts. Greedy SFT is a single point here. What the judge reads comes on top; it is the same for all three reward models, which have
 # the same size.
@@ -383,15 +383,14 @@ show_figure(
 )
 
 # %% [markdown]
-# ## Why the curves may tie
+# ## What the last action gives away
 #
-# In TextCraft the last action nearly gives the outcome away. A success ends with the craft of the goal item; a failure
+# In TextCraft the last action nearly tells the outcome. A success ends with the craft of the goal item; a failure
 # ends with whatever the policy did when its rounds ran out. A judge that can read the last action alone sorts well, and ORM is
 # trained on just that step. The figure asks when the judges know: the AUROC (chance that a success outscores a failure) at
-# different parts of the trajectory. 0.5 is knowing nothing. It pools all tasks, and the middle of a failure comes after more
-# turns than that of a success, so only its left end is free of length ([chapter 5](05_agentprm.ipynb#the-question)): *fewest turns*
-# shows how much the number of turns alone gives away. At 0.5 stands
-# the action ⌊T/2⌋, counted from 0: in a success of two actions the last. The next section stops one action earlier there.
+# different parts of the trajectory. 0.5 is knowing nothing. It pools all tasks, and only its left end is free of length
+# ([chapter 5](05_agentprm.ipynb#the-question)): *fewest turns* shows how much the number of turns alone gives away. At 0.5 stands
+# the action ⌊T/2⌋, counted from 0: in a success of two actions the last.
 
 # %%
 won = [float(t.success) for t in candidates]
@@ -616,8 +615,8 @@ attempt(check_samples_needed, samples_needed)
 # 3. `argmax` on a file in order measures the file ([the misuse](06_best_of_n.ipynb#a-misuse-that-looks-right)).
 # 4. In TextCraft fewest turns wins the headroom without a model; what a judge has above it at a fixed number of actions is foresight, or that it
 #    recognizes an ending ([choosing by half](06_best_of_n.ipynb#choosing-by-half-a-trajectory)).
-# 5. If the last action shows the outcome, a tie at the last step says little about values in the middle
-#    ([why](06_best_of_n.ipynb#why-the-curves-may-tie)).
+# 5. If the last action shows the outcome, success at the last step says little about values in the middle
+#    ([why](06_best_of_n.ipynb#what-the-last-action-gives-away)).
 #
 # ## Quiz
 #

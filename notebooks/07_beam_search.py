@@ -375,7 +375,7 @@ print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 # %% [markdown]
 # How to read it. *Undecided* means that the interval holds zero; with so few tasks a difference of 20 points can hide in it. So this chapter shows how beams are made and
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
-# ([chapter 6](06_best_of_n.ipynb#why-the-curves-may-tie)), *fewest turns* needs none, and the beam must foresee it.
+# ([chapter 6](06_best_of_n.ipynb#what-the-last-action-gives-away)), *fewest turns* needs none, and the beam must foresee it.
 #
 # Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM knows little where it starts from the policy: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 11.8 samples in WebShop, 11.6 in BabyAI, 13.8 in TextCraft and 14.7 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
 #

@@ -48,7 +48,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # **Predict before you run.**
 # 1. Which run will lengthen its episodes?
 # 2. Two runs have the same optimal policies. Which two?
-# 3. A KL penalty pulls the policy back to SFT. What would its curve show if it were far too strong?
+# 3. A penalty on the Kullback-Leibler divergence (KL: how far the policy's token probabilities have moved from those of SFT; 0 where they are equal) pulls the policy back. What would the curve `kl` show if the penalty were far too strong?
 
 # %%
 import numpy as np
@@ -317,7 +317,7 @@ assert worst < 1e-12
 # %% [markdown]
 # ## The loss: a clipped ratio, and KL to the reference
 #
-# The advantages are whitened over all turns of a round: $\tilde A$ is $\hat A$ less its mean, divided by its standard deviation. Every action token gets its turn's; observation tokens are in no loss. With $\rho = \pi(y)/\pi_{\text{old}}(y)$ of a token:
+# The advantages are whitened over all turns of a round: $\tilde A$ is $\hat A$ less its mean, divided by its standard deviation. Every action token gets its turn's; observation tokens are in no loss. For a token $y$ let $\rho = \pi(y)/\pi_{\text{old}}(y)$, where $\pi_{\text{old}}$ is the policy that sampled it, at the start of the round. $\pi_{\text{ref}}$ is the SFT policy, and $c_{\text{KL}}$ (`kl`) weighs the penalty:
 #
 # $$L = -\operatorname{mean} \min\bigl(\rho \tilde A,\; \operatorname{clip}(\rho, 1-\varepsilon, 1+\varepsilon)\, \tilde A\bigr) + c_{\text{KL}} \operatorname{mean} \bigl(e^{d} - 1 - d\bigr), \qquad d = \log \pi_{\text{ref}} - \log \pi$$
 #

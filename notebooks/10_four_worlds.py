@@ -36,16 +36,16 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 # %% [markdown]
 # ## The question
 #
-# Most of the chapters before this one looked at TextCraft. Does what they found depend on it? The worlds differ in what a reward model can see. TextCraft shows success in the last reply. WebShop shows the
+# Most of the chapters before this one looked at TextCraft. Does what they found depend on it? The worlds differ in what a reward model can see. In TextCraft the last action already shows whether the goal was made. WebShop shows the
 # score only after the purchase, when nothing can be mended. BabyAI shows a part of the map. Math replies nothing at all.
 #
 # **Predict before you run.**
-# 1. In which world will the three reward models differ least, and why?
+# 1. In which world will the three reward models differ least?
 # 2. In which world is one sample furthest below the oracle of sixteen, who finds a success wherever there is one?
 # 3. Where will the *least* $M$ of an attempt choose better than its last?
 #
 # One policy a world, each tuned from the one small base on that world's expert. Pretraining has shown
-# the base all four. The tests share no goal, shop or template with pretraining, demonstrations or rollouts. Rollouts and demonstrations share none either, but in math, where the judges learn from attempts at all training templates, with numbers drawn anew.
+# the base all four. The tests share no goal, shop or template with pretraining, demonstrations or rollouts. Rollouts and demonstrations share none either. Math is the exception: there the judges learn from attempts at all training templates, also those that were demonstrated, with numbers drawn anew.
 # Training and playing in all four takes two cores some hours, so this chapter trains nothing: a command has kept the **raw numbers**, and everything below is computed from them here and now.
 
 # %%
@@ -97,7 +97,7 @@ pd.DataFrame({NAMES[w]: sizes(raw) for w, raw in raws.items()}).T
 # %% [markdown]
 # ## What each world is like
 #
-# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval. Tasks that are alike are a *family*: variants of one goal in TextCraft and BabyAI, draws of one template in math; in WebShop every task is one by itself. The bootstrap draws whole families, and seeds. What counts is success. In TextCraft, WebShop and math that is a reward of 1; BabyAI also pays for speed, so there any reward above 0 is a success. Only two measures use the reward itself, which is what $M$ learns: explained variance and measured Q. In WebShop the reward can also be ⅓ or ⅔, and in BabyAI it falls with every move.
+# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval. Tasks that are alike are a *family*: variants of one goal in TextCraft and BabyAI, draws of one template in math; in WebShop every task is one by itself. The bootstrap draws whole families, and seeds. What counts is success. In TextCraft, WebShop and math that is a reward of 1; BabyAI also pays for speed, so there any reward above 0 is a success. Two measures use what $M$ has learned: explained variance and measured Q. In WebShop that is success (its reward can also be ⅓ or ⅔, for a purchase that misses a wish); elsewhere it is the reward, which in BabyAI falls with every move.
 
 # %%
 found = study.summary(raws)["worlds"]
@@ -134,7 +134,7 @@ pd.DataFrame(levels)
 # ## What the judges explain
 #
 # A judge can be right about the outcome in two ways: it can tell easy tasks from hard ones, and good attempts from bad ones at the same task. **Explained variance** counts both: 1 − Brier score / that of the best constant, over all turns of all attempts. **AUROC within a task** counts the second alone, and it is the second by which
-# Best-of-N, halving (explained below) and beams choose. It is asked after a fixed turn, among the attempts that go on after it, so no last reply can give the outcome away.
+# Best-of-N, halving (explained below) and beams choose. It is asked after a fixed turn, among the attempts that go on after it, so no last turn can give the outcome away.
 
 # %%
 pd.DataFrame({
@@ -282,7 +282,7 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # %% [markdown]
 # In TextCraft every failure runs to the last round, so the attempt with the fewest turns is a success wherever there is one: *fewest turns* is the oracle, and the reward models win nearly all of the headroom, AgentPRM 0.99 [0.95, 1.00] of it. In BabyAI most failures do. There PVM minus fewest turns is -0.04 [-0.07, -0.01], and neither of the others is shown to be above it. In WebShop failures can be as short as successes. There PVM is above one sample by 0.12 [0.04, 0.20], AgentPRM by 0.14 [0.07, 0.21], and none is shown to be above fewest turns either: AgentPRM, the best, by 0.03 [-0.04, 0.09].
 #
-# In math failures are as short as successes, too. There the **least** $M$ chooses: an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most false sums and often rose again, since the steps that follow are right by themselves; the least remembers. By it PVM solves 0.68 [0.57, 0.79], which is 0.32 [0.24, 0.39] above one sample and 0.38 [0.30, 0.46] above fewest turns, AgentPRM 0.64 [0.53, 0.75] and ORM 0.61 [0.46, 0.75]; AgentPRM can't be told from either. By the last $M$ all three have 0.53 to 0.55. One greedy attempt solves 0.86 [0.75, 0.96], more than the best of sixteen by any reward model, with a sixteenth of the tokens: at this temperature samples have slips that greedy hasn't.
+# In math failures are as short as successes, too. There the **least** $M$ chooses: an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most of the false sums, but it often rose again, because the next steps are right by themselves. The least $M$ still shows the fall. By it PVM solves 0.68 [0.57, 0.79], which is 0.32 [0.24, 0.39] above one sample and 0.38 [0.30, 0.46] above fewest turns, AgentPRM 0.64 [0.53, 0.75] and ORM 0.61 [0.46, 0.75]; AgentPRM can't be told from either. By the last $M$ all three have 0.53 to 0.55. One greedy attempt solves 0.86 [0.75, 0.96], more than the best of sixteen by any reward model, with a sixteenth of the tokens: at this temperature samples have slips that greedy hasn't.
 #
 # Your predictions: the three reward models are within two points of one another in BabyAI (0.91, 0.91 and 0.92) and TextCraft, one sample is furthest below the oracle in math, 0.37 against 0.97, and the least $M$ chooses better than the last in math, by PVM 0.15 [0.06, 0.24] and by ORM 0.07 [0.02, 0.13] better, by AgentPRM undecided. In BabyAI and WebShop no difference is decided (AgentPRM in WebShop: 0.06 [-0.01, 0.12]).
 #
@@ -346,7 +346,7 @@ pd.DataFrame({
 #
 # ## Success against tokens
 #
-# Best-of-N pays for whole attempts and asks the judge once, at the end. There a judge that reads the last reply can do well without knowing anything of the way to it. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ (in math by the least so far) after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
+# Best-of-N pays for whole attempts and asks the judge once, at the end. There a judge that reads the last turn can do well without knowing anything of the way to it. **Halving** (`search.halving`) asks after every turn: it samples N attempts side by side, keeps the better half by $M$ (in math by the least so far) after the first turn, half of those after the second, and so on. What is dropped early costs few tokens. So a judge that is right *early* buys success with fewer tokens.
 #
 # **Predict before you run.** With attempts of eight turns, halving from 16 samples 16 + 8 + 4 + 2 + 1 + 1 + 1 + 1 = 34 turns, Best-of-16 128. How much of its success will it keep?
 

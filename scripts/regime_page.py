@@ -146,6 +146,7 @@ def section() -> str:
         "that is not; \"> 0\" asks for an interval without 0, every other bar for the mean.\n",
         bars(regime),
         *(f"- {sentence}" for sentence in said(regime)),
+        f"\nDifferences of success in points:\n\n{differences(regime)}",
         "",
     ])  # fmt: skip
 
@@ -170,12 +171,9 @@ def made(regime: dict[str, Any]) -> str:
     )
 
 
-def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
-    """What is seen, in sentences that the numbers choose, with or without intervals; also where
-    AgentPRM does not win."""
+def said(regime: dict[str, Any]) -> list[str]:
+    """What is seen, in sentences that the numbers choose; also where AgentPRM does not win."""
     worlds = regime["worlds"]
-
-    n = next(iter(worlds.values()))["candidates"]
     levels = [
         f"{_percent(x['judges'][x['best_judge']]['best_of_n'])} instead of "
         f"{_percent(x['sample'])} in {WORLDS[w]}"
@@ -186,25 +184,11 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
         for key in ("greedy", "oracle16")
     )
     found = [
-        f"Where the best of three reward models (the best on these tasks) chooses one of {n} "
-        f"attempts, success is {listed(levels)}. A perfect choice would have {perfect}. One greedy "
-        f"attempt has {greedy}."
+        "Where the best of three reward models (the best on these tasks) chooses one of "
+        f"{next(iter(worlds.values()))['candidates']} attempts, success is {listed(levels)}. A "
+        f"perfect choice would have {perfect}. One greedy attempt has {greedy}.{_cooler(worlds)}"
     ]
-    for other in ("orm", "pvm"):
-        rows = {WORLDS[w]: x["agentprm_minus"][other] for w, x in worlds.items()}
-        found.append(verdicts("AgentPRM", JUDGES[other], rows, numbers))
-    few = {WORLDS[w]: x["best_minus_fewest_turns"] for w, x in worlds.items()}
-    found.append(
-        verdicts("the best reward model", "the attempt with the fewest turns", few, numbers)
-    )
-    careful = {WORLDS[w]: x["judges"][x["best_judge"]]["minus_greedy"] for w, x in worlds.items()}
-    found.append(verdicts("the best reward model", "one greedy attempt", careful, numbers))
-    beams = {WORLDS[w]: x["beams"][BEAM]["minus_greedy"] for w, x in worlds.items()}
-    found.append(verdicts("a beam of 4×4", "one greedy attempt", beams, numbers))
-    rows = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
-    halves = {WORLDS[w]: row["minus_best_of_equal_n"] for w, row in rows.items()}
-    halving = f"halving from {n} attempts"
-    found.append(verdicts(halving, "Best-of-N with as many tokens", halves, numbers))
+    found += [verdicts(*pair) for pair in pairs(worlds)]
     for w, x in worlds.items():
         share, chosen = x["explained_variance"], x["judges"][x["best_judge"]]["minus_sample"]
         if share and share[0] < LEARNED:
@@ -219,21 +203,75 @@ def said(regime: dict[str, Any], *, numbers: bool = True) -> list[str]:
     return found
 
 
-def verdicts(ours: str, other: str, rows: dict[str, Row], numbers: bool) -> str:
-    """In which worlds one is above another, below it, or neither, with intervals in points."""
-    better: list[str] = []
-    worse: list[str] = []
-    undecided: list[str] = []
-    for world, row in rows.items():
-        mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
-        place = better if row[1] > 0 else worse if row[2] < 0 else undecided
-        place.append(f"{world} ({mean} points [{low}, {high}])" if numbers else world)
-    told = [f"better than {other} in {listed(better)}"] if better else []
-    told += [f"worse {'' if better else f'than {other} '}in {listed(worse)}"] if worse else []
-    if not told:
-        return f"Neither {ours} nor {other} is shown to be better in {listed(undecided)}."
+def _cooler(worlds: dict[str, Any]) -> str:
+    """What one sample solves at the paper's temperature, where that was measured."""
+    hot = sorted({x["temperature"] for x in worlds.values()})
+    alone = {w: x["cooler_beams"]["sample"] for w, x in worlds.items() if x["cooler_beams"]}
+    for w, x in worlds.items():
+        if "0.7" in ((x["cooler"] or {}).get("temperatures") or {}):
+            alone[w] = x["cooler"]["temperatures"]["0.7"]["sample"]
+    if not alone:
+        return ""
+    ones = listed([f"{_percent(row)} in {WORLDS[w]}" for w, row in alone.items()])
+    return (
+        f" Attempts are sampled hot, at temperature {hot[0]} to {hot[-1]}, so that they differ. At "
+        f"0.7, the paper's, one sample without any judge has {ones}: less is left to choose there."
+    )
+
+
+def pairs(worlds: dict[str, Any]) -> list[tuple[str, str, dict[str, Row]]]:
+    """What is compared: ours, the other, and the difference of success in each world."""
+    n = next(iter(worlds.values()))["candidates"]
+    best = {WORLDS[w]: x["judges"][x["best_judge"]] for w, x in worlds.items()}
+    halves = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
+    model, ours = "the best reward model", {WORLDS[w]: x for w, x in worlds.items()}
+    return [
+        (model, "one sample", {w: x["minus_sample"] for w, x in best.items()}),
+        ("AgentPRM", "ORM", {w: x["agentprm_minus"]["orm"] for w, x in ours.items()}),
+        ("AgentPRM", "PVM", {w: x["agentprm_minus"]["pvm"] for w, x in ours.items()}),
+        (model, "the attempt with the fewest turns",
+         {w: x["best_minus_fewest_turns"] for w, x in ours.items()}),
+        (model, "one greedy attempt", {w: x["minus_greedy"] for w, x in best.items()}),
+        ("a beam of 4×4", "one greedy attempt",
+         {w: x["beams"][BEAM]["minus_greedy"] for w, x in ours.items()}),
+        (f"halving from {n} attempts", "Best-of-N with as many tokens",
+         {WORLDS[w]: x["minus_best_of_equal_n"] for w, x in halves.items()}),
+    ]  # fmt: skip
+
+
+def differences(regime: dict[str, Any]) -> str:
+    """The same pairs as a table: the first minus the second, in points."""
+    worlds = regime["worlds"]
+    names = [WORLDS[w] for w in worlds]
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for ours, other, rows in pairs(worlds):
+        cells = [points(rows[name]) for name in names]
+        lines.append(f"| {ours} − {other} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def points(row: Row) -> str:
+    """An estimate and its interval in points."""
+    mean, low, high = (f"{round(100 * x, 1) + 0.0:.1f}".replace("-", "−") for x in row)
+    return f"{mean} [{low}, {high}]"
+
+
+def verdicts(ours: str, other: str, rows: dict[str, Row]) -> str:
+    """In which worlds one is above another, below it, or neither."""
+    better = [world for world, row in rows.items() if row[1] > 0]
+    worse = [world for world, row in rows.items() if row[2] < 0]
+    undecided = [world for world in rows if world not in better + worse]
+    if not better + worse:
+        return f"Neither {ours} nor {other} is shown to be better {_where(undecided, 'any')}."
+    told = [f"better than {other} {_where(better, 'every')}"] if better else []
+    if worse:
+        told.append(f"worse {'' if better else f'than {other} '}{_where(worse, 'every')}")
     rest = f"; in {listed(undecided)} neither is shown to be better" if undecided else ""
     return f"{ours[0].upper()}{ours[1:]} is {', '.join(told)}{rest}."
+
+
+def _where(names: list[str], whole: str) -> str:
+    return f"in {whole} world" if len(names) == len(WORLDS) else f"in {listed(names)}"
 
 
 def _percent(row: Row) -> str:
@@ -273,7 +311,7 @@ def front() -> str:
     regime = stored()
     if regime is None:
         return MISSING
-    sentences = "\n\n".join(said(regime, numbers=False))
+    sentences = "\n\n".join(said(regime))
     return (
         "`````{grid} 1 1 2 2\n:class-container: front\n:padding: 0\n"
         "````{grid-item}\n:columns: 12 12 7 7\n"
@@ -291,10 +329,11 @@ def readme() -> str:
     name = f"results/{TABLE.name}"
     lines = [f'<img src="results/{FIGURE.name}" width="480" alt="{alt(regime)}">', caption(regime)]
     source = (
-        f"Points are of the first minus the second. Made by `{COMMAND}`; commits, dates and "
-        f"devices stand in [{name}]({name})."
+        f"Differences of success in points, with 95 % intervals. Made by `{COMMAND}`; commits, "
+        f"dates and devices stand in [{name}]({name})."
     )
-    return "\n\n".join([*lines, *said(regime), source]) + "\n"
+    first, *others = said(regime)
+    return "\n\n".join([*lines, first, " ".join(others), differences(regime), source]) + "\n"
 
 
 def seeds_said(regime: dict[str, Any]) -> str:

@@ -294,6 +294,17 @@ def test_what_the_package_exports_exists() -> None:
         assert hasattr(package, name), name
 
 
+def test_the_readmes_minutes_are_those_of_the_stored_run() -> None:
+    times = json.loads((ROOT / "results" / "run_times.json").read_text())
+    cpu, smoke = (
+        round(sum(x["seconds"] for x in times[name]["chapters"].values()) / 60)
+        for name in ("cpu", "smoke")
+    )
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"the chapters took {cpu} minutes on two cores" in readme
+    assert f"In `PROFILE=smoke make book` they took {smoke}, and" in readme
+
+
 def test_the_readme_lists_every_module_and_chapter() -> None:
     readme = (ROOT / "README.md").read_text()
     for path in sorted((ROOT / "agentprm_lite").rglob("*.py")):

@@ -66,7 +66,7 @@ def world(**other: Any) -> dict[str, Any]:
                                      "minus_best_of_equal_n": [0.1, 0.05, 0.2]}]},
         "ceiling": {"explained_variance": [0.44, 0.4, 0.5], "auroc_fixed_turn": None},
         "sight": {"turn": [0.59, 0.5, 0.6]}, "foresight": None,
-        "cooler_beams": None, **other,
+        "cooler": None, "cooler_beams": None, **other,
     }  # fmt: skip
 
 
@@ -114,44 +114,52 @@ def test_the_bars_of_two_worlds() -> None:
 def test_sentences_follow_the_intervals() -> None:
     lower = {"orm": [-0.1, -0.2, -0.01], "pvm": [0.01, -0.2, 0.3]}
     worlds = {"textcraft": world(), "babyai": world(agentprm_minus=lower)}
-    sample, orm, pvm, few, careful, beam, halving, missing = page.said({"worlds": worlds})
-    assert sample.replace("\u00a0", " ") == (
+    levels, sample, orm, pvm, few, careful, beam, halving, missing = page.said({"worlds": worlds})
+    assert levels.replace("\u00a0", " ") == (
         "Where the best of three reward models (the best on these tasks) chooses one of 16 "
         "attempts, success is 70 % instead of 30 % in TextCraft and 70 % instead of 30 % in "
         "BabyAI. A perfect choice would have 90 % in TextCraft and 90 % in BabyAI. One greedy "
         "attempt has 60 % in TextCraft and 60 % in BabyAI."
     )
-    assert orm == (
-        "AgentPRM is better than ORM in TextCraft (10.0 points [5.0, 15.0]), worse in BabyAI "
-        "(−10.0 points [−20.0, −1.0])."
-    )
-    assert pvm == (
-        "Neither AgentPRM nor PVM is shown to be better in TextCraft (10.0 points [0.0, 20.0]) and "
-        "BabyAI (1.0 points [−20.0, 30.0])."
-    )
+    assert sample == "The best reward model is worse than one sample in TextCraft and BabyAI."
+    assert orm == "AgentPRM is better than ORM in TextCraft, worse in BabyAI."
+    assert pvm == "Neither AgentPRM nor PVM is shown to be better in TextCraft and BabyAI."
     blind = {"textcraft": world(explained_variance=[-0.01, -0.1, 0.1])}
     assert page.said({"worlds": blind})[-2] == (
         "In TextCraft no process judge has learned what holds on other tasks: PVM explains −0.01 "
         "of the outcome, and the best choice by one is worse than a random one."
     )
-    short = page.said({"worlds": worlds}, numbers=False)[1]
-    assert short == "AgentPRM is better than ORM in TextCraft, worse in BabyAI."
     assert few.startswith(
         "Neither the best reward model nor the attempt with the fewest turns is s"
     )
     assert careful == (
         "Neither the best reward model nor one greedy attempt is shown to be better in TextCraft "
-        "(10.0 points [−5.0, 25.0]) and BabyAI (10.0 points [−5.0, 25.0])."
+        "and BabyAI."
     )
-    assert beam.startswith("A beam of 4×4 is better than one greedy attempt in TextCraft (10.0 po")
+    assert beam == "A beam of 4×4 is better than one greedy attempt in TextCraft and BabyAI."
     assert halving.startswith(
-        "Halving from 16 attempts is better than Best-of-N with as many tokens in TextCraft (10.0 p"
+        "Halving from 16 attempts is better than Best-of-N with as many tokens in TextCraft and B"
     )
     rows = {"Math": [-0.1, -0.2, -0.01], "WebShop": [0.0, -0.1, 0.1]}
-    assert page.verdicts("a beam", "greedy", rows, numbers=False) == (
+    assert page.verdicts("a beam", "greedy", rows) == (
         "A beam is worse than greedy in Math; in WebShop neither is shown to be better."
     )
     assert missing == "Not measured yet: WebShop and Math."
+    table = page.differences({"worlds": worlds}).splitlines()
+    assert table[0] == "| | TextCraft | BabyAI |"
+    assert table[3] == "| AgentPRM − ORM | 10.0 [5.0, 15.0] | −10.0 [−20.0, −1.0] |"
+    assert len(table) == 2 + 7
+    cool = world(
+        cooler={"temperatures": {"0.7": {"sample": [0.66, 0.6, 0.7]}}},
+        cooler_beams={"sample": [0.55, 0.5, 0.6]},
+    )
+    hot = {**{w: world(cooler_beams=None) for w in WORLDS}, "math": cool}
+    levels, *_, halving = page.said({"worlds": hot})
+    assert levels.replace("\u00a0", " ").endswith(
+        "at temperature 1.3 to 1.3, so that they differ. At 0.7, the paper's, one sample without "
+        "any judge has 66 % in Math: less is left to choose there."
+    )
+    assert halving.endswith("is better than Best-of-N with as many tokens in every world.")
     every = {"worlds": {w: world() for w in WORLDS}}
     assert page.seeds_said(every).startswith("Seeds of a reward model: 3 in every world;")
     assert page.made({"worlds": {"math": world(beams_commit="def")}}).endswith(
