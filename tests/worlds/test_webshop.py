@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
-from agentprm_lite.worlds.webshop import WebShop
+from agentprm_lite.worlds.webshop import WebShop, as_wanted
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, catalogue, made_shop
 from agentprm_lite.worlds.webshop.env import _parsed
@@ -417,6 +417,41 @@ def test_expert_after_detours():
             if rng.random() < 0.2:
                 env.step("search[small gentle things]")
         assert played_on(env)[0]
+
+
+def test_nothing_is_wrong_until_a_wrong_product_or_value_is_clicked():
+    env = WebShop()
+    env.reset(options={"index": 4})
+
+    def after(action):
+        env.step(action)
+        return as_wanted(env.snapshot())
+
+    goal, shop = env._goal, env._shop
+    wanted = shop.products[goal.place]
+    (name, value), *_ = goal.options
+    other = next(v for v in dict(wanted.options)[name] if v != value)
+    unlike = next(
+        p for p in shop.products if p.query == wanted.query and p.attributes != wanted.attributes
+    )
+    dear = env.snapshot()
+    assert as_wanted(dear)
+    assert after(f"search[{unlike.title}]")
+    assert not after(f"click[{unlike.asin}]")
+    assert not after("click[Features]")
+    assert not after("click[< Prev]")  # its page again
+    assert after("click[< Prev]")
+    assert after(f"search[{wanted.title}]")
+    assert after(f"click[{wanted.asin}]")
+    assert not after(f"click[{other}]")
+    assert after(f"click[{value}]")
+    env.reset(options={"index": 4, "price_cap": wanted.price - 1})
+    assert after(f"search[{wanted.title}]")
+    assert not after(f"click[{wanted.asin}]")  # too dear
+    env.restore(dear)
+    assert after(f"search[{wanted.title}]")
+    assert after(f"click[{wanted.asin}]")
+    assert not after("click[Buy Now]")  # without the value that is wanted
 
 
 def test_expert_turns():
