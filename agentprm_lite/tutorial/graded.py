@@ -65,8 +65,8 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
 
 
 def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
-    """A purchase, often of a wrong product with the same options; and after each turn whether the one
-    on the page, or the one that was bought, is as wanted, and so is every value that was chosen.
+    """A purchase, often of a wrong product with the same options; and after each turn whether the
+    one on the page, or that was bought, is as wanted, and so is every value that was chosen.
 
     With other options a wrong product would be known by its page, without comparing.
     """
