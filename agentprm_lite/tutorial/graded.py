@@ -28,8 +28,10 @@ from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
 MISTAKEN = 0.25
 """How often a turn is wrong."""
+MISLED = 0.5
+"""How often a shopper looks at a wrong product."""
 OBSTINATE = 0.75
-"""How often a shopper looks at any product, and how many buy whatever they look at."""
+"""How many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
 
@@ -63,8 +65,8 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
 
 
 def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
-    """A purchase, mostly of any product with the same options; and after each turn whether the one
-    on the page, or the one that was bought, is as wanted, and so is every value that was chosen.
+    """A purchase, often of a wrong product with the same options; and after each turn whether the
+    one on the page, or that was bought, is as wanted, and so is every value that was chosen.
 
     With other options a wrong product would be known by its page, without comparing.
     """
@@ -79,7 +81,7 @@ def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
         turn, now = env.expert_action(), env.snapshot()
         if obstinate and not as_wanted(now):
             turn = f"{now['state']['asin']} is as wanted. I buy it.", "click[Buy Now]"
-        elif now["state"]["page"] == "results" and rng.random() < OBSTINATE:
+        elif now["state"]["page"] == "results" and rng.random() < MISLED:
             turn = any_product(seen[-1], alike(now), rng) or turn
         elif rng.random() < MISTAKEN / 2:
             turn = slip("webshop", seen, turn, rng)

@@ -14,6 +14,8 @@ Advice = tuple[str, str]  # thought and action
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 _OFFERED = re.compile(r'"([^"]+)"')
 _HIT = re.compile(r"\[SEP\] (B0\w{8}) \[SEP\] (.+?) \[SEP\] (\$\S+)")
+_CAP = re.compile(r"lower than ([\d.]+) dollars")
+FITTING = 0.7  # of wrong products that keep to the price
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
 
@@ -117,6 +119,9 @@ def any_product(page: str, among: Set[str], rng: random.Random) -> Advice | None
     places = [place for place, (number, _, _) in enumerate(hits) if number in among]
     if not places:
         return None
+    cap = float(_CAP.findall(page)[0])
+    fits = [place for place in places if float(hits[place][2].removeprefix("$")) <= cap]
+    places = fits if fits and rng.random() < FITTING else places
     place = rng.choice(places[:4])
     kind = " ".join(hits[0][1].split()[-2:])
     read = []

@@ -246,6 +246,14 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
     assert 0.3 < sum(ends) / len(ends) < 0.7
 
 
+def _price(text):
+    return float(re.search(r"Price: \$([\d.]+)", text.observations[-1])[1])
+
+
+def _cap(text):
+    return float(re.search(r"lower than ([\d.]+)", text.observations[-1])[1])
+
+
 def test_about_half_of_the_graded_purchases_are_right():
     made = [graded_purchase(seed) for seed in range(300)]
     assert made[:5] == [graded_purchase(seed) for seed in range(5)]
@@ -258,6 +266,8 @@ def test_about_half_of_the_graded_purchases_are_right():
     assert 0.3 < sum(seconds) / len(seconds) < 0.6  # whichever place the product has, too:
     firsts = [r[1] for t, r in made if t.turns[1].count("[SEP]") == 2 and "click[B0" in t.turns[1]]
     assert 0.2 < sum(firsts) / len(firsts) < 0.8
+    fits = [r[-1] for t, r in bought if _price(t) <= _cap(t)]  # the price alone doesn't tell
+    assert 0.4 < sum(fits) / len(fits) < 0.65
     for text, right in made:
         for before, after in itertools.pairwise(right):
             assert before or after or "Buy Now" in text.turns[-1] or len(right) == 6

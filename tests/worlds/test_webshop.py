@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
-from agentprm_lite.worlds.webshop import WebShop, as_wanted
+from agentprm_lite.worlds.webshop import WebShop, alike, as_wanted
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, catalogue, made_shop
 from agentprm_lite.worlds.webshop.env import _parsed
@@ -794,3 +794,22 @@ def test_the_list_in_chapter_1_forgets_one_option() -> None:
     )
     # two attributes, one of two options and the price, of five things
     assert (paid, over) == (pytest.approx(4 / 5), True)
+
+
+def test_products_alike_are_wrong_and_have_the_same_options():
+    env = WebShop()
+    for index in (4, 5, 6):
+        env.reset(options={"index": index})
+        goal, shop = env._goal, env._shop
+        wanted = shop.products[goal.place]
+        found = alike(env.snapshot())
+        assert found and wanted.asin not in found
+        for asin in found:
+            other = shop.products[shop.places[asin]]
+            assert dict(other.options).keys() == dict(wanted.options).keys()
+            env.reset(options={"index": index})
+            env.step(f"search[{other.title}]")
+            env.step(f"click[{asin}]")
+            for _, value in goal.options:
+                env.step(f"click[{value}]")
+            assert not env.step("click[Buy Now]")[4]["success"]

@@ -77,17 +77,23 @@ def as_wanted(snapshot: dict[str, Any]) -> bool:
 
 
 def alike(snapshot: dict[str, Any]) -> set[str]:
-    """Numbers of the products whose pages have options of the same names as the wanted one's.
+    """Numbers of wrong products whose pages have options of the same names as the wanted one's.
 
     Args:
         snapshot: Of the environment, in a made-up shop.
 
     Returns:
-        Product numbers, that of the wanted one among them.
+        Product numbers.
     """
     shop, goal = _asked(snapshot)
-    names = dict(shop.products[goal.place].options).keys()
-    return {product.asin for product in shop.products if dict(product.options).keys() == names}
+    wanted, cap = shop.products[goal.place], snapshot["state"]["cap"]
+    names, chosen = dict(wanted.options).keys(), dict(goal.options)
+    return {
+        product.asin
+        for product in shop.products
+        if dict(product.options).keys() == names
+        and reward(product, chosen, goal, wanted, cap) <= 1 - EXACT
+    }
 
 
 def _asked(snapshot: dict[str, Any]) -> tuple[Catalogue, Goal]:
