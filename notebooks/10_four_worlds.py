@@ -97,7 +97,7 @@ pd.DataFrame({NAMES[w]: sizes(raw) for w, raw in raws.items()}).T
 # %% [markdown]
 # ## What each world is like
 #
-# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval. Tasks that are alike are a *family*: variants of one goal in TextCraft and BabyAI, draws of one template in math; in WebShop every task is one by itself. The bootstrap draws whole families, and seeds. What counts is success. In TextCraft, WebShop and math that is a reward of 1; BabyAI also pays for speed, so there any reward above 0 is a success. Two measures use what $M$ has learned, the reward itself: explained variance and measured Q. In WebShop it can also be ⅓ or ⅔, for a purchase that misses a wish, and in BabyAI it falls with every move.
+# `study.summary` makes every number of this chapter from the raw ones, with a 95 % interval. Tasks that are alike are a *family*: variants of one goal in TextCraft and BabyAI, draws of one template in math; in WebShop every task is one by itself. The bootstrap draws whole families, and seeds. What counts is success. In TextCraft, WebShop and math that is a reward of 1; BabyAI also pays for speed, so there any reward above 0 is a success. Two measures use what $M$ has learned: explained variance and measured Q. In WebShop that is success (its reward can also be ⅓ or ⅔, for a purchase that misses a wish); elsewhere it is the reward, which in BabyAI falls with every move.
 
 # %%
 found = study.summary(raws)["worlds"]

@@ -63,6 +63,7 @@ def gather(p: Profile, command: str) -> Raw:
         "temperature": p.eval_temperature,
         "levels": p.levels,
         "rollouts": p.rollout_tasks * p.rollout_samples,
+        "learn_success": p.learn_success,
         "families": [env_class(p.env).family(task.index) for task in tasks],
         "greedy": [attempt_row(t) for t in greedy_runs(p)],
         "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],

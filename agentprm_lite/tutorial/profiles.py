@@ -61,6 +61,8 @@ class Profile:
     """Of rollouts that reward models learn from, Monte Carlo rollouts and measured Q."""
     reward: TrainConfig = field(default_factory=lambda: TrainConfig(lr=2e-3, epochs=1))
     """Reward models."""
+    learn_success: bool = False
+    """Reward models learn who succeeded, not a reward that also pays for a part of the task."""
     reward_grid: tuple[tuple[float, int], ...] = ()
     """Learning rates and epochs that every kind of reward model may choose from, on held-out
     training tasks; empty: all take ``reward`` as it is."""
@@ -293,5 +295,5 @@ def get_profile(name: str, env: str = "textcraft", base: str | None = None) -> P
     if size is T4:
         sizes |= {"beams": ((2, 2),), "rollout_tasks": 40}
     if env == "webshop":
-        sizes["max_rounds"] = 6  # the paper's number
+        sizes |= {"max_rounds": 6, "learn_success": True}  # the paper's number, and its measure
     return replace(profile, env=env, **sizes)
