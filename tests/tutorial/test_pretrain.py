@@ -397,22 +397,29 @@ def test_the_shipped_base_is_as_its_card_says(tmp_path):
         base.check(tmp_path / "b")
 
 
-def test_the_checker_tells_what_is_right_so_far():
+@pytest.mark.parametrize(
+    ("name", "drill"), [("checker", graded), ("shop_checker", graded_purchase)]
+)
+def test_a_checker_tells_what_is_right_so_far(name, drill):
     """On exercises that it can't have met: draws of pretraining are below 2**40."""
-    folder = base.folder("checker")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        assert (folder / name).read_bytes() == (base.folder() / name).read_bytes()
+    folder = base.folder(name)
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (folder / file).read_bytes() == (base.folder() / file).read_bytes()
     model, chat = load_policy(folder), load_chat(folder)
-    said, fine = [], []
+    said, fine, ends = [], [], []
     for seed in range(2**40, 2**40 + 60):
-        ids, weights, targets = verdicts(chat, *graded(seed))
+        text, marks = drill(seed)
+        ids, weights, targets = verdicts(chat, text, marks)
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].float()
         at = [k for k, w in enumerate(weights) if w]
         right, wrong = (chat.ids(word)[0] for word in base.VERDICTS)
         said += (logits[[k - 1 for k in at], right] - logits[[k - 1 for k in at], wrong]).tolist()
         fine += [float(targets[k] == right) for k in at]
+        ends += [k == at[-1] for k in at]
     assert auroc(np.array(said), np.array(fine)) > 0.85
+    last = np.flatnonzero(ends)  # what a purchase is like at its end can't be told from its length
+    assert auroc(np.array(said)[last], np.array(fine)[last]) > 0.85
 
 
 def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):

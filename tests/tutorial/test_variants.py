@@ -84,15 +84,16 @@ def test_problems_of_one_template_are_held_out_together() -> None:
     assert rewards.family(Task("textcraft", 120)) != rewards.family(Task("textcraft", 121))
 
 
-def test_judges_of_math_start_from_what_the_checker_says() -> None:
-    """Every other world's from the policy, and from one half."""
-    math = get_profile("smoke", "math")
-    assert rewards.judge_base(math) == small_base.folder("checker")
-    chat = load_chat(small_base.folder("checker"))
+@pytest.mark.parametrize(("env", "name"), [("math", "checker"), ("webshop", "shop_checker")])
+def test_judges_start_from_what_a_checker_says(env: str, name: str) -> None:
+    """Those of math and WebShop; the others' from the policy, and from one half."""
+    p = get_profile("smoke", env)
+    assert rewards.judge_base(p) == small_base.folder(name)
+    chat = load_chat(small_base.folder(name))
     played = random_trajectories(chat, 3, seed=1)
-    first = RewardModel(rewards.new_judge(math, 0)).score(played)
-    again = RewardModel(rewards.new_judge(math, 1)).score(played)  # fresh adapters change nothing
+    first = RewardModel(rewards.new_judge(p, 0)).score(played)
+    again = RewardModel(rewards.new_judge(p, 1)).score(played)  # fresh adapters change nothing
     assert all(
         (a.q == b.q).all() and np.ptp([a.root, *a.q]) > 0 for a, b in zip(first, again, strict=True)
     )
-    assert get_profile("cpu", "babyai").judge_base is get_profile("t4", "math").judge_base is None
+    assert get_profile("cpu", "babyai").judge_base is get_profile("t4", env).judge_base is None
