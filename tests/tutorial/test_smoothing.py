@@ -140,7 +140,7 @@ def test_chapter_5_says_what_the_file_says() -> None:
         f"Up to about {round(cross['1'], -2):,.0f} episodes β = 1 is better",
         "with {} the error is {:.2f} instead of {:.2f}".format(stored["n"][0], *first),
         "With {:,} it is {:.2f} instead of {:.2f}".format(stored["n"][-1], *last),
-        f"they are {', '.join(c[:-1])} and {c[-1]}",
+        f"the weights $c_t$ are {', '.join(c[:-1])} and {c[-1]}",
         "{} of the pairs in the wrong order with β = 1 and {} with β = 4".format(*wrong),
         "The progress of {} and {} of the turns has the wrong sign".format(*signs),
         f"{stored['tree']['repeats']} data sets of each size",
