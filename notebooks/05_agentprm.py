@@ -166,8 +166,8 @@ for where, table in (("first turn", first), ("half-way", half)):
 # last line prints. The first turn is free of this: there *fewest turns* minus
 # one half is 0, and a judge above it has read something in the turn itself.
 #
-# Your predictions: half-way none can be. A failure takes all eight rounds, so its middle is turn 4, and
-# the middle of a success comes earlier, unless that takes all eight, too. So compare after the same number of turns, among
+# Your predictions: half-way hardly any can be. A failure takes all its rounds, so its middle comes
+# later than a success's, unless that takes all of them, too. So compare after the same number of turns, among
 # attempts that still go on, which leaves fewest turns nothing. In the larger TextCraft run of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain),
 # after four turns, ORM has 0.57 [0.52, 0.62], PVM 0.63 [0.59, 0.68] and AgentPRM 0.67 [0.64, 0.72]. AgentPRM minus PVM is
 # 0.04 [0.01, 0.08] there; after one, two, three, five or six turns the two can't be told apart.

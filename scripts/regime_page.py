@@ -206,6 +206,7 @@ def said(regime: dict[str, Any]) -> list[str]:
 def _cooler(worlds: dict[str, Any]) -> str:
     """What one sample solves at the paper's temperature, where that was measured."""
     hot = sorted({x["temperature"] for x in worlds.values()})
+    span = " to ".join(map(str, dict.fromkeys([hot[0], hot[-1]])))
     alone = {w: x["cooler_beams"]["sample"] for w, x in worlds.items() if x["cooler_beams"]}
     for w, x in worlds.items():
         if "0.7" in ((x["cooler"] or {}).get("temperatures") or {}):
@@ -214,7 +215,7 @@ def _cooler(worlds: dict[str, Any]) -> str:
         return ""
     ones = listed([f"{_percent(row)} in {WORLDS[w]}" for w, row in alone.items()])
     return (
-        f" Attempts are sampled hot, at temperature {hot[0]} to {hot[-1]}, so that they differ. At "
+        f" Attempts are sampled hot, at temperature {span}, so that they differ. At "
         f"0.7, the paper's, one sample without any judge has {ones}: less is left to choose there."
     )
 

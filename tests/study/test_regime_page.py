@@ -156,7 +156,7 @@ def test_sentences_follow_the_intervals() -> None:
     hot = {**{w: world(cooler_beams=None) for w in WORLDS}, "math": cool}
     levels, *_, halving = page.said({"worlds": hot})
     assert levels.replace("\u00a0", " ").endswith(
-        "at temperature 1.3 to 1.3, so that they differ. At 0.7, the paper's, one sample without "
+        "at temperature 1.3, so that they differ. At 0.7, the paper's, one sample without "
         "any judge has 66 % in Math: less is left to choose there."
     )
     assert halving.endswith("is better than Best-of-N with as many tokens in every world.")
@@ -267,6 +267,8 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
     assert learned(level_2, 1.0)[480].mean < learned(level_2, 4.0)[480].mean
     for run in level_2["rows"]:  # the trainer's own verdict
         assert (run["held_out"][run["epochs"] - 1] >= LEARNED) == (run["rollouts"] >= 480)
+    readme = " ".join(page.README.read_text(encoding="utf-8").split())
+    assert "(in TextCraft 240 taught nothing and 480 did)" in readme
     best = {
         n: sum(of) / len(of)
         for n in (60, 120, 240, 480)

@@ -80,6 +80,7 @@ def test_it_is_the_published_model(smollm2: str) -> None:
     assert pieces[:4] == ["Got", "  ", "1", "2"] and pieces[-3:] == ["\n\n", "3", "4"]
     model = load_policy(smollm2)
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
+    assert model.config.max_position_embeddings == 8192  # as the README says
     assert (model.config.eos_token_id, model.generation_config.eos_token_id) == (2, 2)
     ids = chat.opening_ids("What is the capital of France? Answer in one word.")
     out = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)
