@@ -138,8 +138,9 @@ show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
 # Read the left panel first: that many decisions share one reward. Then the
 # right one: how often blind luck finds it. The **random agent** is a floor: a
 # **policy** (whatever chooses the actions, later written $\pi$) that isn't above
-# it has learned nothing. It stands beside the choices among attempts in
-# chapters [3](03_rollouts.ipynb), 6, 7, 9 and 10. Mind what it picks
+# it has learned nothing. It stands in the figures of chapters
+# [3](03_rollouts.ipynb), 6, 7, 9 and 10, each time with the tasks and rounds of
+# that chapter: here it plays all levels with the worlds' own limits. Mind what it picks
 # from: BabyAI lists the actions that do something now, while most fields of a
 # WebShop page do nothing when clicked. Where a world pays between 0 and 1, mean
 # reward and success can lie apart. Where random actions almost never succeed,
@@ -165,18 +166,18 @@ show_figure(fig, alt=f"Turns {needs}; success of random actions {finds}.",
 #
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
-# | $u$ | `Task`; goal and rules in the first text | | the instruction |
+# | $u$ | `Task`; goal in the first text, rules in `env.instructions` | | the instruction |
 # | $o_t$ | `observations[t]` | T + 1 texts | what the environment says |
 # | $a_t$ | `actions[t]` | T texts | one turn of the agent |
-# | $s_t$ | `ids[:start]` of turn $t$ | tokens | the history that it has read |
+# | $s_t$ | `ids[:start]` of turn $t$ | tokens | the history that it has read; as token ids in chapter 2 |
 # | $\mathcal T$ | `env.step(action)` | | the world; no dice in it |
 # | $r_t$ | `rewards[t]` | T numbers | 0 until the last turn |
 # | end | `terminated`, `truncated` | 2 flags | the world ended it; out of rounds |
 # | hidden state | `env.snapshot()` | a dict | inventory, grid, page, ...; rounds used |
 #
-# The round limit is part of a task, and running out of rounds is a failure.
-# This is the library's own `step`, one for all worlds; the table after it is
-# asked from the four classes, and from the episodes of the expert above.
+# A *round* is a turn and the answer to it. Their limit is part of a task, and
+# running out of rounds is a failure. This is the library's own `step`, one for all
+# worlds; the table after it is read from the four classes and the expert's episodes.
 
 # %%
 show_source(TextEnv.step)
@@ -234,8 +235,8 @@ pd.DataFrame({world: facts(world) for world in WORLDS})
 #
 # ## TextCraft: a tree of recipes
 #
-# The goal hangs on a tree. Square boxes are got, round ones are crafted. The
-# agent doesn't see the tree. It sees a shuffled list of commands with up to ten
+# A goal needs a tree of crafts. In the figure square boxes are got, round ones are
+# crafted. The agent doesn't see the tree. It sees a shuffled list of commands with up to ten
 # that are of no use. A goal has a *depth*: the number of crafts on the longest
 # chain of its recipe.
 #
@@ -289,9 +290,8 @@ play(env, ACTIONS)
 # part: a square of seven by seven cells ahead, up to walls and closed doors. The
 # rest is hidden state: it makes the process *partially observable*.
 #
-# An action such as `go to red ball 1` is a macro of many small steps. The number
-# counts the things of one name anew in every observation, so it is no name for
-# a thing. Try an action that isn't in the list, or `check available actions`.
+# An action such as `go to red ball 1` is a macro of many small steps. The numbers
+# are given anew in every observation: the next `red ball 1` may be another ball. Try an action that isn't in the list, or `check available actions`.
 
 # %%
 env = make_env("babyai")
@@ -322,10 +322,9 @@ play(env, ACTIONS)
 # ## WebShop: pages of a shop
 #
 # The agent reads the fields of a page with " [SEP] " between them. For people
-# there is `env.html()`. Two things are hidden: which of the near-duplicates has
-# what the instruction asks for (read the titles, or the page *Features*), and
-# which option values are chosen. The text doesn't show them, the page for people
-# does.
+# there is `env.html()`. Two things are hard to see. Which of the near-duplicates has
+# what the instruction asks for: read the titles, or the page *Features*. And which
+# option values are chosen: the page for people shows it, the text doesn't.
 #
 # The list below forgets one option before it buys. Which reward do you expect?
 # At the purchase it is (attributes met + options met + [price in bounds]) /
@@ -444,9 +443,9 @@ assert list(wins.values()) == [5, 1, 1]
 # %% [markdown]
 # ## What determinism buys
 #
-# In our worlds the same action in the same state always has the same answer.
-# So the state after a turn is known as soon as the turn is, and its value is
-# the value of the turn (paper, equations 7 and 8):
+# In our worlds the same action in the same task and state always has the same
+# answer. So the turn fixes the state after it, whose value is the value of the
+# turn (paper, equations 7 and 8):
 #
 # $$V(s_t) = Q(s_{t-1}, a_{t-1}) \quad\Longrightarrow\quad
 # A(s_t, a_t) = Q(s_t, a_t) - Q(s_{t-1}, a_{t-1})$$
@@ -458,6 +457,11 @@ assert list(wins.values()) == [5, 1, 1]
 # \frac{11}{36}$, but the state that follows is worth either $5/9$ or $1/18$,
 # never $11/36$: the difference of two $Q$ would credit the next turn with the
 # luck of this one.
+#
+# A reward model reads text alone, and it reads a turn before the answer to it.
+# What only the answer shows, such as a key behind a door, it can't know yet, so
+# that counts for the next turn, as luck does. How much that is in BabyAI is
+# measured in [chapter 10](10_four_worlds.ipynb#could-any-judge-do-better).
 #
 # ## Copy a state and go on from it
 #
@@ -724,7 +728,8 @@ attempt(check_state_value, state_value)
 # that of the turn before it?</summary>
 #
 # Where the same action can have several answers: then $Q$ is the mean of the
-# values of the states that may follow.
+# values of the states that may follow. Or where the reader can't see the state:
+# to it the answer is as good as a throw of dice.
 #
 # </details>
 #

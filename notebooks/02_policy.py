@@ -141,8 +141,8 @@ show_figure(
 # downwards, so that a turn can be written by copying from the prompt.
 #
 # The policy starts from the small base that the package ships: a Llama of 2.5
-# million parameters, pretrained on generated text of all four worlds, but on no
-# goal, shop or template of judges or tests. It has read how agents act, good
+# million parameters, pretrained on generated text of all four worlds, but on none of
+# the goals, shops or templates that are kept for reward models or tests. It has read how agents act, good
 # ones and bad ones; the demonstrations show it which of them to be. LoRA trains
 # small matrices beside the frozen weights. What a few hundred demonstrations add
 # to the base is printed [further below](#rft-learning-from-own-successes).
@@ -205,10 +205,10 @@ show_figure(
 # %% [markdown]
 # ## Loss on action tokens only
 #
-# Let $x_1, \dots, x_S$ be the ids of a history and $\mathcal A$ the positions
+# Let $x_1, \dots, x_S$ be the ids of a history and $\mathcal I$ the positions
 # inside turns. Behaviour cloning minimizes
 #
-# $$L = -\frac{1}{|\mathcal A|} \sum_{i \in \mathcal A}
+# $$L = -\frac{1}{|\mathcal I|} \sum_{i \in \mathcal I}
 # \log \pi(x_i \mid x_1, \dots, x_{i-1})$$
 #
 # The prompt and the observations are conditions, not targets: the agent doesn't
@@ -217,8 +217,8 @@ show_figure(
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
 # | $x$ | `ids` | S | the history |
-# | $\mathcal A$ | `action_tokens(...)` | N | positions inside `spans` |
-# | $\log \pi(x_i \mid \cdot)$ | `action_logprobs(...)` | N | from the logits at $i - 1$ |
+# | $\mathcal I$ | `action_tokens(...)` | $\lvert\mathcal I\rvert$ | positions inside `spans` |
+# | $\log \pi(x_i \mid \cdot)$ | `action_logprobs(...)` | $\lvert\mathcal I\rvert$ | from the logits at $i - 1$ |
 # | $L$ | `-logp.mean()` | | mean over all action tokens of the batch |
 #
 # **By hand.** A history of four tokens: a prompt token, a turn of two tokens,
@@ -345,8 +345,8 @@ pd.DataFrame(table, columns=["case", "turn", "action"])
 # Let $\mathcal D$ be the policy's own episodes on training goals that have no
 # demonstration. RFT minimizes the same loss on
 # $\mathcal D^+ = \{\tau \in \mathcal D : r(u, \tau) = 1\}$,
-# with at most four different episodes a goal, so that easy goals don't crowd out
-# the others. It needs rewards but no expert. It can't learn what the policy
+# with repetitions dropped and at most four episodes a goal, so that easy goals don't
+# crowd out the others (this profile samples four a goal, so only repetitions go). It needs rewards but no expert. It can't learn what the policy
 # never gets right.
 
 # %%
@@ -430,7 +430,7 @@ for a, b in longest.spans:
     shift += len(again) - len(written)
     shifts.append(shift)
 sampled = [t.ids[a:b] for t in pool(profile) for a, b in t.spans]
-ended = [list(ids) for ids in sampled if ids[-1] == chat.end_id]
+ended = [list(ids) for ids in sampled if ids[-1] in chat.end_ids]
 same = [chat.turn_ids(chat.decode(ids)) == ids for ids in ended]
 print(f"{same.count(False)} of {len(same)} sampled turns come back otherwise")
 
@@ -450,14 +450,14 @@ show_figure(
 )
 for trajectory in pool(profile):
     for a, b in trajectory.spans:
-        ended = trajectory.ids[b - 1] == chat.end_id
+        ended = trajectory.ids[b - 1] in chat.end_ids
         cut = b - a == profile.max_new_tokens
         assert ended or cut, "a turn ends neither by itself nor at its limit"
 print("every score position stands at the last token of a turn")
 
 # %% [markdown]
 # The last assertion holds for every trajectory of this library: a turn ends with
-# the end-of-turn token or at the length limit. It is cheap; keep one like it in
+# a token that ends turns or at the length limit. It is cheap; keep one like it in
 # your own code.
 #
 # ### Exercise 02.1
@@ -560,10 +560,11 @@ attempt(check_keep_for_rft, keep_for_rft)
 # |---|---|---|
 # | simplified | Qwen2.5 and Llama-3.1, instruction-tuned | in the profile cpu a Llama of 2.5 million parameters, pretrained on text of the worlds |
 # | simplified | 300 recorded trajectories of AgentGym | demonstrations of the environment's expert, on part of the training goals |
-# | faithful | ReAct turns, AgentGym's prompt and parser | the same; the small base is not shown the rules |
+# | faithful | ReAct turns and their parser | the same |
+# | simplified | AgentGym's prompt | the rules in our own words; the small base is not shown them |
 # | faithful | SFT and RFT are judged greedily | the same, and sampled beside it |
 # | ours | which successes RFT keeps is not given | at most four different ones a goal |
-# | ours | | ids in, ids out; the boundary rule and a hash of the template travel with the checkpoint |
+# | ours | | ids in, ids out; the place where $M$ is read (a turn's last token) and a hash of the template travel with the checkpoint |
 #
 # To vary next: half of the demonstrations (`demo_goals`); one success a goal in RFT
 # (`RFT_PER_TASK` in `agentprm_lite/train.py`); a second round

@@ -161,6 +161,7 @@ def made(regime: dict[str, Any]) -> str:
             "measured Q": (x["ceiling"] or {}).get("commit"),
             "beams by it": (x.get("foresight") or {}).get("commit"),
             "beams at 0.7": (x.get("cooler_beams") or {}).get("commit"),
+            "the checker": (x["checker"] or {}).get("commit"),
         }
         later = "".join(f"; {k} at `{c}`" for k, c in parts.items() if c not in (None, x["commit"]))
         key = (x["command"], x["commit"], x["date"], x["device"], later)
@@ -186,7 +187,8 @@ def said(regime: dict[str, Any]) -> list[str]:
     found = [
         "Where the best of three reward models (the best on these tasks) chooses one of "
         f"{next(iter(worlds.values()))['candidates']} attempts, success is {listed(levels)}. A "
-        f"perfect choice would have {perfect}. One greedy attempt has {greedy}.{_cooler(worlds)}"
+        f"perfect choice would have {perfect}. One greedy attempt has {greedy}."
+        f"{_checkers(worlds)}{_cooler(worlds)}"
     ]
     found += [verdicts(*pair) for pair in pairs(worlds)]
     for w, x in worlds.items():
@@ -201,6 +203,18 @@ def said(regime: dict[str, Any]) -> list[str]:
     if missing := [name for w, name in WORLDS.items() if w not in worlds]:
         found.append(f"Not measured yet: {listed(missing)}.")
     return found
+
+
+def _checkers(worlds: dict[str, Any]) -> str:
+    """Where reward models start from a checker, and what that chooses untrained."""
+    alone = {WORLDS[w]: x["checker"]["best_of_n"] for w, x in worlds.items() if x["checker"]}
+    if not alone:
+        return ""
+    return (
+        f" In {listed(list(alone))} reward models start from a checker, which was drilled in "
+        "grading turns; before it has learned from an attempt its choice has "
+        f"{listed([_percent(row) for row in alone.values()])}."
+    )
 
 
 def _cooler(worlds: dict[str, Any]) -> str:
@@ -226,7 +240,7 @@ def pairs(worlds: dict[str, Any]) -> list[tuple[str, str, dict[str, Row]]]:
     best = {WORLDS[w]: x["judges"][x["best_judge"]] for w, x in worlds.items()}
     halves = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
     model, ours = "the best reward model", {WORLDS[w]: x for w, x in worlds.items()}
-    return [
+    found = [
         (model, "one sample", {w: x["minus_sample"] for w, x in best.items()}),
         ("AgentPRM", "ORM", {w: x["agentprm_minus"]["orm"] for w, x in ours.items()}),
         ("AgentPRM", "PVM", {w: x["agentprm_minus"]["pvm"] for w, x in ours.items()}),
@@ -237,7 +251,11 @@ def pairs(worlds: dict[str, Any]) -> list[tuple[str, str, dict[str, Row]]]:
          {w: x["beams"][BEAM]["minus_greedy"] for w, x in ours.items()}),
         (f"halving from {n} attempts", "Best-of-N with as many tokens",
          {WORLDS[w]: x["minus_best_of_equal_n"] for w, x in halves.items()}),
+        (model, "the checker that it started from",
+         {w: x["checker"]["trained_minus"][x["best_judge"]]
+          for w, x in ours.items() if x["checker"]}),
     ]  # fmt: skip
+    return [pair for pair in found if pair[2]]
 
 
 def differences(regime: dict[str, Any]) -> str:
@@ -246,7 +264,7 @@ def differences(regime: dict[str, Any]) -> str:
     names = [WORLDS[w] for w in worlds]
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for ours, other, rows in pairs(worlds):
-        cells = [points(rows[name]) for name in names]
+        cells = [points(rows[name]) if name in rows else "–" for name in names]
         lines.append(f"| {ours} − {other} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -19,6 +19,7 @@ from agentprm_lite.metrics import Floats, auroc, best_of_n_curve
 from agentprm_lite.search import SCORES
 from agentprm_lite.study.compare import rounded
 from agentprm_lite.study.measures import bootstrap_interval
+from agentprm_lite.study.raw import learned
 
 Raw = dict[str, Any]
 
@@ -193,7 +194,7 @@ def squared_errors(raw: Raw, kind: str) -> Floats:
         return float(((np.array(m[1:]) / 1e3 - outcome) ** 2).sum())
 
     return np.array([
-        [sum(error(m, a[0]) for m, a in zip(ms, attempts, strict=True))
+        [sum(error(m, a[learned(raw)]) for m, a in zip(ms, attempts, strict=True))
          for ms, attempts in zip(run, raw["candidates"], strict=True)]
         for run in raw["values"][kind]
     ])  # fmt: skip
@@ -261,8 +262,9 @@ def _chosen(raw: Raw, scores: Any, ns: Sequence[int]) -> Floats:
 
 
 def outcomes(raw: Raw) -> Floats:
-    """[G, K] outcome of every attempt."""
-    return np.array([[a[0] for a in task] for task in raw["candidates"]], dtype=np.float64)
+    """[G, K] outcome of every attempt, as its judges learned it."""
+    at = learned(raw)
+    return np.array([[a[at] for a in task] for task in raw["candidates"]], dtype=np.float64)
 
 
 def successes(raw: Raw) -> Floats:

@@ -23,7 +23,8 @@ from agentprm_lite.study.bars import (
 from agentprm_lite.study.compare import rounded
 from agentprm_lite.study.measures import bootstrap_interval
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.tutorial import Profile, test_tasks, truth
+from agentprm_lite.study.raw import learned
+from agentprm_lite.tutorial import Profile, success_alone, test_tasks, truth
 
 CANDIDATES = 6  # attempts a task from whose states the policy plays on
 
@@ -32,6 +33,7 @@ def measure(p: Profile) -> dict[str, Any]:
     """Places of some tasks, and 1,000 × the outcomes of the rollouts after each turn of the first
     attempts at each. It may be made later than the rest of a world, so it has its own commit."""
     tasks, (examples, _) = test_tasks(p), truth(p, CANDIDATES)
+    examples = [success_alone(x) for x in examples] if p.learn_success else examples
     groups = by_task([example.trajectory for example in examples])
     return {
         **provenance(),
@@ -115,7 +117,7 @@ def measured_part(raw: Raw) -> Raw:
 def explained_by_states(some: Raw) -> list[float] | None:
     """1 − the variance that states leave open / that of all outcomes, over all turns."""
     turns = np.array([sum(len(a[3]) for a in task) for task in some["candidates"]])
-    ends = [[(len(a[3]), a[0]) for a in task] for task in some["candidates"]]
+    ends = [[(len(a[3]), a[learned(some)]) for a in task] for task in some["candidates"]]
     left = [
         sum(float(np.var(np.array(turn) / 1e3, ddof=1)) for a in task for turn in a)
         for task in some["measured"]["outcomes"]

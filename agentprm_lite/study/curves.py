@@ -191,6 +191,7 @@ def raw_of(p: Profile, values: list[StepValues]) -> Raw:
     groups = list(by_task(candidates).values())
     return {
         "families": [env_class(p.env).family(task.index) for task in tasks],
+        "learn_success": p.learn_success,
         "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
         "values": {KIND: [value_rows(values, groups)] if values else []},
     }

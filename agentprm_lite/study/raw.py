@@ -16,6 +16,11 @@ def attempt_row(t: Trajectory) -> list[Any]:
     return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
 
 
+def learned(raw: dict[str, Any]) -> int:
+    """Place in an attempt's row of what its judges learned: 1, success, or 0, the reward."""
+    return int(raw.get("learn_success", False))
+
+
 def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[list[int]]]:
     """1,000 × M at the prompt and after each turn, of every attempt at every task."""
     return [

@@ -18,7 +18,7 @@ from agentprm_lite.env import env_class
 from agentprm_lite.interop import write_whole
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
-from agentprm_lite.study import cooler, foresight, sight
+from agentprm_lite.study import checker, cooler, foresight, sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
@@ -63,6 +63,7 @@ def gather(p: Profile, command: str) -> Raw:
         "temperature": p.eval_temperature,
         "levels": p.levels,
         "rollouts": p.rollout_tasks * p.rollout_samples,
+        "learn_success": p.learn_success,
         "families": [env_class(p.env).family(task.index) for task in tasks],
         "greedy": [attempt_row(t) for t in greedy_runs(p)],
         "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
@@ -77,6 +78,8 @@ def gather(p: Profile, command: str) -> Raw:
     }  # fmt: skip
     if p.truth_tasks:
         raw["measured"] = measure(p)
+    if p.judge_base:
+        raw["checker"] = checker.measure(p)
     if p.env == "babyai":  # its expert can say what the text has shown
         raw["sight"] = sight.measure(p)
     if p.env == "math":  # where the process judges gain most; elsewhere most of an hour
@@ -115,6 +118,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 **table(raw),
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
+                "checker": checker.untrained(raw),
                 "cooler": cooler.by_temperature(raw),
                 "cooler_beams": cooler.beams(raw),
                 "foresight": foresight.beam_ceiling(raw),

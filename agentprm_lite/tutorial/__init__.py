@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         reward_data,
         reward_model,
         reward_model_folder,
+        success_alone,
     )
     from agentprm_lite.tutorial.stages import (
         Policy,
@@ -49,7 +50,7 @@ _HOMES = {
     "profiles": "Profile get_profile",
     "rewards": (
         "USUAL Variant family new_judge pool_values reward_config reward_data reward_model "
-        "reward_model_folder"
+        "reward_model_folder success_alone"
     ),
     "smollm2": "resolve",
     "stages": "Policy greedy_runs policy pool pool_file read rollouts sample training_log truth",

@@ -23,6 +23,11 @@ DATA = (
     "turn (graded.py). Nothing of a goal, world, shop or template that "
     "part_of() keeps for judges or tests."
 )
+PURCHASES = (
+    "Purchases in made-up shops, about half of them of wrong products, graded after each turn "
+    "(agentprm_lite/tutorial/graded.py). Nothing of a shop that part_of() keeps for judges or "
+    "tests."
+)
 
 
 def write_card(
@@ -46,11 +51,16 @@ def write_card(
         "steps": len(curve),
         "tokens": int(sum(tokens for _, _, tokens, _ in curve)),
         "hours": round(sum(seconds for *_, seconds in curve) / 3600, 2),
-        "data": DATA,
+        "data": PURCHASES if config["purchases"] else DATA,
         "config": config,
         "sessions": list(sessions),
         "curve": {
-            "columns": ["step", "tokens", "loss on turns and copies", "loss on what is read"],
+            "columns": [
+                "step",
+                "tokens",
+                "loss on turns, copies and verdicts",
+                "loss on what is read",
+            ],
             "rows": _thinned(curve),
         },
         "files": {name: checksum(folder / name) for name in FILES},
@@ -80,10 +90,14 @@ def _told(card: dict[str, Any]) -> str:
     )
     picked = [rows[0], *rows[4::5], *([rows[-1]] if len(rows) % 5 else [])]
     table = "\n".join(f"| {s} | {t} | {a} | {r} |" for s, t, a, r in picked)
-    return f"""# The small base
+    name, use = "The small base", "for all four worlds, to be fine-tuned with LoRA. It"
+    if config["purchases"]:
+        name = "The shop checker"
+        use = "where reward models of WebShop start. It went on from the small base: it"
+    return f"""# {name}
 
 A Llama of {card["parameters"]:,} weights ({config["layers"]} layers, hidden size
-{config["hidden"]}) for all four worlds, to be fine-tuned with LoRA. It was pretrained on
+{config["hidden"]}) {use} was pretrained on
 {card["tokens"]:,} tokens in {card["steps"]:,} steps and {card["hours"]} hours of one core, last on
 {last["date"]}. It speaks only of the four worlds and is of no other use.
 
@@ -95,7 +109,7 @@ A Llama of {card["parameters"]:,} weights ({config["layers"]} layers, hidden siz
 
 ## Loss
 
-| step | tokens | turns and copies | what is read |
+| step | tokens | turns, copies and verdicts | what is read |
 |---|---|---|---|
 {table}
 

@@ -104,7 +104,8 @@ def _test_indices(world: str) -> frozenset[int]:
 
 
 @functools.cache
-def _practice(world: str) -> tuple[int, ...]:
+def practice(world: str) -> tuple[int, ...]:
+    """Indices of the tasks that texts are made from."""
     return tuple(task.index for task in part_tasks(world, "practice"))
 
 
@@ -126,7 +127,7 @@ def episode(world: str, seed: int) -> Text:
     slips = SLIPS if rng.random() < 0.5 else 0.0
     if world == "math":
         return _solution(seed, slips, rng)
-    index = rng.choice(_practice(world))
+    index = rng.choice(practice(world))
     text = _played(Task(world, index, FIRST_VARIANT + seed), slips, rng)
     return _in_other_words(text, rng) if world == "textcraft" else text
 

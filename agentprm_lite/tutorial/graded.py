@@ -1,4 +1,5 @@
-"""Sums and solutions with a verdict after each turn, so that the checker learns to see mistakes."""
+"""Sums, solutions and purchases with a verdict after each turn, so that the bases of math's and
+WebShop's judges learn to see mistakes."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ import random
 import re
 
 from agentprm_lite.chat import react
+from agentprm_lite.env import make_env
 from agentprm_lite.tutorial.corpus import (
+    FIRST_VARIANT,
     LEVELS,
+    ROUNDS,
     SUMS,
     WRONG,
     Text,
@@ -15,13 +19,21 @@ from agentprm_lite.tutorial.corpus import (
     draw_sum,
     draw_sums,
     hidden_templates,
+    practice,
     result_of,
 )
-from agentprm_lite.tutorial.mistakes import Advice, false_sum, slip
+from agentprm_lite.tutorial.mistakes import Advice, any_product, false_sum, slip
 from agentprm_lite.worlds.math import free_problem
+from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
 MISTAKEN = 0.25
 """How often a turn is wrong."""
+MISLED = 0.5
+"""How often a shopper looks at a wrong product."""
+OBSTINATE = 0.75
+"""How many buy whatever they look at."""
+SIMPLE = 0.8
+"""How often a purchase has no options to choose: WebShop's level here."""
 
 
 def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
@@ -50,6 +62,41 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
         right.append(fine)
         seen.append("")
     return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
+
+
+def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
+    """A purchase, often of a wrong product with the same options; and after each turn whether the
+    one on the page, or that was bought, is as wanted, and so is every value that was chosen.
+
+    With other options a wrong product would be known by its page, without comparing.
+    """
+    rng = random.Random(f"graded/webshop/{seed}")
+    env = make_env("webshop", ROUNDS["webshop"])
+    simple = rng.random() < SIMPLE
+    index = rng.choice([i for i in practice("webshop") if (level_of(i) == 1) == simple])
+    observation, _ = env.reset(options={"index": index, "variant": FIRST_VARIANT + seed})
+    seen, turns, right = [observation], [], []
+    obstinate, noise = rng.random() < OBSTINATE, rng.choice((0.0, 0.0, 0.05, 0.15))
+    while True:
+        turn, now = env.expert_action(), env.snapshot()
+        if obstinate and not as_wanted(now):
+            turn = f"{now['state']['asin']} is as wanted. I buy it.", "click[Buy Now]"
+        elif now["state"]["page"] == "results" and rng.random() < MISLED:
+            turn = any_product(seen[-1], alike(now), rng) or turn
+        elif rng.random() < MISTAKEN / 2:
+            turn = slip("webshop", seen, turn, rng)
+        observation, _, terminated, truncated, info = env.step(turn[1])
+        turns.append(react(_garbled(turn[0], seen[-1], noise, rng), turn[1]))
+        right.append(as_wanted(env.snapshot()))
+        if terminated or truncated:
+            return Text("webshop", tuple(seen), tuple(turns), bool(info["success"])), tuple(right)
+        seen.append(observation)
+
+
+def _garbled(thought: str, page: str, noise: float, rng: random.Random) -> str:
+    """The thought with some words of the page in the place of its own, as warm policies write."""
+    words = page.split()
+    return " ".join(rng.choice(words) if rng.random() < noise else w for w in thought.split())
 
 
 def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:

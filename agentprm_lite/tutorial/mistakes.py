@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 Advice = tuple[str, str]  # thought and action
 COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 _OFFERED = re.compile(r'"([^"]+)"')
 _HIT = re.compile(r"\[SEP\] (B0\w{8}) \[SEP\] (.+?) \[SEP\] (\$\S+)")
+_CAP = re.compile(r"lower than ([\d.]+) dollars")
+FITTING = 0.7  # of wrong products that keep to the price
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
 
@@ -108,6 +110,29 @@ def _shop(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
         if number:
             return f"{number} is as wanted. I buy it.", "click[Buy Now]"
     return turn
+
+
+def any_product(page: str, among: Set[str], rng: random.Random) -> Advice | None:
+    """A click on one of some products, said to fit; what is said of those before it on the page of
+    results is drawn, be it true or not. None where none of them is on the page."""
+    hits = _HIT.findall(page)
+    places = [place for place, (number, _, _) in enumerate(hits) if number in among]
+    if not places:
+        return None
+    cap = float(_CAP.findall(page)[0])
+    fits = [place for place in places if float(hits[place][2].removeprefix("$")) <= cap]
+    places = fits if fits and rng.random() < FITTING else places
+    place = rng.choice(places[:4])
+    kind = " ".join(hits[0][1].split()[-2:])
+    read = []
+    for number, title, price in hits[:place]:
+        if rng.random() < 0.7:
+            read.append(f"{number} [SEP] {title.removesuffix(' ' + kind)} no.")
+        else:
+            read.append(f"{number} [SEP] {title} [SEP] {price} too dear.")
+    number, title, price = hits[place]
+    read.append(f"{number} [SEP] {title} [SEP] {price} fits.")
+    return " ".join(read), f"click[{number}]"
 
 
 def _current(seen: Sequence[str]) -> str:

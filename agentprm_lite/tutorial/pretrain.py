@@ -24,9 +24,10 @@ from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from agentprm_lite.files import to_disk
-from agentprm_lite.hub import ChatFormat
+from agentprm_lite.hub import ChatFormat, load_policy
 from agentprm_lite.models import half_dtype
 from agentprm_lite.study import provenance
+from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
 from agentprm_lite.tutorial.corpus import WORLDS, episode
@@ -77,6 +78,8 @@ class PretrainConfig:
     """Learning rate of AdamW."""
     seed: int = 0
     """Of weights and data."""
+    purchases: bool = False
+    """From the shipped small base on, with nothing but graded purchases."""
 
     def __post_init__(self) -> None:
         if min(self.hidden, self.layers - 1, self.heads - 2, self.size, self.steps) <= 0:
@@ -94,7 +97,10 @@ class PretrainConfig:
 
 
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
-    """A model that has learned nothing but can copy."""
+    """A model that has learned nothing but can copy; for purchases the shipped base."""
+    if config.purchases:
+        shipped: LlamaForCausalLM = load_policy(small_base.folder())
+        return shipped.to("cpu", torch.float32)
     shape = LlamaConfig(
         vocab_size=len(chat.tokenizer),
         hidden_size=config.hidden,
@@ -162,7 +168,7 @@ def pretrain(
         return
     where = {name: str(text) for name, text in provenance().items()}  # torch's own is no plain text
     run.sessions.append({"step": run.number, "command": command, **where})
-    rows = Rows(run.chat, config.seed, config.copy_steps, config.size)
+    rows = Rows(run.chat, config.seed, config.copy_steps, config.size, config.purchases)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones
         rows, batch_size=None, sampler=range(run.number, stop), num_workers=1, prefetch_factor=8
     )
@@ -189,7 +195,7 @@ class _Run:
     number: int = 0
     """Of the next step."""
     curve: list[list[float]] = field(default_factory=list)
-    """Of every step: loss on turns and copies, loss on what is read, tokens, seconds."""
+    """Of every step: loss on turns, copies and verdicts, loss on what is read, tokens, seconds."""
     sessions: list[dict[str, Any]] = field(default_factory=list)
     """Of every start: its first step, and what the card tells of it."""
 
@@ -203,7 +209,10 @@ class _Run:
                 raise ValueError(
                     f"{folder} has {sorted(other)} and no run to go on with: use a new folder"
                 )
-            tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
+            if config.purchases:
+                tokenizer = AutoTokenizer.from_pretrained(small_base.folder())
+            else:
+                tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
             tokenizer.save_pretrained(folder)
         chat = ChatFormat(AutoTokenizer.from_pretrained(folder))
         model = new_base(config, chat)
@@ -211,7 +220,8 @@ class _Run:
         run = cls(config, folder, chat, model, optimizers(model, config), mean)
         if path.exists():
             state = torch.load(path, weights_only=True)
-            known = {**state["config"], "steps": config.steps}  # a run may be made longer
+            # an older run has no purchases, and a run may be made longer
+            known = {"purchases": False, **state["config"], "steps": config.steps}
             if known != asdict(config):
                 raise ValueError(f"{path}: has {state['config']}, this run is {asdict(config)}")
             model.load_state_dict(state["model"])
@@ -230,7 +240,7 @@ class _Run:
             with torch.autocast("cpu", torch.bfloat16, enabled=half_dtype() == torch.bfloat16):
                 losses, weights = losses_of(self.model, batch)
             ((losses * weights).sum() / whole).backward()
-            for k, kind in enumerate((weights == 1, (weights > 0) & (weights < 1))):
+            for k, kind in enumerate((weights >= 1, (weights > 0) & (weights < 1))):
                 sums[2 * k] += losses.detach()[kind].sum()
                 sums[2 * k + 1] += kind.sum()
         if not sums.isfinite().all():

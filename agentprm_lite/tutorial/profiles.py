@@ -27,7 +27,7 @@ class Profile:
     env: str = "textcraft"
     """Environment."""
     judge_base: str | None = None
-    """Where reward models start: ``"checker"``, which the package ships; None: from the policy."""
+    """Where reward models start: a checker that the package ships; None: from the policy."""
     levels: tuple[int, ...] | None = (1, 2)
     """Difficulties of the tasks, see the environment's ``tasks``; None: all."""
     rules: bool = False
@@ -61,6 +61,8 @@ class Profile:
     """Of rollouts that reward models learn from, Monte Carlo rollouts and measured Q."""
     reward: TrainConfig = field(default_factory=lambda: TrainConfig(lr=2e-3, epochs=1))
     """Reward models."""
+    learn_success: bool = False
+    """Reward models learn who succeeded, not a reward that also pays for a part of the task."""
     reward_grid: tuple[tuple[float, int], ...] = ()
     """Learning rates and epochs that every kind of reward model may choose from, on held-out
     training tasks; empty: all take ``reward`` as it is."""
@@ -225,7 +227,8 @@ PAPER = replace(
 # training tasks.
 _WORLDS: dict[str, dict[str, Any]] = {
     "babyai": {"levels": (5, 9, 11, 19, 20, 21, 30), "max_rounds": 12},
-    "webshop": {"levels": (1,), "max_new_tokens": 112},  # the expert's longest turn has 104
+    # the expert's longest turn has 104 tokens
+    "webshop": {"levels": (1,), "max_new_tokens": 112, "judge_base": "shop_checker"},
     "math": {
         "levels": (3, 4),
         "judge_base": "checker",
@@ -245,7 +248,7 @@ _STUDY_WORLDS: dict[str, dict[str, Any]] = {
         **_MANY,
         "rollout_temperature": 1.5,
         "eval_temperature": 1.5,
-        "reward": replace(STUDY.reward, epochs=3),
+        "reward": replace(STUDY.reward, lr=3e-4, epochs=3),
     },
     "math": {**_MANY, "rollout_tasks": 960, "reward": replace(STUDY.reward, lr=3e-4, epochs=3)},
 }
@@ -293,5 +296,5 @@ def get_profile(name: str, env: str = "textcraft", base: str | None = None) -> P
     if size is T4:
         sizes |= {"beams": ((2, 2),), "rollout_tasks": 40}
     if env == "webshop":
-        sizes["max_rounds"] = 6  # the paper's number
+        sizes |= {"max_rounds": 6, "learn_success": True}  # the paper's number, and its measure
     return replace(profile, env=env, **sizes)

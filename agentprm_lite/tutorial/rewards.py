@@ -66,6 +66,8 @@ def reward_data(
     else:
         examples = [RewardExample(t) for t in rollouts(p) if t.num_steps]
         extra = [0] * len(examples)
+    if p.learn_success:
+        examples = [success_alone(e) for e in examples]
     own = [e.trajectory.usage.generated for e in examples]
     tokens = [a + b for a, b in zip(own, extra, strict=True)]
     if variant.budget is None:
@@ -76,6 +78,14 @@ def reward_data(
             f"budget is {variant.budget} tokens, the first example of {kind} takes {tokens[0]}"
         )
     return examples[:count], tokens[:count]
+
+
+def success_alone(example: RewardExample) -> RewardExample:
+    """With 1 for a success and 0 for all else as the rewards; a success has the full reward, 1."""
+    t, found = example.trajectory, example.outcomes
+    rewards = (*t.rewards[:-1], float(t.success))
+    ends = None if found is None else (np.round(found, 9) == 1).astype(float)
+    return RewardExample(replace(t, rewards=rewards), ends)
 
 
 def family(task: Task) -> tuple[str, int]:
@@ -145,6 +155,7 @@ def tuning(p: Profile, kind: str, *, beta: float | None = None) -> list[float]:
         "beta": beta,
         "data": data_file(p, kind),
         "rollouts": rollouts_file(p),
+        "learn_success": p.learn_success,
     }
     name = f"tuning_{kind}{'_no_la' if beta == 0 else ''}"
     folder = artifact(p, name, make, inputs, together=True)
@@ -202,6 +213,7 @@ def reward_model_folder(p: Profile, kind: str, seed: int = 0, variant: Variant =
         "kind": kind,
         "config": asdict(config),
         "lora": asdict(p.lora),
+        "learn_success": p.learn_success,
         **asdict(variant),
     }
     return artifact(p, f"{kind}{seed}", make, inputs, together=True)

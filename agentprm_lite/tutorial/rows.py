@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 from agentprm_lite.hub import ChatFormat
 from agentprm_lite.tutorial.base import VERDICTS
 from agentprm_lite.tutorial.corpus import Text, drill, episode
-from agentprm_lite.tutorial.graded import graded
+from agentprm_lite.tutorial.graded import graded, graded_purchase
 from agentprm_lite.tutorial.tiny import episode_ids
 
 SHAPES = {
@@ -25,10 +26,12 @@ SHAPES = {
     "graded": (16, 256),
 }
 """Rows of a step and tokens of a row, by world; sums and graded turns are drills for math."""
+PURCHASES = {"purchases": (8, 1024)}
+"""Those of a drill for WebShop: nothing but graded purchases."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
 WEIGHT_VERDICT = 5.0
-"""Weight of the word that says whether a sum is right."""
+"""Weight of the word that says whether all is right so far."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ def encoded(chat: ChatFormat, text: Text) -> tuple[list[int], list[float]]:
     return ids, weights.tolist()
 
 
-def verdicts(chat: ChatFormat, seed: int) -> tuple[list[int], list[float], list[int]]:
+def verdicts(
+    chat: ChatFormat, text: Text, right: Sequence[bool]
+) -> tuple[list[int], list[float], list[int]]:
     """Graded turns in ids; only what is said of each counts, in the place of what follows it."""
-    text, right = graded(seed)
     ids, spans = episode_ids(chat, text.observations, text.turns)
     ids += chat.observation_ids("")
     targets, weights = list(ids), [0.0] * len(ids)
@@ -100,7 +104,7 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
 
     Args:
         chat: chat format.
-        world: name of the world, "sums" or "graded".
+        world: name of the world, "sums", "graded" or "purchases".
         seed: of the draws.
         rows: B.
         length: L.
@@ -115,8 +119,9 @@ def episodes(chat: ChatFormat, world: str, seed: str, rows: int, length: int) ->
         at = 0
         while at < length:
             number = rng.randrange(2**40)
-            if world == "graded":
-                new, weight, said = verdicts(chat, number)
+            if world in ("graded", "purchases"):
+                made = graded(number) if world == "graded" else graded_purchase(number)
+                new, weight, said = verdicts(chat, *made)
             else:
                 text = drill(number) if world == "sums" else episode(world, number)
                 new, weight = encoded(chat, text)
@@ -137,12 +142,18 @@ class Rows(Dataset[list[Batch]]):
         seed: of the run.
         copy_steps: steps of nothing but copying, at the beginning.
         size: 1 for the usual batches; less for smaller ones.
+        purchases: nothing but graded purchases.
     """
 
-    def __init__(self, chat: ChatFormat, seed: int, copy_steps: int, size: float) -> None:
+    def __init__(
+        self, chat: ChatFormat, seed: int, copy_steps: int, size: float, purchases: bool = False
+    ) -> None:
         self.chat, self.seed, self.copy_steps, self.size = chat, seed, copy_steps, size
+        self.purchases = purchases
 
     def __getitem__(self, number: int) -> list[Batch]:
+        if self.purchases:
+            return self._episodes(number, PURCHASES)
         chat, only = self.chat, number < self.copy_steps
         length = (64, 128, 256)[number % 3]
         rows = max(1, round(self.size * (2048 if only else 512) / length))
@@ -150,8 +161,16 @@ class Rows(Dataset[list[Batch]]):
         if only or number % 2:
             vocab, first = len(chat.tokenizer), len(chat.tokenizer.all_special_ids)
             batches.append(copying(number, self.seed, vocab, first, rows, length))
-        if not only:
-            for world, (most, tokens) in SHAPES.items():
-                seed = f"rows/{self.seed}/{world}/{number}"
-                batches.append(episodes(chat, world, seed, max(1, round(self.size * most)), tokens))
-        return batches
+        return batches if only else batches + self._episodes(number, SHAPES)
+
+    def _episodes(self, number: int, shapes: dict[str, tuple[int, int]]) -> list[Batch]:
+        return [
+            episodes(
+                self.chat,
+                world,
+                f"rows/{self.seed}/{world}/{number}",
+                max(1, round(self.size * most)),
+                tokens,
+            )
+            for world, (most, tokens) in shapes.items()
+        ]

@@ -36,6 +36,15 @@ def test_what_states_explain(raw: dict[str, Any]) -> None:
     assert (found["tasks"], found["attempts"], found["auroc_tasks"]) == (2, 4, 2)
 
 
+def test_states_explain_success_where_judges_learned_it(raw: dict[str, Any]) -> None:
+    expected = ceiling(raw)
+    raw["candidates"] = [
+        [[0.667, *a[1:]] if a[1] == 0 else a for a in t] for t in raw["candidates"]
+    ]
+    assert ceiling(raw)["explained_variance"] != expected["explained_variance"]
+    assert ceiling({**raw, "learn_success": True}) == expected
+
+
 def test_the_judge_is_asked_about_the_same_attempts(raw: dict[str, Any]) -> None:
     """Half of them are won, so the constant 1/2 explains nothing; of all a third is won."""
     found = ceiling(raw)

@@ -95,6 +95,16 @@ def test_what_counting_turns_explains(raw: dict[str, Any]) -> None:
     assert turn_number_explains({**raw, "candidates": [[[0.0, 0, 0, [5, 5]]]]}) is None
 
 
+def test_a_judge_that_learned_success_is_held_to_success(raw: dict[str, Any]) -> None:
+    """A failure that paid 2/3 counts as 0 where judges learned success."""
+    plain = explained(raw, "agentprm")
+    paid = [[[0.667, *a[1:]] if a[1] == 0 else a for a in task] for task in raw["candidates"]]
+    assert explained({**raw, "candidates": paid}, "agentprm") != plain
+    some = {**raw, "candidates": paid, "learn_success": True}
+    assert explained(some, "agentprm") == plain
+    assert turn_number_explains(some) == turn_number_explains(raw)
+
+
 def test_where_all_end_alike_nothing_is_explained(raw: dict[str, Any]) -> None:
     alike = {**raw, "candidates": [[LOST, LOST, SLOW, LOST], [LOST, LOST, LOST, SLOW]]}
     found = table(alike)

@@ -19,6 +19,7 @@ from agentprm_lite.metrics import auroc
 from agentprm_lite.tutorial import base
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import (
+    FIRST_VARIANT,
     WORLDS,
     WRONG,
     drill,
@@ -26,7 +27,7 @@ from agentprm_lite.tutorial.corpus import (
     part_of,
     part_tasks,
 )
-from agentprm_lite.tutorial.graded import graded
+from agentprm_lite.tutorial.graded import graded, graded_purchase
 from agentprm_lite.tutorial.mistakes import slip
 from agentprm_lite.tutorial.pretrain import PretrainConfig, losses_of, new_base, pretrain
 from agentprm_lite.tutorial.rows import (
@@ -245,10 +246,54 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
     assert 0.3 < sum(ends) / len(ends) < 0.7
 
 
+def _price(text):
+    return float(re.search(r"Price: \$([\d.]+)", text.observations[-1])[1])
+
+
+def _cap(text):
+    return float(re.search(r"lower than ([\d.]+)", text.observations[-1])[1])
+
+
+def test_about_half_of_the_graded_purchases_are_right():
+    made = [graded_purchase(seed) for seed in range(300)]
+    assert made[:5] == [graded_purchase(seed) for seed in range(5)]
+    ends = [text.success for text, _ in made]
+    assert 0.4 < sum(ends) / len(ends) < 0.6
+    bought = [(t, r) for t, r in made if t.turns[-1].endswith("click[Buy Now]")]
+    assert len(bought) > 250
+    assert [text.success for text, _ in bought] == [right[-1] for _, right in bought]
+    seconds = [right[1] for text, right in made if "click[B0" in text.turns[1]]
+    assert 0.3 < sum(seconds) / len(seconds) < 0.6  # whichever place the product has, too:
+    firsts = [r[1] for t, r in made if t.turns[1].count("[SEP]") == 2 and "click[B0" in t.turns[1]]
+    assert 0.2 < sum(firsts) / len(firsts) < 0.8
+    fits = [r[-1] for t, r in bought if _price(t) <= _cap(t)]  # the price alone doesn't tell
+    assert 0.4 < sum(fits) / len(fits) < 0.65
+    for text, right in made:
+        for before, after in itertools.pairwise(right):
+            assert before or after or "Buy Now" in text.turns[-1] or len(right) == 6
+
+
+def test_graded_purchases_are_of_shops_for_practice(monkeypatch):
+    indices = []
+
+    def make(name, rounds):
+        env = make_env(name, rounds)
+        reset = env.reset
+        env.reset = lambda options: indices.append(options) or reset(options=options)
+        return env
+
+    monkeypatch.setattr("agentprm_lite.tutorial.graded.make_env", make)
+    for seed in range(60):
+        graded_purchase(seed)
+    assert len({some["index"] for some in indices}) > 40
+    assert {part_of("webshop", some["index"]) for some in indices} == {"practice"}
+    assert min(some["variant"] for some in indices) >= FIRST_VARIANT
+
+
 def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     chat = load_chat(toy)
     text, right = graded(3)
-    ids, weights, targets = verdicts(chat, 3)
+    ids, weights, targets = verdicts(chat, text, right)
     played, spans = episode_ids(chat, text.observations, text.turns)
     assert ids == [*played, *chat.observation_ids("")]
     said = {
@@ -257,6 +302,28 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
     }
     assert {k: i for k, (i, w) in enumerate(zip(targets, weights, strict=True)) if w} == said
     assert all(targets[k] == i for k, i in enumerate(ids) if k not in said)
+
+
+def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
+    config = PretrainConfig(size=0.13, steps=4, decay=1, purchases=True)
+    pretrain(config, tmp_path, until=2)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["curve"][0][0] > 10  # of a verdict: the base never says that
+    shipped = load_policy(base.folder()).state_dict()
+    moved = [(w - shipped[name]).norm() / w.norm() for name, w in state["model"].items()]
+    assert 0 < max(moved) < 0.1
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["data"].startswith("Purchases in made-up shops")
+    assert (tmp_path / "README.md").read_text().startswith("# The shop checker\n")
+    name = "tokenizer.json"
+    assert (tmp_path / name).read_bytes() == (base.folder() / name).read_bytes()
+    pretrain(config, tmp_path)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["number"] == 4
+    (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, purchases=True)[7]
+    assert batch.ids.shape == (4, 1024)
+    assert set(batch.weights.unique().tolist()) == {0.0, WEIGHT_VERDICT}
+    with pytest.raises(ValueError, match="this run is"):
+        pretrain(replace(config, purchases=False), tmp_path)
 
 
 def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
@@ -330,22 +397,29 @@ def test_the_shipped_base_is_as_its_card_says(tmp_path):
         base.check(tmp_path / "b")
 
 
-def test_the_checker_tells_what_is_right_so_far():
+@pytest.mark.parametrize(
+    ("name", "drill"), [("checker", graded), ("shop_checker", graded_purchase)]
+)
+def test_a_checker_tells_what_is_right_so_far(name, drill):
     """On exercises that it can't have met: draws of pretraining are below 2**40."""
-    folder = base.folder("checker")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        assert (folder / name).read_bytes() == (base.folder() / name).read_bytes()
+    folder = base.folder(name)
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (folder / file).read_bytes() == (base.folder() / file).read_bytes()
     model, chat = load_policy(folder), load_chat(folder)
-    said, fine = [], []
+    said, fine, ends = [], [], []
     for seed in range(2**40, 2**40 + 60):
-        ids, weights, targets = verdicts(chat, seed)
+        text, marks = drill(seed)
+        ids, weights, targets = verdicts(chat, text, marks)
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].float()
         at = [k for k, w in enumerate(weights) if w]
         right, wrong = (chat.ids(word)[0] for word in base.VERDICTS)
         said += (logits[[k - 1 for k in at], right] - logits[[k - 1 for k in at], wrong]).tolist()
         fine += [float(targets[k] == right) for k in at]
+        ends += [k == at[-1] for k in at]
     assert auroc(np.array(said), np.array(fine)) > 0.85
+    last = np.flatnonzero(ends)  # what a purchase is like at its end can't be told from its length
+    assert auroc(np.array(said)[last], np.array(fine)[last]) > 0.85
 
 
 def test_the_command_and_bad_sizes(tmp_path, monkeypatch, capsys):

@@ -91,9 +91,10 @@ def test_rows_of_an_interrupted_artifact_are_not_kept(
 
 
 def test_another_base_has_no_judge_and_no_sizes_of_the_small_one() -> None:
-    """Math's checker reads the small base's ids; WebShop's turns are longer elsewhere."""
+    """Checkers read the small base's ids; WebShop's turns are longer elsewhere."""
     small, other = (get_profile("study", "math", base) for base in (None, "some/model"))
     assert (small.judge_base, other.judge_base) == ("checker", None)
+    assert get_profile("cpu", "webshop", "some/model").judge_base is None
     assert other.rollout_tasks == small.rollout_tasks
     turns = [get_profile("cpu", "webshop", b).max_new_tokens for b in ("small-base", "some/model")]
     assert turns == [112, 192]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentprm_lite.tutorial.tiny import tiny_tokenizer, vocabulary
-from agentprm_lite.worlds.webshop import WebShop
+from agentprm_lite.worlds.webshop import WebShop, alike, as_wanted
 from agentprm_lite.worlds.webshop import pages as pages
 from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, catalogue, made_shop
 from agentprm_lite.worlds.webshop.env import _parsed
@@ -419,6 +419,41 @@ def test_expert_after_detours():
         assert played_on(env)[0]
 
 
+def test_nothing_is_wrong_until_a_wrong_product_or_value_is_clicked():
+    env = WebShop()
+    env.reset(options={"index": 4})
+
+    def after(action):
+        env.step(action)
+        return as_wanted(env.snapshot())
+
+    goal, shop = env._goal, env._shop
+    wanted = shop.products[goal.place]
+    (name, value), *_ = goal.options
+    other = next(v for v in dict(wanted.options)[name] if v != value)
+    unlike = next(
+        p for p in shop.products if p.query == wanted.query and p.attributes != wanted.attributes
+    )
+    dear = env.snapshot()
+    assert as_wanted(dear)
+    assert after(f"search[{unlike.title}]")
+    assert not after(f"click[{unlike.asin}]")
+    assert not after("click[Features]")
+    assert not after("click[< Prev]")  # its page again
+    assert after("click[< Prev]")
+    assert after(f"search[{wanted.title}]")
+    assert after(f"click[{wanted.asin}]")
+    assert not after(f"click[{other}]")
+    assert after(f"click[{value}]")
+    env.reset(options={"index": 4, "price_cap": wanted.price - 1})
+    assert after(f"search[{wanted.title}]")
+    assert not after(f"click[{wanted.asin}]")  # too dear
+    env.restore(dear)
+    assert after(f"search[{wanted.title}]")
+    assert after(f"click[{wanted.asin}]")
+    assert not after("click[Buy Now]")  # without the value that is wanted
+
+
 def test_expert_turns():
     env = WebShop()
     env.reset(options={"index": 4})
@@ -759,3 +794,22 @@ def test_the_list_in_chapter_1_forgets_one_option() -> None:
     )
     # two attributes, one of two options and the price, of five things
     assert (paid, over) == (pytest.approx(4 / 5), True)
+
+
+def test_products_alike_are_wrong_and_have_the_same_options():
+    env = WebShop()
+    for index in (4, 5, 6):
+        env.reset(options={"index": index})
+        goal, shop = env._goal, env._shop
+        wanted = shop.products[goal.place]
+        found = alike(env.snapshot())
+        assert found and wanted.asin not in found
+        for asin in found:
+            other = shop.products[shop.places[asin]]
+            assert dict(other.options).keys() == dict(wanted.options).keys()
+            env.reset(options={"index": index})
+            env.step(f"search[{other.title}]")
+            env.step(f"click[{asin}]")
+            for _, value in goal.options:
+                env.step(f"click[{value}]")
+            assert not env.step("click[Buy Now]")[4]["success"]

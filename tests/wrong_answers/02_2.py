@@ -57,3 +57,42 @@ def wrong_failures_use_up_places(episodes, per_task):
             if success:
                 kept.append((task, actions, success))
     return kept
+
+
+def wrong_grouped(episodes, per_task):
+    """in the order in which they came"""
+    tasks = dict.fromkeys(task for task, *_ in episodes)
+    return [
+        one
+        for task in tasks
+        for one in list(dict.fromkeys(e for e in episodes if e[0] == task and e[2]))[:per_task]
+    ]
+
+
+def wrong_last_ones(episodes, per_task):
+    """the first per_task of each task"""
+    kept = dict.fromkeys(e for e in episodes if e[2])
+    places = {e: [o for o in kept if o[0] == e[0]].index(e) for e in kept}
+    counts = {e[0]: sum(o[0] == e[0] for o in kept) for e in kept}
+    return [e for e in kept if places[e] >= counts[e[0]] - per_task]
+
+
+def wrong_stops_when_full(episodes, per_task):
+    """the first per_task of each task"""
+    kept = []
+    for e in dict.fromkeys(e for e in episodes if e[2]):
+        if sum(o[0] == e[0] for o in kept) == per_task:
+            break
+        kept.append(e)
+    return kept
+
+
+def wrong_repetitions_take_places(episodes, per_task):
+    """a repetition must not use up a place"""
+    kept, counts = [], {}
+    for e in episodes:
+        if e[2] and counts.get(e[0], 0) < per_task:
+            counts[e[0]] = counts.get(e[0], 0) + 1
+            if e not in kept:
+                kept.append(e)
+    return kept

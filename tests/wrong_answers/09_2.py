@@ -58,3 +58,28 @@ def wrong_changes_told(steps, told):
                 return t
             told.add(c)
     return None
+
+
+def wrong_two_passes(steps, told):
+    """of either kind"""
+    truths = check_steps(steps)
+    if False in truths:
+        return truths.index(False)
+    known = set(told)
+    for t, step in enumerate(steps):
+        if said(step):
+            if not {*said(step)[:2]} <= known:
+                return t
+            known.add(said(step)[2])
+    return None
+
+
+def wrong_no_division(steps, told):
+    """12 / 5 isn't 3"""
+    known = set(told)
+    for t, (step, truth) in enumerate(zip(steps, check_steps(steps), strict=True)):
+        if said(step) and "/" not in step:
+            if truth is False or not {*said(step)[:2]} <= known:
+                return t
+            known.add(said(step)[2])
+    return None

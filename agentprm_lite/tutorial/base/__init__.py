@@ -12,16 +12,17 @@ from agentprm_lite.hub import checksum
 
 CARD = "card.json"
 VERDICTS = (" right", " no")
-"""What the checker says after a turn: right as long as nothing wrong stands."""
+"""What a checker says after a turn: right as long as nothing wrong stands."""
 
 
 def folder(name: str = "") -> Path:
-    """Folder of the small base, or of ``"checker"``, which went on from it by checking sums.
+    """Folder of the small base; of ``"checker"``, which went on from it by checking sums, or of
+    ``"shop_checker"``, which did so by checking purchases.
 
     Their files are those of their cards.
 
     Args:
-        name: empty, or ``"checker"``.
+        name: empty, ``"checker"`` or ``"shop_checker"``.
 
     Returns:
         What ``load_policy`` and ``load_chat`` take.

@@ -88,6 +88,12 @@ def check_keep_for_rft(keep_for_rft: Any) -> None:
     assert len(kept) == 2, "the same actions in another task are another episode"
     kept = keep_for_rft([("sugar", a, False), ("sugar", b, True)], 1)
     assert kept == [("sugar", b, True)], "a failure must not use up a place"
+    kept = keep_for_rft([("sugar", a, True), ("sugar", a, True), ("sugar", b, True)], 2)
+    assert len(kept) == 2, "a repetition must not use up a place"
+    mixed = [("sugar", a), ("bread", a), ("sugar", b), ("sugar", c), ("bread", b)]
+    kept = keep_for_rft([(*episode, True) for episode in mixed], 2)
+    wanted = [(*mixed[i], True) for i in (0, 1, 2, 4)]
+    assert kept == wanted, "keep the first per_task of each task, in the order in which they came"
     kept = keep_for_rft([("sugar", a, False), ("sugar", a, True)], 1)
     assert kept == [("sugar", a, True)], "a failure must not make a success look like a repetition"
 

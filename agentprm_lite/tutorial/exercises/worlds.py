@@ -45,6 +45,10 @@ def check_first_wrong_step(first_wrong_step: Any) -> None:
     assert got == 0, f"12 - 4 = 8 is true, but nobody told 4: expected 0, got {got}"
     got = first_wrong_step(["7 * 3 = 21", "12 - 5 = 7"], told)
     assert got == 0, f"7 is used before it is computed: expected 0, got {got}"
+    got = first_wrong_step(["12 - 4 = 8", "8 * 3 = 25"], told)
+    assert got == 0, f"the first wrong step of either kind, here 4 from nowhere: 0, got {got}"
+    got = first_wrong_step(["12 / 5 = 3"], told)
+    assert got == 0, f"12 / 5 isn't 3: expected 0, got {got}"
     got = first_wrong_step(["12 + 5 = 17", "17 * 3 = 51"], told)
     assert got is None, f"a wrong turn can't be seen without the solution: expected None, got {got}"
 

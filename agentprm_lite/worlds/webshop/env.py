@@ -19,11 +19,10 @@ from agentprm_lite.worlds.webshop.catalogue import (
     price_text,
 )
 from agentprm_lite.worlds.webshop.expert import OPENING, Shopper
-from agentprm_lite.worlds.webshop.reward import reward
+from agentprm_lite.worlds.webshop.reward import EXACT, reward
 from agentprm_lite.worlds.webshop.synthetic import GOALS, SHOPS, is_test, level_of
 
 FOLDER_VARIABLE = "AGENTPRM_WEBSHOP"
-EXACT = 1e-9
 MADE_UP = "made-up shops"
 _OPENINGS = ("I am looking for ", "Please buy ", "I want to order ")
 

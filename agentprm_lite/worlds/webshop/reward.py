@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from rapidfuzz import fuzz, utils
 
-from agentprm_lite.worlds.webshop.catalogue import Goal, Product
+from agentprm_lite.worlds.webshop.catalogue import Catalogue, Goal, Product, made_shop
+from agentprm_lite.worlds.webshop.synthetic import GOALS
 
 CLOSE = 85
+EXACT = 1e-9
 _COLORS = (
     "aqua beige black blue bronze brown burgundy charcoal coral cream gold gray green grey ivory "
     "khaki lavender magenta maroon mint navy olive orange peach pink plum purple red rose silver "
@@ -50,6 +53,53 @@ def reward(
     met += bought.price <= cap
     parts = len(goal.attributes) + len(goal.options) + 1
     return type_factor(bought, wanted) * met / parts
+
+
+def as_wanted(snapshot: dict[str, Any]) -> bool:
+    """Whether nothing that is looked at, chosen or bought is wrong, in a made-up shop.
+
+    Args:
+        snapshot: Of the environment.
+
+    Returns:
+        True on pages without a product; after a purchase, whether its reward is 1.
+    """
+    state = snapshot["state"]
+    if snapshot["terminated"]:
+        return bool(snapshot["success"])
+    if state["page"] in ("start", "results"):
+        return True
+    shop, goal = _asked(snapshot)
+    product, wanted = shop.products[shop.places[state["asin"]]], shop.products[goal.place]
+    options, chosen = dict(goal.options), dict(state["chosen"])
+    worth = reward(product, options, goal, wanted, state["cap"])
+    return worth > 1 - EXACT and chosen.items() <= options.items()
+
+
+def alike(snapshot: dict[str, Any]) -> set[str]:
+    """Numbers of wrong products whose pages have options of the same names as the wanted one's.
+
+    Args:
+        snapshot: Of the environment, in a made-up shop.
+
+    Returns:
+        Product numbers.
+    """
+    shop, goal = _asked(snapshot)
+    wanted, cap = shop.products[goal.place], snapshot["state"]["cap"]
+    names, chosen = dict(wanted.options).keys(), dict(goal.options)
+    return {
+        product.asin
+        for product in shop.products
+        if dict(product.options).keys() == names
+        and reward(product, chosen, goal, wanted, cap) <= 1 - EXACT
+    }
+
+
+def _asked(snapshot: dict[str, Any]) -> tuple[Catalogue, Goal]:
+    number, place = divmod(snapshot["index"], GOALS)
+    shop = made_shop(number, snapshot["variant"])
+    return shop, shop.goals[place]
 
 
 def type_factor(bought: Product, wanted: Product) -> float:
