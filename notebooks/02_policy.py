@@ -130,6 +130,10 @@ show_figure(
 )
 
 # %% [markdown]
+# The figure shows pretraining and imitation together: the base has read thousands of
+# episodes before it sees a demonstration. What imitation adds to that is the first line
+# printed [further below](#rft-learning-from-own-successes).
+#
 # ## A turn, and the history around it
 #
 # A turn is a thought and an action, in the ReAct format. A chat template puts
@@ -144,8 +148,7 @@ show_figure(
 # million parameters, pretrained on generated text of all four worlds, but on none of
 # the goals, shops or templates that are kept for reward models or tests. It has read how agents act, good
 # ones and bad ones; the demonstrations show it which of them to be. LoRA trains
-# small matrices beside the frozen weights. What a few hundred demonstrations add
-# to the base is printed [further below](#rft-learning-from-own-successes).
+# small matrices beside the frozen weights.
 
 # %%
 chat = policies["SFT"].chat
@@ -389,9 +392,7 @@ if "RFT" in policies:
 # another seed of the training.
 #
 # The first line tells how much the demonstrations added to what the base could
-# do already. In the profile cpu that is undecided: in pretraining the base has
-# read thousands of such episodes, so the figure at the top shows pretraining
-# and imitation together. And look at the number of steps that RFT had, in the caption of
+# do already. In the profile cpu that is undecided. And look at the number of steps that RFT had, in the caption of
 # the loss: the successes counted above make few steps. So small a push can be
 # invisible on so few goals; *undecided* means that, and not that RFT is worth
 # nothing.
