@@ -50,6 +50,7 @@ PROFILE = "auto"  # cpu; "t4" takes a real model to a GPU
 
 # %%
 import pandas as pd
+from IPython.display import display
 
 from agentprm_lite import study
 from agentprm_lite.tutorial import panels, plots
@@ -293,19 +294,15 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 # Which $M$ chooses was decided on held-out *training* tasks, among sixteen attempts at each, by one seed of each kind, averaged: the last, as in the paper, unless the least is better by an interval that leaves 0 out. In math it is: least minus last is 0.14 [0.07, 0.21] there, on 211 tasks, and -0.01 [-0.04, 0.00] in TextCraft, 0.01 [-0.04, 0.09] in BabyAI, -0.07 [-0.14, -0.01] in WebShop. So the least chooses in math and the last elsewhere. (That it is so on math's test tasks was known before, from the judges of fewer templates; there the same rule still said last.) The first table has both scores on the tasks of this chapter.
 
 # %%
-from IPython.display import display
-
+names = JUDGES | {"checker": "checker, untrained"}
 display(pd.DataFrame({
     NAMES[w]: {
-        f"{JUDGES[k]}, by the {how} M": text(y["best_of_n_by"][score])
-        for k, y in x["judges"].items()
-        for how, score in (("last", "last"), ("least", "min"))
-    } | {f"checker, untrained, by the {how} M": text(
-        x["checker"] and x["checker"]["best_of_n_by"][score])
+        f"{names[k]}, by the {how} M": text(y["best_of_n_by"][score])
+        for k, y in (x["judges"] | {"checker": x["checker"]}).items() if y
         for how, score in (("last", "last"), ("least", "min"))
     } | {"one sample": text(x["sample"])}
     for w, x in found.items()
-}))
+}).fillna("–"))
 pd.DataFrame({
     f"{NAMES[w]}, temperature {t}": {
         "one sample": text(y["sample"]),
