@@ -105,7 +105,8 @@ def env_class(name: str) -> type[World]:
         found = pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as err:
         if isinstance(err, ModuleNotFoundError) and str(err.name) not in path:
-            extra = "; pip install agentprm-lite[worlds]" if world in WORLDS else ""
+            install = 'pip install "agentprm-lite[worlds] @ git+https://github.com/agentprm-lite/agentprm-lite"'
+            extra = f"; {install}" if world in WORLDS else ""
             raise ValueError(f"name: {path} needs the package {err.name}{extra}") from err
         raise ValueError(f'name: expected "module:Class", got {path!r}: {err}') from err
     if not (isinstance(found, type) and issubclass(found, World)):

@@ -169,7 +169,7 @@ print("reward", reward)
 # |---|---|---|
 # | `default_rounds` | rounds after which an episode is cut | everybody |
 # | `instructions`, `acknowledgement` | the rules, shown to a real language model | `profile.rules` |
-# | `clumsy_actions` | bring about every reply that an expert never sees | the word list of the tests' tiny model |
+# | `clumsy_actions` | actions that cause the error replies | only this library's tests; leave it out |
 # | `_levels(split)` | index → level of the tasks of a split; no index is in both splits; the same in every process | honest held-out numbers |
 # | `_count()` | how many indices there are; another index is an error | `reset` |
 # | `_start()` | sets **everything** anew; the text depends on `self.index` and `self.variant` alone | seeds, resuming, the cache |
@@ -177,7 +177,7 @@ print("reward", reward)
 # | `_save()`, `_load(state)` | a JSON-able copy that shares nothing; loading it into any instance gives the same future | beam search, MC labels |
 # | `_advise()`, if there is one | an expert's thought and action that lead to success from here | demonstrations |
 # | `_facts()`, if need be | what else `info` tells | tables |
-# | `parse(text)`, if need be | the bare action in a policy's turn; the default reads what stands after "Action:" | [chapter 9](09_math.ipynb) has its own |
+# | `parse(text)`, if need be | the bare action in a policy's turn; the default reads what stands after "Action:" and keeps letters from a to z, digits, commas and spaces alone; `agentprm_lite.chat.last_action` keeps all | [chapter 9](09_math.ipynb) has its own |
 #
 # ## A checklist that runs
 #
@@ -398,7 +398,7 @@ print(f"{np.mean(same):.0%} of {len(fit)} candidates have the same ids;")
 print(f"M differs by {np.mean(gaps):.2f} on average, {max(gaps):.1f} at most")
 
 # %% [markdown]
-# Where ids differ, the policy had spelled a word with other tokens than the tokenizer would, or cut a turn short: text doesn't tell. There $M$ differs, too: this judge learned from sampled ids, so it should score those. A judge that learned from logs, as below, learned from tokenized text and scores that; ids in a log are not read. PPO can't do without sampled ids, because it needs the probability of the very tokens that were sampled; so keep ids and
+# One text can be tokenized in several ways. Where the policy sampled other tokens than the tokenizer gives, or its turn was cut short, the ids differ, and so does $M$. Score with a judge what it was trained on: sampled ids for this one, tokenized text for one that learned from logs, as below. A log's own ids are not read. PPO can't do without sampled ids, because it needs the probability of the very tokens that were sampled; so keep ids and
 # log-probabilities when you can. In the profile gpu all ids differ: there the prompt also has the world's rules, which `as_log` leaves out.
 #
 # ### A file of logs, and four commands

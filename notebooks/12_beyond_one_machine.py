@@ -249,7 +249,7 @@ with torch.no_grad():
 # agentprm search --profile paper -n 4 -m 4
 # ```
 #
-# Eight GPUs of one machine, any of the commands:
+# Eight GPUs of one machine, any of these commands (`train reward`, on logs, takes one process):
 #
 # ```bash
 # torchrun --nproc-per-node 8 -m agentprm_lite.tutorial.cli collect --profile paper

@@ -377,7 +377,7 @@ def ranking(study, world):
 beside(ranking)
 
 # %% [markdown]
-# **How to read it.** An *undecided* with few tasks and few seeds says little: it is a statement about the number of tasks, not about the judges. Here ORM is the oracle's equal, and so is *fewest turns*, without any model: these 31 tasks can't part the judges.
+# **How to read it.** An *undecided* with few tasks and few seeds says little: it is a statement about the number of tasks, not about the judges. Here ORM is the oracle's equal, and so is *fewest turns*, without any model: on these 31 tasks no judge can be shown to be better than another.
 #
 # ## A misuse that looks right: the history as text
 #
@@ -559,7 +559,7 @@ attempt(check_lora_bytes, lora_bytes)
 #
 # ### Exercise 13.2
 #
-# *Medium, 10 minutes.* `sampled[t]` is the number of tokens that the policy produced in turn $t$, `again[t]` the number after its text was tokenized anew; everything between the turns keeps its length. Write `moves(sampled, again)`: by how many tokens the last token of each turn moves, below 0 for towards the
+# *Medium, 10 minutes.* `sampled[t]` is the number of tokens that the policy produced in turn $t$, `again[t]` the number after its text was tokenized anew; everything between the turns keeps its length. Write `moves(sampled, again)`, a list: by how many tokens the last token of each turn moves, below 0 for towards the
 # beginning.
 
 

@@ -19,6 +19,7 @@ def __getattr__(name: str) -> Any:
     try:
         from agentprm_lite.serve import openai
     except ModuleNotFoundError as err:
-        message = "sampling from servers needs openai: pip install agentprm-lite[serve]"
+        install = 'pip install "agentprm-lite[serve] @ git+https://github.com/agentprm-lite/agentprm-lite"'
+        message = f"sampling from servers needs openai: {install}"
         raise ModuleNotFoundError(message, name=err.name) from err
     return getattr(openai, name)

@@ -283,7 +283,7 @@ def test_what_chapters_5_and_10_say_of_the_curves_holds() -> None:
     for run in level_2["rows"]:  # the trainer's own verdict
         assert (run["held_out"][run["epochs"] - 1] >= LEARNED) == (run["rollouts"] >= 480)
     readme = " ".join(page.README.read_text(encoding="utf-8").split())
-    assert "(in TextCraft 240 taught nothing and 480 did)" in readme
+    assert "(240 taught nothing in TextCraft's level 2, 480 did)" in readme
     best = {
         n: sum(of) / len(of)
         for n in (60, 120, 240, 480)

@@ -37,3 +37,10 @@ def wrong_nothing(parts):
     """no rank has a position: None"""
     kept = [(m, n) for m, n in parts if n]
     return sum(m * n for m, n in kept) / max(1, sum(n for _, n in kept))
+
+
+def wrong_zero_is_nothing(parts):
+    """a mean of 0 is a mean"""
+    kept = [(m, n) for m, n in parts if n]
+    total = sum(m * n for m, n in kept)
+    return total / sum(n for _, n in kept) if total else None

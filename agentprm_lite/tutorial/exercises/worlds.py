@@ -178,6 +178,9 @@ def check_weighted_mean(weighted_mean: Any) -> None:
     except ZeroDivisionError:
         raise AssertionError("no rank has a position: return None, don't divide by 0") from None
     assert none is None, f"no rank has a position: None, got {none}"
+    got = weighted_mean([(0.0, 4)])
+    assert got is not None, "a mean of 0 is a mean: None is for no positions"
+    assert isclose(got, 0.0), f"one rank with the mean 0: expected 0, got {got}"
 
 
 def check_lora_bytes(lora_bytes: Any) -> None:
