@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
+from agentprm_lite.chat import react
 from agentprm_lite.env import env_class
 from agentprm_lite.worlds.textenv import AFTER_END, TextEnv
 
@@ -130,7 +131,7 @@ def same_future(world: type[TextEnv], episodes: int) -> str:
 
 
 def expert_wins(world: type[TextEnv], episodes: int) -> str:
-    """Where there is an expert, it nearly always succeeds."""
+    """Where there is an expert, a turn can say its actions, and it nearly always succeeds."""
     if world._advise is TextEnv._advise:
         return "no expert: demonstrations must come from elsewhere"
     indices, lost = _some(world, episodes), []
@@ -138,7 +139,14 @@ def expert_wins(world: type[TextEnv], episodes: int) -> str:
         env, over, cut = world(), False, False
         _, info = env.reset(options={"index": index})
         while not (over or cut):
-            _, _, over, cut, info = _step(env, env.expert_action()[1])
+            thought, action = env.expert_action()
+            if (read := env.parse(react(thought, action))) != action:
+                raise WorldFault(
+                    f"index {index}: a policy that writes the expert's action {action!r} does "
+                    f"{read!r}. The default `parse` keeps letters from a to z, digits, commas and "
+                    "spaces; with `parse = staticmethod(agentprm_lite.chat.last_action)` all stays"
+                )
+            _, _, over, cut, info = _step(env, action)
         if not info["success"]:
             lost.append(index)
     if len(lost) > len(indices) / 10:

@@ -183,6 +183,7 @@ def _speechless_end(self, action):
         ({"_load": lambda self, state: vars(self).update(state)}, "`_load` keeps a list"),
         ({"_load": lambda self, state: self._start()}, "saves another state"),
         ({"_advise": lambda self: ("", "press x")}, "the expert fails in 9 of 9 tasks"),
+        ({"_advise": lambda self: ("", "press_ü")}, "action 'press_ü' does 'press'"),
     ],
 )  # fmt: skip
 def test_each_fault_is_named(lights, changes, message):
