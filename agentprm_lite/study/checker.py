@@ -8,7 +8,7 @@ from agentprm_lite import fast
 from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, best_of, judge, row
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, value_rows
+from agentprm_lite.study.raw import attempt_rows, value_rows
 from agentprm_lite.tutorial import Profile, new_judge, pool
 
 
@@ -19,7 +19,7 @@ def measure(p: Profile) -> dict[str, Any]:
     groups = list(by_task(candidates).values())
     return {
         **provenance(),
-        "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
+        "candidates": attempt_rows(candidates, groups),
         "values": value_rows(fast.judge(new_judge(p, 0)).score(candidates), groups),
     }
 

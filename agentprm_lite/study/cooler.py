@@ -15,7 +15,7 @@ from agentprm_lite.search import by_task
 from agentprm_lite.study.bars import Raw, beam, best_of, fewest_turns, row, successes
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, beam_rows, value_rows
+from agentprm_lite.study.raw import attempt_rows, beam_rows, value_rows
 from agentprm_lite.tutorial import (
     Profile,
     beam_tasks,
@@ -39,7 +39,7 @@ def measure(p: Profile) -> dict[str, Any]:
         played = read(sample(p, policy(p), "cooler", test_tasks(p), p.eval_samples, temperature))
         groups = list(by_task(played).values())
         pools[str(temperature)] = {
-            "candidates": [[attempt_row(played[i]) for i in group] for group in groups],
+            "candidates": attempt_rows(played, groups),
             "values": {
                 kind: [
                     value_rows(reward_model(p, kind, seed).score(played), groups)

@@ -36,7 +36,7 @@ from agentprm_lite.study.bars import (
     successes,
 )
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, value_rows
+from agentprm_lite.study.raw import attempt_rows, value_rows
 from agentprm_lite.train import train_reward_model
 from agentprm_lite.tutorial import (
     Profile,
@@ -192,7 +192,7 @@ def raw_of(p: Profile, values: list[StepValues]) -> Raw:
     return {
         "families": [env_class(p.env).family(task.index) for task in tasks],
         "learn_success": p.learn_success,
-        "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
+        "candidates": attempt_rows(candidates, groups),
         "values": {KIND: [value_rows(values, groups)] if values else []},
     }
 

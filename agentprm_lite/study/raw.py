@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agentprm_lite.prm import StepValues
@@ -14,6 +15,13 @@ def attempt_row(t: Trajectory) -> list[Any]:
     """[outcome, success, cut by the context, tokens of each turn]."""
     tokens = [end - start for start, end in t.spans]
     return [round(t.outcome, 4), int(t.success), int(t.truncated_by == "tokens"), tokens]
+
+
+def attempt_rows(
+    played: Sequence[Trajectory], groups: Iterable[list[int]]
+) -> list[list[list[Any]]]:
+    """The rows of all attempts, task by task."""
+    return [[attempt_row(played[i]) for i in group] for group in groups]
 
 
 def learned(raw: dict[str, Any]) -> int:

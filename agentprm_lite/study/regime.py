@@ -23,7 +23,7 @@ from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, beam_rows, value_rows
+from agentprm_lite.study.raw import attempt_row, attempt_rows, beam_rows, value_rows
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
     Profile,
@@ -66,7 +66,7 @@ def gather(p: Profile, command: str) -> Raw:
         "learn_success": p.learn_success,
         "families": [env_class(p.env).family(task.index) for task in tasks],
         "greedy": [attempt_row(t) for t in greedy_runs(p)],
-        "candidates": [[attempt_row(candidates[i]) for i in group] for group in groups],
+        "candidates": attempt_rows(candidates, groups),
         "random": [
             [int(random_agent(task, k, 0, p.max_rounds)[2]) for k in range(RANDOM_AGENTS)]
             for task in tasks
@@ -152,7 +152,7 @@ def chosen_score(p: Profile) -> dict[str, Any]:
     groups = by_task(played)
     raw = {
         "families": [family(task) for task in groups],
-        "candidates": [[attempt_row(played[i]) for i in group] for group in groups.values()],
+        "candidates": attempt_rows(played, groups.values()),
         "values": {
             kind: [value_rows(reward_model(p, kind, 0).score(played), list(groups.values()))]
             for kind in COMPARED

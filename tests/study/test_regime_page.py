@@ -518,15 +518,10 @@ def test_what_chapter_10_says_of_the_untrained_checker_holds() -> None:
     alone, pvm = (
         webshop_ends(x)["out"] for x in ([raw["checker"]["values"]], raw["values"]["pvm"])
     )
-    first = [
-        (
-            m[max(range(16), key=lambda i: m[i][-1])],
-            task[max(range(16), key=lambda i: m[i][-1])],
-            task,
-        )
-        for m, task in zip(raw["values"]["pvm"][0], raw["candidates"], strict=True)
-    ]
-    failed = [(m[-1], a, task) for m, a, task in first if not a[1]]
+    tasks = list(zip(raw["values"]["pvm"][0], raw["candidates"], strict=True))
+    chosen = [max(range(16), key=lambda i, ms=ms: ms[i][-1]) for ms, _ in tasks]
+    first = [(ms[i][-1], task[i], task) for i, (ms, task) in zip(chosen, tasks, strict=True)]
+    failed = [f for f in first if not f[1][1]]
     hopeless = [f for f in failed if not any(a[1] for a in f[2])]
     out = [f for f in failed if ran_out(f[1])]
     assert (len(failed), len(hopeless), len(out), out[0][0]) == (8, 2, 1, 969)
