@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,11 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
     """
     fields = row if isinstance(row, Mapping) else {"messages": row}
     try:
+        if not isinstance(row, Iterable) or (isinstance(row, str) and row.lstrip()[:1] != "["):
+            raise ValueError(
+                f"the record is {json.dumps(row, default=str)[:60]}, expected an object with "
+                "messages, or a list of messages"
+            )
         messages, left, tools = _conversation(fields)
         asked = next((m.text for m in messages if m.role == "user"), messages[0].text)
         return Log(
@@ -153,7 +159,8 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
 
 def _task_names(fields: Mapping[str, Any]) -> list[str]:
     """What a record says of its task, none of it twice."""
-    found = [x for names in (TASK, ITEM) if (x := _first([fields], names)) is not None]
+    known = {k: v for k, v in fields.items() if not (isinstance(v, float) and math.isnan(v))}
+    found = [x for names in (TASK, ITEM) if (x := _first([known], names)) is not None]
     return list(dict.fromkeys(map(_name, found or filter(None, [fields.get("question")]))))
 
 
@@ -199,6 +206,8 @@ def _first(places: Sequence[Mapping[str, Any]], names: Sequence[str], default: A
 
 
 def _name(value: Any) -> str:
+    """A name as text; a table with gaps has 7.0 for 7."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 

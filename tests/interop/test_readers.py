@@ -386,7 +386,7 @@ def test_objects_of_client_libraries_among_mappings() -> None:
 
 def test_tasks_ids_and_rewards_of_a_record() -> None:
     messages = [{"role": "system", "content": "s"}, ASK, DONE]
-    first = read(messages, reward=None, success="true", id=7)
+    first = read(messages, reward=None, success="true", id=7.0)
     assert (first.task, first.id, first.reward) == ("6 times 7?", "7", 1.0)
     other = read(messages, task_id={"b": 1, "a": 2}, score=0.25)
     assert (other.task, other.id, other.reward) == ('{"a": 2, "b": 1}', "", 0.25)
@@ -434,7 +434,11 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
         ({"messages": [ASK, DONE], "step_labels": [1, 1]}, "step_labels are 2, the steps 1"),
         ({"schema_version": "ATIF-v1.4", "steps": [{"source": "robot"}]},
          "step 0 has the source 'robot', expected system, user or agent"),
-        (3, "messages are int, expected a list of messages"),
+        (3, "the record is 3, expected an object with messages, or a list of messages"),
+        (None, "the record is null, expected an object with messages, or a list of messages"),
+        (True, "the record is true, expected an object with messages"),
+        ("hello", 'the record is "hello", expected an object with messages'),
+        ("x" * 99, f'the record is "{"x" * 59}, expected an object with messages'),
     ],
 )  # fmt: skip
 def test_what_is_no_log_is_named(row: Any, message: str) -> None:
@@ -527,6 +531,11 @@ def test_a_task_is_named_as_exactly_as_the_record_does() -> None:
         ({"task": "webshop", "item_id": "webshop"}, "webshop"),
         ({"question": "Which?"}, "Which?"),
         ({"task": "webshop", "question": "Which?"}, "webshop"),
+        ({"task": "webshop", "task_id": 7.0}, "webshop/7"),  # a column of numbers with gaps
+        ({"task_id": 7.5}, "7.5"),
+        ({"task_id": "7.0"}, "7.0"),
+        ({"task": float("nan"), "task_id": 7}, "7"),
+        ({"task_id": float("nan")}, "6 times 7?"),
         ({}, "6 times 7?"),
     ):
         assert read([ASK, DONE], **fields).task == task, fields
