@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -77,6 +78,12 @@ def train_on_logs(args: argparse.Namespace) -> None:
     missing = [f"--{name}" for name in ("logs", "base", "out") if not getattr(args, name)]
     if missing:
         raise ValueError(f"train reward needs {' and '.join(missing)}")
+    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise ValueError(
+            f"train reward works in one process, and torchrun started {size} (WORLD_SIZE): start "
+            "it without torchrun"
+        )
+    from agentprm_lite.interop.diagnose import both_outcomes
     from agentprm_lite.labels import kind_named
 
     kind = "agentprm" if args.kind is None else args.kind
@@ -88,6 +95,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
         raise ValueError(f"expected lr > 0 and epochs >= 1, got {lr} and {epochs}")
     folder, logs = new_folder(args.out), _read(args.logs)
     _check_outcomes(logs)
+    print(both_outcomes(logs))
 
     from transformers import AutoConfig
 

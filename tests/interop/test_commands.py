@@ -206,6 +206,39 @@ def test_what_is_wrong_is_said_before_the_first_step(
     assert not out.exists()
 
 
+def test_several_processes_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "reward", "--logs", "no.jsonl", "--base", "a/b", "--out", "new"]) == 1
+    said = "agentprm train: train reward works in one process, and torchrun started 2 (WORLD_SIZE)"
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ("0011", "2 of 2 tasks have attempts that end differently"),
+        ("0012", "1 of 3 tasks have attempts that end differently"),
+        ("0123", "0 of 4 tasks have attempts that end differently: each task has one attempt. If "
+         "some are attempts at the same task, name it in a field task_id, and they count"),
+    ],
+)  # fmt: skip
+def test_how_many_tasks_have_both_outcomes_is_said_before_training(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], ids: str, said: str,
+) -> None:  # fmt: skip
+    def never(*_: Any, **__: Any) -> None:
+        raise RuntimeError("here training begins")
+
+    monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
+    rows = [{**row(k, k % 2, f"turn {k}"), "task_id": task} for k, task in enumerate(ids)]
+    command = ["train", "reward", "--logs", written(tmp_path, rows), "--base", str(base)]
+    assert main([*command, "--out", str(tmp_path / "my-prm")]) == 1
+    told = capsys.readouterr()
+    assert "here training begins" in told.err and f"\n{said}" in told.out
+
+
 def test_runs_without_a_reward_are_scored(
     judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
