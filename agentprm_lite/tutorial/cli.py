@@ -125,8 +125,7 @@ def _checked(args: argparse.Namespace) -> Profile:
     if args.base is not None:
         from agentprm_lite.tutorial.smollm2 import resolve
 
-        if args.base != "small-base":
-            resolve(args.base)
+        resolve(args.base)
     kind = getattr(args, "kind_or_policy", getattr(args, "kind", None))
     if kind not in (None, "sft", "rft"):
         kind_named(kind)

@@ -107,6 +107,13 @@ def test_train_reward_then_score_then_diagnose(
     assert "is a folder that isn't empty, expected a new folder" in capsys.readouterr().err
 
 
+def test_train_reward_on_the_small_base(tmp_path: Path) -> None:
+    rows = [{**r, "task_id": "vault"} for r in ROWS[:2]]
+    command = ["train", "reward", "--logs", written(tmp_path, rows), "--base", "small-base"]
+    assert main([*command, "--out", str(tmp_path / "my-prm"), "--epochs", "1"]) == 0
+    assert "llama with one output" in (tmp_path / "my-prm" / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
