@@ -246,6 +246,47 @@ def test_how_many_tasks_have_both_outcomes_is_said_before_training(
     assert "here training begins" in told.err and f"\n{said}" in told.out
 
 
+def test_runs_that_say_the_same_are_to_end_the_same_or_to_have_ids(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise RuntimeError("here training begins")
+
+    monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
+    unnamed = [{**r, "id": None} for r in ROWS]
+
+    def error(*rows: Any) -> str:
+        command = ["train", "reward", "--logs", written(tmp_path, [*rows]), "--base", str(base)]
+        assert main([*command, "--out", str(tmp_path / "my-prm")]) == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert error(*unnamed, {**unnamed[3], "reward": 0}) == (
+        "agentprm train: 1 of 9 runs say the same as another run of their task, have another "
+        "reward and no id; give attempts their ids (a field id), or leave out what is wrong: "
+        f"{tmp_path}/runs.jsonl, line 9"
+    )
+    for allowed in (
+        unnamed[3],  # two greedy attempts, or a copy: a warning says so
+        {**unnamed[3], "reward": 0, "id": "b"},
+        {**unnamed[3], "reward": 0, "task_id": "another"},
+    ):
+        assert "here training begins" in error(*unnamed, allowed)
+
+
+def test_where_rewards_are_from_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{**r, "reward": None, "metadata": {"score": r["reward"]}} for r in ROWS]
+    assert main(["diagnose", written(tmp_path, rows)]) == 0
+    assert "\nrewards from the field metadata.score\n" in capsys.readouterr().out
+    runs = written(tmp_path, [*rows[:3], *ROWS[3:], row(9, None, "turn")])
+    assert main(["diagnose", runs]) == 0
+    said = "\nrewards from the fields metadata.score (3 runs), reward (5 runs)\n"
+    assert said in capsys.readouterr().out
+    assert main(["train", "reward", "--logs", runs, "--base", "a/b", "--out", "new"]) == 1
+    assert said in capsys.readouterr().out
+    assert main(["diagnose", runs, "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
 def test_runs_without_a_reward_are_scored(
     judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
