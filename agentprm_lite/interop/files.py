@@ -78,8 +78,8 @@ def _say_what_is_odd(rows: Sequence[Mapping[str, Any]], logs: Sequence[Log]) -> 
     odd = [f"{log.source}: {said}" for row, log in pairs if (said := _contradiction(row))]
     if odd:
         logger.warning(
-            "%d of %d runs have 0 in one field and 1 in another, and the first counts: %s",
-            *(len(odd), len(logs), "; ".join(odd)),
+            "%d of %d runs have 0 in one field and 1 in another, and the first counts, as in %s",
+            *(len(odd), len(logs), odd[0]),
         )
 
 
@@ -224,9 +224,8 @@ def _rewards(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for path, place in places.items():
         if isinstance(place, Mapping):
             yield from ((path + k, place[k]) for k in REWARD if _holds(place.get(k)))
-    label = str(fields.get("final_label", ""))  # 1 or -1: right or wrong
-    if label.strip():
-        yield "final_label", {"-1": 0}.get(label, label)
+    if _holds(label := fields.get("final_label")):  # 1 or -1: right or wrong
+        yield "final_label", 0 if str(label) == "-1" else label
 
 
 def _contradiction(fields: Mapping[str, Any]) -> str:

@@ -406,6 +406,7 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
         ({"final_metrics": {"extra": {"reward": 1}}}, 1.0, "final_metrics.extra.reward"),
         ({"final_metrics": {"passed": 1}, "reward": None}, 1.0, "final_metrics.passed"),
         ({"final_label": -1}, 0.0, "final_label"),
+        ({"final_label": None}, None, ""),
     ],
 )
 def test_a_log_says_which_field_its_reward_is_from(
@@ -436,8 +437,8 @@ def test_rewards_that_disagree_are_said_once(
                               for k, row in enumerate(rows)))  # fmt: skip
     assert [log.reward for log in read_logs(path)] == [0, 0.5, 1, 1]
     assert caplog.messages == [
-        f"2 of 4 runs have 0 in one field and 1 in another, and the first counts: {path}, line 1: "
-        f"reward 0, success 1; {path}, line 4: success 1, metadata.passed 0"
+        f"2 of 4 runs have 0 in one field and 1 in another, and the first counts, as in {path}, "
+        "line 1: reward 0, success 1"
     ]
 
 
@@ -494,7 +495,7 @@ def test_runs_without_an_id_that_say_the_same_are_said(
         ({"messages": [ASK, DONE], "reward": 7}, "reward is 7, expected 0 to 1 or None; scale it"),
         ({"messages": [ASK, DONE], "metadata": {"score": 7}}, "metadata.score is 7, expected 0"),
         ({"messages": [ASK, DONE], "resolved": "maybe"}, "resolved is 'maybe', expected 0 to 1"),
-        ({"messages": [ASK, DONE], "final_label": 2}, "final_label is '2', expected 0 to 1"),
+        ({"messages": [ASK, DONE], "final_label": 2}, "final_label is 2, expected 0 to 1"),
         ({"messages": [ASK, DONE], "step_labels": {"0": 1}},
          "message 0 has a label but is no step of the agent; its steps are the messages 1"),
         ({"messages": [ASK, DONE], "step_labels": [1, 1]}, "step_labels are 2, the steps 1"),
