@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shlex
 import shutil
 from collections import Counter
@@ -79,11 +78,6 @@ def train_on_logs(args: argparse.Namespace) -> None:
     missing = [f"--{name}" for name in ("logs", "base", "out") if not getattr(args, name)]
     if missing:
         raise ValueError(f"train reward needs {' and '.join(missing)}")
-    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise ValueError(
-            f"train reward works in one process, and torchrun started {size} (WORLD_SIZE): start "
-            "it without torchrun"
-        )
     from agentprm_lite.interop.diagnose import both_outcomes
     from agentprm_lite.labels import kind_named
 

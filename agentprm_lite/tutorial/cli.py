@@ -200,6 +200,11 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
 
 
 def _train_on_logs(args: argparse.Namespace) -> None:
+    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise ValueError(
+            f"train reward works in one process, and torchrun started {size} (WORLD_SIZE): start "
+            "it without torchrun"
+        )
     if args.base:  # the book's own names of models count, too
         from agentprm_lite.tutorial.smollm2 import resolve
 
