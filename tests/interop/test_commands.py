@@ -306,7 +306,7 @@ def test_what_the_template_shows_otherwise_is_said_in_one_line(
     messages = [{"role": "user", "content": "Open"}, {"role": "assistant", "tool_calls": [call]},
                 {"role": "tool", "content": "Click."}, {"role": "assistant", "content": "turn",
                 "thinking": "left"}]  # fmt: skip
-    runs = written(tmp_path, [{"task": "open", "messages": messages}] * 2)
+    runs = written(tmp_path, [{"task": "open", "id": k, "messages": messages} for k in (1, 2)])
     assert main(["score", "--model", str(judge), runs, "--out", str(tmp_path / "s.jsonl")]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
         "not as in the logs: calls of tools as text (2), replies of tools as text (2), "

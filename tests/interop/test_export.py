@@ -100,7 +100,7 @@ def test_the_cards_example_gives_the_score_of_the_turn(
     assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
     assert abs(expected - 0.5) > 1e-3
     run_here(ours, tmp_path)
-    assert float(capsys.readouterr().out) == pytest.approx(expected, abs=1e-5)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(expected, abs=1e-5)
     # many conversations of different lengths, padded with a token that looks like an end
     many = code.replace("texts = [", "texts = [tokenizer.apply_chat_template(messages * 4, tokenize"
         "=False), ").replace("tokenizer.pad_token or ", "")  # fmt: skip
@@ -130,7 +130,7 @@ def test_the_cards_example_with_the_library_shows_calls_and_ends_anywhere(
     code, k = re.subn(r"tools = \[\]", f"tools = {tools}", code)
     assert (n, k) == (1, 1)
     run_here(code, tmp_path)
-    assert float(capsys.readouterr().out) == pytest.approx(float(q[1]), abs=1e-6)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(float(q[1]), abs=1e-6)
     assert "doesn't show tool calls" in " ".join(card.split())
 
 
@@ -193,7 +193,7 @@ def test_the_cards_program_where_a_last_turn_is_shown_otherwise(
     assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
     if ours:
         run_here(ours[0], tmp_path)
-        assert float(capsys.readouterr().out) == pytest.approx(expected, abs=1e-5)
+        assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(expected, abs=1e-5)
     assert abs(expected - 0.5) > 1e-3 and again.fingerprint == chat.fingerprint
 
 

@@ -54,7 +54,9 @@ def test_m_while_an_agent_is_running(base: Path, capsys: pytest.CaptureFixture[s
     model, chat = load_exported("my-prm")
     run = from_messages(chat, messages, None, Task("any", 1))
     expected = RewardModel(model).score([run])[0].q[-1]
-    assert float(capsys.readouterr().out) == pytest.approx(float(expected), abs=1e-6)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(
+        float(expected), abs=1e-6
+    )
 
 
 def test_a_beam_of_a_hub_policy_on_ones_own_world(base: Path) -> None:
