@@ -436,8 +436,22 @@ with contextlib.chdir(tempfile.mkdtemp()):
 # agentprm score --model my-prm test.jsonl --out scored.jsonl --html report.html
 # ```
 #
-# So put the runs of some tasks aside, in `test.jsonl`: on runs that it learned from, M looks better than it is. In `scored.jsonl` rank the attempts of a task by `turns[-1].m`. To ask for M while an agent is still running, see `my-prm/README.md`.
+# So put the runs of some tasks aside, in `test.jsonl`: on runs that it learned from, M looks better than it is. In `scored.jsonl` rank the attempts of a task by `turns[-1].m`.
 # Every run has to fit the base's context, else the commands stop and name it. Training is LoRA, at most ten passes over the runs (`--epochs`, `--lr`); take a GPU for anything but short runs.
+#
+# To ask for M while an agent is still running, give its `messages` so far and the schemas of its `tools`:
+#
+# ```python
+# # needs my-prm; this block is not executed
+# from agentprm_lite import RewardModel, Task
+# from agentprm_lite.interop import from_messages, load_exported
+#
+# model, chat = load_exported("my-prm")
+# run = from_messages(chat, messages, None, Task("live", 0), tools=tools)
+# print(RewardModel(model).score([run])[0].q[-1])  # after the last turn
+# ```
+#
+# `my-prm/README.md` also has a program without the library. It doesn't show tool calls, and its messages have to end with the assistant's turn.
 #
 # ## Worlds on a server
 #
@@ -470,8 +484,25 @@ with contextlib.chdir(tempfile.mkdtemp()):
 # stages.pool(profile)
 # ```
 #
-# Without an expert you need demonstrations of another kind: recordings, or the successes of a larger model. Leave `_advise` out then;
-# `train.sft` takes your trajectories directly.
+# A model from the hub can also play your world as it is, and a reward model that learned from its logs can search for it:
+#
+# ```python
+# # needs a GPU, vault.py and my-prm; this block is not executed
+# from agentprm_lite import SamplingConfig, beam_search, judge, load_policy
+# from agentprm_lite import make_env, player
+# from agentprm_lite.interop import load_exported
+#
+# base = "Qwen/Qwen2.5-0.5B-Instruct"  # the one that my-prm was trained on
+# prm, chat = load_exported("my-prm")
+# sampling = SamplingConfig(max_new_tokens=200, max_context=4096)
+# actor = player(load_policy(base), chat, sampling)
+# tasks = make_env("vault:Vault").tasks("test")[:20]
+# found = beam_search(actor, judge(prm), tasks, n=2, m=2)
+# print(sum(f.trajectory.success for f in found), "of", len(found), "open")
+# ```
+#
+# Without an expert leave `_advise` out. Then `stages.policy`, which imitates it, and the stages after it have nothing to start from. In their place: the policy is such an `actor`, with the hub's model as it is or after `train.sft` on trajectories of yours
+# (recordings, or the successes of a larger model). `collect(actor, tasks, 16, "rollouts.jsonl")` plays its rollouts, and `train_reward_model` learns from them.
 #
 # ### Exercise 11.1
 #

@@ -53,13 +53,13 @@ TWO_STEPS = Trajectory(
 )
 
 
-def tiny_folder(folder: Path, *, seed: int = 0) -> Path:
+def tiny_folder(folder: Path, *, seed: int = 0, size: TinySize = SIZE) -> Path:
     """A folder with a tiny random policy; use the fixture ``folder`` for one that exists already.
 
     The row of the end token is made longer, so that its logit spreads more than others': turns end
     after 6 tokens in the middle, many after one, some not within 64.
     """
-    make_tiny(folder, TEXTS, SIZE, seed)
+    make_tiny(folder, TEXTS, size, seed)
     model = load_policy(folder)
     with torch.no_grad():
         model.get_input_embeddings().weight[model.config.eos_token_id] *= 6  # tied to the head

@@ -1,14 +1,16 @@
-"""The model card of an exported reward model, and its program, which gives the library's M.
+"""The model card of an exported reward model, and its programs, which give the library's M.
 
-The program renders a conversation by the chat template. Most templates show a last turn as the
-policy produced it. Some put an empty thought before it (Qwen3) or no end after it (GLM-4): there
-the program is another one, and of the three below that is written whose ids are the library's.
+The first uses the library, the second transformers alone. The second renders a conversation by the
+chat template. Most templates show a last turn as the policy produced it. Some put an empty thought
+before it (Qwen3) or no end after it (GLM-4): there it is another one, and of the three below that
+is written whose ids are the library's.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,13 @@ turn, normally the end-of-turn token `{end}` (id {end_id}). The value before any
 the last token of the prompt, the generation prompt included. Other positions mean nothing: they
 were never trained. The scores belong to this tokenizer and this chat template only;
 `agentprm.json` holds the fingerprint of both. Where you have the ids that the policy sampled,
-score these ids, and never tokenize its text again. The program below takes the name of a special
-token in a message for that token; the library takes it for text.
+score these ids, and never tokenize its text again.
 
 ## Score a conversation
+
+{library}Without the library: this program doesn't show tool calls, every `content` has to be a
+text, and `messages` have to end with the assistant's turn. It takes the name of a special token in
+a message for that token; the library takes it for text.
 
 ```python
 import torch
@@ -79,6 +84,25 @@ hf upload OWNER/NAME {name_in_shell}
 ```
 """
 
+_LIBRARY = """\
+With [agentprm-lite](https://github.com/agentprm-lite/agentprm-lite), while the agent is running or
+after it. `messages` may have tool calls:
+
+```python
+from agentprm_lite import RewardModel, Task
+from agentprm_lite.interop import from_messages, load_exported
+
+model, chat = load_exported({name_in_code})
+messages = [
+    {{"role": "user", "content": "{asked}"}},
+    {{"role": "assistant", "content": "{said}"}},
+]
+tools = []  # schemas of the agent's tools
+run = from_messages(chat, messages, None, Task("live", 0), tools=tools)
+print(RewardModel(model).score([run])[0].q[-1])  # after the last turn; q has one M a turn
+```
+
+"""
 _SERVE = """\
 ## Serve it
 
@@ -121,6 +145,8 @@ class Program:
     """Its line that makes texts of messages."""
     ends: str
     """Its line that finds where M is read."""
+    library: bool
+    """``from_messages`` makes these ids, too."""
 
 
 def program(chat: ChatFormat, *, recorded: bool) -> Program:
@@ -161,12 +187,19 @@ def program(chat: ChatFormat, *, recorded: bool) -> Program:
     ours = [_ids(chat, messages, recorded=recorded) for messages in probes]
     for k, (texts, ends) in enumerate(ways):
         if [_read(chat, messages, k, close) for messages in probes] == ours:
-            return Program(texts, ends)
+            return Program(texts, ends, recorded or ours == _from_messages(chat, probes))
     raise ValueError(
         "no program that renders a conversation by the chat template has the ids that the model "
         "was trained on: the template shows turns otherwise than the policy produced them; save "
         "the adapters (save_adapter), or set tokenizer.chat_template to one that doesn't"
     )
+
+
+def _from_messages(chat: ChatFormat, probes: Sequence[_Messages]) -> list[list[int]]:
+    try:
+        return [_ids(chat, messages, recorded=True) for messages in probes]
+    except ValueError:  # the template can't be taken apart
+        return []
 
 
 def _read(chat: ChatFormat, messages: _Messages, way: int, close: tuple[str, str]) -> list[int]:
@@ -210,17 +243,16 @@ def card(chat: ChatFormat, lines: Program, folder: Path, *, trunk_alone: bool, *
         Markdown.
     """
     names = {"folder": folder, "name_in_code": json.dumps(str(folder)),
-             "name_in_shell": shlex.quote(str(folder))}  # fmt: skip
+             "name_in_shell": shlex.quote(str(folder)), "asked": _ASKED, "said": _SAID}  # fmt: skip
     return _CARD.format(
         name=folder.name,
         rule=BOUNDARY_RULE,
         chat=chat.fingerprint,
         end=chat.pieces.end,
         end_id=chat.end_id,
-        asked=_ASKED,
-        said=_SAID,
         texts=lines.texts,
         ends=lines.ends,
+        library=_LIBRARY.format(**names) * lines.library,
         serve="" if trunk_alone else _SERVE.format(**names),
         **names,
         **facts,

@@ -11,6 +11,7 @@ import json
 import math
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -77,6 +78,7 @@ def train_on_logs(args: argparse.Namespace) -> None:
     missing = [f"--{name}" for name in ("logs", "base", "out") if not getattr(args, name)]
     if missing:
         raise ValueError(f"train reward needs {' and '.join(missing)}")
+    from agentprm_lite.interop.diagnose import both_outcomes
     from agentprm_lite.labels import kind_named
 
     kind = "agentprm" if args.kind is None else args.kind
@@ -87,7 +89,9 @@ def train_on_logs(args: argparse.Namespace) -> None:
     if not 0 < lr < math.inf or epochs < 1:
         raise ValueError(f"expected lr > 0 and epochs >= 1, got {lr} and {epochs}")
     folder, logs = new_folder(args.out), _read(args.logs)
+    _say_where_rewards_are_from(logs)
     _check_outcomes(logs)
+    print(both_outcomes(logs))
 
     from transformers import AutoConfig
 
@@ -179,6 +183,8 @@ def diagnose_logs(args: argparse.Namespace) -> None:
     from agentprm_lite.interop.diagnose import diagnose, in_words
 
     logs = _read(args.logs, quiet=args.json)
+    if not args.json:
+        _say_where_rewards_are_from(logs)
     values = None if args.model is None else _scored(args.model, logs, quiet=args.json)
     found = diagnose(logs, values)
     print(json.dumps(found, indent=1) if args.json else in_words(found))
@@ -217,15 +223,33 @@ def _trajectories(
     return played
 
 
+def _say_where_rewards_are_from(logs: Sequence[Log]) -> None:
+    fields = Counter(log.reward_field for log in logs if log.reward is not None)
+    if len(fields) == 1:
+        print(f"rewards from the field {next(iter(fields))}")
+    elif fields:
+        found = ", ".join(f"{name} ({n} runs)" for name, n in fields.items())
+        print(f"rewards from the fields {found}")
+
+
 def _check_outcomes(logs: Sequence[Log]) -> None:
     from agentprm_lite.interop.files import REWARD
 
     lacking = [log for log in logs if log.reward is None]
     what = f"have no reward, which training needs (a field {', '.join(REWARD)})"
     _refuse(lacking, len(logs), what, lambda log: log.source)
-    first = {(log.id, log.messages): log for log in reversed(logs)}
-    twice = [log for log in logs if first[log.id, log.messages] is not log]
+    named = [log for log in logs if log.own_id]
+    first = {(log.id, log.messages): log for log in reversed(named)}
+    twice = [log for log in named if first[log.id, log.messages] is not log]
     _refuse(twice, len(logs), "are there twice, with the same id and messages", lambda x: x.source)
+    # without ids: two attempts may go the same way, and then they should end the same way, too
+    earned = {(log.task, log.messages): log.reward for log in reversed(logs)}
+    unlike = [x for x in logs if not x.own_id and earned[x.task, x.messages] != x.reward]
+    what = (
+        "say the same as another run of their task, have another reward and no id; give attempts "
+        "their ids (a field id), or leave out what is wrong"
+    )
+    _refuse(unlike, len(logs), what, lambda log: log.source)
     if len({log.reward for log in logs}) == 1:
         raise ValueError(
             f"all {len(logs)} runs have the reward {logs[0].reward:g}: there is nothing to tell "

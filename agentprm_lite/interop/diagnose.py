@@ -24,6 +24,10 @@ from agentprm_lite.prm import StepValues
 
 #: With fewer tasks that have both outcomes, hardly any difference between judges can be seen.
 FEW = 20
+ONE_ATTEMPT = (
+    "each task has one attempt. If some are attempts at the same task, name it in a field task_id, "
+    "and they count together."
+)
 _TURNS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -80,6 +84,16 @@ def diagnose(logs: Sequence[Log], values: Sequence[StepValues] | None = None) ->
             "by_turn": _by_turn(mine, outcome, [log.task for log in runs]),
         }
     return out
+
+
+def both_outcomes(logs: Sequence[Log]) -> str:
+    """How many tasks of runs with rewards have attempts that end differently."""
+    rewards: dict[str, list[float | None]] = {}
+    for log in logs:
+        rewards.setdefault(log.task, []).append(log.reward)
+    mixed = sum(len(set(found)) > 1 for found in rewards.values())
+    alone = f": {ONE_ATTEMPT}" * (len(rewards) == len(logs))
+    return f"{mixed} of {len(rewards)} tasks have attempts that end differently{alone}"
 
 
 def _best_of(scores: Any, outcome: Any, tasks: Sequence[Any], n: int) -> float:
@@ -217,8 +231,8 @@ def verdicts(found: dict[str, Any]) -> list[str]:
     mean, mixed = found["perfect_judge"][1], found["both_outcomes"]
     most = max(found["perfect_judge"])
     if not mixed:
-        why = "each task has one attempt" if most == 1 else "all attempts of a task end alike"
-        return [f"No judge can choose here: {why}. Sample more, or a more varied agent."]
+        why = ONE_ATTEMPT if most == 1 else "all attempts of a task end alike."
+        return [f"No judge can choose here: {why} Sample more, or a more varied agent."]
     best = found["perfect_judge"][most]
     out = [
         f"A judge can help: among {most} attempts a perfect one gets {best:.2f} instead of "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,33 @@ def read_logs(paths: str | Path | Sequence[str | Path]) -> list[Log]:
     logs = [read_log(row, source, default_id=str(line)) for source, line, row in rows]
     if not logs:
         raise ValueError(f"{', '.join(map(str, paths))}: no records")
-    named = any(isinstance(row, Mapping) and _task_names(row) for *_, row in rows)
-    if len(logs) > 1 and not named and len({log.task for log in logs}) == 1:
+    _say_what_is_odd([row if isinstance(row, Mapping) else {} for *_, row in rows], logs)
+    return logs
+
+
+def _say_what_is_odd(rows: Sequence[Mapping[str, Any]], logs: Sequence[Log]) -> None:
+    """What may be as it should, and may be a slip."""
+    if len(logs) > 1 and not any(map(_task_names, rows)) and len({log.task for log in logs}) == 1:
         logger.warning(
             "all %d runs begin alike and name no task, so they count as attempts at one task; if "
             "that isn't so, name each run's in a field task_id",
             len(logs),
         )
-    return logs
+    first = {(log.task, log.messages): log for log in reversed(logs)}
+    same = [log for log in logs if not log.own_id and first[log.task, log.messages] is not log]
+    if same:
+        logger.warning(
+            "%d of %d runs have no id and say the same as another run of their task; leave out "
+            "those that are copies, which count twice",
+            *(len(same), len(logs)),
+        )
+    pairs = zip(rows, logs, strict=True)
+    odd = [f"{log.source}: {said}" for row, log in pairs if (said := _contradiction(row))]
+    if odd:
+        logger.warning(
+            "%d of %d runs have 0 in one field and 1 in another, and the first counts, as in %s",
+            *(len(odd), len(logs), odd[0]),
+        )
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[int, Any]]:
@@ -134,14 +154,23 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
     """
     fields = row if isinstance(row, Mapping) else {"messages": row}
     try:
+        if not isinstance(row, Iterable) or (isinstance(row, str) and row.lstrip()[:1] != "["):
+            raise ValueError(
+                f"the record is {json.dumps(row, default=str)[:60]}, expected an object with "
+                "messages, or a list of messages"
+            )
         messages, left, tools = _conversation(fields)
         asked = next((m.text for m in messages if m.role == "user"), messages[0].text)
+        own_id = _named(fields, ID)
+        name, reward = next(_rewards(fields), ("", None))
         return Log(
             tuple(messages),
             source=source,
             task="/".join(_task_names(fields)) or asked,
-            id=_name(_first([fields], ID, default_id)),
-            reward=_reward(fields),
+            id=default_id if own_id is None else _name(own_id),
+            own_id=own_id is not None,
+            reward=read_reward(reward, name),
+            reward_field=name,
             tools=tools,
             labels=_labels(fields, messages),
             left_out=counted(left),
@@ -153,7 +182,7 @@ def read_log(row: Any, source: str, *, default_id: str = "") -> Log:
 
 def _task_names(fields: Mapping[str, Any]) -> list[str]:
     """What a record says of its task, none of it twice."""
-    found = [x for names in (TASK, ITEM) if (x := _first([fields], names)) is not None]
+    found = [x for names in (TASK, ITEM) if (x := _named(fields, names)) is not None]
     return list(dict.fromkeys(map(_name, found or filter(None, [fields.get("question")]))))
 
 
@@ -178,27 +207,56 @@ def _conversation(
     if not any(m.role == "user" for m in messages):
         asked = next((fields[k] for k in _ASKED if isinstance(fields.get(k), str)), None)
         messages = [Message("user", asked, -1), *messages] if asked else messages
-    return messages, left, read_tools(_first([fields], ("tools", "functions")))
+    return messages, left, read_tools(_first(fields, ("tools", "functions")))
 
 
-def _reward(fields: Mapping[str, Any]) -> float | None:
-    """What is written beside the conversation, or in its extra fields."""
+def _rewards(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Fields for rewards that hold something, beside the conversation and in its extra fields.
+
+    The first one counts.
+    """
     inner = fields.get("trajectory")
-    root = inner if isinstance(inner, Mapping) else fields
+    at, root = ("trajectory.", inner) if isinstance(inner, Mapping) else ("", fields)
     metrics = root.get("final_metrics")
     more = metrics.get("extra") if isinstance(metrics, Mapping) else None
-    extras = [root.get("extra"), metrics, more, fields.get("metadata")]
-    value = _first([fields, *(e for e in extras if isinstance(e, Mapping))], REWARD)
-    label = str(fields.get("final_label", ""))  # 1 or -1: right or wrong
-    return read_reward({"-1": 0}.get(label, label) if value is None else value)
+    places = {"": fields, f"{at}extra.": root.get("extra"), f"{at}final_metrics.": metrics,
+              f"{at}final_metrics.extra.": more, "metadata.": fields.get("metadata")}  # fmt: skip
+    for path, place in places.items():
+        if isinstance(place, Mapping):
+            yield from ((path + k, place[k]) for k in REWARD if _holds(place.get(k)))
+    if _holds(label := fields.get("final_label")):  # 1 or -1: right or wrong
+        yield "final_label", 0 if str(label) == "-1" else label
 
 
-def _first(places: Sequence[Mapping[str, Any]], names: Sequence[str], default: Any = None) -> Any:
-    values = (place.get(k) for place in places for k in names)
-    return next((v for v in values if v is not None and str(v).strip()), default)
+def _contradiction(fields: Mapping[str, Any]) -> str:
+    """Which field of a record says 0, and which 1; empty if they agree, or hold something else."""
+    said: dict[float | None, str] = {}
+    for name, value in _rewards(fields):
+        try:
+            said.setdefault(read_reward(value), name)
+        except ValueError:  # in a field that doesn't count
+            continue
+    ends = [f"{name} {number:g}" for number, name in said.items() if number in (0, 1)]
+    return ", ".join(ends) * (len(ends) == 2)
+
+
+def _holds(value: Any) -> bool:
+    return value is not None and bool(str(value).strip())
+
+
+def _first(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((v for k in names if _holds(v := fields.get(k))), None)
+
+
+def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first of some names that a record gives; NaN is a gap in a table."""
+    gaps = {k for k in names if isinstance(v := fields.get(k), float) and math.isnan(v)}
+    return _first(fields, [k for k in names if k not in gaps])
 
 
 def _name(value: Any) -> str:
+    """A name as text; a table with gaps has 7.0 for 7."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 

@@ -64,8 +64,12 @@ class Log:
     """What was asked: attempts at one task have the same."""
     id: str
     """The run's own id; by default its line."""
+    own_id: bool = False
+    """The record names its id."""
     reward: float | None = None
     """What the run earned, 0 to 1; None if that isn't known."""
+    reward_field: str = ""
+    """Which field of the record says so."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Schemas of the tools, in OpenAI's form."""
     labels: tuple[tuple[int, float], ...] = ()
@@ -80,7 +84,7 @@ class Log:
                 "'assistant' at least, whose weight isn't 0"
             )
         if self.reward is not None and not 0 <= self.reward <= 1:
-            raise ValueError(f"{self.source}: {_bad_reward(self.reward)}")
+            raise ValueError(f"{self.source}: {_bad_reward(self.reward, 'reward')}")
         for index, _ in self.labels:
             self.step_of(index)
 
@@ -99,11 +103,12 @@ class Log:
         return self.steps.index(index)
 
 
-def read_reward(value: Any) -> float | None:
+def read_reward(value: Any, field: str = "reward") -> float | None:
     """A reward as logs have it: a number of any library, a boolean, a text, or nothing.
 
     Args:
         value: what came.
+        field: where it stood, for the error.
 
     Returns:
         0 to 1, or None if there is none.
@@ -121,16 +126,16 @@ def read_reward(value: Any) -> float | None:
         word = value.strip().lower() if isinstance(value, str) else ""
         number = _WORDS[word] if word in _WORDS else float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as err:
-        raise ValueError(_bad_reward(value)) from err
+        raise ValueError(_bad_reward(value, field)) from err
     if math.isnan(number) or not 0 <= number <= 1:
-        raise ValueError(_bad_reward(value))
+        raise ValueError(_bad_reward(value, field))
     return number
 
 
-def _bad_reward(value: Any) -> str:
+def _bad_reward(value: Any, field: str) -> str:
     shown = value if isinstance(value, int | float) else repr(value)
     return (
-        f"reward is {shown}, expected 0 to 1 or None; scale it, or leave it out where the outcome "
+        f"{field} is {shown}, expected 0 to 1 or None; scale it, or leave it out where the outcome "
         "isn't known"
     )
 

@@ -3,10 +3,10 @@
 They differ in names, so one function reads a message of all of them: its role, its text or parts,
 its calls, the replies to calls in it, and thoughts. What has no place is counted by name.
 
-One assistant message with all its calls is one step. Not a step is what isn't to be learned from:
-``weight`` 0, or AgentGym's ``loss`` false. In the history of several agents, where every message
-names its speaker (in ``name``, or in place of a role), each message but the human's is one step of
-the group, and its text begins with the speaker's name.
+One assistant message with all its calls is one step, even if it says nothing, which is counted. Not
+a step is what isn't to be learned from: ``weight`` 0, or AgentGym's ``loss`` false. In the history
+of several agents, where every message names its speaker (in ``name``, or in place of a role), each
+message but the human's is one step of the group, and its text begins with the speaker's name.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from agentprm_lite.hub import ChatFormat
@@ -78,7 +79,10 @@ def from_messages(
 
 
 def trajectories(chat: ChatFormat, logs: Sequence[Log]) -> tuple[list[Trajectory], dict[str, int]]:
-    """Logs as trajectories; tasks are numbered as they come, attempts within their task.
+    """Logs as trajectories.
+
+    A task's index is a hash of its name, the same in every call; attempts are numbered within
+    their task as they come.
 
     Args:
         chat: chat format of the reward model's base.
@@ -90,12 +94,11 @@ def trajectories(chat: ChatFormat, logs: Sequence[Log]) -> tuple[list[Trajectory
     Raises:
         ValueError: the template can't show some of the logs; names them all.
     """
-    index = {task: k for k, task in enumerate(dict.fromkeys(log.task for log in logs))}
     attempts: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     out, wrong = [], []
     for log in logs:
-        task = Task("logs", index[log.task])
+        task = Task("logs", _index(log.task))
         try:
             made, said = trajectory(chat, log, task, sample=attempts[log.task])
         except ValueError as err:
@@ -107,6 +110,11 @@ def trajectories(chat: ChatFormat, logs: Sequence[Log]) -> tuple[list[Trajectory
     if wrong:
         raise ValueError(f"{len(wrong)} of {len(logs)} runs can't be shown: {'; '.join(wrong)}")
     return out, dict(notes)
+
+
+def _index(name: str) -> int:
+    """48 bits: two of ten thousand names share a number once in five million times."""
+    return int(sha256(name.encode(errors="surrogatepass")).hexdigest()[:12], 16)
 
 
 @lru_cache

@@ -129,7 +129,7 @@ def rendered(chat: ChatFormat, log: Log) -> Rendered:
                 f"{log.source}: step {', '.join(empty)} says nothing, and the chat template shows "
                 "nothing of it; leave the message out, or give it weight 0"
             )
-        return Rendered(ids, spans, counted([*notes, *_dropped(shown, text)]))
+        return Rendered(ids, spans, counted([*notes, *_dropped(shown, text), *_silent(log)]))
     raise ValueError(
         f"{log.source}: the chat template of {chat.tokenizer.name_or_path!r} doesn't show this "
         f"conversation as it is ({problem}); take another base, or set its chat_template to one "
@@ -248,3 +248,10 @@ def _dropped(shown: Sequence[Shown], text: str) -> list[tuple[str, int]]:
             thoughts = [t.strip() for t in (s.origin.reasoning, *inside)]
             lost += any(t not in text for t in thoughts if t)
     return [("turns without their thoughts", lost)] * bool(lost)
+
+
+def _silent(log: Log) -> list[tuple[str, int]]:
+    """Turns with neither text nor call nor thought: the agent's own, or the log has lost it."""
+    steps = [m for m in log.messages if m.step]
+    count = sum(not (m.text.strip() or m.calls or m.reasoning) for m in steps)
+    return [("turns that say nothing", count)] * bool(count)

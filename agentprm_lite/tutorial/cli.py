@@ -125,8 +125,7 @@ def _checked(args: argparse.Namespace) -> Profile:
     if args.base is not None:
         from agentprm_lite.tutorial.smollm2 import resolve
 
-        if args.base != "small-base":
-            resolve(args.base)
+        resolve(args.base)
     kind = getattr(args, "kind_or_policy", getattr(args, "kind", None))
     if kind not in (None, "sft", "rft"):
         kind_named(kind)
@@ -201,6 +200,11 @@ def _run(args: argparse.Namespace, profile: Profile, command: str) -> None:
 
 
 def _train_on_logs(args: argparse.Namespace) -> None:
+    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise ValueError(
+            f"train reward works in one process, and torchrun started {size} (WORLD_SIZE): start "
+            "it without torchrun"
+        )
     if args.base:  # the book's own names of models count, too
         from agentprm_lite.tutorial.smollm2 import resolve
 

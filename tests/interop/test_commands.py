@@ -107,6 +107,13 @@ def test_train_reward_then_score_then_diagnose(
     assert "is a folder that isn't empty, expected a new folder" in capsys.readouterr().err
 
 
+def test_train_reward_on_the_small_base(tmp_path: Path) -> None:
+    rows = [{**r, "task_id": "vault"} for r in ROWS[:2]]
+    command = ["train", "reward", "--logs", written(tmp_path, rows), "--base", "small-base"]
+    assert main([*command, "--out", str(tmp_path / "my-prm"), "--epochs", "1"]) == 0
+    assert "llama with one output" in (tmp_path / "my-prm" / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -206,6 +213,80 @@ def test_what_is_wrong_is_said_before_the_first_step(
     assert not out.exists()
 
 
+def test_several_processes_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "reward", "--logs", "no.jsonl", "--base", "none", "--out", "new"]) == 1
+    said = "agentprm train: train reward works in one process, and torchrun started 2 (WORLD_SIZE)"
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ("0011", "2 of 2 tasks have attempts that end differently"),
+        ("0012", "1 of 3 tasks have attempts that end differently"),
+        ("0123", "0 of 4 tasks have attempts that end differently: each task has one attempt. If "
+         "some are attempts at the same task, name it in a field task_id, and they count"),
+    ],
+)  # fmt: skip
+def test_how_many_tasks_have_both_outcomes_is_said_before_training(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], ids: str, said: str,
+) -> None:  # fmt: skip
+    def never(*_: Any, **__: Any) -> None:
+        raise RuntimeError("here training begins")
+
+    monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
+    rows = [{**row(k, k % 2, f"turn {k}"), "task_id": task} for k, task in enumerate(ids)]
+    command = ["train", "reward", "--logs", written(tmp_path, rows), "--base", str(base)]
+    assert main([*command, "--out", str(tmp_path / "my-prm")]) == 1
+    told = capsys.readouterr()
+    assert "here training begins" in told.err and f"\n{said}" in told.out
+
+
+def test_runs_that_say_the_same_are_to_end_the_same_or_to_have_ids(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise RuntimeError("here training begins")
+
+    monkeypatch.setattr("agentprm_lite.train.train_reward_model", never)
+    unnamed = [{**r, "id": None} for r in ROWS]
+
+    def error(*rows: Any) -> str:
+        command = ["train", "reward", "--logs", written(tmp_path, [*rows]), "--base", str(base)]
+        assert main([*command, "--out", str(tmp_path / "my-prm")]) == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert error(*unnamed, {**unnamed[3], "reward": 0}) == (
+        "agentprm train: 1 of 9 runs say the same as another run of their task, have another "
+        "reward and no id; give attempts their ids (a field id), or leave out what is wrong: "
+        f"{tmp_path}/runs.jsonl, line 9"
+    )
+    for allowed in (
+        unnamed[3],  # two greedy attempts, or a copy: a warning says so
+        {**unnamed[3], "reward": 0, "id": "b"},
+        {**unnamed[3], "reward": 0, "task_id": "another"},
+    ):
+        assert "here training begins" in error(*unnamed, allowed)
+
+
+def test_where_rewards_are_from_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{**r, "reward": None, "metadata": {"score": r["reward"]}} for r in ROWS]
+    assert main(["diagnose", written(tmp_path, rows)]) == 0
+    assert "\nrewards from the field metadata.score\n" in capsys.readouterr().out
+    runs = written(tmp_path, [*rows[:3], *ROWS[3:], row(9, None, "turn")])
+    assert main(["diagnose", runs]) == 0
+    said = "\nrewards from the fields metadata.score (3 runs), reward (5 runs)\n"
+    assert said in capsys.readouterr().out
+    assert main(["train", "reward", "--logs", runs, "--base", "a/b", "--out", "new"]) == 1
+    assert said in capsys.readouterr().out
+    assert main(["diagnose", runs, "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
 def test_runs_without_a_reward_are_scored(
     judge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,7 +306,7 @@ def test_what_the_template_shows_otherwise_is_said_in_one_line(
     messages = [{"role": "user", "content": "Open"}, {"role": "assistant", "tool_calls": [call]},
                 {"role": "tool", "content": "Click."}, {"role": "assistant", "content": "turn",
                 "thinking": "left"}]  # fmt: skip
-    runs = written(tmp_path, [{"task": "open", "messages": messages}] * 2)
+    runs = written(tmp_path, [{"task": "open", "id": k, "messages": messages} for k in (1, 2)])
     assert main(["score", "--model", str(judge), runs, "--out", str(tmp_path / "s.jsonl")]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
         "not as in the logs: calls of tools as text (2), replies of tools as text (2), "

@@ -113,10 +113,11 @@ def test_turns_that_give_it_away_and_judges_that_know_too_little() -> None:
 @pytest.mark.parametrize(
     ("logs", "said"),
     [
-        ([run("a", 1, 1), run("b", 0, 1)], "No judge can choose here: each task has one attempt."),
+        ([run("a", 1, 1), run("b", 0, 1)], "No judge can choose here: each task has one attempt. "
+         "If some are attempts at the same task, name it in a field task_id, and they count"),
         ([run("a", 1, 1), run("a", 1, 2)], "No judge can choose here: all attempts of a task end"),
     ],
-)
+)  # fmt: skip
 def test_where_no_judge_can_help(logs: list[Log], said: str) -> None:
     found = diagnose(logs)
     assert found["both_outcomes"] == 0 and verdicts(found)[0].startswith(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,11 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "judge"
     export(random_reward_model(folder), load_chat(folder), out, kind="agentprm")
     return out
+
+
+def run_here(code: str, folder: Path) -> None:
+    (folder / "program.py").write_text(code)
+    runpy.run_path(str(folder / "program.py"))
 
 
 def test_plain_transformers_gives_the_adapters_scores(
@@ -80,9 +86,11 @@ def test_the_card_says_where_scores_are_read(chat: ChatFormat, exported: Path) -
     assert not re.search(r"\{\w+\}", card.replace("{end}", "")), "a blank that wasn't filled"
 
 
-def test_the_cards_example_gives_the_score_of_the_turn(chat: ChatFormat, exported: Path) -> None:
+def test_the_cards_example_gives_the_score_of_the_turn(
+    chat: ChatFormat, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     card = (exported / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.+?)```", card, re.S)
+    ours, code = re.findall(r"```python\n(.+?)```", card, re.S)
     assert len([line for line in code.splitlines() if line]) <= 18
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ids = chat.opening_ids("Goal: craft stick.") + chat.turn_ids("Planks first: get 2 planks")
@@ -91,11 +99,39 @@ def test_the_cards_example_gives_the_score_of_the_turn(chat: ChatFormat, exporte
         expected = float(model(torch.tensor([ids])).logits[0, -1, 0].sigmoid())
     assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
     assert abs(expected - 0.5) > 1e-3
+    run_here(ours, tmp_path)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(expected, abs=1e-5)
     # many conversations of different lengths, padded with a token that looks like an end
     many = code.replace("texts = [", "texts = [tokenizer.apply_chat_template(messages * 4, tokenize"
         "=False), ").replace("tokenizer.pad_token or ", "")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", many], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[1:] == pytest.approx([expected], abs=1e-5)
+
+
+def test_the_cards_example_with_the_library_shows_calls_and_ends_anywhere(
+    chat: ChatFormat, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A call without text, its reply, a turn, and what the user said then: M is of that turn."""
+    call = {"id": "1", "function": {"name": "craft", "arguments": '{"what": "stick"}'}}
+    messages = [{"role": "user", "content": "Goal: craft stick."},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "1", "content": "get 2 planks"},
+                {"role": "assistant", "content": "Planks first: get 2 planks"}]  # fmt: skip
+    tools = [{"name": "craft", "parameters": {"type": "object"}}]
+    run = from_messages(chat, messages, None, Task("any", 3), tools=tools)
+    q = RewardModel(load_exported(exported)[0]).score([run])[0].q
+    assert len(q) == 2 and abs(q[1] - q[0]) > 1e-3
+    card = (exported / "README.md").read_text()
+    code = re.findall(r"```python\n(.+?)```", card, re.S)[0]
+    given = repr([*messages, {"role": "user", "content": "Got 2."}])
+    code, n = re.subn(
+        r"messages = \[.+?^\]", lambda _: f"messages = {given}", code, flags=re.S | re.M
+    )
+    code, k = re.subn(r"tools = \[\]", f"tools = {tools}", code)
+    assert (n, k) == (1, 1)
+    run_here(code, tmp_path)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(float(q[1]), abs=1e-6)
+    assert "doesn't show tool calls" in " ".join(card.split())
 
 
 def test_the_card_doesnt_invite_a_softmax_over_one_label(exported: Path) -> None:
@@ -136,7 +172,7 @@ def test_the_cards_program_has_the_ids_that_the_model_was_trained_on(
 
 @pytest.mark.parametrize(("family", "recorded"), [("Qwen3", False), ("GLM-4", True)])
 def test_the_cards_program_where_a_last_turn_is_shown_otherwise(
-    tmp_path: Path, family: str, recorded: bool
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], family: str, recorded: bool
 ) -> None:
     """Read by transformers alone; and the folder comes back, whatever ends a turn."""
     make(family, tmp_path / "base")
@@ -151,9 +187,13 @@ def test_the_cards_program_where_a_last_turn_is_shown_otherwise(
         ids = list(from_messages(chat, messages, 1, Task("vault", 0)).ids)
     with torch.no_grad():
         expected = float(model(torch.tensor([ids])).logits[0, -1, 0].sigmoid())
-    (code,) = re.findall(r"```python\n(.+?)```", (out / "README.md").read_text(), re.S)
+    *ours, code = re.findall(r"```python\n(.+?)```", (out / "README.md").read_text(), re.S)
+    assert len(ours) == recorded, "the library's program reads a policy's ids, not messages"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == pytest.approx([expected], abs=1e-5)
+    if ours:
+        run_here(ours[0], tmp_path)
+        assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(expected, abs=1e-5)
     assert abs(expected - 0.5) > 1e-3 and again.fingerprint == chat.fingerprint
 
 

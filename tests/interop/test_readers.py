@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agentprm_lite.interop.files import read_log, read_logs
+from agentprm_lite.interop.files import REWARD, read_log, read_logs
 from agentprm_lite.interop.logs import Call, Log, Message
 
 DATA = Path(os.environ.get("AGENTPRM_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -386,7 +386,7 @@ def test_objects_of_client_libraries_among_mappings() -> None:
 
 def test_tasks_ids_and_rewards_of_a_record() -> None:
     messages = [{"role": "system", "content": "s"}, ASK, DONE]
-    first = read(messages, reward=None, success="true", id=7)
+    first = read(messages, reward=None, success="true", id=7.0)
     assert (first.task, first.id, first.reward) == ("6 times 7?", "7", 1.0)
     other = read(messages, task_id={"b": 1, "a": 2}, score=0.25)
     assert (other.task, other.id, other.reward) == ('{"a": 2, "b": 1}', "", 0.25)
@@ -394,6 +394,70 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
     assert read(messages, step_labels={"2": -1}).labels == ((2, -1.0),)
     assert read(messages, step_labels=[1]).labels == ((2, 1.0),)
     assert read_log(messages, "a, line 1").reward is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "reward", "name"),
+    [
+        ({}, None, ""),
+        ({"success": True, "score": 0.5}, 1.0, "success"),
+        ({"metadata": {"score": 0.5}}, 0.5, "metadata.score"),
+        ({"extra": {"resolved": False}}, 0.0, "extra.resolved"),
+        ({"final_metrics": {"extra": {"reward": 1}}}, 1.0, "final_metrics.extra.reward"),
+        ({"final_metrics": {"passed": 1}, "reward": None}, 1.0, "final_metrics.passed"),
+        ({"final_label": -1}, 0.0, "final_label"),
+        ({"final_label": None}, None, ""),
+    ],
+)
+def test_a_log_says_which_field_its_reward_is_from(
+    fields: dict[str, Any], reward: float | None, name: str
+) -> None:
+    log = read([ASK, DONE], **fields)
+    assert (log.reward, log.reward_field) == (reward, name)
+
+
+def test_the_readme_lists_the_fields_for_rewards() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    *names, last = (f"`{name}`" for name in REWARD)
+    assert f"holds something of {', '.join(names)} and {last}" in readme
+
+
+def test_rewards_that_disagree_are_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """0 in one field and 1 in another; a part of it, or a scale of its own, is no contradiction."""
+    path = tmp_path / "runs.jsonl"
+    rows: list[dict[str, Any]] = [
+        {"reward": 0, "success": True},
+        {"reward": 0.5, "success": False},
+        {"reward": 1, "success": True, "score": 7},
+        {"success": 1, "metadata": {"passed": "no"}},
+    ]
+    path.write_text("\n".join(json.dumps({"task": k, "messages": [ASK, DONE], **row})
+                              for k, row in enumerate(rows)))  # fmt: skip
+    assert [log.reward for log in read_logs(path)] == [0, 0.5, 1, 1]
+    assert caplog.messages == [
+        f"2 of 4 runs have 0 in one field and 1 in another, and the first counts, as in {path}, "
+        "line 1: reward 0, success 1"
+    ]
+
+
+def test_runs_without_an_id_that_say_the_same_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "runs.jsonl"
+    for ids, said in (((None, None), "1 of 2 runs"), (("a", "b"), ""), (("a", None), "1 of 2 run"),
+                      ((float("nan"), float("nan")), "1 of 2 runs")):  # fmt: skip
+        caplog.clear()
+        rows = [{"task": 1, "id": run, "messages": [ASK, DONE]} for run in ids]
+        path.write_text("\n".join(map(json.dumps, rows)))
+        assert [log.own_id for log in read_logs(path)] == [isinstance(x, str) for x in ids]
+        assert (" say the same as another run of their task" in caplog.text) == bool(said)
+        assert said in caplog.text
+    path.write_text("\n".join(json.dumps({"task": k, "messages": [ASK, DONE]}) for k in (1, 2)))
+    caplog.clear()
+    read_logs(path)
+    assert caplog.text == ""  # of two tasks
 
 
 @pytest.mark.parametrize(
@@ -429,12 +493,19 @@ def test_tasks_ids_and_rewards_of_a_record() -> None:
          "step 0 has a tool call without a function_name: 'f'"),
         ({"messages": [ASK, DONE], "reward": "NaN"}, "reward is 'NaN', expected 0 to 1 or None"),
         ({"messages": [ASK, DONE], "reward": 7}, "reward is 7, expected 0 to 1 or None; scale it"),
+        ({"messages": [ASK, DONE], "metadata": {"score": 7}}, "metadata.score is 7, expected 0"),
+        ({"messages": [ASK, DONE], "resolved": "maybe"}, "resolved is 'maybe', expected 0 to 1"),
+        ({"messages": [ASK, DONE], "final_label": 2}, "final_label is 2, expected 0 to 1"),
         ({"messages": [ASK, DONE], "step_labels": {"0": 1}},
          "message 0 has a label but is no step of the agent; its steps are the messages 1"),
         ({"messages": [ASK, DONE], "step_labels": [1, 1]}, "step_labels are 2, the steps 1"),
         ({"schema_version": "ATIF-v1.4", "steps": [{"source": "robot"}]},
          "step 0 has the source 'robot', expected system, user or agent"),
-        (3, "messages are int, expected a list of messages"),
+        (3, "the record is 3, expected an object with messages, or a list of messages"),
+        (None, "the record is null, expected an object with messages, or a list of messages"),
+        (True, "the record is true, expected an object with messages"),
+        ("hello", 'the record is "hello", expected an object with messages'),
+        ("x" * 99, f'the record is "{"x" * 59}, expected an object with messages'),
     ],
 )  # fmt: skip
 def test_what_is_no_log_is_named(row: Any, message: str) -> None:
@@ -527,6 +598,11 @@ def test_a_task_is_named_as_exactly_as_the_record_does() -> None:
         ({"task": "webshop", "item_id": "webshop"}, "webshop"),
         ({"question": "Which?"}, "Which?"),
         ({"task": "webshop", "question": "Which?"}, "webshop"),
+        ({"task": "webshop", "task_id": 7.0}, "webshop/7"),  # a column of numbers with gaps
+        ({"task_id": 7.5}, "7.5"),
+        ({"task_id": "7.0"}, "7.0"),
+        ({"task": float("nan"), "task_id": 7}, "7"),
+        ({"task_id": float("nan")}, "6 times 7?"),
         ({}, "6 times 7?"),
     ):
         assert read([ASK, DONE], **fields).task == task, fields

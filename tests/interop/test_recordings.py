@@ -16,7 +16,8 @@ from helpers import SIZE, TEXTS, random_reward_model, random_trajectories
 
 from agentprm_lite.files import append_jsonl, from_line, read_jsonl, to_line
 from agentprm_lite.hub import ChatFormat, load_chat, new_reward_model
-from agentprm_lite.interop.recordings import from_messages
+from agentprm_lite.interop.files import read_log
+from agentprm_lite.interop.recordings import from_messages, trajectories
 from agentprm_lite.kinds import RewardExample
 from agentprm_lite.models import Lora
 from agentprm_lite.prm import RewardModel
@@ -80,6 +81,18 @@ def test_what_is_not_over_scores_alike_and_is_refused_in_training(
     model, examples = new_reward_model(folder, Lora(), 0), [RewardExample(under_way)]
     with pytest.raises(ValueError, match="mine/0/0/0 has no known outcome: leave it out"):
         train_reward_model(model, examples, "pvm", TrainConfig(lr=1e-2, epochs=1))
+
+
+def test_a_task_has_its_number_by_its_name(chat: ChatFormat) -> None:
+    """So tasks of two calls don't meet under one number. sha256("a") begins with ca978112ca1b."""
+
+    def read(*tasks: str) -> list[Task]:
+        rows = [{"task": task, "messages": [TOLD, TURN], "reward": 1} for task in tasks]
+        return [t.task for t in trajectories(chat, [read_log(r, "runs.jsonl") for r in rows])[0]]
+
+    assert read("a") == [Task("logs", 0xCA978112CA1B)]
+    assert read("b", "a", "b") == [*read("b"), *read("a"), *read("b")]
+    assert len({t.index for t in read(*map(str, range(100)))}) == 100
 
 
 def test_a_reward_model_learns_the_same_from_logs(

