@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
 
 from agentprm_lite.chat import react
 from agentprm_lite.env import make_env
@@ -24,32 +23,24 @@ from agentprm_lite.tutorial.corpus import (
     result_of,
 )
 from agentprm_lite.tutorial.mistakes import Advice, any_product, false_sum, slip
-from agentprm_lite.worlds.math import NAMES, THINGS, free_problem
-from agentprm_lite.worlds.webshop import DEPARTMENTS, alike, as_wanted, level_of
+from agentprm_lite.worlds.math import free_problem
+from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
 MISTAKEN = 0.25
 """How often a turn is wrong."""
-ONLY_SUMS = 0.25
-"""How often a text has sums without a problem."""
 MISLED = 0.5
 """How often a shopper looks at a wrong product."""
 OBSTINATE = 0.75
 """How many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
-LOST = 0.12
-"""How often a turn comes out wrong: words that nobody asked for, a number that isn't there."""
-BEGUN = 0.5
-"""How often only the turns up to the first click on a product are shown."""
-_SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
-_WORDS = " ".join(f"{d.kinds} {d.attributes}" for d in DEPARTMENTS).replace(",", "").split()
 
 
 def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
     """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
     rng = random.Random(f"graded/{seed}")
     seen, steps = _exercise(seed, rng)
-    only_sums, noise = seen[0].startswith(SUMS), rng.choice((0.0, 0.0, 0.05))
+    only_sums = seen[0].startswith(SUMS)
     turns, right = [], []
     fine = True
     while steps:
@@ -57,23 +48,17 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
         fine = fine or turn[0].startswith(WRONG)
         if fine and rng.random() < MISTAKEN:
             wrong, then = turn, steps
-            kind = rng.random()
-            if only_sums or kind < 0.3:
+            if only_sums or rng.random() < 0.5:
                 wrong = turn[0], _false(turn[1], rng)
-            elif kind < 0.6:
-                wrong, then = _beside(seen, turn, steps, rng)
             else:
-                wrong, then = _misread(seen[0], turn, steps, rng)
+                wrong, then = _beside(seen, turn, steps, rng)
             fine = wrong == turn
             if not fine:
                 again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
                 mended = only_sums or rng.random() < 0.3
                 steps = [again, *steps] if mended else carried(turn, wrong, then)
             turn = wrong
-        thought = turn[0]
-        if not thought.startswith(WRONG):
-            thought = _garbled(thought, seen[0], noise, [*NAMES, *THINGS], rng)
-        turns.append(react(thought, turn[1]))
+        turns.append(react(*turn))
         right.append(fine)
         seen.append("")
     return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
@@ -81,8 +66,7 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
 
 def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
     """A purchase, often of a wrong product with the same options; and after each turn whether the
-    one on the page, or that was bought, is as wanted, and so is every value that was chosen. After
-    a turn that leads to no product, it is whether the purchase at the end will be right.
+    one on the page, or that was bought, is as wanted, and so is every value that was chosen.
 
     With other options a wrong product would be known by its page, without comparing.
     """
@@ -91,60 +75,32 @@ def graded_purchase(seed: int) -> tuple[Text, tuple[bool, ...]]:
     simple = rng.random() < SIMPLE
     index = rng.choice([i for i in practice("webshop") if (level_of(i) == 1) == simple])
     observation, _ = env.reset(options={"index": index, "variant": FIRST_VARIANT + seed})
-    seen, turns = [observation], []
-    found: list[bool | None] = []
+    seen, turns, right = [observation], [], []
     obstinate, noise = rng.random() < OBSTINATE, rng.choice((0.0, 0.0, 0.05, 0.15))
     while True:
         turn, now = env.expert_action(), env.snapshot()
-        if obstinate and as_wanted(now) is False:
+        if obstinate and not as_wanted(now):
             turn = f"{now['state']['asin']} is as wanted. I buy it.", "click[Buy Now]"
         elif now["state"]["page"] == "results" and rng.random() < MISLED:
             turn = any_product(seen[-1], alike(now), rng) or turn
         elif rng.random() < MISTAKEN / 2:
             turn = slip("webshop", seen, turn, rng)
-        if rng.random() < LOST:
-            turn = _lost(turn, rng)
         observation, _, terminated, truncated, info = env.step(turn[1])
-        turns.append(react(_garbled(turn[0], seen[-1], noise, _WORDS, rng), turn[1]))
-        found.append(as_wanted(env.snapshot()))
+        turns.append(react(_garbled(turn[0], seen[-1], noise, rng), turn[1]))
+        right.append(as_wanted(env.snapshot()))
         if terminated or truncated:
-            break
+            return Text("webshop", tuple(seen), tuple(turns), bool(info["success"])), tuple(right)
         seen.append(observation)
-    success = bool(info["success"])
-    right = [success if fine is None else fine for fine in found]
-    clicks = [k for k, fine in enumerate(found[:-1], 1) if fine is not None]
-    shown = clicks[0] if clicks and rng.random() < BEGUN else len(turns)
-    text = Text("webshop", tuple(seen[:shown]), tuple(turns[:shown]), success)
-    return text, tuple(right[:shown])
 
 
-def _lost(turn: Advice, rng: random.Random) -> Advice:
-    """The turn as it comes out where a warm policy loses the thread."""
-    thought, action = turn
-    verb, value = action[:-1].split("[", 1)
-    if verb == "search":
-        value = " ".join(rng.choice(_WORDS) if rng.random() < 0.6 else w for w in value.split())
-        return f"I look for {value}.", f"search[{value}]"
-    if value.startswith("B0"):
-        kept = rng.randrange(2, len(value))
-        other = value[:kept] + "".join(rng.sample(value[kept:] + value[2:], len(value) - kept))
-        return thought.replace(value, other), f"click[{other}]"
-    return thought, f"{verb}[{value[: rng.randrange(1, len(value))]}"
-
-
-def _garbled(
-    thought: str, page: str, noise: float, others: Sequence[str], rng: random.Random
-) -> str:
-    """The thought with some words of the page, or others, for its own, as warm policies write."""
+def _garbled(thought: str, page: str, noise: float, rng: random.Random) -> str:
+    """The thought with some words of the page in the place of its own, as warm policies write."""
     words = page.split()
-    return " ".join(
-        rng.choice(words if rng.random() < 0.5 else others) if rng.random() < noise else w
-        for w in thought.split(" ")
-    )
+    return " ".join(rng.choice(words) if rng.random() < noise else w for w in thought.split())
 
 
 def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
-    if rng.random() < ONLY_SUMS:
+    if rng.random() < 0.5:
         asked, sums = draw_sums(rng)
         return [asked], sums
     problem = free_problem(seed, rng.choice(LEVELS["math"]), hidden_templates())
@@ -156,7 +112,7 @@ def _beside(
 ) -> tuple[Advice, list[Advice]]:
     """A turn that is no step of the solution, and what comes after it: a step left out, one made
     twice, another sign, or a slip."""
-    match = _SUM.fullmatch(turn[1])
+    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", turn[1])
     kind = rng.random()
     if match is None or not steps or kind > 0.9:
         return slip("math", seen, turn, rng), steps
@@ -171,55 +127,13 @@ def _beside(
     return (turn[0], f"{a} {sign} {b} = {result_of(int(a), sign, int(b))}"), steps
 
 
-def _misread(
-    question: str, turn: Advice, steps: list[Advice], rng: random.Random
-) -> tuple[Advice, list[Advice]]:
-    """A turn that takes another number, or what some other problem tells, and what comes after it;
-    the latter in place of a step, or before it."""
-    match = _SUM.fullmatch(turn[1])
-    if match is None:
-        return (turn[0], f"#### {rng.choice(_numbers(question, rng))}"), steps
-    a, sign, b, _ = match.groups()
-    thought, then = turn[0], steps
-    if rng.random() < 0.5:
-        old, new = rng.choice((a, b)), rng.choice(_numbers(question, rng))
-        if rng.random() < 0.5:
-            thought = re.sub(rf"\b{old}\b", new, thought)
-        a, b = (new if number == old else number for number in (a, b))
-    else:
-        other = free_problem(rng.randrange(2**40), rng.choice(LEVELS["math"]), hidden_templates())
-        thought, action = rng.choice(other.steps)
-        first, sign, b = action.split()[:3]
-        thought = re.sub(rf"\b{first}\b", a, _as_in(question, thought, rng))
-        if rng.random() < 0.5:
-            c = str(result_of(int(a), sign, int(b)))
-            then = carried(("", f"0 = {a}"), ("", f"0 = {c}"), [turn, *steps])
-    return (thought, f"{a} {sign} {b} = {result_of(int(a), sign, int(b))}"), then
-
-
-def _numbers(question: str, rng: random.Random) -> list[str]:
-    return [*re.findall(r"\d+", question), str(rng.randint(2, 60))]
-
-
-def _as_in(question: str, thought: str, rng: random.Random) -> str:
-    """The thought with names and things of the problem."""
-    words = {
-        word: rng.choice([other for other in known if other in question] or [word])
-        for known in (NAMES, THINGS)
-        for word in known
-    }
-    return re.sub(r"\w+", lambda found: words.get(found[0], found[0]), thought)
-
-
 def _false(action: str, rng: random.Random) -> str:
     """False as policies make them: near, of another sign, of some other sum, or without a whole
     result."""
-    match = _SUM.fullmatch(action)
+    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
     kind = rng.random()
     if kind < 0.4 or match is None:
         return false_sum(("", action), rng)[1]
-    if kind > 0.92:  # 34 * 2 = 6lamps
-        return f"{action[:-1]}{rng.choice(THINGS)}"
     (a, sign, b), right = match.groups()[:3], int(match[4])
     left = f"{a} {sign} {b}"
     if kind < 0.6:  # 17 / 3, 5 - 12

@@ -232,9 +232,9 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
     exercises = [graded(seed) for seed in range(300)]
     drills = [(t, r) for t, r in exercises if t.observations[0].startswith("Do these sums")]
     for text, right in drills:  # mended at once
-        assert [not fine for fine in right] == [_is_false(turn) is not False for turn in text.turns]
+        assert [not fine for fine in right] == [_is_false(turn) for turn in text.turns]
     problems = [(t, r) for t, r in exercises if (t, r) not in drills]
-    assert 180 < len(problems) < 270
+    assert 100 < len(problems) < 200
     for text, right in problems:
         fine = True
         for turn, told in zip(text.turns, right, strict=True):
@@ -244,13 +244,6 @@ def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
     ends = [text.success for text, _ in problems]
     assert ends == [right[-1] for _, right in problems]
     assert 0.3 < sum(ends) / len(ends) < 0.7
-    verbs = {"gives", "takes", "sells", "loses", "finds", "heaps", "shares"}  # not asked for
-    strange = [
-        bool(verbs & set(" ".join(text.turns).split()) - set(text.observations[0].split()))
-        for text, _ in problems
-    ]
-    assert sum(strange) > 5
-    assert not any(x for x, (_, right) in zip(strange, problems, strict=True) if all(right))
 
 
 def _price(text):
@@ -265,31 +258,19 @@ def test_about_half_of_the_graded_purchases_are_right():
     made = [graded_purchase(seed) for seed in range(300)]
     assert made[:5] == [graded_purchase(seed) for seed in range(5)]
     ends = [text.success for text, _ in made]
-    assert 0.35 < sum(ends) / len(ends) < 0.6
+    assert 0.4 < sum(ends) / len(ends) < 0.6
     bought = [(t, r) for t, r in made if t.turns[-1].endswith("click[Buy Now]")]
-    assert len(bought) > 120
+    assert len(bought) > 250
     assert [text.success for text, _ in bought] == [right[-1] for _, right in bought]
-    clicked = [(t, r) for t, r in made if "click[B0" in t.turns[1]]
-    seconds = [right[1] for _, right in clicked]
+    seconds = [right[1] for text, right in made if "click[B0" in text.turns[1]]
     assert 0.3 < sum(seconds) / len(seconds) < 0.6  # whichever place the product has, too:
-    firsts = [right[1] for text, right in clicked if text.turns[1].count("[SEP]") == 2]
+    firsts = [r[1] for t, r in made if t.turns[1].count("[SEP]") == 2 and "click[B0" in t.turns[1]]
     assert 0.2 < sum(firsts) / len(firsts) < 0.8
     fits = [r[-1] for t, r in bought if _price(t) <= _cap(t)]  # the price alone doesn't tell
     assert 0.4 < sum(fits) / len(fits) < 0.65
-    begun = [text for text, _ in clicked if len(text.turns) == 2]
-    assert len(begun) > 100  # they end with the click
-
-
-def test_a_turn_that_leads_to_no_product_is_graded_by_the_purchase():
-    on, off, lost = [], [], []
-    for seed in range(300):
-        text, right = graded_purchase(seed)
-        for reply, turn, fine in zip(text.observations[1:], text.turns, right, strict=False):
-            product = "[SEP] Price: $" in reply
-            (on if product else off).append(fine == text.success)
-            lost += [fine] * ("click[B0" in turn and not product)
-    assert all(off) and not all(on)  # a product is graded by itself
-    assert len(lost) > 20 and 0 < sum(lost) < len(lost)
+    for text, right in made:
+        for before, after in itertools.pairwise(right):
+            assert before or after or "Buy Now" in text.turns[-1] or len(right) == 6
 
 
 def test_graded_purchases_are_of_shops_for_practice(monkeypatch):
@@ -324,7 +305,7 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
 
 
 def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
-    config = PretrainConfig(size=0.13, steps=4, decay=1, drill="purchases")
+    config = PretrainConfig(size=0.13, steps=4, decay=1, purchases=True)
     pretrain(config, tmp_path, until=2)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["curve"][0][0] > 10  # of a verdict: the base never says that
@@ -338,11 +319,11 @@ def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
     assert (tmp_path / name).read_bytes() == (base.folder() / name).read_bytes()
     pretrain(config, tmp_path)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["number"] == 4
-    (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, "purchases")[7]
+    (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, purchases=True)[7]
     assert batch.ids.shape == (4, 1024)
     assert set(batch.weights.unique().tolist()) == {0.0, WEIGHT_VERDICT}
     with pytest.raises(ValueError, match="this run is"):
-        pretrain(replace(config, drill=None), tmp_path)
+        pretrain(replace(config, purchases=False), tmp_path)
 
 
 def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
@@ -432,9 +413,6 @@ def test_a_checker_tells_what_is_right_so_far(name, drill):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].float()
         at = [k for k, w in enumerate(weights) if w]
-        if name == "shop_checker":  # where there is no product yet, nobody could tell
-            replies = (*text.observations[1:], "[SEP] Price: $")
-            at = [k for k, reply in zip(at, replies, strict=True) if "[SEP] Price: $" in reply]
         right, wrong = (chat.ids(word)[0] for word in base.VERDICTS)
         said += (logits[[k - 1 for k in at], right] - logits[[k - 1 for k in at], wrong]).tolist()
         fine += [float(targets[k] == right) for k in at]

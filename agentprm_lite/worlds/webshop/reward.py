@@ -55,20 +55,20 @@ def reward(
     return type_factor(bought, wanted) * met / parts
 
 
-def as_wanted(snapshot: dict[str, Any]) -> bool | None:
+def as_wanted(snapshot: dict[str, Any]) -> bool:
     """Whether nothing that is looked at, chosen or bought is wrong, in a made-up shop.
 
     Args:
         snapshot: Of the environment.
 
     Returns:
-        None on pages without a product; after a purchase, whether its reward is 1.
+        True on pages without a product; after a purchase, whether its reward is 1.
     """
     state = snapshot["state"]
     if snapshot["terminated"]:
         return bool(snapshot["success"])
     if state["page"] in ("start", "results"):
-        return None
+        return True
     shop, goal = _asked(snapshot)
     product, wanted = shop.products[shop.places[state["asin"]]], shop.products[goal.place]
     options, chosen = dict(goal.options), dict(state["chosen"])
