@@ -41,7 +41,7 @@ Bar = tuple[str, Callable[[dict[str, Any]], Row | None], str, tuple[Any, ...]]
 def _beam(against: str, *, cool: bool = False) -> Callable[[dict[str, Any]], Row | None]:
     def widest(world: dict[str, Any]) -> Row | None:
         beams = (world["cooler_beams"] or {"beams": {}})["beams"] if cool else world["beams"]
-        return next((b[against] for b in list(beams.values())[-1:]), None)
+        return next((b.get(against) for b in list(beams.values())[-1:]), None)
 
     return widest
 
@@ -77,6 +77,10 @@ BARS: list[Bar] = [
     ("beam 4×4 by the best process judge − one greedy attempt", _beam("minus_greedy"), "> 0",
      (0, 0, 0, 0)),
     ("the same beam − one sample", _beam("minus_sample"), "> 0", (0, 0, 0, 0)),
+    ("the same beam − the attempt with the fewest turns among samples of as many tokens",
+     _beam("minus_fewest_of_equal_n"), "≥", (None,) * 4),
+    ("the same beam − the paper's, which keeps copies and paths that ran out of rounds",
+     _beam("minus_copies"), "≥", (None,) * 4),
     ("a beam 4×4 by measured Q − one greedy attempt, some tasks: a lower bound of the ceiling",
      _part("foresight", "minus_greedy"), "≥", (None,) * 4),
     ("a beam 4×4 by the process judge at temperature 0.7 − one greedy attempt",
@@ -376,9 +380,16 @@ def caption(regime: dict[str, Any]) -> str:
         f"AgentPRM: the choice among {world['candidates']} samples, of the shortest, or of the "
         "best by a reward model, which has learned outcomes at the last turn (ORM), at every turn "
         "(PVM), or with temporal differences and progress (AgentPRM). Halving: those attempts side "
-        "by side, the worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each. "
+        "by side, the worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each; "
+        f"copies and paths that ran out of rounds give way{_unpruned(regime)}. "
         f"Both by {judges_said(regime)}. {scores_said(regime)} {seeds_said(regime)}."
     )
+
+
+def _unpruned(regime: dict[str, Any]) -> str:
+    """Where beams were not searched anew."""
+    names = [WORLDS[w] for w, x in regime["worlds"].items() if not x["beams"][BEAM]["prune"]]
+    return f", in {listed(names)} they keep their places, as in the paper" if names else ""
 
 
 def judges_said(regime: dict[str, Any]) -> str:

@@ -46,6 +46,7 @@ def searches(p: Profile, judge: str, score: str, *, prune: bool = True) -> dict[
     return {
         **provenance(),
         "judge": judge,
+        "prune": prune,
         "tasks": [places.index(task) for task in beam_tasks(p)],
         "runs": {
             f"{n}x{m}": [[
@@ -62,7 +63,7 @@ def beams(raw: Raw) -> dict[str, Any]:
     some, found = searched(raw), {}
     own = some["beams"]
     for shape, runs in own["runs"].items():
-        found[shape] = beam(some, shape)
+        found[shape] = {"prune": own.get("prune", False), **beam(some, shape)}
         if "copies" in own:
             paper, won = own["copies"][shape], np.array(runs)[..., 1]
             here = {**some, "families": [some["families"][i] for i in own["tasks"]]}
