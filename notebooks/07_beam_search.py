@@ -168,6 +168,8 @@ assert beam == ["da", "dba"]
 # Kept paths that are over stand among the candidates too, with the score that they have. The answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M_\phi$ at its **last** step: neither
 # a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
 #
+# The library's search leaves two kinds of path out as long as there are others: a path whose world is in the same state as a better one's (`snapshot` tells), and a path that ran out of rounds or of context, which has failed. [Where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong) says why; `distinct=False` keeps copies, as the paper does.
+#
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
 # | $N$ | `n` | | paths kept |
@@ -413,10 +415,8 @@ if raw := stored_raw("webshop"):
 # ## Where a beam goes wrong
 #
 # **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
-# become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
+# become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them, in a search as the paper has it. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
-#
-# Is collapse bad? The lines below the figure have 4×4 beams beside others in which a copy of a kept path gave way to any other path, on the same tasks, with the same policy, judge and seed. They are of earlier studies: TextCraft's has levels 1 and 2 (goals that take one craft, or a craft of something that has to be crafted first) at temperature 1.3, BabyAI's has 1.3, too, and in WebShop turns were cut at 64 tokens and the judge had learned from 480 rollouts.
 
 # %%
 class Recorder:  # a judge that keeps the scores
@@ -435,7 +435,7 @@ class Recorder:  # a judge that keeps the scores
 (n, m), counts = profile.beams[-1], {}
 for task in TASKS[:: max(1, len(TASKS) // 6)][:6]:
     recorder = Recorder(judge)
-    search.beam_search(backend, recorder, [task], n, m, seed=0)
+    search.beam_search(backend, recorder, [task], n, m, seed=0, distinct=False)
     for k, new in enumerate(recorder.rounds):
         kept = sorted(new, key=lambda pair: -pair[0])[:n]
         counts.setdefault(k, []).append((len(set(new)), len(set(kept))))
@@ -456,17 +456,15 @@ show_figure(
 )
 
 # %%
-import json
-
-from agentprm_lite.tutorial.notebook import stored
-
-again = json.loads(stored("beams_distinct.json") or '{"worlds": {}}')
-for world, beams in again["worlds"].items():
-    without, usual = (beams[k]["success"] for k in ("distinct", "copies"))
-    verdict(f"{world}: {np.mean(without):.2f} without copies, "
-            f"{np.mean(usual):.2f} with; the difference",
-            study.bootstrap_interval(
-                without, usual, families=beams["families"]))
+for world in ("textcraft", "babyai", "webshop"):
+    if raw := stored_raw(world):
+        wide = study.summary({world: raw})["worlds"][world]["beams"]["4x4"]
+        paper = wide["copies"]
+        verdict(f"{world}: {wide['success'][0]:.2f} here, "
+                f"{paper['success'][0]:.2f} as in the paper; the difference",
+                wide["minus_copies"])
+        verdict("  here, minus greedy", wide["minus_greedy"])
+        print(f"  tokens: {wide['tokens']:.0f}, {paper['tokens']:.0f}")
 
 # %% [markdown]
 # Without copies the beam is better in TextCraft; in BabyAI it is undecided, and so it is in WebShop, where the mean is lower. Beams without copies generate 5 to 14 % more tokens. Neither wins everywhere, so the library does what the paper says.

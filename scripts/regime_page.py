@@ -79,7 +79,7 @@ BARS: list[Bar] = [
     ("the same beam − one sample", _beam("minus_sample"), "> 0", (0, 0, 0, 0)),
     ("the same beam − the attempt with the fewest turns among samples of as many tokens",
      _beam("minus_fewest_of_equal_n"), "≥", (None,) * 4),
-    ("the same beam − the paper's, which keeps copies and paths that ran out of rounds",
+    ("the same beam − the paper's, which keeps copies",
      _beam("minus_copies"), "≥", (None,) * 4),
     ("a beam 4×4 by measured Q − one greedy attempt, some tasks: a lower bound of the ceiling",
      _part("foresight", "minus_greedy"), "≥", (None,) * 4),
@@ -381,15 +381,15 @@ def caption(regime: dict[str, Any]) -> str:
         "best by a reward model, which has learned outcomes at the last turn (ORM), at every turn "
         "(PVM), or with temporal differences and progress (AgentPRM). Halving: those attempts side "
         "by side, the worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each; "
-        f"copies and paths that ran out of rounds give way{_unpruned(regime)}. "
+        f"copies give way{_with_copies(regime)}. "
         f"Both by {judges_said(regime)}. {scores_said(regime)} {seeds_said(regime)}."
     )
 
 
-def _unpruned(regime: dict[str, Any]) -> str:
+def _with_copies(regime: dict[str, Any]) -> str:
     """Where beams were not searched anew."""
-    names = [WORLDS[w] for w, x in regime["worlds"].items() if not x["beams"][BEAM]["prune"]]
-    return f", in {listed(names)} they keep their places, as in the paper" if names else ""
+    names = [WORLDS[w] for w, x in regime["worlds"].items() if not x["beams"][BEAM]["distinct"]]
+    return f", in {listed(names)} they stay, as in the paper" if names else ""
 
 
 def judges_said(regime: dict[str, Any]) -> str:

@@ -237,14 +237,14 @@ def slow_turn(model: Any, episode: Episode, policy: FastPlayer) -> list[int]:
 
 
 def slow_beam(
-    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int, prune: bool
+    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int, distinct: bool
 ) -> tuple[Trajectory, float, Usage]:
     """Algorithm 2 without cache or batch: every score is that of a whole trajectory."""
 
     def place(candidate: tuple[float, Episode]) -> tuple[bool, bool, float]:
         score, path = candidate
         copy = any(s > score and e.env.snapshot() == path.env.snapshot() for s, e in candidates)
-        return (prune and path.truncated_by != "", prune and copy, -score)
+        return (path.truncated_by != "", distinct and copy, -score)
 
     root = policy.start(task, 0, seed)
     spent = Usage(prefilled=root.prompt_len, scored=root.prompt_len)
@@ -272,10 +272,10 @@ def slow_beam(
 
 
 @pytest.mark.usefixtures("four_rounds")
-@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize("distinct", [False, True])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 2), (3, 2), (1, 3)])
 def test_beam_search_equals_the_slow_one(
-    model: Any, judge: RewardModel, chat: ChatFormat, n: int, m: int, prune: bool
+    model: Any, judge: RewardModel, chat: ChatFormat, n: int, m: int, distinct: bool
 ) -> None:
     """Tokens, log-probabilities, scores and counts: caches, forks and order in the whole search.
 
@@ -283,9 +283,9 @@ def test_beam_search_equals_the_slow_one(
     """
     policy = backend(model, chat)
     tasks = TASKS[:4]
-    found = beam_search(policy, judge, tasks, n, m, seed=3, prune=prune)
+    found = beam_search(policy, judge, tasks, n, m, seed=3, distinct=distinct)
     for task, result in zip(tasks, found, strict=True):
-        trajectory, score, spent = slow_beam(policy, judge, task, n, m, 3, prune)
+        trajectory, score, spent = slow_beam(policy, judge, task, n, m, 3, distinct)
         assert result.trajectory.task == task
         assert result.trajectory.ids == trajectory.ids
         assert result.trajectory.spans == trajectory.spans
@@ -491,9 +491,11 @@ def scripted(chat: ChatFormat) -> Callable[..., list[SearchResult]]:
         n: int,
         m: int,
         seed: int = 0,
-        prune: bool = True,
+        distinct: bool = True,
     ) -> list[SearchResult]:
-        return beam_search(Script(chat, say), Opinion(value), tasks, n, m, seed=seed, prune=prune)
+        return beam_search(
+            Script(chat, say), Opinion(value), tasks, n, m, seed=seed, distinct=distinct
+        )
 
     return run
 
@@ -544,33 +546,34 @@ def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
 
 
 @pytest.mark.usefixtures("four_rounds")
-@pytest.mark.parametrize(("prune", "expected"), [(True, [GET, CRAFT]), (False, [LOOK, GET])])
+@pytest.mark.parametrize(("distinct", "expected"), [(True, [GET, CRAFT]), (False, [LOOK, GET])])
 def test_a_path_in_the_state_of_a_better_one_gives_way(
-    scripted: Any, prune: bool, expected: list[str]
+    scripted: Any, distinct: bool, expected: list[str]
 ) -> None:
     """2×2. Two looks, 0.9 and 0.8, leave the world as it is, so get, 0.3, has the second place;
     with copies both looks stay, and get comes a turn later, when M is low."""
-    scores = iter([0.9, 0.8, 0.3, 0.2, *([0.1, 0.4, 0.9, 0.5] if prune else [0.1, 0.4, 0.3, 0.2])])
+    scores = iter(
+        [0.9, 0.8, 0.3, 0.2, *([0.1, 0.4, 0.9, 0.5] if distinct else [0.1, 0.4, 0.3, 0.2])]
+    )
     script = lines(*[LOOK, LOOK, GET, GET], *[LOOK, GET, CRAFT, LOOK] * 9)
 
     def value(task: Task, actions: tuple[str, ...]) -> float:
         return next(scores, 0.05)
 
-    (result,) = scripted(script, value, [DYE], 2, 2, prune=prune)
+    (result,) = scripted(script, value, [DYE], 2, 2, distinct=distinct)
     assert [parse_action(a) for a in result.trajectory.actions][:2] == expected
 
 
 @pytest.mark.usefixtures("four_rounds")
 def test_a_path_that_a_limit_has_cut_has_failed(scripted: Any) -> None:
-    """2×1, four rounds. Four looks have 0.9 and are cut; get, twice look, and craft have 0.2."""
-    says = [LOOK, GET, LOOK, LOOK, LOOK, LOOK, LOOK, CRAFT]
-    for prune, expected in ((True, CRAFT), (False, LOOK)):
-        (result,) = scripted(
-            lines(*says), lambda t, a: 0.2 if GET in a else 0.9, [DYE], 2, 1, prune=prune
-        )
-        assert parse_action(result.trajectory.actions[-1]) == expected
-        assert result.trajectory.success == prune
-        assert result.score == (0.2 if prune else 0.9)
+    """2×1, four rounds. Four looks have 0.9 and are cut; get, twice look, and craft have 0.2. The
+    paper answers with the best path that ended."""
+    script = lines(LOOK, GET, LOOK, LOOK, LOOK, LOOK, LOOK, CRAFT)
+    (result,) = scripted(script, lambda t, a: 0.2 if GET in a else 0.9, [DYE], 2, 1)
+    assert parse_action(result.trajectory.actions[-1]) == CRAFT
+    assert result.trajectory.success and result.score == 0.2
+    (cut,) = scripted(lines(*[LOOK] * 8), lambda t, a: 0.9, [DYE], 2, 1)  # there is no other
+    assert cut.trajectory.truncated and cut.score == 0.9
 
 
 class Table:
@@ -730,16 +733,17 @@ def noisy_expert(episode: Episode) -> str:
 @pytest.mark.usefixtures("four_rounds")
 def test_search_with_the_truth_beats_sampling(scripted: Any) -> None:
     """Four rounds, mostly two steps needed. A judge that counts the steps left: 2×2 beats 1×1 and
-    4×4 beats it; with the opposite judge search is worse than sampling."""
+    4×4 beats it; the opposite judge is worse (TextCraft ends by success alone, and then the search
+    keeps what ended)."""
 
-    def success(n: int, m: int, sign: float = 1.0, prune: bool = True) -> float:
+    def success(n: int, m: int, sign: float = 1.0, distinct: bool = True) -> float:
         def value(task: Task, actions: tuple[str, ...]) -> float:
             return -sign * remaining(task, actions)
 
-        runs = [scripted(noisy_expert, value, TASKS, n, m, seed, prune) for seed in range(6)]
+        runs = [scripted(noisy_expert, value, TASKS, n, m, seed) for seed in range(6)]
         return float(np.mean([r.trajectory.success for run in runs for r in run]))
 
     one, two, four = success(1, 1), success(2, 2), success(4, 4)
     assert 0.4 < one < two - 0.15 and two <= four
     assert four > 0.95
-    assert success(2, 2, sign=-1.0, prune=False) < one - 0.3
+    assert success(2, 2, sign=-1.0) < two - 0.2
