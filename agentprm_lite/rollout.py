@@ -17,18 +17,13 @@ def continue_from(player: Player, trajectory: Trajectory, samples: int) -> list[
     episode = player.start(trajectory.task, trajectory.sample, trajectory.seed)
     starts: list[Episode] = []
     for t, (start, end) in enumerate(trajectory.spans):
+        at = f"trajectory {trajectory.key}, step {t}"
         if tuple(episode.ids) != trajectory.ids[:start]:
-            raise ValueError(
-                f"trajectory {trajectory.key}, step {t}: the player's history has other ids, "
-                "expected the same model, chat format and rules"
-            )
+            raise ValueError(f"{at}: the history has other ids, expected the same chat and rules")
         episode.step(list(trajectory.ids[start:end]), [], player.chat)
-        here, recorded = episode.observations[-1], trajectory.observations[t + 1]
-        if here != recorded:
-            raise ValueError(
-                f"trajectory {trajectory.key}, step {t}: the environment answers {here!r}, the "
-                f"record says {recorded!r}"
-            )
+        here, told = episode.observations[-1], trajectory.observations[t + 1]
+        if here != told:
+            raise ValueError(f"{at}: the environment answers {here!r}, the record says {told!r}")
         starts += [episode.fork(k, stream=trajectory.sample) for k in range(samples)]
     played = player.run(starts)
     return [played[i : i + samples] for i in range(0, len(played), samples)]

@@ -6,12 +6,14 @@ tokens, those of dropped attempts too.
 
 Departures from the paper:
     1. Algorithm 2 begins with N copies of the root, so that every round compares N × M candidates.
+    2. A path that a limit has cut, and one in the state of a better one, give way to the others.
 
 Shape legend: K candidates of a task, T steps.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,15 +47,10 @@ class SearchResult:
     usage: Usage  #: Compute of the whole search on this task, discarded branches included.
 
 
-SCORES: dict[str, Callable[[float, np.ndarray], float]] = {
-    "last": lambda root, m: m[-1],
-    "min": lambda root, m: m.min(),
-    "mean": lambda root, m: m.mean(),
-    "product": lambda root, m: m.prod(),
-    "sum_of_progress": lambda root, m: np.diff([root, *m]).sum(),
-}
-"""How M at the root and after every turn becomes an attempt's score. The sum of progress orders
-attempts at one task as "last" does: it is the last M minus the root's."""
+SCORES: dict[str, Callable[[np.ndarray], float]] = {
+    "last": lambda m: m[-1], "min": np.min, "mean": np.mean, "product": np.prod,
+}  # fmt: skip
+"""How M after every turn becomes an attempt's score."""
 
 
 def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
@@ -62,7 +59,7 @@ def scores_of(values: Sequence[StepValues], score: str = "last") -> list[float]:
         raise ValueError(f"score {score!r} is unknown, expected one of {sorted(SCORES)}")
     for i, v in enumerate(values):
         check_finite(f"attempt {i}", v)
-    return [float(SCORES[score](v.root, v.q if len(v.q) else np.array([v.root]))) for v in values]
+    return [float(SCORES[score](v.q if len(v.q) else np.array([v.root]))) for v in values]
 
 
 def by_task(candidates: Sequence[Trajectory]) -> dict[Task, list[int]]:
@@ -117,12 +114,15 @@ def beam_search(
     *,
     score: str = "last",
     seed: int = 0,
+    prune: bool = True,
 ) -> list[SearchResult]:
     """Step-level beam search @N×M (paper, Algorithm 2).
 
     Every round each kept path is continued by M sampled turns, the judge scores the new step of
     each, and the best N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over.
+    With ``prune`` a path that a limit has cut, which has failed, gives way to any other, and so
+    does one whose world is in the state of a better one; without it both stay, as in the paper.
 
     The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
     :data:`SCORES`. All tasks are searched side by side, and each gets one result.
@@ -135,7 +135,7 @@ def beam_search(
         return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
-    return _search(player, judge, roots, grow, lambda count: n, score)
+    return _search(player, judge, roots, grow, lambda count: n, score, prune)
 
 
 def halving(
@@ -159,8 +159,13 @@ def halving(
     return _search(player, judge, roots, list, lambda count: -(-count // 2), score)
 
 
-def _best(paths: list[_Path], count: int) -> list[_Path]:
-    return sorted(paths, key=lambda path: -path[1])[:count]
+def _best(paths: list[_Path], count: int, prune: bool) -> list[_Path]:
+    order = sorted(paths, key=lambda path: -path[1])
+    if prune:
+        states = [json.dumps(e.env.snapshot(), sort_keys=True) for e, _ in order]
+        last = [(bool(e.truncated_by), states[k] in states[:k]) for k, (e, _) in enumerate(order)]
+        order = [order[k] for k in sorted(range(len(order)), key=last.__getitem__)]
+    return order[:count]
 
 
 def _search(
@@ -170,6 +175,7 @@ def _search(
     grow: Callable[[list[Episode]], list[Episode]],
     keep: Callable[[int], int],
     score: str,
+    prune: bool = False,
 ) -> list[SearchResult]:
     """Turn by turn: ``grow`` says which episodes play on, ``keep`` how many paths of a task stay.
 
@@ -199,8 +205,8 @@ def _search(
             paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
-        paths = [_best(task, keep(len(task))) for task in paths]
-    answers = [_best(task, 1)[0] for task in paths]
+        paths = [_best(task, keep(len(task)), prune) for task in paths]
+    answers = [_best(task, 1, prune)[0] for task in paths]
     return [
         SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
         for (e, m), spent in zip(answers, usage, strict=True)

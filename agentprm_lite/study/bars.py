@@ -234,9 +234,7 @@ def score_of(raw: Raw) -> str:
 def best_of(raw: Raw, kind: str, ns: Sequence[int], score: str | None = None) -> Floats:
     """[S, G, len(ns)] Best-of-N by a score of search's, the world's if none is named."""
     of = SCORES[score or score_of(raw)]
-    scores = [
-        [[of(m[0], np.array(m[1:] or m)) for m in ms] for ms in run] for run in raw["values"][kind]
-    ]
+    scores = [[[of(np.array(m[1:] or m)) for m in ms] for ms in run] for run in raw["values"][kind]]
     return _chosen(raw, scores, ns)
 
 
