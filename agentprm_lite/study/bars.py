@@ -66,7 +66,6 @@ def table(raw: Raw) -> dict[str, Any]:
         "fixed_turn": fixed_turn(raw),
         "share_of_headroom": judges[best]["share_of_headroom"],
         "best_minus_fewest_turns": judges[best]["minus_fewest_turns"],
-        "beams": {shape: beam(raw, shape) for shape in raw["beams"]["runs"]},
     }
 
 
@@ -103,26 +102,6 @@ def judge(raw: Raw, kind: str) -> dict[str, Any]:
         )
         if room
         else None,
-    }
-
-
-def beam(raw: Raw, shape: str) -> dict[str, Any]:
-    """Beam searches by the process judge's first seeds, against one greedy attempt, one sample, and
-    Best-of-N by the same seeds with as many tokens."""
-    places = raw["beams"]["tasks"]
-    runs = np.array(raw["beams"]["runs"][shape])
-    won, tokens = runs[..., 1], float(runs[..., 2].mean())
-    some = {**raw, "families": [raw["families"][i] for i in places]}
-    single = successes(raw)[places]
-    equal, other = best_of_equal(raw, raw["beams"]["judge"], tokens)
-    return {
-        "tasks": len(places),
-        "success": row(some, won),
-        "tokens": round(tokens, 1),
-        "minus_greedy": row(some, won, np.array([raw["greedy"][i][1] for i in places])),
-        "minus_sample": row(some, won, single.mean(axis=1)),
-        "equal_n": equal,
-        "minus_best_of_equal_n": row(some, won - other[: len(won), places]),
     }
 
 
@@ -243,8 +222,13 @@ def best_of_equal(raw: Raw, kind: str, tokens: float) -> tuple[float, Floats]:
     three samples in one case of four, and two otherwise."""
     most = successes(raw).shape[1]
     n = float(np.clip(tokens / tokens_a_sample(raw), 1, most))
-    low, high = np.moveaxis(best_of(raw, kind, [int(n), min(int(n) + 1, most)]), -1, 0)
-    return round(n, 2), low + (n - int(n)) * (high - low)
+    return round(n, 2), in_between(n, best_of(raw, kind, [int(n), min(int(n) + 1, most)]))
+
+
+def in_between(n: float, both: Floats) -> Floats:
+    """[..., G] what N that is no whole number is worth, from [..., G, 2] the two beside it."""
+    low, high = np.moveaxis(both, -1, 0)
+    return low + (n - int(n)) * (high - low)
 
 
 def fewest_turns(raw: Raw, ns: Sequence[int]) -> Floats:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from agentprm_lite.search import by_task
-from agentprm_lite.study.bars import Raw, beam, best_of, fewest_turns, row, successes
+from agentprm_lite.study.bars import Raw, best_of, fewest_turns, row, successes
+from agentprm_lite.study.beams import beam, searched, searches
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_rows, beam_rows, value_rows
+from agentprm_lite.study.raw import attempt_rows, value_rows
 from agentprm_lite.tutorial import (
     Profile,
     beam_tasks,
@@ -81,7 +82,7 @@ def measure_beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
     sampled = pool(cool)
     alone = by_task(sampled)
     return {
-        **beam_rows(cool, judge, score),
+        **searches(cool, judge, score),
         "temperature": PAPER,
         "sample": [
             float(np.mean([sampled[i].success for i in alone[task]])) for task in beam_tasks(cool)
@@ -91,11 +92,11 @@ def measure_beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
 
 def beams(raw: Raw) -> dict[str, Any] | None:
     """One sample at a lower temperature, and beams by shape, as
-    :func:`agentprm_lite.study.bars.beam` says it, but against that sample (Best-of-N is at the
+    :func:`agentprm_lite.study.beams.beam` says it, but against that sample (Best-of-N is at the
     world's own temperature), and against the world's own beams. None where nothing was measured."""
     if "cooler_beams" not in raw:
         return None
-    cool = raw["cooler_beams"]
+    raw, cool = searched(raw), raw["cooler_beams"]
     here, found = {**raw, "families": [raw["families"][i] for i in cool["tasks"]]}, {}
     for shape, runs in cool["runs"].items():
         won, own = (np.array(x)[..., 1] for x in (runs, raw["beams"]["runs"][shape]))

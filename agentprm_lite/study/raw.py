@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agentprm_lite.prm import StepValues
-from agentprm_lite.study.provenance import provenance
-from agentprm_lite.tutorial import Profile, beam_runs, beam_tasks, test_tasks
 from agentprm_lite.types import Trajectory
 
 
@@ -35,20 +33,3 @@ def value_rows(values: list[StepValues], groups: list[list[int]]) -> list[list[l
         [[round(1000 * m) for m in (values[i].root, *values[i].q.tolist())] for i in group]
         for group in groups
     ]
-
-
-def beam_rows(p: Profile, judge: str, score: str) -> dict[str, Any]:
-    """Beams by a kind's first reward model: outcome, success and tokens of each, by shape."""
-    places = test_tasks(p)
-    return {
-        **provenance(),
-        "judge": judge,
-        "tasks": [places.index(task) for task in beam_tasks(p)],
-        "runs": {
-            f"{n}x{m}": [[
-                [t.outcome, int(t.success), t.usage.generated]
-                for t in beam_runs(p, judge, n, m, score=score)
-            ]]
-            for n, m in p.beams
-        },
-    }  # fmt: skip

@@ -18,12 +18,12 @@ from agentprm_lite.env import env_class
 from agentprm_lite.interop import write_whole
 from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.search import by_task
-from agentprm_lite.study import checker, cooler, foresight, sight
+from agentprm_lite.study import beams, checker, cooler, foresight, sight
 from agentprm_lite.study.bars import Raw, best_of, process_judge, row, table
 from agentprm_lite.study.ceiling import ceiling, measure
 from agentprm_lite.study.names import COMPARED
 from agentprm_lite.study.provenance import provenance
-from agentprm_lite.study.raw import attempt_row, attempt_rows, beam_rows, value_rows
+from agentprm_lite.study.raw import attempt_row, attempt_rows, value_rows
 from agentprm_lite.study.tokens import success_against_tokens
 from agentprm_lite.tutorial import (
     Profile,
@@ -86,14 +86,23 @@ def gather(p: Profile, command: str) -> Raw:
         raw["cooler"] = cooler.measure(p)
     raw["foresight"] = foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
-    raw["beams"] = beam_rows(p, judge, raw["score"]["by"])
-    raw["cooler_beams"] = cooler.measure_beams(p, judge, raw["score"]["by"])
-    return raw
+    return {**raw, **search(p, judge, raw["score"]["by"])}
 
 
-def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict[str, Any]:
+def search(p: Profile, judge: str, score: str) -> Raw:
+    """The beams of a world, at its own temperature and at the paper's."""
+    return {
+        "beams": beams.measure(p, judge, score),
+        "cooler_beams": cooler.measure_beams(p, judge, score),
+    }
+
+
+def regime(
+    profile: str, worlds: Sequence[str], command: str, out: Path, *, only_beams: bool = False
+) -> dict[str, Any]:
     """The table of all worlds that have been measured, by this call or an earlier one; raw numbers
-    of a world go to ``<world>.json.gz`` in a folder beside ``out`` that has its name."""
+    of a world go to ``<world>.json.gz`` in a folder beside ``out`` that has its name. With
+    ``only_beams`` these are searched anew, and the rest stays."""
     folder = out.with_suffix("")
     if folder == out:
         raise ValueError(f"{out} is to be a file such as {out}.json: {out}/ has the raw numbers")
@@ -102,7 +111,14 @@ def regime(profile: str, worlds: Sequence[str], command: str, out: Path) -> dict
         if (other := read_raw(path)["profile"]) != profile:
             raise ValueError(f"{path} is of profile {other!r}, not {profile!r}: use a new file")
     for world in worlds:
-        write_raw(folder / f"{world}.json.gz", gather(get_profile(profile, world), command))
+        path, p = folder / f"{world}.json.gz", get_profile(profile, world)
+        if only_beams:
+            raw = read_raw(path)
+            raw |= search(p, raw["beams"]["judge"], raw["score"]["by"])
+            raw["beams"]["command"] = command
+        else:
+            raw = gather(p, command)
+        write_raw(path, raw)
     return summary({p.name.split(".")[0]: read_raw(p) for p in sorted(folder.glob("*.json.gz"))})
 
 
@@ -116,6 +132,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
                 **{key: raw[key] for key in kept},
                 "beams_commit": raw["beams"].get("commit", raw["commit"]),
                 **table(raw),
+                "beams": beams.beams(raw),
                 "ceiling": ceiling(raw),
                 "sight": sight.ranked(raw),
                 "checker": checker.untrained(raw),

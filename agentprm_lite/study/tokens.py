@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from agentprm_lite.metrics import Floats, best_of_n_curve
 from agentprm_lite.study.bars import (
     Raw,
-    beam,
     best_of,
     best_of_equal,
     fewest_turns,
@@ -23,6 +22,7 @@ from agentprm_lite.study.bars import (
     successes,
     tokens_a_sample,
 )
+from agentprm_lite.study.beams import beams
 from agentprm_lite.study.compare import powers_of_two
 
 Points = list[dict[str, Any]]
@@ -56,8 +56,7 @@ def success_against_tokens(raw: Raw) -> dict[str, Points]:
     found[f"beam by {raw['beams']['judge']}"] = [
         {"n": shape, "tokens": x["tokens"], "success": x["success"],
          "equal_n": x["equal_n"], "minus_best_of_equal_n": x["minus_best_of_equal_n"]}
-        for shape in raw["beams"]["runs"]
-        for x in [beam(raw, shape)]
+        for shape, x in beams(raw).items()
     ]  # fmt: skip
     return found
 

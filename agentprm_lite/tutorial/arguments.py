@@ -83,6 +83,7 @@ def parser() -> Parser:
     regime = add("regime", "what policy and judges are worth in each world, with raw numbers")
     regime.add_argument("--out", required=True, help="the file; raw numbers go to a folder beside")
     regime.add_argument("--worlds", nargs="+", help="default: all")
+    regime.add_argument("--beams", action="store_true", help="search anew; the rest stays")
     text = "what judges learn from ever more rollouts, with and without L_A, as JSON"
     learn = add("curves", text)
     learn.add_argument("--out", required=True, help="the file; what it holds is kept")

@@ -232,7 +232,7 @@ def _regime(args: argparse.Namespace, command: str) -> None:
     from agentprm_lite.study import regime
 
     out = Path(args.out)
-    table = regime(args.profile, args.worlds, command, out)
+    table = regime(args.profile, args.worlds, command, out, only_beams=args.beams)
     write_whole(out, json.dumps(table, indent=1) + "\n")
     print(out)
 

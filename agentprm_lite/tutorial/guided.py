@@ -35,11 +35,12 @@ def beam_runs(
     seed: int = 0,
     variant: Variant = USUAL,
     score: str = "last",
+    prune: bool = True,
 ) -> list[Trajectory]:
     """Answers of beam search @N×M on held-out goals, one a goal; usage counts the whole search.
 
-    N paths are kept and M turns sampled a path; the seed is that of reward model and search. The
-    score is one of :data:`agentprm_lite.search.SCORES`.
+    N paths are kept and M turns sampled a path; the seed is that of reward model and search; the
+    rest is as in :func:`agentprm_lite.search.beam_search`.
     """
     actor, tasks = policy(p), beam_tasks(p)
     adapters = reward_model_folder(p, kind, seed, variant)
@@ -53,7 +54,9 @@ def beam_runs(
         part = this_rank().part(path)
         done = len(read_jsonl(part)) if part.exists() else 0
         for i in range(done // size * size, len(mine), size):
-            found = beam_search(plays, judge, mine[i : i + size], n, m, score=score, seed=seed)
+            found = beam_search(
+                plays, judge, mine[i : i + size], n, m, score=score, seed=seed, prune=prune
+            )
             append_jsonl(part, [r.trajectory for r in found][max(0, done - i) :])
         keys = [t.key for t in tasks]
         join_ranks(path, lambda: merge(path, keys, this_rank().size, lambda t: t.task.key))
@@ -64,6 +67,7 @@ def beam_runs(
         "tasks": [t.key for t in tasks],
         "shape": [n, m, seed, p.batch],
         "score": score,
+        "prune": prune,
         **asdict(sampling_config(p, p.eval_temperature)),
     }
     folder = artifact(p, f"beam_{kind}{seed}_{n}x{m}", make, inputs, together=True)

@@ -83,12 +83,12 @@ def test_cool_beams_are_measured_at_the_papers_temperature(monkeypatch: pytest.M
             for k in range(p.eval_samples)
         ]
 
-    def rows(p: Profile, judge: str, score: str) -> dict:
+    def searches(p: Profile, judge: str, score: str) -> dict:
         asked.append(p.eval_temperature)
         return {"judge": judge, "score": score}
 
     monkeypatch.setattr(cooler, "pool", attempts_of)
-    monkeypatch.setattr(cooler, "beam_rows", rows)
+    monkeypatch.setattr(cooler, "searches", searches)
     found = cooler.measure_beams(p, "pvm", "min")
     assert asked == [0.7, 0.7] and p.eval_temperature != 0.7
     shares = [min(1.0, place / 4) for place in range(len(beam_tasks(p)))]

@@ -18,7 +18,6 @@ from agentprm_lite.kinds import RewardExample, split_families
 from agentprm_lite.prm import FewestTurns, StepValues
 from agentprm_lite.search import halving
 from agentprm_lite.study.bars import (
-    beam,
     best_of,
     best_of_equal,
     explained,
@@ -28,6 +27,7 @@ from agentprm_lite.study.bars import (
     table,
     turn_number_explains,
 )
+from agentprm_lite.study.beams import beam, beams
 from agentprm_lite.study.regime import HELD_OUT, last_or_least, read_raw, write_raw
 from agentprm_lite.study.tokens import DRAWS, halved, halving_of, success_against_tokens
 from agentprm_lite.train import train_reward_model
@@ -76,8 +76,36 @@ def test_the_table(raw: dict[str, Any]) -> None:
     assert found["share_of_headroom"] == [1.0, 1.0, 1.0]
     assert found["auroc_fixed_turn"] is None  # only the slow attempt goes on after turn 2
     assert found["judges"]["agentprm"]["auroc_by_turn"]["1"] == [1.0, 1.0, 1.0]
-    beam = found["beams"]["2x2"]
-    assert beam["success"][0] == 1.0 and beam["minus_greedy"][0] == 0.5 and beam["tokens"] == 30
+
+
+def test_the_table_of_beams(raw: dict[str, Any]) -> None:
+    """Two tasks; an attempt has 15 tokens, so a beam of 30 stands beside Best-of-2. Of two attempts
+    the shorter succeeds in three of six pairs at the first task, and as often at the second."""
+    (found,) = beams(raw).values()
+    assert found["success"][0] == 1.0 and found["minus_greedy"][0] == 0.5
+    assert found["tokens"] == 30 and "minus_copies" not in found
+    n, few = found["equal_n"], fewest_turns(raw, [1, 2])[0].mean(axis=0)
+    assert found["minus_fewest_of_equal_n"][0] == pytest.approx(
+        1 - np.interp(n, [1, 2], few), abs=1e-3
+    )
+
+
+def test_beams_of_a_later_policy_have_attempts_of_their_own(raw: dict[str, Any]) -> None:
+    """Its greedy attempts fail and its samples succeed, and the paper's beam solves one task."""
+    later = {
+        **raw["beams"],
+        "copies": {"2x2": [[[1.0, 1, 80], [0.0, 0, 60]]]},
+        "greedy": [LOST, LOST],
+        "candidates": [[WON, WON]] * 2,
+        "values": [[[500, 900, 900]] * 2] * 2,
+    }
+    (found,) = beams({**raw, "beams": later}).values()
+    assert found["minus_greedy"] == [1.0, 1.0, 1.0]
+    assert found["minus_sample"] == found["minus_best_of_equal_n"] == [0.0, 0.0, 0.0]
+    assert found["minus_copies"][0] == 0.5
+    assert found["copies"]["success"][0] == 0.5 and found["copies"]["tokens"] == 70
+    greedy = success_against_tokens({**raw, "beams": later})["greedy"]
+    assert greedy[0]["success"][0] == 0.5  # the table's
 
 
 def test_explained_variance_by_hand(raw: dict[str, Any]) -> None:
