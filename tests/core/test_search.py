@@ -94,12 +94,11 @@ def test_best_of_n_against_enumeration(pool: list[Trajectory]) -> None:
         ("min", [0.1, 0.75, 0.5]),
         ("mean", [0.3, 0.75, 0.5]),
         ("product", [0.016, 0.75, 0.5]),
-        ("sum_of_progress", [-0.1, 0.25, 0.0]),
     ],
 )
 def test_scores_by_hand(score: str, expected: list[float]) -> None:
-    """M = 0.5 at the root, then 0.1, 0.4, 0.4: their product is 0.016. Progress is −0.4 + 0.3 + 0,
-    the last M minus the root's. An attempt without a turn is judged by its root."""
+    """M = 0.5 at the root, then 0.1, 0.4, 0.4: their product is 0.016. An attempt without a turn is
+    judged by its root."""
     values = [StepValues(0.5, np.array(q)) for q in ([0.1, 0.4, 0.4], [0.75], [])]
     assert scores_of(values, score) == pytest.approx(expected)
 
@@ -140,7 +139,7 @@ def test_another_score_chooses_another_attempt(pool: list[Trajectory]) -> None:
     two = [won, replace(won, rewards=(0.0,) * len(won.rewards), sample=1)]
     values = [StepValues(0.5, np.array(q)) for q in ([0.5, 0.9, 0.55], [0.4, 0.6])]
     best = {score: best_of_n(two, values, [2], score=score).success.item() for score in SCORES}
-    assert best == {"last": 0, "min": 1, "mean": 1, "product": 1, "sum_of_progress": 0}
+    assert best == {"last": 0, "min": 1, "mean": 1, "product": 1}
 
 
 def test_unknown_scores_and_values_that_are_not_finite(pool: list[Trajectory]) -> None:
@@ -238,9 +237,15 @@ def slow_turn(model: Any, episode: Episode, policy: FastPlayer) -> list[int]:
 
 
 def slow_beam(
-    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int
+    policy: FastPlayer, judge: RewardModel, task: Task, n: int, m: int, seed: int, prune: bool
 ) -> tuple[Trajectory, float, Usage]:
     """Algorithm 2 without cache or batch: every score is that of a whole trajectory."""
+
+    def place(candidate: tuple[float, Episode]) -> tuple[bool, bool, float]:
+        score, path = candidate
+        copy = any(s > score and e.env.snapshot() == path.env.snapshot() for s, e in candidates)
+        return (prune and path.truncated_by != "", prune and copy, -score)
+
     root = policy.start(task, 0, seed)
     spent = Usage(prefilled=root.prompt_len, scored=root.prompt_len)
     beam: list[tuple[float, Episode]] = [(0.0, root)] * n
@@ -257,7 +262,7 @@ def slow_beam(
             scored = child.spans[-1][1] - before
             spent += Usage(generated=len(tokens), env_steps=1, scored=scored)
             replies[id(child)] = len(child.ids) - child.spans[-1][1]
-        beam = sorted(candidates, key=lambda c: -c[0])[:n]
+        beam = sorted(candidates, key=place)[:n]
         for _, e in beam:
             if not e.done:
                 new = replies[id(e)]
@@ -267,9 +272,10 @@ def slow_beam(
 
 
 @pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize("prune", [False, True])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 2), (3, 2), (1, 3)])
 def test_beam_search_equals_the_slow_one(
-    model: Any, judge: RewardModel, chat: ChatFormat, n: int, m: int
+    model: Any, judge: RewardModel, chat: ChatFormat, n: int, m: int, prune: bool
 ) -> None:
     """Tokens, log-probabilities, scores and counts: caches, forks and order in the whole search.
 
@@ -277,9 +283,9 @@ def test_beam_search_equals_the_slow_one(
     """
     policy = backend(model, chat)
     tasks = TASKS[:4]
-    found = beam_search(policy, judge, tasks, n, m, seed=3)
+    found = beam_search(policy, judge, tasks, n, m, seed=3, prune=prune)
     for task, result in zip(tasks, found, strict=True):
-        trajectory, score, spent = slow_beam(policy, judge, task, n, m, seed=3)
+        trajectory, score, spent = slow_beam(policy, judge, task, n, m, 3, prune)
         assert result.trajectory.task == task
         assert result.trajectory.ids == trajectory.ids
         assert result.trajectory.spans == trajectory.spans
@@ -485,8 +491,9 @@ def scripted(chat: ChatFormat) -> Callable[..., list[SearchResult]]:
         n: int,
         m: int,
         seed: int = 0,
+        prune: bool = True,
     ) -> list[SearchResult]:
-        return beam_search(Script(chat, say), Opinion(value), tasks, n, m, seed=seed)
+        return beam_search(Script(chat, say), Opinion(value), tasks, n, m, seed=seed, prune=prune)
 
     return run
 
@@ -534,6 +541,36 @@ def test_children_of_one_path_can_fill_the_beam(scripted: Any) -> None:
     # 0.9 is get-look, first in the beam; its first child ends with 1.0
     assert [parse_action(a) for a in result.trajectory.actions] == [GET, LOOK, CRAFT]
     assert result.score == 1.0 and result.usage.env_steps == 12
+
+
+@pytest.mark.usefixtures("four_rounds")
+@pytest.mark.parametrize(("prune", "expected"), [(True, [GET, CRAFT]), (False, [LOOK, GET])])
+def test_a_path_in_the_state_of_a_better_one_gives_way(
+    scripted: Any, prune: bool, expected: list[str]
+) -> None:
+    """2×2. Two looks, 0.9 and 0.8, leave the world as it is, so get, 0.3, has the second place;
+    with copies both looks stay, and get comes a turn later, when M is low."""
+    scores = iter([0.9, 0.8, 0.3, 0.2, *([0.1, 0.4, 0.9, 0.5] if prune else [0.1, 0.4, 0.3, 0.2])])
+    script = lines(*[LOOK, LOOK, GET, GET], *[LOOK, GET, CRAFT, LOOK] * 9)
+
+    def value(task: Task, actions: tuple[str, ...]) -> float:
+        return next(scores, 0.05)
+
+    (result,) = scripted(script, value, [DYE], 2, 2, prune=prune)
+    assert [parse_action(a) for a in result.trajectory.actions][:2] == expected
+
+
+@pytest.mark.usefixtures("four_rounds")
+def test_a_path_that_a_limit_has_cut_has_failed(scripted: Any) -> None:
+    """2×1, four rounds. Four looks have 0.9 and are cut; get, twice look, and craft have 0.2."""
+    says = [LOOK, GET, LOOK, LOOK, LOOK, LOOK, LOOK, CRAFT]
+    for prune, expected in ((True, CRAFT), (False, LOOK)):
+        (result,) = scripted(
+            lines(*says), lambda t, a: 0.2 if GET in a else 0.9, [DYE], 2, 1, prune=prune
+        )
+        assert parse_action(result.trajectory.actions[-1]) == expected
+        assert result.trajectory.success == prune
+        assert result.score == (0.2 if prune else 0.9)
 
 
 class Table:
@@ -695,20 +732,14 @@ def test_search_with_the_truth_beats_sampling(scripted: Any) -> None:
     """Four rounds, mostly two steps needed. A judge that counts the steps left: 2×2 beats 1×1 and
     4×4 beats it; with the opposite judge search is worse than sampling."""
 
-    def success(n: int, m: int, sign: float = 1.0) -> float:
-        return float(
-            np.mean(
-                [
-                    r.trajectory.success
-                    for seed in range(6)
-                    for r in scripted(
-                        noisy_expert, lambda t, a: -sign * remaining(t, a), TASKS, n, m, seed
-                    )
-                ]
-            )
-        )
+    def success(n: int, m: int, sign: float = 1.0, prune: bool = True) -> float:
+        def value(task: Task, actions: tuple[str, ...]) -> float:
+            return -sign * remaining(task, actions)
+
+        runs = [scripted(noisy_expert, value, TASKS, n, m, seed, prune) for seed in range(6)]
+        return float(np.mean([r.trajectory.success for run in runs for r in run]))
 
     one, two, four = success(1, 1), success(2, 2), success(4, 4)
     assert 0.4 < one < two - 0.15 and two <= four
     assert four > 0.95
-    assert success(2, 2, sign=-1.0) < one - 0.3
+    assert success(2, 2, sign=-1.0, prune=False) < one - 0.3
