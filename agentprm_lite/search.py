@@ -6,7 +6,7 @@ tokens, those of dropped attempts too.
 
 Departures from the paper:
     1. Algorithm 2 begins with N copies of the root, so that every round compares N × M candidates.
-    2. A path that a limit has cut, and one in the state of a better one, give way to the others.
+    2. A path in the state of a better one gives way to the others (``distinct=False``: it stays).
 
 Shape legend: K candidates of a task, T steps.
 """
@@ -114,15 +114,15 @@ def beam_search(
     *,
     score: str = "last",
     seed: int = 0,
-    prune: bool = True,
+    distinct: bool = True,
 ) -> list[SearchResult]:
     """Step-level beam search @N×M (paper, Algorithm 2).
 
     Every round each kept path is continued by M sampled turns, the judge scores the new step of
     each, and the best N paths of a task are kept. A path that is over keeps its place and its
-    score. The answer is the path with the highest score when all kept paths are over.
-    With ``prune`` a path that a limit has cut, which has failed, gives way to any other, and so
-    does one whose world is in the state of a better one; without it both stay, as in the paper.
+    score. The answer is the path with the highest score when all kept paths are over. A path that
+    a limit has cut has failed and gives way to any other; with ``distinct`` so does one whose world
+    is in the state of a better one.
 
     The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
     :data:`SCORES`. All tasks are searched side by side, and each gets one result.
@@ -135,7 +135,7 @@ def beam_search(
         return [parent.fork(k, stream=0) for k, parent in enumerate(parents)]
 
     roots = [[player.start(task, 0, seed)] * n for task in tasks]
-    return _search(player, judge, roots, grow, lambda count: n, score, prune)
+    return _search(player, judge, roots, grow, lambda count: n, score, distinct)
 
 
 def halving(
@@ -159,9 +159,9 @@ def halving(
     return _search(player, judge, roots, list, lambda count: -(-count // 2), score)
 
 
-def _best(paths: list[_Path], count: int, prune: bool) -> list[_Path]:
-    order = sorted(paths, key=lambda path: -path[1])
-    if prune:
+def _best(paths: list[_Path], count: int, distinct: bool) -> list[_Path]:
+    order = sorted(paths, key=lambda path: (bool(path[0].truncated_by), -path[1]))
+    if distinct:
         states = [json.dumps(e.env.snapshot(), sort_keys=True) for e, _ in order]
         last = [(bool(e.truncated_by), states[k] in states[:k]) for k, (e, _) in enumerate(order)]
         order = [order[k] for k in sorted(range(len(order)), key=last.__getitem__)]
@@ -175,7 +175,7 @@ def _search(
     grow: Callable[[list[Episode]], list[Episode]],
     keep: Callable[[int], int],
     score: str,
-    prune: bool = False,
+    distinct: bool = False,
 ) -> list[SearchResult]:
     """Turn by turn: ``grow`` says which episodes play on, ``keep`` how many paths of a task stay.
 
@@ -205,8 +205,8 @@ def _search(
             paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
-        paths = [_best(task, keep(len(task)), prune) for task in paths]
-    answers = [_best(task, 1, prune)[0] for task in paths]
+        paths = [_best(task, keep(len(task)), distinct) for task in paths]
+    answers = [_best(task, 1, distinct)[0] for task in paths]
     return [
         SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
         for (e, m), spent in zip(answers, usage, strict=True)

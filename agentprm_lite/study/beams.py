@@ -1,5 +1,4 @@
-"""Beam searches by the process judge, and the paper's, which keep copies and cut paths, beside
-them.
+"""Beam searches by the process judge, and the paper's, which keep copies, beside them.
 
 They may be made later than the rest of a world, by another run of its policy; so the attempts that
 they are compared with stand with them.
@@ -33,24 +32,25 @@ def measure(p: Profile, judge: str, score: str) -> dict[str, Any]:
     groups = list(by_task(candidates).values())
     return {
         **searches(p, judge, score),
-        "copies": searches(p, judge, score, prune=False)["runs"],
+        "copies": searches(p, judge, score, distinct=False)["runs"],
         "greedy": [attempt_row(t) for t in greedy_runs(p)],
         "candidates": attempt_rows(candidates, groups),
         "values": value_rows(pool_values(p, judge, 0), groups),
     }
 
 
-def searches(p: Profile, judge: str, score: str, *, prune: bool = True) -> dict[str, Any]:
+def searches(p: Profile, judge: str, score: str, *, distinct: bool = True) -> dict[str, Any]:
     """Beams by a kind's first reward model: outcome, success and tokens of each, by shape."""
     places = test_tasks(p)
     return {
         **provenance(),
         "judge": judge,
+        "distinct": distinct,
         "tasks": [places.index(task) for task in beam_tasks(p)],
         "runs": {
             f"{n}x{m}": [[
                 [t.outcome, int(t.success), t.usage.generated]
-                for t in beam_runs(p, judge, n, m, score=score, prune=prune)
+                for t in beam_runs(p, judge, n, m, score=score, distinct=distinct)
             ]]
             for n, m in p.beams
         },
@@ -62,7 +62,7 @@ def beams(raw: Raw) -> dict[str, Any]:
     some, found = searched(raw), {}
     own = some["beams"]
     for shape, runs in own["runs"].items():
-        found[shape] = beam(some, shape)
+        found[shape] = {"distinct": own.get("distinct", False), **beam(some, shape)}
         if "copies" in own:
             paper, won = own["copies"][shape], np.array(runs)[..., 1]
             here = {**some, "families": [some["families"][i] for i in own["tasks"]]}

@@ -35,7 +35,7 @@ def beam_runs(
     seed: int = 0,
     variant: Variant = USUAL,
     score: str = "last",
-    prune: bool = True,
+    distinct: bool = True,
 ) -> list[Trajectory]:
     """Answers of beam search @N×M on held-out goals, one a goal; usage counts the whole search.
 
@@ -54,9 +54,8 @@ def beam_runs(
         part = this_rank().part(path)
         done = len(read_jsonl(part)) if part.exists() else 0
         for i in range(done // size * size, len(mine), size):
-            found = beam_search(
-                plays, judge, mine[i : i + size], n, m, score=score, seed=seed, prune=prune
-            )
+            some = mine[i : i + size]
+            found = beam_search(plays, judge, some, n, m, score=score, seed=seed, distinct=distinct)
             append_jsonl(part, [r.trajectory for r in found][max(0, done - i) :])
         keys = [t.key for t in tasks]
         join_ranks(path, lambda: merge(path, keys, this_rank().size, lambda t: t.task.key))
@@ -67,7 +66,7 @@ def beam_runs(
         "tasks": [t.key for t in tasks],
         "shape": [n, m, seed, p.batch],
         "score": score,
-        "prune": prune,
+        "distinct": distinct,
         **asdict(sampling_config(p, p.eval_temperature)),
     }
     folder = artifact(p, f"beam_{kind}{seed}_{n}x{m}", make, inputs, together=True)
