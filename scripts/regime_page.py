@@ -32,6 +32,7 @@ make test
 ```
 """
 BEAM = "4x4"
+COOL_BEAM = "a beam of 4×4 at temperature 0.7"
 MISSING = f"Not measured yet: `{COMMAND}` does it, in hours on two cores.\n"
 
 Row = list[float]
@@ -228,7 +229,7 @@ def _cooler(worlds: dict[str, Any]) -> str:
     alone = {w: x["cooler_beams"]["sample"] for w, x in worlds.items() if x["cooler_beams"]}
     for w, x in worlds.items():
         if "0.7" in ((x["cooler"] or {}).get("temperatures") or {}):
-            alone[w] = x["cooler"]["temperatures"]["0.7"]["sample"]
+            alone.setdefault(w, x["cooler"]["temperatures"]["0.7"]["sample"])
     if not alone:
         return ""
     ones = listed([f"{_percent(row)} in {WORLDS[w]}" for w, row in alone.items()])
@@ -244,6 +245,7 @@ def pairs(worlds: dict[str, Any]) -> list[tuple[str, str, dict[str, Row]]]:
     best = {WORLDS[w]: x["judges"][x["best_judge"]] for w, x in worlds.items()}
     halves = {w: x["tokens"][f"halving by {x['process_judge']}"][-1] for w, x in worlds.items()}
     model, ours = "the best reward model", {WORLDS[w]: x for w, x in worlds.items()}
+    cool = {w: x["cooler_beams"]["beams"][BEAM] for w, x in ours.items() if x["cooler_beams"]}
     found = [
         (model, "one sample", {w: x["minus_sample"] for w, x in best.items()}),
         ("AgentPRM", "ORM", {w: x["agentprm_minus"]["orm"] for w, x in ours.items()}),
@@ -253,6 +255,8 @@ def pairs(worlds: dict[str, Any]) -> list[tuple[str, str, dict[str, Row]]]:
         (model, "one greedy attempt", {w: x["minus_greedy"] for w, x in best.items()}),
         ("a beam of 4×4", "one greedy attempt",
          {w: x["beams"][BEAM]["minus_greedy"] for w, x in ours.items()}),
+        (COOL_BEAM, "one greedy attempt", {w: x["minus_greedy"] for w, x in cool.items()}),
+        (COOL_BEAM, "one sample at 0.7", {w: x["minus_sample"] for w, x in cool.items()}),
         (f"halving from {n} attempts", "Best-of-N with as many tokens",
          {WORLDS[w]: x["minus_best_of_equal_n"] for w, x in halves.items()}),
         (model, "the checker that it started from",
@@ -325,8 +329,16 @@ def methods(world: dict[str, Any]) -> dict[str, Row]:
         **{JUDGES[k]: x["best_of_n"] for k, x in world["judges"].items()},
         "halving": world["tokens"][f"halving by {world['process_judge']}"][-1]["success"],
         "beam": world["beams"][BEAM]["success"],
+        **_methods_at_0_7(world["cooler_beams"]),
         "oracle": world["oracle16"],
     }
+
+
+def _methods_at_0_7(cool: dict[str, Any] | None) -> dict[str, Row]:
+    if not cool:
+        return {}
+    beam = cool["beams"][BEAM]["success"]
+    return {"one sample at 0.7": cool["sample"], "beam at 0.7": beam}
 
 
 def front() -> str:
