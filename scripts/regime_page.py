@@ -168,7 +168,12 @@ def made(regime: dict[str, Any]) -> str:
             "beams at 0.7": (x.get("cooler_beams") or {}).get("commit"),
             "the checker": (x["checker"] or {}).get("commit"),
         }
-        later = "".join(f"; {k} at `{c}`" for k, c in parts.items() if c not in (None, x["commit"]))
+        by = {"beams": f" by `{x['beams_command']}`"} if x.get("beams_command") else {}
+        later = "".join(
+            f"; {k}{by.get(k, '')} at `{c}`"
+            for k, c in parts.items()
+            if c not in (None, x["commit"])
+        )
         key = (x["command"], x["commit"], x["date"], x["device"], later)
         runs.setdefault(key, []).append(WORLDS[w])
     return " ".join(
@@ -394,7 +399,8 @@ def caption(regime: dict[str, Any]) -> str:
         "(PVM), or with temporal differences and progress (AgentPRM). Halving: those attempts side "
         "by side, the worse half dropped after every turn. Beam: 4 paths, 4 turns tried on each; "
         f"copies give way{_with_copies(regime)}. "
-        f"Both by {judges_said(regime)}. {scores_said(regime)} {seeds_said(regime)}."
+        f"Both by {judges_said(regime)}. {scores_said(regime)} Rows at 0.7 are sampled at the "
+        f"paper's temperature, others hotter. {seeds_said(regime)}."
     )
 
 

@@ -131,6 +131,7 @@ def summary(raws: dict[str, Raw]) -> dict[str, Any]:
             world: {
                 **{key: raw[key] for key in kept},
                 "beams_commit": raw["beams"].get("commit", raw["commit"]),
+                "beams_command": raw["beams"].get("command"),
                 **table(raw),
                 "beams": beams.beams(raw),
                 "ceiling": ceiling(raw),
