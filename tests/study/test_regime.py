@@ -320,3 +320,26 @@ def test_halving_of_stored_attempts_is_that_of_the_search(folder: Path, chat: Ch
         place, spent = played([v.q.tolist() for v in Odd().score(whole)], tokens)
         assert found.trajectory.ids == whole[place].ids
         assert (found.trajectory.sample, found.usage.generated) == (place, spent)
+
+
+def test_beams_are_searched_anew_and_the_rest_stays(
+    raw: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the stored judge and score; the beams say by which command."""
+    asked = []
+
+    def search(p: Any, judge: str, score: str) -> dict[str, Any]:
+        asked.append((p.name, p.env, judge, score))
+        return {"beams": {"judge": judge, "runs": "new"}, "cooler_beams": "new"}
+
+    monkeypatch.setattr(module, "search", search)
+    monkeypatch.setattr(module, "summary", lambda raws: raws)
+    stored = {**raw, "profile": "study", "command": "old", "score": {"by": "min"}}
+    (tmp_path / "table").mkdir()
+    write_raw(tmp_path / "table" / "math.json.gz", stored)
+    out = tmp_path / "table.json"
+    found = module.regime("study", ["math"], "new command", out, only_beams=True)["math"]
+    assert asked == [("study", "math", "agentprm", "min")]
+    new = {"judge": "agentprm", "runs": "new", "command": "new command"}
+    assert found == {**stored, "beams": new, "cooler_beams": "new"}
+    assert read_raw(tmp_path / "table" / "math.json.gz") == found
