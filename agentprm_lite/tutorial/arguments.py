@@ -51,8 +51,8 @@ def parser() -> Parser:
     base.add_argument("--steps", type=_number(1), help="in all; default: as the shipped one")
     base.add_argument("--until", type=_number(1), help="stop before this step")
     base.add_argument("--seed", type=_number(0), default=0, help="of weights and text")
-    text = "go on from the shipped base with graded purchases only: where judges of WebShop start"
-    base.add_argument("--purchases", action="store_true", help=text)
+    text = "go on from a shipped model with graded turns only: where judges of WebShop, math start"
+    base.add_argument("--drill", choices=("purchases", "solutions"), help=text)
     collect = add("collect", "sample trajectories")
     collect.add_argument("--split", choices=("train", "test"), default="train")
     collect.add_argument("--server", action="append", default=[], metavar="URL", help=_SERVER)

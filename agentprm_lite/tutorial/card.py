@@ -23,11 +23,14 @@ DATA = (
     "turn (graded.py). Nothing of a goal, world, shop or template that "
     "part_of() keeps for judges or tests."
 )
-PURCHASES = (
-    "Purchases in made-up shops, about half of them of wrong products, graded after each turn "
-    "(agentprm_lite/tutorial/graded.py). Nothing of a shop that part_of() keeps for judges or "
-    "tests."
-)
+DRILLS = {
+    "purchases": "Purchases in made-up shops, about half of them of wrong products, graded after "
+    "each turn (agentprm_lite/tutorial/graded.py). Nothing of a shop that part_of() keeps for "
+    "judges or tests.",
+    "solutions": "Sums and solutions of word problems with mistakes, graded after each turn "
+    "(agentprm_lite/tutorial/graded.py). Nothing of a template that part_of() keeps for judges or "
+    "tests.",
+}
 
 
 def write_card(
@@ -51,7 +54,7 @@ def write_card(
         "steps": len(curve),
         "tokens": int(sum(tokens for _, _, tokens, _ in curve)),
         "hours": round(sum(seconds for *_, seconds in curve) / 3600, 2),
-        "data": PURCHASES if config["purchases"] else DATA,
+        "data": DRILLS.get(config["drill"], DATA),
         "config": config,
         "sessions": list(sessions),
         "curve": {
@@ -91,9 +94,12 @@ def _told(card: dict[str, Any]) -> str:
     picked = [rows[0], *rows[4::5], *([rows[-1]] if len(rows) % 5 else [])]
     table = "\n".join(f"| {s} | {t} | {a} | {r} |" for s, t, a, r in picked)
     name, use = "The small base", "for all four worlds, to be fine-tuned with LoRA. It"
-    if config["purchases"]:
+    if config["drill"] == "purchases":
         name = "The shop checker"
         use = "where reward models of WebShop start. It went on from the small base: it"
+    elif config["drill"] == "solutions":
+        name = "The checker"
+        use = "where reward models of math start. It went on from an earlier checker: it"
     return f"""# {name}
 
 A Llama of {card["parameters"]:,} weights ({config["layers"]} layers, hidden size

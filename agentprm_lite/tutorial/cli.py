@@ -216,7 +216,7 @@ def _pretrain(args: argparse.Namespace, command: str) -> None:
     from agentprm_lite.tutorial.pretrain import PretrainConfig, pretrain
 
     steps = {} if args.steps is None else {"steps": args.steps}
-    config = PretrainConfig(seed=args.seed, purchases=args.purchases, **steps)
+    config = PretrainConfig(seed=args.seed, drill=args.drill, **steps)
     pretrain(config, run_folder(args.folder), until=args.until, command=command)
     print(args.folder)
 

@@ -240,6 +240,9 @@ def carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
             continue
         a, b = int(match[1]), int(match[3])
         c = result_of(a, match[2], b)
+        if c == int(match[4]):  # nothing of the wrong result went into it
+            out.append((thought, action))
+            continue
         before = (thought, f"{a} {match[2]} {b} = {match[4]}")
         after = (thought, f"{a} {match[2]} {b} = {c}")
         return [*out, after, *carried(before, after, steps[k + 1 :])]

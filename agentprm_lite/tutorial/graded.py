@@ -23,7 +23,7 @@ from agentprm_lite.tutorial.corpus import (
     result_of,
 )
 from agentprm_lite.tutorial.mistakes import Advice, any_product, false_sum, slip
-from agentprm_lite.worlds.math import free_problem
+from agentprm_lite.worlds.math import NAMES, THINGS, free_problem
 from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
 MISTAKEN = 0.25
@@ -34,31 +34,39 @@ OBSTINATE = 0.75
 """How many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
+ONLY_SUMS = 0.25
+"""How often a text has sums without a problem."""
+_SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
+_STATE = re.compile(r"(?:Now |Before all this )?(\w+) (?:has|had|starts with) \d+ (\w+)\.")
 
 
 def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
-    """Sums, or a solution, with mistakes; and after each turn whether all is right so far."""
+    """Sums, or a solution, with mistakes; and after each turn whether all is right so far. A turn
+    that was made before is wrong, but spoils nothing."""
     rng = random.Random(f"graded/{seed}")
     seen, steps = _exercise(seed, rng)
-    only_sums = seen[0].startswith(SUMS)
+    only_sums, noise = seen[0].startswith(SUMS), rng.choice((0.0, 0.0, 0.05))
+    said: list[Advice] = []
     turns, right = [], []
-    fine = True
+    fine = mended = True
     while steps:
         turn = steps.pop(0)
-        fine = fine or turn[0].startswith(WRONG)
+        fine = fine or mended
         if fine and rng.random() < MISTAKEN:
-            wrong, then = turn, steps
-            if only_sums or rng.random() < 0.5:
-                wrong = turn[0], _false(turn[1], rng)
-            else:
-                wrong, then = _beside(seen, turn, steps, rng)
-            fine = wrong == turn
+            wrong, then = (
+                (_false(turn, rng), steps) if only_sums else _wrong(seen[0], said, turn, steps, rng)
+            )
+            fine = wrong[1] == turn[1]
             if not fine:
-                again = (f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1])
-                mended = only_sums or rng.random() < 0.3
-                steps = [again, *steps] if mended else carried(turn, wrong, then)
-            turn = wrong
-        turns.append(react(*turn))
+                mended = only_sums or wrong in said or rng.random() < 0.2
+                if mended and wrong not in said:
+                    then = [(f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1]), *steps]
+                turn, steps = wrong, then
+        said += [turn] * fine
+        thought = turn[0]
+        if not thought.startswith(WRONG):
+            thought = _garbled(thought, seen[0], noise, rng)
+        turns.append(react(thought, turn[1]))
         right.append(fine)
         seen.append("")
     return Text("math", tuple(seen[:-1]), tuple(turns), right[-1]), tuple(right)
@@ -100,40 +108,92 @@ def _garbled(thought: str, page: str, noise: float, rng: random.Random) -> str:
 
 
 def _exercise(seed: int, rng: random.Random) -> tuple[list[str], list[Advice]]:
-    if rng.random() < 0.5:
+    if rng.random() < ONLY_SUMS:
         asked, sums = draw_sums(rng)
         return [asked], sums
     problem = free_problem(seed, rng.choice(LEVELS["math"]), hidden_templates())
     return [problem.question], [*problem.steps, (problem.closing, f"#### {problem.answer}")]
 
 
-def _beside(
-    seen: list[str], turn: Advice, steps: list[Advice], rng: random.Random
+def _wrong(
+    question: str, said: list[Advice], turn: Advice, steps: list[Advice], rng: random.Random
 ) -> tuple[Advice, list[Advice]]:
-    """A turn that is no step of the solution, and what comes after it: a step left out, one made
-    twice, another sign, or a slip."""
-    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", turn[1])
+    """A turn that is no step of the solution, and what comes after it: the mistakes that were read
+    in the attempts of trained policies."""
+    match = _SUM.fullmatch(turn[1])
     kind = rng.random()
-    if match is None or not steps or kind > 0.9:
-        return slip("math", seen, turn, rng), steps
-    a, sign, b, c = match.groups()
-    if kind < 0.5:
-        wrong, *then = carried(turn, (turn[0], f"0 = {a}"), steps)
+    if said and kind < (0.25 if match else 0.6):
+        return _again(said[-1] if rng.random() < 0.7 else rng.choice(said), turn, steps, rng)
+    if match is None:
+        return (turn[0], f"#### {rng.choice(_numbers(question, rng))}"), steps
+    a, sign, b, _ = match.groups()
+    thought, then = turn[0], steps
+    if kind < 0.45:
+        wrong = _false(turn, rng)
+        return wrong, carried(turn, wrong, steps)
+    if kind < 0.6 and steps:  # a sentence of the problem is left out
+        wrong, *then = carried(turn, (thought, f"0 = {a}"), steps)
         return wrong, then
-    if kind < 0.7:  # its result once more through the same
-        thought = re.sub(rf"\b{a}\b", c, turn[0])
-        return (thought, f"{c} {sign} {b} = {result_of(int(c), sign, int(b))}"), steps
-    sign = rng.choice([s for s in "+-*" if s != sign])
-    return (turn[0], f"{a} {sign} {b} = {result_of(int(a), sign, int(b))}"), steps
+    if kind < 0.72:
+        sign = rng.choice([s for s in "+-*/" if s != sign])
+    elif kind < 0.87:
+        old, new = rng.choice((a, b)), rng.choice(_numbers(question, rng))
+        if rng.random() < 0.3:
+            thought = re.sub(rf"\b{old}\b", new, thought)
+        a, b = (new if number == old else number for number in (a, b))
+    else:  # what some other problem tells, in place of a step or before it
+        other = free_problem(rng.randrange(2**40), rng.choice(LEVELS["math"]), hidden_templates())
+        thought, action = rng.choice(other.steps)
+        first, sign, b = action.split()[:3]
+        thought = re.sub(rf"\b{first}\b", a, _as_in(question, thought, rng))
+        if rng.random() < 0.5:
+            c = str(result_of(int(a), sign, int(b)))
+            return (thought, f"{a} {sign} {b} = {c}"), _on(a, c, [turn, *steps])
+    wrong = thought, f"{a} {sign} {b} = {result_of(int(a), sign, int(b))}"
+    return wrong, carried(turn, wrong, then)
 
 
-def _false(action: str, rng: random.Random) -> str:
-    """False as policies make them: near, of another sign, of some other sum, or without a whole
-    result."""
-    match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
+def _again(
+    done: Advice, turn: Advice, steps: list[Advice], rng: random.Random
+) -> tuple[Advice, list[Advice]]:
+    """What was done is done again, word by word or with what there is now."""
+    match, state = _SUM.fullmatch(done[1]), _STATE.match(done[0])
+    if match is None or state is None or rng.random() < 0.4:
+        return (done[0].removeprefix(WRONG), done[1]), [turn, *steps]
+    _, sign, b, c = match.groups()
+    more = str(result_of(int(c), sign, int(b)))
+    thought = f"Now {state[1]} has {c} {state[2]}.{done[0][state.end() :]}"
+    return (thought, f"{c} {sign} {b} = {more}"), _on(c, more, [turn, *steps])
+
+
+def _on(old: str, new: str, steps: list[Advice]) -> list[Advice]:
+    """The steps with another number than the one that they begin with."""
+    return carried(("", f"0 = {old}"), ("", f"0 = {new}"), steps)
+
+
+def _numbers(question: str, rng: random.Random) -> list[str]:
+    return [*re.findall(r"\d+", question), str(rng.randint(2, 60))]
+
+
+def _as_in(question: str, thought: str, rng: random.Random) -> str:
+    """The thought with names and things of the problem."""
+    words = {
+        word: rng.choice([other for other in known if other in question] or [word])
+        for known in (NAMES, THINGS)
+        for word in known
+    }
+    return re.sub(r"\w+", lambda found: words.get(found[0], found[0]), thought)
+
+
+def _false(turn: Advice, rng: random.Random) -> Advice:
+    """False as policies make them: near, of another sign, of some other sum, torn, or without a
+    whole result."""
+    match = _SUM.fullmatch(turn[1])
     kind = rng.random()
     if kind < 0.4 or match is None:
-        return false_sum(("", action), rng)[1]
+        return false_sum(turn, rng)
+    if kind > 0.92:  # 34 * 2 = 6lamps
+        return turn[0], f"{turn[1][:-1]}{rng.choice(THINGS)}"
     (a, sign, b), right = match.groups()[:3], int(match[4])
     left = f"{a} {sign} {b}"
     if kind < 0.6:  # 17 / 3, 5 - 12
@@ -142,4 +202,4 @@ def _false(action: str, rng: random.Random) -> str:
             left, right = f"{small} - {large}" if sign == "-" else f"{large} / {small}", -1
             a, b = str(large), str(small)
     others = {int(a) + int(b), abs(int(a) - int(b)), int(a) // max(1, int(b)), draw_sum(rng)[1]}
-    return f"{left} = {rng.choice(sorted(others - {right}))}"
+    return turn[0], f"{left} = {rng.choice(sorted(others - {right}))}"

@@ -31,10 +31,12 @@ from agentprm_lite.tutorial import base as small_base
 from agentprm_lite.tutorial.card import write_card
 from agentprm_lite.tutorial.copying import teach_copying
 from agentprm_lite.tutorial.corpus import WORLDS, episode
-from agentprm_lite.tutorial.rows import Batch, Rows
+from agentprm_lite.tutorial.rows import Batch, Drill, Rows
 from agentprm_lite.tutorial.tokens import make_tokenizer
 
 STATE = "state.pt"
+STARTS: dict[Drill, str] = {"purchases": "", "solutions": "checker"}
+"""The shipped model from which a drill goes on."""
 #: What a run that was stopped before its first state may have left.
 TOKENIZER_FILES = {
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
@@ -78,8 +80,8 @@ class PretrainConfig:
     """Learning rate of AdamW."""
     seed: int = 0
     """Of weights and data."""
-    purchases: bool = False
-    """From the shipped small base on, with nothing but graded purchases."""
+    drill: Drill | None = None
+    """From a shipped model on, with nothing but a drill; None: from nothing, with all text."""
 
     def __post_init__(self) -> None:
         if min(self.hidden, self.layers - 1, self.heads - 2, self.size, self.steps) <= 0:
@@ -97,9 +99,9 @@ class PretrainConfig:
 
 
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
-    """A model that has learned nothing but can copy; for purchases the shipped base."""
-    if config.purchases:
-        shipped: LlamaForCausalLM = load_policy(small_base.folder())
+    """A model that has learned nothing but can copy; for a drill the shipped one."""
+    if config.drill:
+        shipped: LlamaForCausalLM = load_policy(small_base.folder(STARTS[config.drill]))
         return shipped.to("cpu", torch.float32)
     shape = LlamaConfig(
         vocab_size=len(chat.tokenizer),
@@ -168,7 +170,7 @@ def pretrain(
         return
     where = {name: str(text) for name, text in provenance().items()}  # torch's own is no plain text
     run.sessions.append({"step": run.number, "command": command, **where})
-    rows = Rows(run.chat, config.seed, config.copy_steps, config.size, config.purchases)
+    rows = Rows(run.chat, config.seed, config.copy_steps, config.size, config.drill)
     ahead = DataLoader(  # made by another process while the model learns from earlier ones
         rows, batch_size=None, sampler=range(run.number, stop), num_workers=1, prefetch_factor=8
     )
@@ -209,7 +211,7 @@ class _Run:
                 raise ValueError(
                     f"{folder} has {sorted(other)} and no run to go on with: use a new folder"
                 )
-            if config.purchases:
+            if config.drill:
                 tokenizer = AutoTokenizer.from_pretrained(small_base.folder())
             else:
                 tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
@@ -220,8 +222,8 @@ class _Run:
         run = cls(config, folder, chat, model, optimizers(model, config), mean)
         if path.exists():
             state = torch.load(path, weights_only=True)
-            # an older run has no purchases, and a run may be made longer
-            known = {"purchases": False, **state["config"], "steps": config.steps}
+            # an older run has no drill, and a run may be made longer
+            known = {"drill": None, **state["config"], "steps": config.steps}
             if known != asdict(config):
                 raise ValueError(f"{path}: has {state['config']}, this run is {asdict(config)}")
             model.load_state_dict(state["model"])

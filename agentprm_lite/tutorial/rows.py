@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,8 +27,12 @@ SHAPES = {
     "graded": (16, 256),
 }
 """Rows of a step and tokens of a row, by world; sums and graded turns are drills for math."""
-PURCHASES = {"purchases": (8, 1024)}
-"""Those of a drill for WebShop: nothing but graded purchases."""
+Drill = Literal["purchases", "solutions"]
+DRILLS: dict[Drill, dict[str, tuple[int, int]]] = {
+    "purchases": {"purchases": (8, 1024)},
+    "solutions": {"graded": (16, 256)},
+}
+"""Those of a drill for WebShop's judges, and of one for math's: graded turns alone."""
 WEIGHT_READ = 0.1
 """Weight of a token that is read, in the loss; one that a turn consists of has 1."""
 WEIGHT_VERDICT = 5.0
@@ -142,18 +147,18 @@ class Rows(Dataset[list[Batch]]):
         seed: of the run.
         copy_steps: steps of nothing but copying, at the beginning.
         size: 1 for the usual batches; less for smaller ones.
-        purchases: nothing but graded purchases.
+        drill: nothing but its graded turns; None: all worlds.
     """
 
     def __init__(
-        self, chat: ChatFormat, seed: int, copy_steps: int, size: float, purchases: bool = False
+        self, chat: ChatFormat, seed: int, copy_steps: int, size: float, drill: Drill | None = None
     ) -> None:
         self.chat, self.seed, self.copy_steps, self.size = chat, seed, copy_steps, size
-        self.purchases = purchases
+        self.drill: Drill | None = drill
 
     def __getitem__(self, number: int) -> list[Batch]:
-        if self.purchases:
-            return self._episodes(number, PURCHASES)
+        if self.drill:
+            return self._episodes(number, DRILLS[self.drill])
         chat, only = self.chat, number < self.copy_steps
         length = (64, 128, 256)[number % 3]
         rows = max(1, round(self.size * (2048 if only else 512) / length))
