@@ -58,9 +58,11 @@ def graded(seed: int) -> tuple[Text, tuple[bool, ...]]:
             )
             fine = wrong[1] == turn[1]
             if not fine:
-                mended = only_sums or wrong in said or rng.random() < 0.2
-                if mended and wrong not in said:
-                    then = [(f"{WRONG}{turn[0].removeprefix(WRONG)}", turn[1]), *steps]
+                turn = (turn[0].removeprefix(WRONG), turn[1])
+                again = wrong[1] in [action for _, action in said]
+                mended = only_sums or again or rng.random() < 0.2
+                if mended:
+                    then = [turn if again else (f"{WRONG}{turn[0]}", turn[1]), *steps]
                 turn, steps = wrong, then
         said += [turn] * fine
         thought = turn[0]

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from agentprm_lite.env import make_env
 from agentprm_lite.hub import load_chat, load_policy
 from agentprm_lite.metrics import auroc
 from agentprm_lite.tutorial import base
+from agentprm_lite.tutorial import graded as graded_module
 from agentprm_lite.tutorial.cli import main
 from agentprm_lite.tutorial.corpus import (
     FIRST_VARIANT,
@@ -228,22 +230,54 @@ def test_in_a_drill_a_false_sum_and_no_other_is_called_wrong():
     assert 0.4 < sum(false for false, _ in told) / len(told) < 0.6
 
 
-def test_a_graded_turn_is_right_as_long_as_nothing_false_stands():
-    exercises = [graded(seed) for seed in range(300)]
-    drills = [(t, r) for t, r in exercises if t.observations[0].startswith("Do these sums")]
-    for text, right in drills:  # mended at once
-        assert [not fine for fine in right] == [_is_false(turn) for turn in text.turns]
-    problems = [(t, r) for t, r in exercises if (t, r) not in drills]
-    assert 100 < len(problems) < 200
-    for text, right in problems:
-        fine = True
-        for turn, told in zip(text.turns, right, strict=True):
-            fine = (fine and not _is_false(turn)) or turn.startswith(f"Thought:\n{WRONG}")
-            assert not told or fine
-    assert 0.5 < sum(sum(r) for _, r in problems) / sum(len(r) for _, r in problems) < 0.8
-    ends = [text.success for text, _ in problems]
-    assert ends == [right[-1] for _, right in problems]
+def test_a_graded_turn_is_right_as_long_as_nothing_wrong_stands(monkeypatch):
+    drawn = []
+    draw = graded_module.free_problem
+    monkeypatch.setattr(
+        graded_module, "free_problem", lambda *args: drawn.append(draw(*args)) or drawn[-1]
+    )
+    kinds, ends, turns = Counter(), [], []
+    for seed in range(600):
+        drawn.clear()
+        text, right = graded(seed)
+        if text.observations[0].startswith("Do these sums"):  # mended at once
+            assert [not fine for fine in right] == [
+                _is_false(turn) is not False for turn in text.turns
+            ]
+            continue
+        lines, at = [*(line for _, line in drawn[0].steps), f"#### {drawn[0].answer}"], 0
+        for turn, fine in zip(text.turns, right, strict=True):
+            thought, action = turn.removeprefix("Thought:\n").split("\n\nAction:\n")
+            assert (action == lines[at]) is fine
+            if not fine:
+                kinds[_mistake(thought, action, lines, at, drawn[0].steps)] += 1
+            if not fine and action not in lines[:at]:
+                break  # what follows is carried on with it
+            at += fine
+        ends.append(text.success)
+        turns += right
+        assert text.success == right[-1]
+    assert 400 < len(ends) < 500
+    assert min(kinds[k] for k in ("again", "on", "false", "left out", "sign")) > 10, kinds
+    assert kinds["other"] > 20  # other numbers, and what is not told
+    assert 0.5 < sum(turns) / len(turns) < 0.8
     assert 0.3 < sum(ends) / len(ends) < 0.7
+
+
+def _mistake(thought, action, lines, at, steps):
+    """The kind of a turn that is not the solution's next one."""
+    if action in lines[:at]:
+        return "again"
+    if _is_false(action):
+        return "false"
+    words, before, now = action.split(), lines[at - 1].split(), lines[at].split()
+    if at and words[:3] == [before[-1], *before[1:3]]:
+        return "on"
+    if at + 1 < len(lines) and words[0] == "####":
+        return "left out"
+    if at + 1 < len(steps) and thought.endswith(steps[at + 1][0].split(". ", 1)[-1]):
+        return "left out"
+    return "sign" if words[:3:2] == now[:3:2] and words[0] != "####" else "other"
 
 
 def _price(text):
@@ -305,7 +339,7 @@ def test_a_verdict_stands_in_the_place_of_what_follows_a_turn(toy):
 
 
 def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
-    config = PretrainConfig(size=0.13, steps=4, decay=1, purchases=True)
+    config = PretrainConfig(size=0.13, steps=4, decay=1, drill="purchases")
     pretrain(config, tmp_path, until=2)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["curve"][0][0] > 10  # of a verdict: the base never says that
@@ -319,11 +353,11 @@ def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
     assert (tmp_path / name).read_bytes() == (base.folder() / name).read_bytes()
     pretrain(config, tmp_path)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["number"] == 4
-    (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, purchases=True)[7]
+    (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, "purchases")[7]
     assert batch.ids.shape == (4, 1024)
     assert set(batch.weights.unique().tolist()) == {0.0, WEIGHT_VERDICT}
     with pytest.raises(ValueError, match="this run is"):
-        pretrain(replace(config, purchases=False), tmp_path)
+        pretrain(replace(config, drill=None), tmp_path)
 
 
 def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
