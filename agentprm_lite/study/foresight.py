@@ -17,6 +17,7 @@ from agentprm_lite.prm import StepValues
 from agentprm_lite.sampling import Player
 from agentprm_lite.search import beam_search
 from agentprm_lite.study.bars import Raw, row, successes
+from agentprm_lite.study.beams import searched
 from agentprm_lite.study.provenance import provenance
 from agentprm_lite.study.raw import attempt_row
 from agentprm_lite.tutorial import (
@@ -106,11 +107,9 @@ def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
     places = some["tasks"]
     here = {**raw, "families": [raw["families"][i] for i in places]}
     won = np.array([[success for _, success, _ in some["runs"]]])
-    greedy, oracle = np.array(some["greedy"]), successes(raw)[places].max(axis=1)
+    greedy, oracle = np.array(some["greedy"]), successes(searched(raw))[places].max(axis=1)
     judged, own = raw["beams"]["tasks"], raw["beams"]["runs"].get(some["shape"])
-    if "own" in some:  # beams of the same policy, where those of the table are of a later one
-        own = np.array([some["own"]])
-    elif own is not None and set(places) <= set(judged):
+    if own is not None and set(places) <= set(judged):
         own = np.array(own)[:, [judged.index(place) for place in places], 1]
     else:  # a profile of other or fewer beams
         own = None

@@ -84,16 +84,16 @@ def gather(p: Profile, command: str) -> Raw:
         raw["sight"] = sight.measure(p)
     if p.env == "math":  # where the process judges gain most; elsewhere most of an hour
         raw["cooler"] = cooler.measure(p)
-    raw["foresight"] = foresight.measure(p)
     judge, raw["score"] = process_judge(raw), chosen_score(p)
     return {**raw, **search(p, judge, raw["score"]["by"])}
 
 
 def search(p: Profile, judge: str, score: str) -> Raw:
-    """The beams of a world, at its own temperature and at the paper's."""
+    """The beams of a world, at its own temperature and at the paper's, and those by measured Q."""
     return {
         "beams": beams.measure(p, judge, score),
         "cooler_beams": cooler.measure_beams(p, judge, score),
+        "foresight": foresight.measure(p),
     }
 
 
