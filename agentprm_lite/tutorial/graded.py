@@ -34,7 +34,7 @@ OBSTINATE = 0.75
 """How many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
-ONLY_SUMS = 0.25
+ONLY_SUMS = 0.35
 """How often a text has sums without a problem."""
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 _STATE = re.compile(r"(?:Now |Before all this )?(\w+) (?:has|had|starts with) \d+ (\w+)\.")
@@ -124,7 +124,7 @@ def _wrong(
     in the attempts of trained policies."""
     match = _SUM.fullmatch(turn[1])
     kind = rng.random()
-    if said and kind < (0.25 if match else 0.6):
+    if said and kind < (0.2 if match else 0.6):
         return _again(said[-1] if rng.random() < 0.7 else rng.choice(said), turn, steps, rng)
     if match is None:
         return (turn[0], f"#### {rng.choice(_numbers(question, rng))}"), steps

@@ -37,6 +37,8 @@ from agentprm_lite.tutorial.tokens import make_tokenizer
 STATE = "state.pt"
 STARTS: dict[Drill, str] = {"purchases": "", "solutions": "checker"}
 """The shipped model from which a drill goes on."""
+DRILL_RATE = 0.4
+"""Learning rates of a drill, which is not to forget what its start can do, against pretraining's."""
 #: What a run that was stopped before its first state may have left.
 TOKENIZER_FILES = {
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
@@ -95,7 +97,8 @@ class PretrainConfig:
 
     def rate(self, step: int) -> float:
         """Factor of the learning rates at a step."""
-        return min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.decay)
+        factor = min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.decay)
+        return factor * DRILL_RATE if self.drill else factor
 
 
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
