@@ -22,7 +22,7 @@ from agentprm_lite.tutorial.corpus import (
     practice,
     result_of,
 )
-from agentprm_lite.tutorial.mistakes import Advice, any_product, false_sum, slip
+from agentprm_lite.tutorial.mistakes import Advice, any_product, slip
 from agentprm_lite.worlds.math import NAMES, THINGS, free_problem
 from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
@@ -34,7 +34,9 @@ OBSTINATE = 0.75
 """How many buy whatever they look at."""
 SIMPLE = 0.8
 """How often a purchase has no options to choose: WebShop's level here."""
-ONLY_SUMS = 0.35
+NEAR = (-20, -10, -4, -3, -2, -1, 1, 2, 3, 4, 10, 20)
+"""How far false results are from the right ones, where they are near."""
+ONLY_SUMS = 0.4
 """How often a text has sums without a problem."""
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 _STATE = re.compile(r"(?:Now |Before all this )?(\w+) (?:has|had|starts with) \d+ (\w+)\.")
@@ -192,8 +194,11 @@ def _false(turn: Advice, rng: random.Random) -> Advice:
     whole result."""
     match = _SUM.fullmatch(turn[1])
     kind = rng.random()
-    if kind < 0.4 or match is None:
-        return false_sum(turn, rng)
+    if match is None:
+        return turn
+    if kind < 0.4:
+        near = [n for n in map(int(match[4]).__add__, NEAR) if n > 0]
+        return turn[0], f"{turn[1].rsplit(' ', 1)[0]} {rng.choice(near)}"
     if kind > 0.92:  # 34 * 2 = 6lamps
         return turn[0], f"{turn[1][:-1]}{rng.choice(THINGS)}"
     (a, sign, b), right = match.groups()[:3], int(match[4])

@@ -37,7 +37,7 @@ from agentprm_lite.tutorial.tokens import make_tokenizer
 STATE = "state.pt"
 STARTS: dict[Drill, str] = {"purchases": "", "solutions": "checker"}
 """The shipped model from which a drill goes on."""
-DRILL_RATE = 0.4
+DRILL_RATE = 0.3
 """Learning rates of a drill, which is not to forget what its start can do, against pretraining's."""
 #: What a run that was stopped before its first state may have left.
 TOKENIZER_FILES = {
