@@ -135,12 +135,12 @@ def _wrong(
     if kind < 0.45:
         wrong = _false(turn, rng)
         return wrong, carried(turn, wrong, steps)
-    if kind < 0.6 and steps:  # a sentence of the problem is left out
+    if kind < 0.65 and steps:  # a sentence of the problem is left out
         wrong, *then = carried(turn, (thought, f"0 = {a}"), steps)
         return wrong, then
-    if kind < 0.72:
+    if kind < 0.75:
         sign = rng.choice([s for s in "+-*/" if s != sign])
-    elif kind < 0.87:
+    elif kind < 0.88:
         old, new = rng.choice((a, b)), rng.choice(_numbers(question, rng))
         if rng.random() < 0.3:
             thought = re.sub(rf"\b{old}\b", new, thought)

@@ -38,7 +38,7 @@ STATE = "state.pt"
 STARTS: dict[Drill, str] = {"purchases": "", "solutions": "checker"}
 """The shipped model from which a drill goes on."""
 DRILL_RATE = 0.3
-"""Learning rates of a drill, which is not to forget what its start can do, against pretraining's."""
+"""Of the learning rates in a drill, which is not to forget what its start can do."""
 #: What a run that was stopped before its first state may have left.
 TOKENIZER_FILES = {
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
