@@ -35,10 +35,8 @@ from agentprm_lite.tutorial.rows import Batch, Drill, Rows
 from agentprm_lite.tutorial.tokens import make_tokenizer
 
 STATE = "state.pt"
-STARTS: dict[Drill, str] = {"purchases": "", "solutions": "checker"}
-"""The shipped model from which a drill goes on."""
-DRILL_RATE = 0.3
-"""Of the learning rates in a drill, which is not to forget what its start can do."""
+STARTS: dict[Drill, tuple[str, float]] = {"purchases": ("", 1.0), "solutions": ("checker", 0.3)}
+"""The shipped model from which a drill goes on, at which share of the learning rates."""
 #: What a run that was stopped before its first state may have left.
 TOKENIZER_FILES = {
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
@@ -98,13 +96,13 @@ class PretrainConfig:
     def rate(self, step: int) -> float:
         """Factor of the learning rates at a step."""
         factor = min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.decay)
-        return factor * DRILL_RATE if self.drill else factor
+        return factor * STARTS[self.drill][1] if self.drill else factor
 
 
 def new_base(config: PretrainConfig, chat: ChatFormat) -> LlamaForCausalLM:
     """A model that has learned nothing but can copy; for a drill the shipped one."""
     if config.drill:
-        shipped: LlamaForCausalLM = load_policy(small_base.folder(STARTS[config.drill]))
+        shipped: LlamaForCausalLM = load_policy(small_base.folder(STARTS[config.drill][0]))
         return shipped.to("cpu", torch.float32)
     shape = LlamaConfig(
         vocab_size=len(chat.tokenizer),
