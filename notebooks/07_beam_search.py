@@ -168,7 +168,7 @@ assert beam == ["da", "dba"]
 # Kept paths that are over stand among the candidates too, with the score that they have. The answer is the path with the highest score among those that are over (paper, Algorithm 2). The score of a path is $M_\phi$ at its **last** step: neither
 # a sum nor a mean over steps. With $\gamma = 1$ it estimates the chance of success from there, so paths of different length can be compared.
 #
-# A path that ran out of rounds or of context hasn't ended but failed: it stands behind all others, whatever its $M$. One thing is ours: a path whose world is in the same state as a better path's stands behind the others, too (`snapshot` tells). [Where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong) says why; `distinct=False` keeps such copies, as the paper does.
+# A path that ran out of rounds or of context hasn't ended but failed: it stands behind all others, whatever its $M$, from that round on. And there is a rule of ours: two paths are *copies* if their worlds are in the same situation (equal snapshots), even if other words led there; of copies only the best keeps its place, the others stand behind all other paths. [Where a beam goes wrong](07_beam_search.ipynb#where-a-beam-goes-wrong) says why; `distinct=False` keeps copies, as the paper does.
 #
 # | symbol | in the code | shape | meaning |
 # |---|---|---|---|
@@ -375,11 +375,11 @@ print(f"of {len(gaps)} beams {sum(g.lo > 0 for g in gaps)} are above greedy "
 print(f"n = {len(TASKS)} tasks, seeds: {len(SEEDS)}, 95 % intervals")
 
 # %% [markdown]
-# How to read it. *Undecided* means that the interval holds zero; with so few tasks a difference of 20 points can hide in it. So this chapter shows how beams are made and
+# How to read it. *Undecided* means that the interval holds zero; with so few tasks a difference of 0.20 can hide in it. So this chapter shows how beams are made and
 # compared, not who wins (the last line counts what can be told here): [chapter 10](10_four_worlds.ipynb) has beams on 100 tasks in every world. Best-of-N is a strong opponent in TextCraft: its judge reads the outcome off the last action
 # ([chapter 6](06_best_of_n.ipynb#what-the-last-action-gives-away)), *fewest turns* needs none, and the beam must foresee it.
 #
-# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, which its interval, over goals alone, doesn't count. In the middle of an attempt ORM, which learns last turns, knows little: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns, as WebShop's do) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 15.8 samples in WebShop, 12.4 in BabyAI, 14.3 in TextCraft and 16.0 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
+# Your predictions: a 1×1 beam chooses nothing, so it lies where one sample does; with one episode a goal and few goals it can be far off by luck, and its interval is wide and rough. In the middle of an attempt ORM, which learns last turns, knows little: after the second turn its AUROC within tasks is 0.50 to 0.69 in the four worlds (the most in math, whose judges start from a model that grades turns, as WebShop's do) of [chapter 10](10_four_worlds.ipynb#what-the-judges-explain). And a 4×4 beam has no fixed price: a round takes sixteen turns, four fewer for each kept path that is over. In chapter 10 it costs as much as 15.8 samples in WebShop, 12.4 in BabyAI, 14.3 in TextCraft and 16.0 in math. Where many samples end early and the beam's paths run to the last round, it can cost more than sixteen samples.
 #
 # ## A world where a turn is final
 #
@@ -408,14 +408,14 @@ if raw := stored_raw("webshop"):
     )
 
 # %% [markdown]
-# The beam solves 0.92 [0.87, 0.97] of WebShop's tasks, 0.18 [0.09, 0.28] more than one greedy attempt and 0.45 [0.39, 0.51] more than one sample. From Best-of-N with as many tokens it can't be told apart, beam minus Best-of-N is -0.01 [-0.07, 0.05]. The judge needn't be sure early for that: after the second turn its AUROC within tasks is only 0.72 [0.67, 0.76]. It is enough that one of the four kept paths looks at a right product, for at the purchase $M$ tells right from wrong. It is one beam in one world, by one seed of the judge.
+# The beam solves 0.92 [0.87, 0.97] of WebShop's tasks, 0.18 [0.09, 0.28] more than one greedy attempt and 0.45 [0.39, 0.51] more than one sample. From Best-of-N with as many tokens it can't be told apart, beam minus Best-of-N is -0.01 [-0.07, 0.05]. After the second turn the judge's AUROC within tasks is only 0.72 [0.67, 0.76]. A reason why that may do, not tested: it is enough that one of the four kept paths looks at a right product, for at the purchase $M$ tells right from wrong. It is one beam in one world, by one seed of the judge; one sample of the same policy solves 0.47 here.
 #
-# Look at the temperature, too. The turns that a beam chooses from are sampled, in the study hotter than in the paper. At 0.7, the paper's, TextCraft's beam solves 0.79 [0.67, 0.91], 0.16 [0.08, 0.25] more than at 1.4, and 0.05 [0.01, 0.10] more than one sample at 0.7 ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
+# Look at the temperature, too. The turns that a beam chooses from are sampled, in these stored runs hotter than in the paper. At 0.7, the paper's, TextCraft's beam solves 0.79 [0.67, 0.91], 0.16 [0.08, 0.25] more than at 1.4, and 0.05 [0.01, 0.10] more than one sample at 0.7 ([chapter 10](10_four_worlds.ipynb#beam-search-in-four-worlds)).
 #
 # ## Where a beam goes wrong
 #
 # **Collapse.** The $N$ best turns can be children of one parent, and copies of each other: then $N$ places hold one path. Nothing fails, the search has just
-# become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them, in a search as the paper has it. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. Two candidates count as one path if the new turn and its value
+# become narrow. We count, round by round, how many of the *new* candidates differ, and how many of the $N$ best of them, in a search as the paper has it. Paths that are over take no part, and later rounds have fewer candidates and fewer tasks. There are no snapshots in what was kept of it: two candidates count as one path if the new turn and its value
 # (to four digits) are the same: the same turn after another history would get another value.
 
 # %%
@@ -467,12 +467,12 @@ for world in ("textcraft", "babyai", "webshop"):
         print(f"  tokens: {wide['tokens']:.0f}, {paper['tokens']:.0f}")
 
 # %% [markdown]
-# **What copies cost.** The paper's beams keep copies. The library's, without them, solve 0.12 [0.04, 0.20] more in WebShop, on the same tasks, by the same policy, judge and seed, and 0.13 [0.05, 0.21] more in TextCraft; in BabyAI the difference, 0.01 [-0.04, 0.06], is undecided. They generate 20 % more tokens in WebShop, 20 % more in BabyAI and 3 % fewer in TextCraft. We read seven WebShop searches with copies that failed: after the second turn none had kept a right product, though in six of them one stood among the sixteen candidates. In one all four places held wrong products with $M$ = 0.60, and the right product had 0.33. When they were bought $M$ fell to 0.07, but nothing else was left.
+# **What copies cost.** The paper's beams keep copies. The library's, without them, solve 0.12 [0.04, 0.20] more in WebShop, on the same tasks, by the same policy, judge and seed, and 0.13 [0.05, 0.21] more in TextCraft; in BabyAI the difference, 0.01 [-0.04, 0.06], is undecided. They generate 20 % more tokens in WebShop, 20 % more in BabyAI and 3 % fewer in TextCraft. We read seven WebShop searches with copies that failed: after the second turn none had kept a right product, though in six of them one stood among the sixteen candidates. In one all four places held wrong products with $M$ = 0.60, and the right product had 0.33. When they were bought $M$ fell to 0.07, but nothing else was left. Where copies give way, an error of the judge takes one place instead of four.
 #
-# **An end that is none.** A path that has used up its rounds has failed, whatever its $M$ says. In one WebShop search it had just gone back to the results and had 1.00, where a right purchase beside it had 0.89. The paper answers with the best path that *ended*; ours puts paths that were cut behind all others from the beginning. In TextCraft only success ends an episode, and in BabyAI it mostly is a success; so there this alone finds a success among the kept paths without asking the judge, as *fewest turns* does. Compare the beam with it.
+# **An end that is none.** A path that has used up its rounds has failed, whatever its $M$ says. In one WebShop search it had just gone back to the results and had 1.00, where a right purchase beside it had 0.89. The paper answers with the best path that *ended*, and so do we. In TextCraft only success ends an episode, and in BabyAI it mostly is a success; so there this alone finds a success among the kept paths without asking the judge, as *fewest turns* does. Compare the beam with it.
 #
 # **Going in circles, and stopping too early.** A path that is over keeps its score, so an overrated end stays until $N$ other paths score higher. In TextCraft the world ends an
-# episode on success alone, so an overrated end is rare here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
+# episode on success alone, so no end is overrated here; what fails is a beam whose paths use up their rounds. The table looks at the failures: how long the answers
 # are, and what share of their actions repeat an earlier action of the same path. Compare with 1×1, which chooses nothing: what its failures repeat is the policy's doing. Only a clearly higher share suggests that the reward model likes standing still.
 
 # %%

@@ -92,8 +92,8 @@ def measure_beams(p: Profile, judge: str, score: str) -> dict[str, Any]:
 
 def beams(raw: Raw) -> dict[str, Any] | None:
     """One sample at a lower temperature, and beams by shape, as
-    :func:`agentprm_lite.study.beams.beam` says it, but against that sample (Best-of-N is at the
-    world's own temperature), and against the world's own beams. None where nothing was measured."""
+    :func:`agentprm_lite.study.beams.beam` says it, but against that sample, against the world's own
+    beams, and not against Best-of-N, which is hotter. None where nothing was measured."""
     if "cooler_beams" not in raw:
         return None
     raw, cool = searched(raw), raw["cooler_beams"]
@@ -101,7 +101,7 @@ def beams(raw: Raw) -> dict[str, Any] | None:
     for shape, runs in cool["runs"].items():
         won, own = (np.array(x)[..., 1] for x in (runs, raw["beams"]["runs"][shape]))
         found[shape] = {
-            **beam({**raw, "beams": cool}, shape),
+            **{k: v for k, v in beam({**raw, "beams": cool}, shape).items() if "equal" not in k},
             "minus_sample": row(here, won, np.array(cool["sample"])),
             "minus_own": row(here, won, own),
         }
