@@ -132,7 +132,7 @@ def _wrong(
         return (turn[0], f"#### {rng.choice(_numbers(question, rng))}"), steps
     a, sign, b, _ = match.groups()
     thought, then = turn[0], steps
-    if kind < 0.45:
+    if kind < 0.4:
         wrong = _false(turn, rng)
         return wrong, carried(turn, wrong, steps)
     if kind < 0.65 and steps:  # a sentence of the problem is left out
