@@ -99,7 +99,10 @@ def _told(card: dict[str, Any]) -> str:
         use = "where reward models of WebShop start. It went on from the small base: it"
     elif config["drill"] == "solutions":
         name = "The checker"
-        use = "where reward models of math start. It went on from an earlier checker: it"
+        use = (
+            "where reward models of math start: after a turn's end it says whether all is right so "
+            "far. It went on from an earlier checker; in this drill it"
+        )
     return f"""# {name}
 
 A Llama of {card["parameters"]:,} weights ({config["layers"]} layers, hidden size

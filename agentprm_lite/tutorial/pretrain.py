@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -213,10 +214,10 @@ class _Run:
                     f"{folder} has {sorted(other)} and no run to go on with: use a new folder"
                 )
             if config.drill:
-                tokenizer = AutoTokenizer.from_pretrained(small_base.folder())
+                for name in TOKENIZER_FILES & {f.name for f in small_base.folder().iterdir()}:
+                    shutil.copy(small_base.folder() / name, folder)
             else:
-                tokenizer = make_tokenizer(_texts(config.sample), config.vocab)
-            tokenizer.save_pretrained(folder)
+                make_tokenizer(_texts(config.sample), config.vocab).save_pretrained(folder)
         chat = ChatFormat(AutoTokenizer.from_pretrained(folder))
         model = new_base(config, chat)
         mean = {name: w.clone() for name, w in model.state_dict().items()}

@@ -349,8 +349,8 @@ def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["data"].startswith("Purchases in made-up shops")
     assert (tmp_path / "README.md").read_text().startswith("# The shop checker\n")
-    name = "tokenizer.json"
-    assert (tmp_path / name).read_bytes() == (base.folder() / name).read_bytes()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (tmp_path / name).read_bytes() == (base.folder() / name).read_bytes()
     pretrain(config, tmp_path)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["number"] == 4
     (batch,) = Rows(load_chat(tmp_path), 0, 0, 0.5, "purchases")[7]
@@ -358,6 +358,14 @@ def test_a_drill_of_purchases_goes_on_from_the_shipped_base(tmp_path):
     assert set(batch.weights.unique().tolist()) == {0.0, WEIGHT_VERDICT}
     with pytest.raises(ValueError, match="this run is"):
         pretrain(replace(config, drill=None), tmp_path)
+
+
+def test_a_drill_of_solutions_goes_on_from_the_checker_at_a_lower_rate():
+    config = PretrainConfig(steps=4, warmup=1, decay=1, drill="solutions")
+    assert config.rate(1) == 0.3 and replace(config, drill=None).rate(1) == 1
+    start = new_base(config, load_chat(base.folder())).state_dict()
+    for name, w in load_policy(base.folder("checker")).state_dict().items():
+        assert torch.equal(start[name], w.float())
 
 
 def test_the_loss_asks_for_the_targets_not_for_what_follows(toy):
