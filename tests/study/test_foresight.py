@@ -121,6 +121,8 @@ def test_beams_are_compared_at_their_own_tasks() -> None:
     for beams in ({**raw["beams"], "runs": {}}, {**raw["beams"], "tasks": [2, 0]}):
         fewer = beam_ceiling({**raw, "beams": beams})
         assert fewer == {**found, "own": None, "minus_own": None}
+    stored = {**raw["foresight"], "own": [1, 0]}  # of an earlier policy's beams
+    assert beam_ceiling({**raw, "foresight": stored})["own"][0] == 0.5
     again = {**raw["beams"], "judge": "pvm", "values": [], "candidates": [attempts[1]] * 3}
     assert beam_ceiling({**raw, "beams": again})["oracle16"][0] == 0  # of the policy that searched
     assert beam_ceiling({}) is None
