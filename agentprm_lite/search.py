@@ -26,7 +26,7 @@ from agentprm_lite.prm import Judge, StepValues, check_finite, check_ids
 from agentprm_lite.sampling import Player
 from agentprm_lite.types import Task, Trajectory, Usage, uncountable
 
-_Path = tuple[Episode, float]  # a path of one task, and its score so far
+_Path = tuple[Episode, StepValues]  # a path of one task, and M after each of its turns
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,9 @@ def beam_search(
     each, and the best N paths of a task are kept. A path that is over keeps its place and its
     score. The answer is the path with the highest score when all kept paths are over. A path that
     a limit has cut has failed and gives way to any other; with ``distinct`` so does one whose world
-    is in the state of a better one.
+    is in the state of a better one. Of equal scores the higher last M wins.
 
-    The player's temperature makes the M turns differ; any judge will do; ``score`` is one of
-    :data:`SCORES`. All tasks are searched side by side, and each gets one result.
+    The player's temperature makes turns differ; any judge will do; for ``score`` see `SCORES`.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")
@@ -159,8 +158,9 @@ def halving(
     return _search(player, judge, roots, list, lambda count: -(-count // 2), score)
 
 
-def _best(paths: list[_Path], count: int, distinct: bool) -> list[_Path]:
-    order = sorted(paths, key=lambda path: (bool(path[0].truncated_by), -path[1]))
+def _best(paths: list[_Path], count: int, score: str, distinct: bool) -> list[_Path]:
+    order = sorted(paths, key=lambda path: -scores_of([path[1]])[0])  # decides between equal scores
+    order.sort(key=lambda path: (bool(path[0].truncated_by), -scores_of([path[1]], score)[0]))
     if distinct:
         states = [json.dumps(e.env.snapshot(), sort_keys=True) for e, _ in order]
         last = [(bool(e.truncated_by), states[k] in states[:k]) for k, (e, _) in enumerate(order)]
@@ -183,8 +183,7 @@ def _search(
     """
     check_ids(judge, player.chat)
     first = [task[0].trajectory(player.policy) for task in roots]
-    begin = scores_of(judge.score(first), score)
-    paths = [[(root, m) for root in task] for task, m in zip(roots, begin, strict=True)]
+    paths = [[(e, m) for e in task] for task, m in zip(roots, judge.score(first), strict=True)]
     usage = [Usage(scored=t.prompt_len) for t in first]
     while True:
         grown: list[tuple[int, Episode]] = []
@@ -200,14 +199,15 @@ def _search(
         before = [(e.last_end or e.prompt_len, e.usage.generated) for _, e in grown]
         player.act([episode for _, episode in grown])
         played = [episode.trajectory(player.policy) for _, episode in grown]
-        scores = scores_of(judge.score(played), score)
-        for (task, e), t, (known, spent), m in zip(grown, played, before, scores, strict=True):
+        values = judge.score(played)
+        for (task, e), t, (known, spent), m in zip(grown, played, before, values, strict=True):
             paths[task].append((e, m))
             new = t.usage.generated - spent
             usage[task] += Usage(generated=new, scored=len(t.ids) - known, env_steps=1)
-        paths = [_best(task, keep(len(task)), distinct) for task in paths]
-    answers = [_best(task, 1, distinct)[0] for task in paths]
+        paths = [_best(task, keep(len(task)), score, distinct) for task in paths]
+    answers = [_best(task, 1, score, distinct)[0] for task in paths]
+    scores = scores_of([m for _, m in answers], score)
     return [
         SearchResult(replace(e.trajectory(player.policy), usage=spent), m, spent)
-        for (e, m), spent in zip(answers, usage, strict=True)
+        for (e, _), m, spent in zip(answers, scores, usage, strict=True)
     ]

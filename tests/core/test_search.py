@@ -604,6 +604,15 @@ def test_beams_by_another_score(chat: ChatFormat, score: str, expected: list[str
     assert [parse_action(a) for a in result.trajectory.actions] == expected
 
 
+def test_of_equal_scores_the_higher_last_m_wins(chat: ChatFormat) -> None:
+    """1×2. After get, 0.3, come look, 0.6, and craft, 0.9: the least M of both is that of get."""
+    player = Script(chat, lines(GET, GET, LOOK, CRAFT))
+    judge = Table(g=0.3, gl=0.6, gc=0.9)
+    (result,) = beam_search(player, judge, [DYE], 1, 2, score="min")
+    assert [parse_action(a) for a in result.trajectory.actions] == [GET, CRAFT]
+    assert result.score == 0.3
+
+
 # --- halving
 
 
