@@ -320,7 +320,7 @@ pd.DataFrame({
 #
 # ## Beam search in four worlds
 #
-# A beam is judged in the middle of an episode: where a wrong turn is fatal, as WebShop's purchase is, one would expect that it asks more of the judge than Best-of-N does. The judge is the process judge. As in Best-of-N, a path's score is its last $M$, and in math the least $M$ so far.
+# A beam is judged in the middle of an episode: where a wrong turn is fatal, as WebShop's purchase is, one would expect that it asks more of the judge than Best-of-N does. The judge is the process judge. As in Best-of-N, a path's score is its last $M$, and in math the least $M$ so far. Where paths share the turn with the least $M$ their scores are equal, and the last $M$ decides.
 # All beams are those of one seed of the judge, so their intervals cover tasks alone. *At equal tokens* is Best-of-N by the same judge, same seed, with as many samples as the beam's tokens pay for; N need not be whole: with 4.4 a task gets five samples in four of ten cases and four otherwise. (Chapter 7 rounds down.) The beams were searched later than the rest was measured, on another machine, where the same commands made the policy and the judge again; the greedy attempts, samples and Best-of-N that they are compared with are of that run, too.
 
 # %%

@@ -32,6 +32,7 @@ from agentprm_lite.train import LEARNED
 EARLIER = {
     "longer": "math",
     "fewer_templates": "math",
+    "first_drill": "math",
     "both_levels": "textcraft",
     "at_1_3": "babyai",
     "turns_of_64": "webshop",
