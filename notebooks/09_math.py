@@ -411,7 +411,7 @@ pd.DataFrame(record, columns=["judge", "question", "solution", "in a problem",
 # The table counts the first mistakes of all sampled solutions, and tells how $M$ changes there: $M_t - M_{t-1}$, mean over problems and seeds
 # with its interval. The row *right* is the same for the right steps before any mistake. A judge that sees a kind of mistake has a lower number
 # there than in the row *right*. ORM's labels stand at last steps only, but the checker that it starts from was graded after every turn, so its column can be read in all rows. The checker was drilled in false sums most of all,
-# but in other mistakes, too. So *false* is where to look first. (The counts answer the third prediction: *false* against *made up* and *wrong turn*, which are what the policy chose to compute.)
+# so *false* is where to look first. (The counts answer the third prediction: *false* against *made up* and *wrong turn*, which are what the policy chose to compute.)
 #
 # **Does $M$ drop at the first wrong step?** The table mixes problems, and hard problems have more mistakes. So the figure below it compares within a problem: $M$ before,
 # at and after the first wrong step, and the same around right steps **of the same problems**, in other solutions or earlier in the same one. Answers are left

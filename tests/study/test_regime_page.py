@@ -32,7 +32,6 @@ from agentprm_lite.train import LEARNED
 EARLIER = {
     "longer": "math",
     "fewer_templates": "math",
-    "first_drill": "math",
     "both_levels": "textcraft",
     "at_1_3": "babyai",
     "turns_of_64": "webshop",
@@ -357,10 +356,10 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     }
     share = [100 * a["tokens"] / b["tokens"] for a, b in ways.values()]
     assert f"halving from 16 takes {span(share, '.0f')} % of the tokens" in ten
-    pairs = {w: f"({a['success'][0]:.2f}, {b['success'][0]:.2f})" for w, (a, b) in ways.items()}
+    pairs = {w: f"{a['success'][0]:.2f} and {b['success'][0]:.2f}" for w, (a, b) in ways.items()}
     assert (
-        f"that of Best-of-16 is {pairs['textcraft']} in TextCraft, {pairs['babyai']} in BabyAI, "
-        f"{pairs['webshop']} in WebShop and {pairs['math']} in math"
+        f"Halving and Best-of-16 solve {pairs['textcraft']} in TextCraft, {pairs['babyai']} in "
+        f"BabyAI, {pairs['webshop']} in WebShop and {pairs['math']} in math"
     ) in ten
     different = {}
     for w in worlds:
@@ -445,7 +444,7 @@ def test_what_is_said_of_one_greedy_attempt_and_of_agentprm_beside_pvm_holds() -
     sums, shops = (
         as_typed(worlds[w]["judges"]["pvm"]["minus_greedy"]) for w in ("math", "webshop")
     )
-    assert f"(PVM minus greedy: {sums}) and below it" in ten
+    assert f"below it in math (PVM minus greedy: {sums}) and above it in WebShop (PVM: " in ten
     ways = worlds["webshop"]["tokens"]
     times = ways["best of n by pvm"][-1]["tokens"] / ways["greedy"][0]["tokens"]
     assert f"in WebShop (PVM: {shops}, at {times:.0f} times greedy's tokens)" in ten
