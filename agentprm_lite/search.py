@@ -124,7 +124,7 @@ def beam_search(
     a limit has cut has failed and gives way to any other; with ``distinct`` so does one whose world
     is in the state of a better one. Of equal scores the higher last M wins.
 
-    The player's temperature makes turns differ; any judge will do; for ``score`` see `SCORES`.
+    One result a task. The player's temperature makes turns differ; ``score`` is of :data:`SCORES`.
     """
     if n < 1 or m < 1:
         raise ValueError(f"beam search needs n >= 1 and m >= 1, got {n} x {m}")

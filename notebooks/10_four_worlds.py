@@ -288,7 +288,7 @@ pd.DataFrame(pairs, columns=["world", "difference", "success", ""])
 #
 # That is knowledge that no rollout has paid for, so the **untrained checker** has to stand beside the judges that start from it: $M$ is then the chance of its word *right* against *no*. As a forecast that is worse than a constant over all turns, -0.33 [-0.46, -0.23] in WebShop and -0.30 [-0.62, -0.09] in math: it says what is right, not how the attempt will end. But it chooses well. In WebShop its choice solves 0.84 [0.77, 0.91], and PVM, after 1,920 rollouts, 0.09 [0.03, 0.15] more. In math it solves 0.60 [0.47, 0.72], and PVM 0.08 [-0.01, 0.18] more, which is undecided (the checker read other attempts of the same policy there). So most of what is gained over one sample comes from the drill in both worlds. What the rollouts teach is how this policy fails besides: in WebShop, where the rounds ran out, the checker's mean $M$ is still 0.64 and PVM's 0.15. We read the eight choices of PVM's first seed that fail: at two tasks no attempt succeeds, five bought a product that lacks a wish, and one mangled its last click and bought nothing, with $M$ = 0.97. Look at your judge's base first: what it can't read, no label teaches it from a few thousand rollouts (our reading; a large language model may bring that along).
 #
-# In math failures are as short as successes, too. There the **least** $M$ chooses: an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most of the false sums, but it often rose again, because the next steps are right by themselves. The least $M$ still shows the fall. By it PVM solves 0.68 [0.57, 0.79], which is 0.32 [0.24, 0.39] above one sample and 0.38 [0.30, 0.46] above fewest turns, AgentPRM 0.64 [0.53, 0.75] and ORM 0.61 [0.46, 0.75]; AgentPRM can't be told from either. By the last $M$ all three have 0.53 to 0.55. One greedy attempt solves 0.86 [0.75, 0.96], more than the best of sixteen by any reward model, with a sixteenth of the tokens: at this temperature samples have slips that greedy hasn't.
+# In math failures are as short as successes, too. There the **least** $M$ chooses: an attempt is as good as its worst step, as in Math-Shepherd (Wang et al. 2024). In the attempts that we read $M$ fell at most of the false sums, but it often rose again, because the next steps are right by themselves. The least $M$ still shows the fall. By it PVM solves 0.68 [0.57, 0.79], which is 0.32 [0.24, 0.39] above one sample and 0.38 [0.30, 0.46] above fewest turns, AgentPRM 0.64 [0.53, 0.75] and ORM 0.61 [0.46, 0.75]; AgentPRM can't be told from either. By the last $M$ all three have 0.53 to 0.55. One greedy attempt solves 0.86 [0.75, 0.96], more than the best of sixteen by any reward model, with an eighteenth of the tokens: at this temperature samples have slips that greedy hasn't.
 #
 # Your predictions: the three reward models are within 0.02 of one another in TextCraft, BabyAI (0.91, 0.91 and 0.92) and WebShop, one sample is furthest below the oracle in math, 0.37 against 0.97, and the least $M$ chooses better than the last in math, by PVM 0.15 [0.06, 0.24] and by ORM 0.07 [0.02, 0.13] better, by AgentPRM undecided. In BabyAI and WebShop no difference is decided (AgentPRM in WebShop: -0.07 [-0.14, 0.00]).
 #
@@ -326,7 +326,7 @@ pd.DataFrame({
 # %%
 def beams_of(x):
     yield x["temperature"], x["beams"]
-    if cool := x["cooler_beams"]:  # there no judge chose among samples
+    if cool := x["cooler_beams"]:  # not set against hotter samples
         yield cool["temperature"], cool["beams"]
 
 
@@ -530,7 +530,7 @@ attempt(check_share_won, share_won)
 #
 # <details><summary>2. A difference is 0.001, from −0.016 to 0.019. Was it shown that there is none?</summary>
 #
-# No. An effect of two points or more was excluded, by a little. The difference may have either sign.
+# No. An effect of 0.02 or more was excluded, by a little. The difference may have either sign.
 #
 # </details>
 #

@@ -107,10 +107,8 @@ def beam_ceiling(raw: Raw) -> dict[str, Any] | None:
     places = some["tasks"]
     here = {**raw, "families": [raw["families"][i] for i in places]}
     won = np.array([[success for _, success, _ in some["runs"]]])
-    greedy, oracle = (
-        np.array(some["greedy"]),
-        successes(raw if "own" in some else searched(raw))[places].max(axis=1),
-    )
+    greedy = np.array(some["greedy"])
+    oracle = successes(raw if "own" in some else searched(raw))[places].max(axis=1)
     judged, own = raw["beams"]["tasks"], raw["beams"]["runs"].get(some["shape"])
     if "own" in some:  # beams of the same policy, where those of the table are of a later one
         own = np.array([some["own"]])

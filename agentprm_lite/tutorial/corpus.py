@@ -15,7 +15,7 @@ from typing import Literal
 
 from agentprm_lite.chat import react
 from agentprm_lite.env import Split, env_class, make_env
-from agentprm_lite.tutorial.mistakes import Advice, false_sum, slip
+from agentprm_lite.tutorial.mistakes import SUM, Advice, false_sum, slip
 from agentprm_lite.types import Task
 from agentprm_lite.worlds.math import DRAWS, free_problem, templates
 from agentprm_lite.worlds.textcraft import exchange, recipe_table, shuffle_words
@@ -234,7 +234,7 @@ def carried(turn: Advice, wrong: Advice, steps: list[Advice]) -> list[Advice]:
     out: list[Advice] = []
     for k, (thought, action) in enumerate(steps):
         thought, action = (re.sub(rf"\b{old}\b", new, text) for text in (thought, action))
-        match = re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)", action)
+        match = SUM.fullmatch(action)
         if match is None or old == new:
             out.append((thought, action))
             continue

@@ -22,7 +22,7 @@ from agentprm_lite.tutorial.corpus import (
     practice,
     result_of,
 )
-from agentprm_lite.tutorial.mistakes import Advice, any_product, slip
+from agentprm_lite.tutorial.mistakes import SUM, Advice, any_product, slip
 from agentprm_lite.worlds.math import NAMES, THINGS, free_problem
 from agentprm_lite.worlds.webshop import alike, as_wanted, level_of
 
@@ -38,7 +38,6 @@ NEAR = (-20, -10, -4, -3, -2, -1, 1, 2, 3, 4, 10, 20)
 """How far false results are from the right ones, where they are near."""
 ONLY_SUMS = 0.4
 """How often a text has sums without a problem."""
-_SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 _STATE = re.compile(r"(?:Now |Before all this )?(\w+) (?:has|had|starts with) \d+ (\w+)\.")
 
 
@@ -124,7 +123,7 @@ def _wrong(
 ) -> tuple[Advice, list[Advice]]:
     """A turn that is no step of the solution, and what comes after it: the mistakes that were read
     in the attempts of trained policies."""
-    match = _SUM.fullmatch(turn[1])
+    match = SUM.fullmatch(turn[1])
     kind = rng.random()
     if said and kind < (0.2 if match else 0.6):
         return _again(said[-1] if rng.random() < 0.7 else rng.choice(said), turn, steps, rng)
@@ -161,7 +160,7 @@ def _again(
     done: Advice, turn: Advice, steps: list[Advice], rng: random.Random
 ) -> tuple[Advice, list[Advice]]:
     """What was done is done again, word by word or with what there is now."""
-    match, state = _SUM.fullmatch(done[1]), _STATE.match(done[0])
+    match, state = SUM.fullmatch(done[1]), _STATE.match(done[0])
     if match is None or state is None or rng.random() < 0.4:
         return (done[0].removeprefix(WRONG), done[1]), [turn, *steps]
     _, sign, b, c = match.groups()
@@ -192,7 +191,7 @@ def _as_in(question: str, thought: str, rng: random.Random) -> str:
 def _false(turn: Advice, rng: random.Random) -> Advice:
     """False as policies make them: near, of another sign, of some other sum, torn, or without a
     whole result."""
-    match = _SUM.fullmatch(turn[1])
+    match = SUM.fullmatch(turn[1])
     kind = rng.random()
     if match is None:
         return turn

@@ -16,7 +16,7 @@ _OFFERED = re.compile(r'"([^"]+)"')
 _HIT = re.compile(r"\[SEP\] (B0\w{8}) \[SEP\] (.+?) \[SEP\] (\$\S+)")
 _CAP = re.compile(r"lower than ([\d.]+) dollars")
 FITTING = 0.7  # of wrong products that keep to the price
-_SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
+SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 
 
 def slip(world: str, seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
@@ -166,7 +166,7 @@ def _options(text: str) -> list[tuple[str, str]]:
 
 def _sum(seen: Sequence[str], turn: Advice, rng: random.Random) -> Advice:
     thought, action = turn
-    match = _SUM.fullmatch(action)
+    match = SUM.fullmatch(action)
     if match is None:
         return turn
     a, sign, b = int(match[1]), match[2], int(match[3])
@@ -192,7 +192,7 @@ def false_sum(turn: Advice, rng: random.Random) -> Advice:
     >>> false_sum(("Five and two.", "5 + 2 = 7"), random.Random(1))
     ('Five and two.', '5 + 2 = 9')
     """
-    match = _SUM.fullmatch(turn[1])
+    match = SUM.fullmatch(turn[1])
     if match is None:
         return turn
     c = int(match[4])

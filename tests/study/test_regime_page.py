@@ -317,6 +317,12 @@ def test_plain_numbers_of_chapters_7_and_10_follow_the_table() -> None:
     """Those without an interval; all are made here anew from stored results."""
     worlds = json.loads(page.TABLE.read_text())["worlds"]
     seven, ten = words_of("07_beam_search"), words_of("10_four_worlds")
+    shop = read_raw(page.RAW / "webshop.json.gz")["beams"]["candidates"]  # of the beams' own policy
+    sample = sum(a[1] for task in shop for a in task) / sum(map(len, shop))
+    assert f"one sample of the same policy solves {sample:.2f} here" in seven
+    tokens = worlds["math"]["tokens"]
+    less = tokens["best of n by pvm"][-1]["tokens"] / tokens["greedy"][0]["tokens"]
+    assert round(less) == 18 and "with an eighteenth of the tokens" in ten
 
     def span(values: Any, form: str) -> str:
         low, *_, high = sorted(values)
